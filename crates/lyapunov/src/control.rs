@@ -1,0 +1,19 @@
+//! Measurements in, learning rate out.
+
+use crate::record::Measurement;
+
+/// A rule that decides the learning rate of the coming step from what was measured before it.
+pub trait Controller {
+    /// The learning rate η for the step that `measurement` precedes.
+    fn next(&mut self, measurement: &Measurement) -> f64;
+}
+
+/// The rule that changes nothing: the same learning rate at every step.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Constant(pub f64);
+
+impl Controller for Constant {
+    fn next(&mut self, _measurement: &Measurement) -> f64 {
+        self.0
+    }
+}

@@ -1,0 +1,83 @@
+//! The one error type of the library: faults, never findings.
+//!
+//! A run that diverges or an eigenvalue that has not converged is part of the returned value; an [`Error`] means that
+//! the call could not be carried out as asked.
+
+use std::path::PathBuf;
+
+/// A fault. Fields are typed so that a program can act on them; the message says what to do.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// An argument lies outside its domain.
+    #[error("{name} = {value} {reason}")]
+    Argument {
+        /// The argument, by the name that the caller used.
+        name: &'static str,
+        /// The value that was given.
+        value: String,
+        /// What the value must satisfy, as the end of the sentence.
+        reason: String,
+    },
+    /// Two vectors that must have the same length do not.
+    #[error("{what} has {found} entries where {expected} are needed")]
+    Length {
+        /// Which vector.
+        what: &'static str,
+        /// The length that was needed.
+        expected: usize,
+        /// The length that was given.
+        found: usize,
+    },
+    /// An objective does not offer the requested product with its Hessian.
+    #[error("the {product} product is not available: {reason}")]
+    Product {
+        /// The kind that was asked for.
+        product: &'static str,
+        /// Why this objective cannot give it, and what can be used instead.
+        reason: String,
+    },
+    /// A data file does not have the expected content.
+    #[error("{}: {reason}", path.display())]
+    Data {
+        /// The file or folder.
+        path: PathBuf,
+        /// What is wrong and what was expected.
+        reason: String,
+    },
+    /// A file could not be read.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// The cause, from the operating system.
+        source: std::io::Error,
+    },
+    /// A device was named that is not there.
+    #[error("unknown device {name:?}: this build has {available}")]
+    Device {
+        /// The name that was given.
+        name: String,
+        /// The names that would work, separated by commas.
+        available: String,
+    },
+    /// An observer failed to keep a measurement.
+    #[error("the measurement of step {step} could not be recorded: {source}")]
+    Observer {
+        /// The step of the row that was lost.
+        step: u64,
+        /// The cause, from the observer.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
+
+impl Error {
+    /// An [`Error::Argument`] from its parts.
+    #[allow(clippy::needless_pass_by_value, reason = "numbers are passed as they stand at the call")]
+    pub fn argument(name: &'static str, value: impl ToString, reason: impl Into<String>) -> Self {
+        Self::Argument { name, value: value.to_string(), reason: reason.into() }
+    }
+}
+
+/// The result of every fallible call of the library.
+pub type Result<T> = std::result::Result<T, Error>;

@@ -1,0 +1,191 @@
+//! Following the largest eigenvalue of an operator that changes a little from call to call.
+//!
+//! Each call is a *burst*: a Krylov space of a few products at the present operator, started from the vector that the
+//! last burst found plus a hint (the gradient, in training). Above the edge of stability the top eigenvector turns over
+//! within a step, so a method that spreads one product per step over a moving operator reads a fraction of the truth;
+//! a burst does not mix operators.
+//!
+//! The space is orthonormalised as in Arnoldi's method and only the upper triangle of VᵀAV is used, mirrored: products
+//! by differences of gradients are not exactly symmetric, and averaging the two triangles inflates the top value.
+
+use super::{Eigenpair, Ritz, combine, small_eigen};
+use crate::{
+    error::{Error, Result},
+    operator::Operator,
+    vector::{Vector, orthogonalize},
+};
+
+/// Follows λ_max of a slowly changing operator by bursts of a few products.
+///
+/// **Memory**: one vector between calls; twice the number of products during one.
+#[derive(Clone, Debug)]
+pub struct Tracker<V> {
+    /// Products per burst.
+    pub products: usize,
+    /// Products of the first burst, which has no earlier vector to start from.
+    pub first_products: usize,
+    /// A burst counts as converged when its residual is at most this times the magnitude of its value.
+    pub tolerance: f64,
+    vector: Option<V>,
+}
+
+impl<V: Vector> Tracker<V> {
+    /// A tracker with `products` products per burst, twice as many in the first, that calls a burst converged at 5 %.
+    pub fn new(products: usize) -> Self {
+        Self { products, first_products: 2 * products, tolerance: 0.05, vector: None }
+    }
+
+    /// The largest Ritz value of `operator` in the space of this burst, with its explicit residual.
+    ///
+    /// The space starts from unit(v) + unit(`hint`), v the Ritz vector of the last call; the first call starts from the
+    /// hint alone. A product that is not finite gives an empty, unconverged result and leaves the tracker as it was.
+    ///
+    /// **Cost**: `products` applications (`first_products` at the first call).
+    ///
+    /// # Errors
+    /// [`Error::Argument`] where there is neither an earlier vector nor a usable hint, or no product is allowed; the
+    /// operator's own errors.
+    ///
+    /// ```
+    /// use lyapunov::{Dense, Tracker};
+    /// let mut tracker = Tracker::new(5);
+    /// let found = tracker.update(&Dense::diagonal(&[9.0, 4.0, -11.0]), &vec![1.0, 1.0, 1.0])?;
+    /// assert!((found.largest[0].value - 9.0).abs() < 1e-12);
+    /// # Ok::<(), lyapunov::Error>(())
+    /// ```
+    pub fn update(&mut self, operator: &impl Operator<V>, hint: &V) -> Result<Ritz<V>> {
+        let products = if self.vector.is_some() { self.products } else { self.first_products };
+        if products == 0 {
+            return Err(Error::argument("products", 0, "must be at least 1"));
+        }
+        let start = self.start(hint)?;
+        let ritz = self.burst(operator, start, products.min(hint.len()))?;
+        if let Some(top) = ritz.largest.first() {
+            self.vector = Some(top.vector.clone());
+        }
+        Ok(ritz)
+    }
+
+    fn start(&self, hint: &V) -> Result<V> {
+        let hint = hint.unit();
+        let mut start = match (&self.vector, &hint) {
+            (Some(vector), _) => vector.clone(),
+            (None, Some(hint)) => return Ok(hint.clone()),
+            (None, None) => return Err(Error::argument("hint", "the hint", "must be finite and not zero")),
+        };
+        if let Some(hint) = hint {
+            // The sign that cannot cancel the earlier vector.
+            start.axpy(if start.dot(&hint) < 0.0 { -1.0 } else { 1.0 }, &hint);
+        }
+        // Both parts are unit vectors at an acute angle, so the sum has norm at least √2.
+        Ok(start.unit().unwrap_or(start))
+    }
+
+    fn burst(&self, operator: &impl Operator<V>, start: V, products: usize) -> Result<Ritz<V>> {
+        let mut basis: Vec<V> = Vec::with_capacity(products);
+        let mut images: Vec<V> = Vec::with_capacity(products);
+        let mut next = start;
+        for _ in 0..products {
+            let image = operator.apply(&next)?;
+            let scale = image.norm();
+            basis.push(next);
+            images.push(image.clone());
+            let mut rest = image;
+            let norm = orthogonalize(&mut rest, &basis);
+            // Also ends the burst where a product is not finite: then no comparison holds.
+            if !(norm > 1e-14 * scale && norm.is_finite()) {
+                break;
+            }
+            rest.scale(1.0 / norm);
+            next = rest;
+        }
+        let applications = images.len();
+        let largest = top(&basis, &images);
+        let converged = largest.as_ref().is_some_and(|top| top.residual <= self.tolerance * top.value.abs());
+        Ok(Ritz { largest: largest.into_iter().collect(), smallest: Vec::new(), applications, converged })
+    }
+}
+
+/// The top Ritz pair, with the residual taken from the images themselves.
+fn top<V: Vector>(basis: &[V], images: &[V]) -> Option<Eigenpair<V>> {
+    let pairs = small_eigen(basis.len(), |i, j| basis[i].dot(&images[j]))?;
+    let (value, s) = pairs.into_iter().next()?;
+    let vector = combine(basis, &s);
+    let mut rest = combine(images, &s);
+    rest.axpy(-value, &vector);
+    Some(Eigenpair { value, residual: rest.norm(), vector })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        noise::{Purpose, Stream},
+        operator::Dense,
+    };
+
+    fn random(n: usize, step: u64) -> Vec<f64> {
+        let mut v = vec![0.0; n];
+        v.randomize(&mut Stream::new(2, Purpose::Probe, step));
+        v
+    }
+
+    #[test]
+    fn it_follows_an_eigenvalue_that_drifts_and_says_how_well() {
+        let n = 200;
+        let mut tracker = Tracker::new(5);
+        for step in 0..20_u32 {
+            let mut entries: Vec<f64> = (0..n).map(|i| f64::from(i) / f64::from(n)).collect();
+            let exact = 10.0 + 0.3 * f64::from(step);
+            entries[7] = exact;
+            // λ_min with the larger modulus must not be mistaken for the top.
+            entries[8] = -30.0;
+            let found = tracker.update(&Dense::diagonal(&entries), &random(n as usize, u64::from(step))).unwrap();
+            let top = &found.largest[0];
+            assert!((top.value - exact).abs() <= top.residual + 1e-12);
+            assert!((top.value - exact).abs() < 0.02 * exact, "{} for {exact}", top.value);
+            assert_eq!(found.applications, if step == 0 { 10 } else { 5 });
+        }
+    }
+
+    #[test]
+    fn asymmetric_products_do_not_inflate_the_value() {
+        // A symmetric matrix plus noise in the products, as differences of gradients have it.
+        struct Noisy(Dense);
+        impl Operator<Vec<f64>> for Noisy {
+            fn apply(&self, v: &Vec<f64>) -> Result<Vec<f64>> {
+                let mut image = self.0.apply(v)?;
+                image.axpy(0.05, &random(v.len(), v[0].to_bits()));
+                Ok(image)
+            }
+        }
+        let mut entries = vec![0.2; 100];
+        entries[3] = 10.0;
+        let mut tracker = Tracker::new(5);
+        let found = tracker.update(&Noisy(Dense::diagonal(&entries)), &random(100, 0)).unwrap();
+        assert!((found.largest[0].value - 10.0).abs() < 0.3, "{}", found.largest[0].value);
+    }
+
+    #[test]
+    fn a_product_that_is_not_finite_leaves_the_tracker_usable() {
+        struct Broken;
+        impl Operator<Vec<f64>> for Broken {
+            fn apply(&self, v: &Vec<f64>) -> Result<Vec<f64>> {
+                Ok(vec![f64::INFINITY; v.len()])
+            }
+        }
+        let matrix = Dense::diagonal(&[3.0, 1.0]);
+        let mut tracker = Tracker::new(5);
+        tracker.update(&matrix, &vec![1.0, 1.0]).unwrap();
+        let broken = tracker.update(&Broken, &vec![1.0, 1.0]).unwrap();
+        assert!(broken.largest.is_empty() && !broken.converged);
+        let found = tracker.update(&matrix, &vec![0.0, 0.0]).unwrap();
+        assert!((found.largest[0].value - 3.0).abs() < 1e-12);
+    }
+
+    #[test]
+    fn without_a_hint_there_is_no_first_burst() {
+        let error = Tracker::new(5).update(&Dense::diagonal(&[1.0]), &vec![0.0]).unwrap_err();
+        assert!(error.to_string().contains("hint"));
+    }
+}

@@ -1,0 +1,50 @@
+//! The stability instrument for neural-network training.
+//!
+//! Training is a dynamical system: the optimizer maps weights to weights. This library measures that system while it
+//! runs. A [`Vector`] is anything with six verbs; an [`Operator`] is a linear map known by its action; [`krylov`] finds
+//! the ends of its spectrum, with residuals. A [`System`] moves a state and deviations from it together; an
+//! [`Objective`] is a loss with its gradient and the products with its [`Hessian`]; a [`Descent`] is an optimizer, and so
+//! a `System`. [`run`] is the loop: measure, let a [`Controller`] decide the learning rate, hand one typed
+//! [`Measurement`] to an [`Observer`], step. With the feature `train` (the default) [`train`] makes objectives of
+//! networks and images, on Burn.
+//!
+//! Randomness is a pure function of (seed, purpose, step): see [`Stream`]. Errors are faults; divergence and a lack of
+//! convergence are findings and part of the returned values. The library prints nothing, reads no environment and opens
+//! no path that it was not handed.
+//!
+//! ```
+//! use lyapunov::{Hessian, Lanczos, Product, Sample, lanczos, systems::ScalarNetwork};
+//!
+//! // f(x) = a·b·x fits y = 2; in the valley ab = y the eigenvalues of the Hessian are 0 and a² + b².
+//! let (network, weights) = (ScalarNetwork { target: 2.0 }, vec![0.5, 4.0]);
+//! let hessian = Hessian { objective: &network, at: &weights, on: Sample::Full, product: Product::Exact, gradient: None };
+//! let ritz = lanczos(&hessian, &vec![1.0, 0.0], &Lanczos::default())?;
+//! assert!((ritz.largest[0].value - 16.25).abs() < 1e-12);
+//! # Ok::<(), lyapunov::Error>(())
+//! ```
+
+mod control;
+mod descent;
+mod error;
+pub mod krylov;
+mod noise;
+mod objective;
+mod operator;
+mod record;
+mod run;
+mod system;
+pub mod systems;
+pub mod testing;
+mod vector;
+
+pub use control::{Constant, Controller};
+pub use descent::{Descent, Sgd};
+pub use error::{Error, Result};
+pub use krylov::{Eigenpair, Lanczos, Ritz, Tracker, lanczos};
+pub use noise::{Purpose, Stream};
+pub use objective::{Difference, Evaluation, Hessian, Objective, Product, Sample, difference_product};
+pub use operator::{Affine, Dense, Operator};
+pub use record::{Measurement, Observer, Sharpness};
+pub use run::{Outcome, Plan, Summary, Target, run};
+pub use system::System;
+pub use vector::{Vector, orthogonalize, orthonormalize};

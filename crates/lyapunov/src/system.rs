@@ -1,0 +1,30 @@
+//! A dynamical system with its tangent map.
+
+use crate::{error::Result, vector::Vector};
+
+/// A discrete-time dynamical system, deterministic or random, that moves a state and deviations from it together.
+///
+/// One call does both, so that state and deviations are bound to see the same noise, the same batch and the same
+/// Jacobian: the one at the point that is left behind. With x' = f(x, noise), a deviation moves by δ' = Df(x) δ.
+pub trait System {
+    /// States and deviations. Where the optimizer carries a state of its own, this is the pair.
+    type Vector: Vector;
+
+    /// The present state.
+    fn state(&self) -> &Self::Vector;
+
+    /// Replaces the state; time and noise stay where they are.
+    fn set_state(&mut self, state: Self::Vector);
+
+    /// Moves the state by one step and each deviation by the Jacobian at the state left behind. With `&mut []` the
+    /// state moves exactly as it would with deviations, bit for bit.
+    ///
+    /// # Errors
+    /// Those of the model behind the system; a state that becomes non-finite is not an error.
+    fn step(&mut self, deviations: &mut [Self::Vector]) -> Result<()>;
+
+    /// The time that one step takes: 1 for maps, η for gradient descent.
+    fn time_step(&self) -> f64 {
+        1.0
+    }
+}
