@@ -128,12 +128,12 @@ impl Growth {
 
     /// The exponents with their errors, so far.
     ///
-    /// **Standard errors** come from the variance of sums over blocks, as a function of the blocks' length: it tells
-    /// averages whose error falls like 1/√N from those that telescope, whose error falls like 1/N. They hold the true
-    /// value as often as those of a normal law do, within a few per cent, where the correlation of the growth is short
-    /// against 1/100 of the run. **Aligned** says that the run was long enough to speak of a limit: at least 32 blocks,
-    /// every standard error at most 5 % of the largest |Λ|, and the last two quarters of the run agree on every
-    /// exponent, within 5 % or their scatter.
+    /// **Standard errors** come from the spectrum of the block sums at frequency zero and from the scatter of single
+    /// blocks: together they tell averages whose error falls like 1/√N from those that telescope, whose error falls like
+    /// 1/N. They hold the true value as often as those of a normal law do, within a few per cent, where the growth is
+    /// correlated over no more than a hundredth of the run (BENCHMARKS.md has the calibration). **Aligned** says that the
+    /// run was long enough to speak of a limit: at least 32 blocks (256 renormalisations), every standard error at most
+    /// 10 % of |Λᵢ| or of |Λ_1|, and the last two quarters agree on every exponent, within 5 % or their scatter.
     pub fn exponents(&self) -> Exponents {
         let total = self.total();
         let (steps, time, sums) = (total[0], total[1], &total[HEAD..]);
@@ -222,13 +222,13 @@ impl Growth {
         if blocks < FEWEST || self.diverged.is_some() {
             return false;
         }
-        let scale = values.iter().filter(|value| value.is_finite()).fold(0.0, |most: f64, value| most.max(value.abs()));
         let length = self.rows().map(|row| row[0]).sum::<f64>() / blocks as f64;
         let settled = |i: usize| {
             let last_half: Vec<f64> = self.rows().skip(blocks / 2).map(|row| row[HEAD + i] / row[0] * length).collect();
-            std_errors[i] <= (0.05 * scale).max(1e-12) && error_bars::halves_agree(&last_half, length, scale)
+            error_bars::halves_agree(&last_half, length)
         };
-        (0..self.count).filter(|i| values[*i].is_finite()).all(settled)
+        let finite = |i: &usize| values[*i].is_finite();
+        (0..self.count).filter(finite).all(|i| is_precise(i, values, std_errors) && settled(i))
     }
 
     /// Appends the growth of the steps that followed these, measured apart on the same trajectory with the same
@@ -344,6 +344,16 @@ impl Reader<'_> {
         }
         (0..length).map(|_| self.word().map(f64::from_bits)).collect()
     }
+}
+
+/// Whether the i-th exponent is known to 10 % of itself or of the largest one; where that may be zero, to 1 % of the
+/// largest magnitude.
+fn is_precise(i: usize, values: &[f64], std_errors: &[f64]) -> bool {
+    const ROUNDING: f64 = 1e-12;
+    let scale = values.iter().filter(|value| value.is_finite()).fold(0.0, |most: f64, value| most.max(value.abs()));
+    let neutral = values[0].abs() <= 3.0 * std_errors[0];
+    let needed = (0.1 * values[i].abs().max(values[0].abs())).max(if neutral { 0.01 * scale } else { 0.0 });
+    std_errors[i] <= needed.max(ROUNDING)
 }
 
 /// The sum of two blocks.

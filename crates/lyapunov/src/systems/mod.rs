@@ -1,6 +1,7 @@
 //! Systems and losses whose answers are known in advance: the oracles that everything else is checked against.
 
 mod cat_map;
+mod catalogue;
 mod henon;
 mod ikeda;
 mod logistic;
@@ -15,6 +16,7 @@ mod standard_map;
 mod tent;
 
 pub use cat_map::CatMap;
+pub use catalogue::{Choice, Entry, Literature, Parameter, Study, catalogue};
 pub use henon::Henon;
 pub use ikeda::Ikeda;
 pub use logistic::Logistic;
