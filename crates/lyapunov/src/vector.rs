@@ -49,10 +49,12 @@ pub trait Vector: Clone {
 macro_rules! vector_of_floats {
     ($float:ty, $storage:ty $(, $size:ident)?) => {
         impl$(<const $size: usize>)? Vector for $storage {
+            #[inline]
             fn len(&self) -> usize {
                 self.as_slice().len()
             }
 
+            #[inline]
             fn zeros_like(&self) -> Self {
                 let mut zeros = self.clone();
                 zeros.fill(0.0);
@@ -63,6 +65,7 @@ macro_rules! vector_of_floats {
                 self.fill_with(|| stream.normal() as $float);
             }
 
+            #[inline]
             fn dot(&self, other: &Self) -> f64 {
                 // Eight sums side by side: the processor adds them at once, and each is eight times shorter.
                 const LANES: usize = 8;
@@ -82,12 +85,14 @@ macro_rules! vector_of_floats {
                 lanes.iter().sum::<f64>() + rest
             }
 
+            #[inline]
             fn axpy(&mut self, a: f64, x: &Self) {
                 assert_eq!(Vector::len(self), Vector::len(x), "vectors of different length");
                 let a = a as $float;
                 self.iter_mut().zip(x).for_each(|(y, x)| *y += a * x);
             }
 
+            #[inline]
             fn scale(&mut self, a: f64) {
                 let a = a as $float;
                 for y in self {
@@ -149,6 +154,7 @@ pub(crate) fn storage_epsilon<V: Vector>(like: &V) -> f64 {
 /// Classical Gram–Schmidt loses orthogonality when the remainder is small, so the projection is repeated until the norm
 /// stops falling by more than half ("twice is enough": Kahan, in Parlett, *The Symmetric Eigenvalue Problem*, 1980,
 /// section 6.9). **Cost**: 2–4 passes of `basis.len()` inner products, no copy.
+#[inline]
 pub fn orthogonalize<V: Vector>(vector: &mut V, basis: &[V]) -> f64 {
     const PASSES: usize = 4;
     let mut square = vector.dot(vector);
@@ -185,6 +191,7 @@ pub fn orthonormalize<V: Vector>(vectors: &mut [V]) -> Vec<f64> {
 }
 
 /// [`orthonormalize`] with the diagonal of R written into a slice of the same length.
+#[inline]
 pub(crate) fn orthonormalize_into<V: Vector>(vectors: &mut [V], diagonal: &mut [f64]) {
     for (i, norm) in diagonal.iter_mut().enumerate() {
         let (basis, rest) = vectors.split_at_mut(i);

@@ -32,8 +32,8 @@ use crate::{
 pub struct Benettin<V> {
     deviations: Vec<V>,
     growth: Growth,
-    /// R_ii, then ln R_ii, of the last renormalisation.
-    logarithms: Vec<f64>,
+    /// R_ii of the last renormalisation.
+    factors: Vec<f64>,
     /// Steps ever taken by [`Benettin::advance`], warm-up included.
     taken: u64,
 }
@@ -47,7 +47,7 @@ impl<V: Vector> Benettin<V> {
         check_count(count, like.len())?;
         let mut deviations: Vec<V> = (0..count as u64).map(|i| random(like, seed, i)).collect();
         orthonormalize(&mut deviations);
-        Ok(Self { deviations, growth: Growth::new(count, like.len()), logarithms: vec![0.0; count], taken: 0 })
+        Ok(Self { deviations, growth: Growth::new(count, like.len()), factors: vec![0.0; count], taken: 0 })
     }
 
     /// Goes on from saved deviations and growth.
@@ -59,7 +59,7 @@ impl<V: Vector> Benettin<V> {
         if expected != found {
             return Err(Error::Length { what: "the set of deviations", expected, found });
         }
-        Ok(Self { deviations, growth, logarithms: vec![0.0; expected], taken: 0 })
+        Ok(Self { deviations, growth, factors: vec![0.0; expected], taken: 0 })
     }
 
     /// Deviations that have moved with `system` through the warm-up of `options`, none of them grown; after a warm-up
@@ -87,27 +87,35 @@ impl<V: Vector> Benettin<V> {
     }
 
     /// Re-orthonormalises the deviations after `steps` steps that took `time` together, and adds ln R_ii to the growth.
-    /// Returns the logarithms, or `None`, nothing added, where they are not numbers.
+    /// Returns the factors R_ii, or `None`, nothing added, where they are not finite.
     ///
-    /// A direction that was contracted to nothing adds −∞ and is replaced by a random one.
+    /// A direction that was contracted to nothing has the factor 0, adds −∞ and is replaced by a random one.
     /// **Cost**: k²n multiplications, twice that where deviations have become nearly parallel.
     #[inline]
     pub fn renormalize(&mut self, steps: u64, time: f64) -> Option<&[f64]> {
-        orthonormalize_into(&mut self.deviations, &mut self.logarithms);
-        let mut sound = true;
-        for i in 0..self.logarithms.len() {
-            let growth = self.logarithms[i];
-            sound &= growth.is_finite();
-            self.logarithms[i] = growth.ln();
-            if growth == 0.0 {
-                self.replace(i);
-            }
-        }
-        if !sound {
+        orthonormalize_into(&mut self.deviations, &mut self.factors);
+        // 0 · x is 0 for every finite x: one comparison for all.
+        let finite = self.factors.iter().fold(0.0, |sum, factor| sum + 0.0 * factor) == 0.0;
+        if !finite {
             return None;
         }
-        self.growth.add(steps, time, &self.logarithms);
-        Some(&self.logarithms)
+        self.growth.add(steps, time, &self.factors);
+        if self.factors.contains(&0.0) {
+            self.replace_the_lost();
+        }
+        Some(&self.factors)
+    }
+
+    /// Puts random unit vectors, orthogonal to all other deviations, in the place of those that are zero.
+    #[cold]
+    fn replace_the_lost(&mut self) {
+        for i in (0..self.factors.len()).filter(|i| self.factors[*i] == 0.0) {
+            let mut others = self.deviations.clone();
+            let mut fresh = random(&others.remove(i), 0, self.growth.steps());
+            let norm = orthogonalize(&mut fresh, &others);
+            fresh.scale(1.0 / norm);
+            self.deviations[i] = fresh;
+        }
     }
 
     /// Puts a random unit vector, orthogonal to all other deviations, in the place of the i-th.
@@ -224,7 +232,7 @@ impl<S: System> Iterator for Local<'_, S> {
                 Ok(Outcome::Completed) => {}
             }
             let window = self.window as f64;
-            rates.iter_mut().zip(&self.benettin.logarithms).for_each(|(rate, growth)| *rate += growth / window);
+            rates.iter_mut().zip(&self.benettin.factors).for_each(|(rate, factor)| *rate += factor.ln() / window);
         }
         Some(Ok(rates))
     }

@@ -27,8 +27,10 @@ pub struct Growth {
     blocks: Vec<f64>,
     /// By level below that of the blocks: a subtree that waits for its right neighbour.
     waiting: Vec<Option<Vec<f64>>>,
-    /// The leaf that is being filled, in the form of a block.
+    /// The leaf that is being filled, in the form of a block, without what is still in `factors`.
     leaf: Vec<f64>,
+    /// Products of R_ii whose logarithms have not been taken yet: one logarithm serves a whole leaf.
+    factors: Vec<f64>,
     /// Renormalisations in the leaf.
     filled: u64,
     /// The step before which the state was not finite.
@@ -39,20 +41,27 @@ impl Growth {
     /// Nothing yet, of `count` deviations in `dimension` dimensions.
     pub fn new(count: usize, dimension: usize) -> Self {
         let leaf = vec![0.0; HEAD + count];
-        Self { count, dimension, blocks: Vec::new(), waiting: Vec::new(), leaf, filled: 0, diverged: None }
+        let factors = vec![1.0; count];
+        Self { count, dimension, blocks: Vec::new(), waiting: Vec::new(), leaf, factors, filled: 0, diverged: None }
     }
 
-    /// Adds one renormalisation: `logarithms` are the k numbers ln R_ii of the last `steps` steps, which took `time`.
+    /// Adds one renormalisation: `factors` are the k numbers R_ii of the last `steps` steps, which took `time`.
     ///
     /// # Panics
-    /// If there are not k logarithms.
+    /// If there are not k factors.
     #[inline]
-    pub fn add(&mut self, steps: u64, time: f64, logarithms: &[f64]) {
-        assert_eq!(logarithms.len(), self.count, "one logarithm for each deviation");
+    pub fn add(&mut self, steps: u64, time: f64, factors: &[f64]) {
+        const SAFE: std::ops::Range<f64> = 1e-100..1e100;
+        assert_eq!(factors.len(), self.count, "one factor for each deviation");
         self.leaf[0] += steps as f64;
         self.leaf[1] += time;
-        for (sum, logarithm) in self.leaf[HEAD..].iter_mut().zip(logarithms) {
-            *sum += logarithm;
+        let mut safe = true;
+        for (product, factor) in self.factors.iter_mut().zip(factors) {
+            *product *= factor;
+            safe &= SAFE.contains(product);
+        }
+        if !safe {
+            self.take_logarithms();
         }
         self.filled += 1;
         if self.filled == LEAF {
@@ -60,16 +69,26 @@ impl Growth {
         }
     }
 
+    /// Moves the products into the leaf.
+    fn take_logarithms(&mut self) {
+        for (sum, product) in self.leaf[HEAD..].iter_mut().zip(&mut self.factors) {
+            *sum += product.ln();
+            *product = 1.0;
+        }
+    }
+
     /// Hangs the full leaf into the tree.
     fn close(&mut self) {
-        let mut subtree = std::mem::replace(&mut self.leaf, vec![0.0; HEAD + self.count]);
+        self.take_logarithms();
         self.filled = 0;
+        let mut subtree = std::mem::replace(&mut self.leaf, vec![0.0; HEAD + self.count]);
         for place in &mut self.waiting {
-            let Some(left) = place.take() else {
+            let Some(mut left) = place.take() else {
                 *place = Some(subtree);
                 return;
             };
-            subtree = sum(&left, &subtree);
+            left.iter_mut().zip(&subtree).for_each(|(a, b)| *a += b);
+            subtree = left;
         }
         self.blocks.extend(subtree);
         if self.block_count() >= BLOCKS {
@@ -123,6 +142,7 @@ impl Growth {
         for row in self.rows().chain(waiting) {
             total.iter_mut().zip(row).for_each(|(sum, x)| *sum += x);
         }
+        total[HEAD..].iter_mut().zip(&self.factors).for_each(|(sum, product)| *sum += product.ln());
         total
     }
 
@@ -268,6 +288,7 @@ impl Growth {
         put(&[self.count as u64, self.dimension as u64, self.filled]);
         put(&[u64::from(self.diverged.is_some()), self.diverged.unwrap_or(0)]);
         put(&bits(&self.leaf));
+        put(&bits(&self.factors));
         put(&[self.waiting.len() as u64]);
         for subtree in &self.waiting {
             put(&[u64::from(subtree.is_some())]);
@@ -286,7 +307,7 @@ impl Growth {
     /// ```
     /// use lyapunov::Growth;
     /// let mut growth = Growth::new(2, 2);
-    /// growth.add(1, 1.0, &[0.5, -0.5]);
+    /// growth.add(1, 1.0, &[2.0, 0.5]);
     /// assert_eq!(Growth::from_bytes(&growth.to_bytes())?, growth);
     /// assert!(Growth::from_bytes(b"something else").is_err());
     /// # Ok::<(), lyapunov::Error>(())
@@ -302,7 +323,7 @@ impl Growth {
         let (count, dimension, filled) = (reader.length()?, reader.length()?, reader.word()?);
         let (has_diverged, step) = (reader.word()? == 1, reader.word()?);
         let width = HEAD + count;
-        let leaf = reader.row(width)?;
+        let (leaf, factors) = (reader.row(width)?, reader.row(count)?);
         let waiting = (0..reader.length()?)
             .map(|_| match reader.word()? {
                 0 => Some(None),
@@ -311,16 +332,9 @@ impl Growth {
             .collect::<Option<Vec<_>>>()?;
         let blocks = reader.length()?.checked_mul(width)?;
         let blocks = reader.row(blocks)?;
+        let diverged = has_diverged.then_some(step);
         let sound = reader.0.is_empty() && filled < LEAF && count <= dimension;
-        sound.then_some(Self {
-            count,
-            dimension,
-            blocks,
-            waiting,
-            leaf,
-            filled,
-            diverged: has_diverged.then_some(step),
-        })
+        sound.then_some(Self { count, dimension, blocks, waiting, leaf, factors, filled, diverged })
     }
 }
 
@@ -374,7 +388,7 @@ mod tests {
     fn grown(rates: &[[f64; 2]]) -> Growth {
         let mut growth = Growth::new(2, 2);
         for rate in rates {
-            growth.add(1, 0.1, rate);
+            growth.add(1, 0.1, &rate.map(f64::exp));
         }
         growth
     }
@@ -402,7 +416,7 @@ mod tests {
         let rates = random(9000);
         for split in [0, 1, 7, 8, 1000, 8191, 8999] {
             let mut growth = Growth::from_bytes(&grown(&rates[..split]).to_bytes()).unwrap();
-            rates[split..].iter().for_each(|rate| growth.add(1, 0.1, rate));
+            rates[split..].iter().for_each(|rate| growth.add(1, 0.1, &rate.map(f64::exp)));
             assert_eq!(growth, grown(&rates));
         }
     }
@@ -423,13 +437,13 @@ mod tests {
 
     #[test]
     fn totals_are_exact_and_the_history_ends_with_them() {
-        let growth = grown(&vec![[0.25, -0.5]; 5000]);
+        let growth = grown(&vec![[4.0_f64.ln(), -(16.0_f64.ln())]; 5000]);
         let found = growth.exponents();
-        assert_eq!((found.values.clone(), found.steps), (vec![0.25, -0.5], 5000));
-        assert_eq!(found.std_errors, vec![0.0, 0.0]);
+        assert!((found.values[0] - 4.0_f64.ln()).abs() < 1e-14 && (found.values[1] + 16.0_f64.ln()).abs() < 1e-14);
+        assert!(found.steps == 5000 && found.std_errors.iter().all(|error| *error < 1e-14));
         assert!(found.aligned && (found.time - 500.0).abs() < 1e-9);
         let dimension = found.kaplan_yorke.unwrap();
-        assert_eq!((dimension.value, dimension.std_error), (1.5, 0.0));
+        assert!((dimension.value - 1.5).abs() < 1e-14 && dimension.std_error < 1e-14);
         let history = growth.history(10);
         assert_eq!((history.len(), history.last()), (10, Some(&found)));
     }
@@ -447,7 +461,7 @@ mod tests {
     #[test]
     fn a_dimension_beyond_the_measured_exponents_is_not_claimed() {
         let mut growth = Growth::new(1, 3);
-        growth.add(1, 1.0, &[0.5]);
+        growth.add(1, 1.0, &[1.5]);
         assert_eq!(growth.exponents().kaplan_yorke, None);
         assert!(!growth.exponents().aligned, "one step says nothing");
     }

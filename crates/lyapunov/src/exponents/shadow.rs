@@ -54,15 +54,15 @@ pub fn shadow<S: System + Clone>(system: &mut S, options: &Shadow) -> Result<Exp
     let mut growth = Growth::new(1, system.state().len());
     for step in 0..options.warm_up.saturating_add(options.steps) {
         let time = system.time_step();
-        let logarithm = pair.step(system)?;
-        if !(is_finite(system.state()) && logarithm < f64::INFINITY) {
+        let factor = pair.step(system)?;
+        if !(is_finite(system.state()) && factor.is_finite()) {
             growth.diverge(step + 1);
             break;
         }
         if step == options.warm_up {
             growth = Growth::new(1, system.state().len());
         }
-        growth.add(1, time, &[logarithm]);
+        growth.add(1, time, &[factor]);
     }
     Ok(growth.exponents())
 }
@@ -101,14 +101,14 @@ impl<S: System + Clone> Pair<S> {
         pair
     }
 
-    /// Moves both by a step and pulls the twin back; the logarithm of the growth, NaN where that is not a number.
+    /// Moves both by a step and pulls the twin back; the factor of the growth.
     fn step(&mut self, system: &mut S) -> Result<f64> {
         system.step(&mut [])?;
         self.twin.step(&mut [])?;
         let separation = system.displacement(self.twin.state());
-        let logarithm = (separation.norm() / self.distance).ln();
+        let factor = separation.norm() / self.distance;
         self.place(system, separation);
-        Ok(logarithm)
+        Ok(factor)
     }
 
     /// Puts the twin at the right distance along `separation`, or along a random direction where that is zero.

@@ -136,8 +136,9 @@ fn offset<V: Vector>(target: &mut V, base: &V, a: f64, x: &V) {
 /// `state += h (k₁ + 2k₂ + 2k₃ + k₄) / 6`.
 #[inline]
 fn advance<V: Vector>(state: &mut V, h: f64, slopes: &[V; 4]) {
+    let sixth = h / 6.0;
     for (slope, weight) in slopes.iter().zip([1.0, 2.0, 2.0, 1.0]) {
-        state.axpy(weight * h / 6.0, slope);
+        state.axpy(weight * sixth, slope);
     }
 }
 
