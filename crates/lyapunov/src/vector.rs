@@ -151,11 +151,18 @@ pub(crate) fn storage_epsilon<V: Vector>(like: &V) -> f64 {
 
 /// Removes from `vector` its components along the orthonormal `basis` and returns the norm of what is left.
 ///
-/// Classical Gram–Schmidt loses orthogonality when the remainder is small, so the projection is repeated until the norm
-/// stops falling by more than half ("twice is enough": Kahan, in Parlett, *The Symmetric Eigenvalue Problem*, 1980,
-/// section 6.9). **Cost**: 2–4 passes of `basis.len()` inner products, no copy.
-#[inline]
+/// Gram–Schmidt loses orthogonality when the remainder is small, so the projection is repeated until the norm stops falling
+/// by more than half ("twice is enough": Kahan, in Parlett, *The Symmetric Eigenvalue Problem*, 1980, section 6.9).
+/// **Cost**: 2–4 passes of `basis.len()` inner products, no copy.
 pub fn orthogonalize<V: Vector>(vector: &mut V, basis: &[V]) -> f64 {
+    project_out(vector, basis, 0.5)
+}
+
+/// [`orthogonalize`], repeated until the norm stops falling below `share` of what it was: orthogonal to the storage's
+/// spacing over `share`.
+#[inline(always)]
+#[allow(clippy::inline_always, reason = "with few small vectors this is a handful of instructions")]
+fn project_out<V: Vector>(vector: &mut V, basis: &[V], share: f64) -> f64 {
     const PASSES: usize = 4;
     let mut square = vector.dot(vector);
     for _ in 0..if basis.is_empty() { 0 } else { PASSES } {
@@ -165,8 +172,7 @@ pub fn orthogonalize<V: Vector>(vector: &mut V, basis: &[V]) -> f64 {
         }
         let before = square;
         square = vector.dot(vector);
-        // The norm fell by less than half.
-        if square > 0.25 * before {
+        if square > share * share * before {
             break;
         }
     }
@@ -186,18 +192,27 @@ pub fn orthogonalize<V: Vector>(vector: &mut V, basis: &[V]) -> f64 {
 /// ```
 pub fn orthonormalize<V: Vector>(vectors: &mut [V]) -> Vec<f64> {
     let mut diagonal = vec![0.0; vectors.len()];
-    orthonormalize_into(vectors, &mut diagonal);
+    orthonormalize_into(vectors, &mut diagonal, 0.5);
     diagonal
 }
 
-/// [`orthonormalize`] with the diagonal of R written into a slice of the same length.
-#[inline]
-pub(crate) fn orthonormalize_into<V: Vector>(vectors: &mut [V], diagonal: &mut [f64]) {
-    for (i, norm) in diagonal.iter_mut().enumerate() {
+/// [`orthonormalize`] with the diagonal of R written into a slice of the same length, orthogonal to the storage's spacing
+/// over `share`. Says whether the diagonal is finite, and whether it has a zero.
+#[inline(always)]
+#[allow(clippy::inline_always, reason = "with a known number of small vectors this is a handful of instructions")]
+pub(crate) fn orthonormalize_into<V: Vector>(vectors: &mut [V], diagonal: &mut [f64], share: f64) -> (bool, bool) {
+    let (mut zero, mut has_zero) = (0.0, false);
+    // The slice that may have a length known at compile time leads.
+    for i in 0..vectors.len() {
         let (basis, rest) = vectors.split_at_mut(i);
-        *norm = orthogonalize(&mut rest[0], basis);
-        rest[0].scale(if *norm > 0.0 { 1.0 / *norm } else { 0.0 });
+        let norm = project_out(&mut rest[0], basis, share);
+        rest[0].scale(if norm > 0.0 { 1.0 / norm } else { 0.0 });
+        diagonal[i] = norm;
+        // 0 · x is 0 for every finite x.
+        zero += 0.0 * norm;
+        has_zero |= norm == 0.0;
     }
+    (zero == 0.0, has_zero)
 }
 
 #[cfg(test)]

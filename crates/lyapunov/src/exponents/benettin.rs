@@ -5,7 +5,7 @@ use crate::{
     error::{Error, Result},
     noise::{Purpose, Stream},
     system::{Outcome, System},
-    vector::{Vector, orthogonalize, orthonormalize, orthonormalize_into},
+    vector::{Vector, orthogonalize, orthonormalize, orthonormalize_into, storage_epsilon},
 };
 
 /// k deviations on their way along a trajectory, and how much they have grown.
@@ -31,11 +31,7 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct Benettin<V> {
     deviations: Vec<V>,
-    growth: Growth,
-    /// R_ii of the last renormalisation.
-    factors: Vec<f64>,
-    /// Steps ever taken by [`Benettin::advance`], warm-up included.
-    taken: u64,
+    tally: Tally,
 }
 
 impl<V: Vector> Benettin<V> {
@@ -47,7 +43,8 @@ impl<V: Vector> Benettin<V> {
         check_count(count, like.len())?;
         let mut deviations: Vec<V> = (0..count as u64).map(|i| random(like, seed, i)).collect();
         orthonormalize(&mut deviations);
-        Ok(Self { deviations, growth: Growth::new(count, like.len()), factors: vec![0.0; count], taken: 0 })
+        let tally = Tally::new(Growth::new(count, like.len()), like);
+        Ok(Self { deviations, tally })
     }
 
     /// Goes on from saved deviations and growth.
@@ -59,7 +56,8 @@ impl<V: Vector> Benettin<V> {
         if expected != found {
             return Err(Error::Length { what: "the set of deviations", expected, found });
         }
-        Ok(Self { deviations, growth, factors: vec![0.0; expected], taken: 0 })
+        let tally = Tally::new(growth, &deviations[0]);
+        Ok(Self { deviations, tally })
     }
 
     /// Deviations that have moved with `system` through the warm-up of `options`, none of them grown; after a warm-up
@@ -91,46 +89,13 @@ impl<V: Vector> Benettin<V> {
     ///
     /// A direction that was contracted to nothing has the factor 0, adds −∞ and is replaced by a random one.
     /// **Cost**: k²n multiplications, twice that where deviations have become nearly parallel.
-    #[inline]
     pub fn renormalize(&mut self, steps: u64, time: f64) -> Option<&[f64]> {
-        orthonormalize_into(&mut self.deviations, &mut self.factors);
-        // 0 · x is 0 for every finite x: one comparison for all.
-        let finite = self.factors.iter().fold(0.0, |sum, factor| sum + 0.0 * factor) == 0.0;
-        if !finite {
-            return None;
-        }
-        self.growth.add(steps, time, &self.factors);
-        if self.factors.contains(&0.0) {
-            self.replace_the_lost();
-        }
-        Some(&self.factors)
-    }
-
-    /// Puts random unit vectors, orthogonal to all other deviations, in the place of those that are zero.
-    #[cold]
-    fn replace_the_lost(&mut self) {
-        for i in (0..self.factors.len()).filter(|i| self.factors[*i] == 0.0) {
-            let mut others = self.deviations.clone();
-            let mut fresh = random(&others.remove(i), 0, self.growth.steps());
-            let norm = orthogonalize(&mut fresh, &others);
-            fresh.scale(1.0 / norm);
-            self.deviations[i] = fresh;
-        }
-    }
-
-    /// Puts a random unit vector, orthogonal to all other deviations, in the place of the i-th.
-    #[cold]
-    fn replace(&mut self, i: usize) {
-        let mut others = self.deviations.clone();
-        let mut fresh = random(&others.remove(i), 0, self.growth.steps());
-        let norm = orthogonalize(&mut fresh, &others);
-        fresh.scale(1.0 / norm);
-        self.deviations[i] = fresh;
+        self.tally.renormalize(&mut self.deviations, steps, time).then_some(self.tally.factors.as_slice())
     }
 
     /// Forgets the growth and keeps the deviations: the end of a warm-up.
     pub fn forget(&mut self) {
-        self.growth = Growth::new(self.deviations.len(), self.deviations[0].len());
+        self.tally.growth = Growth::new(self.deviations.len(), self.deviations[0].len());
     }
 
     /// Moves `system` and the deviations by `steps` steps, re-orthonormalised every `every` steps, at the end, and
@@ -142,30 +107,29 @@ impl<V: Vector> Benettin<V> {
         if every == 0 {
             return Err(Error::argument("every", 0, "must be at least 1"));
         }
-        let mut pending = 0;
-        let mut time = 0.0;
-        for step in 1..=steps {
-            time += system.time_step();
-            system.step(&mut self.deviations)?;
-            pending += 1;
-            let finite = is_finite(system.state());
-            if pending == every || step == steps || !finite || self.is_strained() {
-                let sound = self.renormalize(pending, time).is_some();
-                (pending, time) = (0, 0.0);
-                if !(finite && sound) {
-                    self.growth.diverge(self.taken + step);
-                    return Ok(self.outcome());
-                }
-            }
+        // Few deviations move as an array: with its length known, small vectors stay in registers.
+        match self.deviations.len() {
+            1 => self.advance_array::<1, S>(system, steps, every),
+            2 => self.advance_array::<2, S>(system, steps, every),
+            3 => self.advance_array::<3, S>(system, steps, every),
+            _ => self.tally.advance(system, &mut self.deviations, steps, every),
         }
-        self.taken += steps;
-        Ok(Outcome::Completed)
     }
 
-    /// Whether a deviation is about to leave the range of numbers.
-    fn is_strained(&self) -> bool {
-        const RANGE: std::ops::RangeInclusive<f64> = 1e-24..=1e24;
-        self.deviations.iter().any(|deviation| !RANGE.contains(&deviation.dot(deviation)))
+    fn advance_array<const K: usize, S: System<Vector = V>>(
+        &mut self,
+        system: &mut S,
+        steps: u64,
+        every: u64,
+    ) -> Result<Outcome> {
+        match <[V; K]>::try_from(std::mem::take(&mut self.deviations)) {
+            Ok(mut array) => {
+                let outcome = self.tally.advance(system, &mut array, steps, every);
+                self.deviations = array.into();
+                outcome
+            }
+            Err(_) => unreachable!("the length was matched"),
+        }
     }
 
     /// Finite-time exponents: each item is the growth per step over the next `window` steps, for every deviation.
@@ -188,18 +152,99 @@ impl<V: Vector> Benettin<V> {
 
     /// What the deviations have grown.
     pub fn growth(&self) -> &Growth {
-        &self.growth
+        &self.tally.growth
     }
 
     /// How the measurement stands.
     pub fn outcome(&self) -> Outcome {
-        self.growth.outcome()
+        self.tally.growth.outcome()
     }
 
     /// The exponents so far: see [`Growth::exponents`].
     pub fn exponents(&self) -> Exponents {
-        self.growth.exponents()
+        self.tally.growth.exponents()
     }
+}
+
+/// The growth, and what it takes to add to it.
+#[derive(Clone, Debug)]
+struct Tally {
+    growth: Growth,
+    /// R_ii of the last renormalisation.
+    factors: Vec<f64>,
+    /// A deviation that keeps less than this share of its norm is orthogonalised twice.
+    share: f64,
+    /// Steps ever taken by [`Benettin::advance`], warm-up included.
+    taken: u64,
+}
+
+impl Tally {
+    fn new<V: Vector>(growth: Growth, like: &V) -> Self {
+        // In f64, 1e-13 is orthogonal enough, and on attractors the usual half would mean a second pass at most steps.
+        let share = if storage_epsilon(like) < 1e-10 { 1e-3 } else { 0.5 };
+        Self { factors: vec![0.0; growth.count()], growth, share, taken: 0 }
+    }
+
+    /// Orthonormalises and adds up; false where the factors are not finite.
+    #[inline(always)]
+    #[allow(clippy::inline_always, reason = "with a known number of deviations they stay in registers")]
+    fn renormalize<V: Vector>(&mut self, deviations: &mut [V], steps: u64, time: f64) -> bool {
+        let (finite, lost) = orthonormalize_into(deviations, &mut self.factors, self.share);
+        if finite {
+            self.growth.add(steps, time, &self.factors);
+        }
+        if finite && lost {
+            self.replace_the_lost(deviations);
+        }
+        finite
+    }
+
+    /// Puts random unit vectors, orthogonal to all other deviations, in the place of those that are zero.
+    #[cold]
+    fn replace_the_lost<V: Vector>(&self, deviations: &mut [V]) {
+        for i in (0..self.factors.len()).filter(|i| self.factors[*i] == 0.0) {
+            let mut others = deviations.to_vec();
+            let mut fresh = random(&others.remove(i), 0, self.growth.steps());
+            let norm = orthogonalize(&mut fresh, &others);
+            fresh.scale(1.0 / norm);
+            deviations[i] = fresh;
+        }
+    }
+
+    /// The loop of [`Benettin::advance`].
+    #[inline(always)]
+    #[allow(clippy::inline_always, reason = "with a known number of deviations they stay in registers")]
+    fn advance<S: System>(
+        &mut self,
+        system: &mut S,
+        deviations: &mut [S::Vector],
+        steps: u64,
+        every: u64,
+    ) -> Result<Outcome> {
+        let (mut pending, mut time) = (0, 0.0);
+        for step in 1..=steps {
+            time += system.time_step();
+            system.step(deviations)?;
+            pending += 1;
+            let finite = is_finite(system.state());
+            if pending == every || step == steps || !finite || is_strained(deviations) {
+                let sound = self.renormalize(deviations, pending, time);
+                (pending, time) = (0, 0.0);
+                if !(finite && sound) {
+                    self.growth.diverge(self.taken + step);
+                    return Ok(self.growth.outcome());
+                }
+            }
+        }
+        self.taken += steps;
+        Ok(Outcome::Completed)
+    }
+}
+
+/// Whether a deviation is about to leave the range of numbers.
+fn is_strained<V: Vector>(deviations: &[V]) -> bool {
+    const RANGE: std::ops::RangeInclusive<f64> = 1e-24..=1e24;
+    deviations.iter().any(|deviation| !RANGE.contains(&deviation.dot(deviation)))
 }
 
 /// A standard normal vector, a function of seed and index.
@@ -225,14 +270,15 @@ impl<S: System> Iterator for Local<'_, S> {
             return None;
         }
         let mut rates = vec![0.0; self.benettin.deviations.len()];
+        let Benettin { deviations, tally } = &mut *self.benettin;
         for _ in 0..self.window {
-            match self.benettin.advance(self.system, 1, 1) {
+            match tally.advance(self.system, deviations, 1, 1) {
                 Err(error) => return Some(Err(error)),
                 Ok(Outcome::Diverged { .. }) => return None,
                 Ok(Outcome::Completed) => {}
             }
             let window = self.window as f64;
-            rates.iter_mut().zip(&self.benettin.factors).for_each(|(rate, factor)| *rate += factor.ln() / window);
+            rates.iter_mut().zip(&tally.factors).for_each(|(rate, factor)| *rate += factor.ln() / window);
         }
         Some(Ok(rates))
     }

@@ -81,16 +81,19 @@ impl Growth {
     fn close(&mut self) {
         self.take_logarithms();
         self.filled = 0;
-        let mut subtree = std::mem::replace(&mut self.leaf, vec![0.0; HEAD + self.count]);
+        let mut subtree = std::mem::take(&mut self.leaf);
         for place in &mut self.waiting {
             let Some(mut left) = place.take() else {
                 *place = Some(subtree);
+                self.leaf = vec![0.0; HEAD + self.count];
                 return;
             };
             left.iter_mut().zip(&subtree).for_each(|(a, b)| *a += b);
-            subtree = left;
+            subtree.clone_from(&left);
         }
-        self.blocks.extend(subtree);
+        self.blocks.extend_from_slice(&subtree);
+        subtree.fill(0.0);
+        self.leaf = subtree;
         if self.block_count() >= BLOCKS {
             self.raise();
         }

@@ -40,35 +40,62 @@ pub struct Flow<F: Field> {
     state: F::Vector,
     time: f64,
     time_step: f64,
+    /// Kept between steps for its memory only.
+    stages: Option<Stages<F::Vector>>,
+}
+
+/// What a step writes to on its way.
+#[derive(Clone, Debug)]
+struct Stages<V> {
     /// The points of the second, third and fourth stage.
-    points: [F::Vector; 3],
+    points: [V; 3],
     /// k₁ … k₄, of the state or of one deviation.
-    slopes: [F::Vector; 4],
+    slopes: [V; 4],
     /// The deviation on its way through the stages.
-    stage: F::Vector,
+    moving: V,
+}
+
+impl<V: Vector> Stages<V> {
+    fn like(state: &V) -> Self {
+        let copy = || state.clone();
+        Self { points: [copy(), copy(), copy()], slopes: [copy(), copy(), copy(), copy()], moving: copy() }
+    }
 }
 
 impl<F: Field> Flow<F> {
     /// The flow of `field` from `state` at time 0 in steps of h = `time_step`.
     pub fn new(field: F, state: F::Vector, time_step: f64) -> Self {
-        let copy = || state.clone();
-        let (points, slopes) = ([copy(), copy(), copy()], [copy(), copy(), copy(), copy()]);
-        Self { field, time: 0.0, time_step, points, slopes, stage: copy(), state }
+        Self { field, state, time: 0.0, time_step, stages: None }
     }
 
-    /// The four stages of a deviation.
+    /// The four stages of the state: fills points and slopes.
     #[inline]
-    fn carry(&mut self, deviation: &mut F::Vector) {
+    fn move_state(&self, stages: &mut Stages<F::Vector>) {
         let (field, h, t) = (&self.field, self.time_step, self.time);
-        let [k1, k2, k3, k4] = &mut self.slopes;
+        let ([k1, k2, k3, k4], [p1, p2, p3]) = (&mut stages.slopes, &mut stages.points);
+        field.velocity(t, &self.state, k1);
+        offset(p1, &self.state, 0.5 * h, k1);
+        field.velocity(t + 0.5 * h, p1, k2);
+        offset(p2, &self.state, 0.5 * h, k2);
+        field.velocity(t + 0.5 * h, p2, k3);
+        offset(p3, &self.state, h, k3);
+        field.velocity(t + h, p3, k4);
+    }
+
+    /// The four stages of a deviation, at the points of the state.
+    #[inline]
+    fn move_deviation(&self, stages: &mut Stages<F::Vector>, deviation: &mut F::Vector) {
+        let (field, h, t) = (&self.field, self.time_step, self.time);
+        let Stages { points, slopes, moving } = stages;
+        let [k1, k2, k3, k4] = slopes;
         field.tangent(t, &self.state, deviation, k1);
-        offset(&mut self.stage, deviation, 0.5 * h, k1);
-        field.tangent(t + 0.5 * h, &self.points[0], &self.stage, k2);
-        offset(&mut self.stage, deviation, 0.5 * h, k2);
-        field.tangent(t + 0.5 * h, &self.points[1], &self.stage, k3);
-        offset(&mut self.stage, deviation, h, k3);
-        field.tangent(t + h, &self.points[2], &self.stage, k4);
-        advance(deviation, h, &self.slopes);
+        offset(moving, deviation, 0.5 * h, k1);
+        field.tangent(t + 0.5 * h, &points[0], moving, k2);
+        offset(moving, deviation, 0.5 * h, k2);
+        field.tangent(t + 0.5 * h, &points[1], moving, k3);
+        offset(moving, deviation, h, k3);
+        field.tangent(t + h, &points[2], moving, k4);
+        advance(deviation, h, slopes);
     }
 }
 
@@ -102,22 +129,17 @@ impl<F: Field> System for Flow<F> {
 
     #[inline]
     fn step(&mut self, deviations: &mut [F::Vector]) -> Result<()> {
-        let (field, h, t) = (&self.field, self.time_step, self.time);
-        let ([k1, k2, k3, k4], [p1, p2, p3]) = (&mut self.slopes, &mut self.points);
-        field.velocity(t, &self.state, k1);
-        offset(p1, &self.state, 0.5 * h, k1);
-        field.velocity(t + 0.5 * h, p1, k2);
-        offset(p2, &self.state, 0.5 * h, k2);
-        field.velocity(t + 0.5 * h, p2, k3);
-        offset(p3, &self.state, h, k3);
-        field.velocity(t + h, p3, k4);
+        // A local of its own: small vectors live in registers then.
+        let mut stages = self.stages.take().unwrap_or_else(|| Stages::like(&self.state));
+        self.move_state(&mut stages);
         let mut next = self.state.clone();
-        advance(&mut next, h, &self.slopes);
+        advance(&mut next, self.time_step, &stages.slopes);
         for deviation in deviations {
-            self.carry(deviation);
+            self.move_deviation(&mut stages, deviation);
         }
         self.state = next;
-        self.time += h;
+        self.time += self.time_step;
+        self.stages = Some(stages);
         Ok(())
     }
 

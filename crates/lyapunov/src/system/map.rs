@@ -54,8 +54,8 @@ pub trait Law {
 pub struct Map<L: Law> {
     law: L,
     state: L::Vector,
-    /// Where images are written before they replace what they are the image of.
-    image: L::Vector,
+    /// A copy of what is being mapped.
+    copy: L::Vector,
     seed: u64,
     step: u64,
 }
@@ -63,7 +63,7 @@ pub struct Map<L: Law> {
 impl<L: Law> Map<L> {
     /// The system of `law` at `state`, with the noise of seed 0.
     pub fn new(law: L, state: L::Vector) -> Self {
-        Self { law, image: state.clone(), state, seed: 0, step: 0 }
+        Self { law, copy: state.clone(), state, seed: 0, step: 0 }
     }
 
     /// The same system with the noise of another seed.
@@ -123,11 +123,11 @@ impl<L: Law> System for Map<L> {
     fn step(&mut self, deviations: &mut [L::Vector]) -> Result<()> {
         let noise = self.law.noise(self.seed, self.step);
         for deviation in deviations {
-            self.law.tangent(&self.state, &noise, deviation, &mut self.image);
-            std::mem::swap(deviation, &mut self.image);
+            self.copy.clone_from(deviation);
+            self.law.tangent(&self.state, &noise, &self.copy, deviation);
         }
-        self.law.image(&self.state, &noise, &mut self.image);
-        std::mem::swap(&mut self.state, &mut self.image);
+        self.copy.clone_from(&self.state);
+        self.law.image(&self.copy, &noise, &mut self.state);
         self.step += 1;
         Ok(())
     }
