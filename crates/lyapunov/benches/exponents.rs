@@ -19,6 +19,7 @@ fn library<S: System>(bencher: &mut criterion::Bencher<'_>, mut system: S, count
     black_box(benettin.exponents());
 }
 
+#[allow(clippy::needless_range_loop, reason = "written as one would in C")]
 /// Gram–Schmidt of the rows, adding up the logarithms of their lengths.
 fn gram_schmidt<const N: usize>(rows: &mut [[f64; N]; N], sums: &mut [f64; N]) {
     for i in 0..N {

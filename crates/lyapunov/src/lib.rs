@@ -42,7 +42,10 @@ mod vector;
 pub use control::{Constant, Controller};
 pub use descent::{Descent, HeavyBall, Sgd};
 pub use error::{Error, Result};
-pub use exponents::{Benettin, Estimate, Exponents, Growth, Local, Shadow, Spectrum, exponents, shadow};
+pub use exponents::{
+    Benettin, Covariant, CovariantVectors, Estimate, Exponents, Growth, Local, Shadow, Spectrum, covariant_vectors,
+    exponents, gali, shadow, zero_one_test,
+};
 pub use krylov::{Eigenpair, Lanczos, Ritz, Tracker, lanczos};
 pub use noise::{Purpose, Stream};
 pub use objective::{Difference, Evaluation, Hessian, Objective, Product, Sample, difference_product};

@@ -203,6 +203,7 @@ pub fn orthonormalize<V: Vector>(vectors: &mut [V]) -> Vec<f64> {
 pub(crate) fn orthonormalize_into<V: Vector>(vectors: &mut [V], diagonal: &mut [f64], share: f64) -> (bool, bool) {
     let (mut zero, mut has_zero) = (0.0, false);
     // The slice that may have a length known at compile time leads.
+    #[allow(clippy::needless_range_loop, reason = "the vectors lead")]
     for i in 0..vectors.len() {
         let (basis, rest) = vectors.split_at_mut(i);
         let norm = project_out(&mut rest[0], basis, share);

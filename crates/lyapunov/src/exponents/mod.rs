@@ -1,16 +1,21 @@
 //! Lyapunov exponents of any [`System`], with error bars.
 //!
 //! [`exponents`] is the one call; [`Benettin`] is the same as a state machine, for loops that have more to do;
-//! [`Growth`] is what they accumulate: it can be saved, resumed and merged. [`shadow`] needs no tangent.
+//! [`Growth`] is what they accumulate: it can be saved, resumed and merged. [`shadow`] needs no tangent. [`covariant_vectors`] gives
+//! the directions that belong to the exponents; [`gali`] and [`zero_one_test`] only tell regular from chaotic.
 
 mod benettin;
+mod covariant;
 mod error_bars;
 mod growth;
+mod indicators;
 mod shadow;
 
 pub use benettin::{Benettin, Local};
+pub use covariant::{Covariant, CovariantVectors, covariant_vectors};
 pub use error_bars::Estimate;
 pub use growth::Growth;
+pub use indicators::{gali, zero_one_test};
 pub use shadow::{Shadow, shadow};
 
 use crate::{
