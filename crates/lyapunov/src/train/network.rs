@@ -144,6 +144,16 @@ impl Network {
         Ok(self.evaluate_images(at, &self.data.train))
     }
 
+    /// The outputs z [examples, classes] for the images that `on` names, before the loss.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] for a subset larger than the training set.
+    pub fn outputs(&self, at: &Tensor<1>, on: Sample) -> Result<Tensor<2>> {
+        let parameters: Vec<_> = split(at, &self.lengths).into_iter().map(Dual::constant).collect();
+        let (inputs, _) = self.batch(&self.data.train, &self.samples.indices(on)?);
+        Ok(self.forward(&parameters, inputs).value)
+    }
+
     fn evaluate_images(&self, at: &Tensor<1>, images: &Images) -> Evaluation {
         let parameters: Vec<_> = split(at, &self.lengths).into_iter().map(Dual::constant).collect();
         let all: Vec<u32> = (0..images.len() as u32).collect();

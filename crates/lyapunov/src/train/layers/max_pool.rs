@@ -26,6 +26,8 @@ impl Layer for MaxPool {
             return Dual::constant(max_pool2d(images, options).reshape([examples, pooled]));
         };
         let (value, winners) = max_pool2d_with_indices(images, options);
+        // Indices of a recorded tensor count as recorded, and would draw a plain tangent into the graph.
+        let winners = if tangent.is_autodiff() { winners } else { winners.inner() };
         let winners = winners.reshape([examples, channels, size * size / 4]);
         let moved: Tensor<3> = tangent.reshape([examples, channels, size * size]).gather(2, winners);
         Dual { value: value.reshape([examples, pooled]), tangent: Some(moved.reshape([examples, pooled])) }

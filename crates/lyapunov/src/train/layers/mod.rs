@@ -99,12 +99,20 @@ pub(super) mod testing {
                     .zip(&dots)
                     .map(|(w, d)| Dual { value: w.clone().autodiff().require_grad(), tangent: Some(wrap(d)) })
                     .collect();
-                let input = Dual { value: rows(x.clone()), tangent: input_moves.then(|| rows(wrap(&x_dot))) };
+                let input = Dual {
+                    value: rows(x.clone().autodiff().require_grad()),
+                    tangent: input_moves.then(|| rows(wrap(&x_dot))),
+                };
                 let output = layer.forward(&parameters, input);
                 let Some(tangent) = output.tangent else {
                     assert!(shapes.is_empty() && !input_moves, "the tangent is missing");
                     continue;
                 };
+                assert_eq!(
+                    tangent.is_autodiff(),
+                    recorded,
+                    "{layer:?}: a plain tangent stays plain, a recorded one recorded"
+                );
                 let error = (tangent.inner() - difference.clone()).abs().max().into_scalar::<f64>();
                 let size = difference.clone().abs().max().into_scalar::<f64>();
                 assert!(
