@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, builder::NonEmptyStringValueParser};
+use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
 /// Train a neural network and watch its stability.
@@ -91,7 +91,7 @@ pub struct TrainFlags {
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
     /// The device to compute on
-    #[arg(long, value_name = "NAME", env = "BURN_DEVICE", value_parser = NonEmptyStringValueParser::new())]
+    #[arg(long, value_name = "NAME", env = "BURN_DEVICE", hide_env_values = true)]
     pub device: Option<String>,
     /// Print one JSON object about the finished run, and nothing else, on standard output
     #[arg(long)]

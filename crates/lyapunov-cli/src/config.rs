@@ -204,7 +204,7 @@ pub struct Measure {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum ProductName {
-    /// The best one for the model.
+    /// Tangents, for every network of ours.
     Auto,
     /// Tangents carried through the model.
     Exact,

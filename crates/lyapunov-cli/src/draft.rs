@@ -2,11 +2,13 @@
 
 use std::{collections::BTreeMap, fs, ops::Range, path::Path};
 
+use clap::ValueEnum;
+use lyapunov::Target;
 use miette::NamedSource;
 use toml_edit::{Array, Document, DocumentMut, Item, Table, TableLike, Value};
 
 use crate::{
-    config::{Config, DEFAULTS, DataName, ModelName},
+    config::{Config, DEFAULTS, DataName, ModelName, ProductName, name_of},
     error::{Error, Misconfiguration, Result},
 };
 
@@ -104,13 +106,17 @@ impl Draft {
         self.put(key, value.into(), Origin::Flag(flag));
     }
 
+    fn put(&mut self, key: &str, value: Value, origin: Origin) {
+        self.replace(key, value);
+        self.origins.insert(key.to_owned(), origin);
+    }
+
     /// Replaces the value and leaves the comment beside it.
-    fn put(&mut self, key: &str, mut value: Value, origin: Origin) {
+    fn replace(&mut self, key: &str, mut value: Value) {
         if let Some(Item::Value(old)) = self.item_mut(key) {
             *value.decor_mut() = old.decor().clone();
             *old = value;
         }
-        self.origins.insert(key.to_owned(), origin);
     }
 
     /// Checks every value.
@@ -125,15 +131,13 @@ impl Draft {
         Ok(Settings { config, draft: self })
     }
 
+    /// Replaces `widths = "auto"` by what it means for the model.
     fn resolve_widths(&mut self) {
-        let name = self.value("model.name").and_then(Value::as_str);
-        let model = name.and_then(|name| <ModelName as clap::ValueEnum>::from_str(name, false).ok());
-        if let (Some("auto"), Some(model)) = (self.value("model.widths").and_then(Value::as_str), model)
-            && let Some(Item::Value(widths)) = self.item_mut("model.widths")
-        {
-            let decor = widths.decor().clone();
-            *widths = Array::from_iter(model.automatic_widths().iter().copied()).into();
-            *widths.decor_mut() = decor;
+        let text = |key| self.value(key).and_then(Value::as_str);
+        let model = text("model.name").and_then(|name| ModelName::from_str(name, false).ok());
+        if let (Some("auto"), Some(model)) = (text("model.widths"), model) {
+            let widths: Array = model.automatic_widths().iter().copied().collect();
+            self.replace("model.widths", widths.into());
         }
     }
 
@@ -185,12 +189,12 @@ impl Draft {
     fn hint(&self, key: &str) -> Option<String> {
         let known = self.keys();
         let (section, name) = key.rsplit_once('.').unwrap_or(("", key));
-        let elsewhere = known.iter().find(|known| known.rsplit_once('.').is_some_and(|(_, last)| last == name));
+        let elsewhere = self.key_named(name);
         if self.document.contains_table(name) && section.is_empty() {
             return Some(format!("write `[{name}]` and its keys below it: {}", self.names_in(name)));
         }
         let sections = self.document.iter().map(|(section, _)| section);
-        let nearest = match elsewhere {
+        let nearest = match &elsewhere {
             Some(key) => Some(key.as_str()),
             None if key.contains('.') => nearest(key, known.iter().map(String::as_str)),
             None => nearest(key, sections.chain(known.iter().map(String::as_str))),
@@ -212,6 +216,11 @@ impl Draft {
             names.unwrap_or_else(Vec::new)
         };
         self.document.iter().flat_map(in_section).collect()
+    }
+
+    /// The key with this last part.
+    fn key_named(&self, name: &str) -> Option<String> {
+        self.keys().into_iter().find(|key| key.rsplit_once('.').is_some_and(|(_, last)| last == name))
     }
 
     fn names_in(&self, section: &str) -> String {
@@ -237,15 +246,26 @@ impl Settings {
         self.draft.document.to_string()
     }
 
-    /// Writes down what `measure.product = "auto"` has turned out to mean.
-    pub fn resolve_product(&mut self, product: crate::config::ProductName) {
-        self.config.measure.product = product;
-        let name = crate::config::name_of(&product);
-        if let Some(Item::Value(old)) = self.draft.item_mut("measure.product") {
-            let decor = old.decor().clone();
-            *old = name.into();
-            *old.decor_mut() = decor;
+    /// Writes down what `measure.product = "auto"` means: exact products, which every network of ours offers.
+    pub fn resolve_product(&mut self) {
+        if self.config.measure.product == ProductName::Auto {
+            self.config.measure.product = ProductName::Exact;
+            self.draft.replace("measure.product", name_of(&ProductName::Exact).into());
         }
+    }
+
+    /// Refuses batches and subsets that are larger than the training set.
+    pub fn check_sizes(&self, images: usize) -> Result<()> {
+        let at_most = format!("must be at most the number of training images, {images}");
+        if self.config.run.batch_size > images {
+            return Err(self.draft.blame("run.batch_size", &at_most));
+        }
+        let too_large = |target: &Target| matches!(target, Target::Subset(size) if *size > images);
+        if self.config.measure.on.iter().any(too_large) {
+            let subsets = format!("must name subsets of at most the number of training images, {images}");
+            return Err(self.draft.blame("measure.on", &subsets));
+        }
+        Ok(())
     }
 
     /// A fault of the library, shown where the key to blame was written, if a key is to blame.
@@ -265,13 +285,6 @@ impl Settings {
             }
             _ => fault.into(),
         }
-    }
-}
-
-impl Draft {
-    /// The key with this last part.
-    fn key_named(&self, name: &str) -> Option<String> {
-        self.keys().into_iter().find(|key| key.ends_with(&format!(".{name}")))
     }
 }
 

@@ -37,11 +37,20 @@ fn report(fault: &error::Error) {
     let coloured = stderr.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     let mut theme = if coloured { GraphicalTheme::unicode() } else { GraphicalTheme::unicode_nocolor() };
     theme.characters.error = "error:".into();
-    let handler = GraphicalReportHandler::new_themed(theme).with_links(false).with_wrap_lines(false);
+    let handler = GraphicalReportHandler::new_themed(theme).with_links(false).with_wrap_lines(false).without_cause_chain();
     let mut text = String::new();
     // Where standard error is closed, nobody is left to tell.
     let _ = match handler.render_report(&mut text, fault) {
-        Ok(()) => stderr.write_all(text.as_bytes()),
+        Ok(()) => stderr.write_all(outdented(&text).as_bytes()),
         Err(_) => writeln!(stderr, "error: {fault}"),
     };
+}
+
+/// The sentence and the hint at the left edge, as everywhere else; the place stays where it is.
+fn outdented(text: &str) -> String {
+    let outdent = |line: &str| match line.strip_prefix("  ") {
+        Some(rest) if !rest.starts_with([' ', '╭', '│', '╰', '·']) => format!("{rest}\n"),
+        _ => format!("{line}\n"),
+    };
+    text.lines().map(outdent).collect()
 }

@@ -5,7 +5,10 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
+use lyapunov::{Evaluation, Outcome};
 use serde::Serialize;
+
+use crate::{config::Config, summary::Subject};
 
 /// What `manifest.json` holds. It is written when a run starts and again when it ends, so that a run that was killed is
 /// told from one that ended.
@@ -50,6 +53,50 @@ pub struct Manifest {
 }
 
 impl Manifest {
+    /// What is known when the run starts.
+    pub fn at_start(config: &Config, subject: &Subject, steps_per_epoch: u64) -> Self {
+        Self {
+            version: env!("CARGO_PKG_VERSION"),
+            seed: config.run.seed,
+            device: config.run.device.clone(),
+            git_commit: git_commit(),
+            data: subject.data.clone(),
+            training_images: subject.images,
+            parameters: subject.parameters,
+            steps_per_epoch,
+            started: now(),
+            finished: None,
+            wall_seconds: None,
+            outcome: "running",
+            diverged_at: None,
+            steps: None,
+            train_loss: None,
+            test_loss: None,
+            test_accuracy: None,
+            measuring_cost: None,
+        }
+    }
+
+    /// Notes how the run has ended; `evaluations` are those of the final weights on training and test images.
+    pub fn note(
+        &mut self,
+        outcome: Outcome,
+        steps: u64,
+        measuring_cost: f64,
+        evaluations: Option<(Evaluation, Option<Evaluation>)>,
+    ) {
+        (self.outcome, self.diverged_at) = match outcome {
+            Outcome::Completed => ("completed", None),
+            Outcome::Diverged { step } => ("diverged", Some(step)),
+        };
+        let test = evaluations.and_then(|(_, test)| test);
+        self.steps = Some(steps);
+        self.train_loss = evaluations.map(|(train, _)| train.loss);
+        self.test_loss = test.map(|test| test.loss);
+        self.test_accuracy = test.map(|test| test.accuracy);
+        self.measuring_cost = Some(measuring_cost);
+    }
+
     /// The manifest as a JSON file.
     pub fn to_json(&self) -> Vec<u8> {
         let mut text = serde_json::to_vec_pretty(self).expect("numbers and texts have a JSON form");
@@ -59,7 +106,7 @@ impl Manifest {
 }
 
 /// The commit of the working directory, if there is one and git is installed.
-pub fn git_commit() -> Option<String> {
+fn git_commit() -> Option<String> {
     let arguments = ["describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"];
     let output = Command::new("git").args(arguments).output().ok()?;
     let commit = String::from_utf8(output.stdout).ok()?.trim().to_owned();

@@ -45,6 +45,8 @@ pub struct Subject {
     pub parameters: usize,
     /// The images.
     pub data: String,
+    /// How many of them it is trained on.
+    pub images: usize,
 }
 
 /// One measurement of λ_max.
@@ -92,9 +94,10 @@ impl Summary {
     }
 
     fn course(&self) -> String {
-        let Subject { model, parameters, data } = &self.subject;
+        let Subject { model, parameters, data, images } = &self.subject;
         let (parameters, steps) = (number(*parameters as f64, 0), number(self.steps as f64, 0));
-        let trained = format!("Trained the {model} ({parameters} weights) on {data}");
+        let images = number(*images as f64, 0);
+        let trained = format!("Trained the {model} ({parameters} weights) on {images} {data} images");
         let time = duration(self.wall_seconds);
         match self.diverged_at {
             Some(step) => {
@@ -169,7 +172,7 @@ mod tests {
             lambda_max: Some(lambda_max),
             measuring_cost: 0.125,
             wall_seconds: 72.3,
-            subject: Subject { model: "cnn".to_owned(), parameters: 21_098, data: "synthetic images".to_owned() },
+            subject: Subject { model: "cnn".to_owned(), parameters: 21_098, data: "synthetic".to_owned(), images: 5000 },
         }
     }
 

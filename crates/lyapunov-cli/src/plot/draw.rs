@@ -370,7 +370,7 @@ mod tests {
         let dashes = dashed(&[(0.0, 0.0), (10.0, 0.0), (10.0, 10.0)], (4.0, 2.0));
         assert_eq!(dashes[0], [(0.0, 0.0), (4.0, 0.0)]);
         assert_eq!(dashes[1], [(6.0, 0.0), (10.0, 0.0)]);
-        assert_eq!(dashes[2], [(10.0, 2.0), (10.0, 6.0)]);
+        assert_eq!(dashes[2], [(10.0, 2.0), (10.0, 6.0)], "{dashes:?}");
     }
 
     #[test]
