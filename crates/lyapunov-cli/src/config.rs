@@ -36,8 +36,8 @@ impl Config {
     pub fn identity(&self) -> String {
         let canonical = serde_json::to_vec(self).expect("numbers, names and lists have a JSON form");
         let digest = Sha256::digest(&canonical);
-        let digits: String = digest.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
-        format!("{}-{}-{digits}", name_of(&self.model.name), name_of(&self.optimizer.name))
+        let digits = u32::from_be_bytes([digest[0], digest[1], digest[2], digest[3]]);
+        format!("{}-{}-{digits:08x}", name_of(&self.model.name), name_of(&self.optimizer.name))
     }
 }
 

@@ -72,12 +72,12 @@ impl Draft {
     ) -> Result<()> {
         let known = self.document.contains_table(section);
         let Some(table) = item.as_table_like().filter(|_| known) else {
-            return Err(place(key_bytes(file, section)).fault(self.unknown(section), self.hint(section)));
+            return Err(place(key_bytes(file, section)).fault(self.unknown(section), Some(self.hint(section))));
         };
         for (name, item) in table.iter() {
             let key = format!("{section}.{name}");
             let Some(value) = item.as_value().filter(|_| self.knows(&key)) else {
-                return Err(place(key_bytes(table, name)).fault(self.unknown(&key), self.hint(&key)));
+                return Err(place(key_bytes(table, name)).fault(self.unknown(&key), Some(self.hint(&key))));
             };
             self.put(&key, value.clone(), Origin::File(place(value.span())));
         }
@@ -93,7 +93,7 @@ impl Draft {
         };
         let key = key.trim();
         if !self.knows(key) {
-            return Err(fault(format!("`{flag}`: {}", self.unknown(key)), self.hint(key)));
+            return Err(fault(format!("`{flag}`: {}", self.unknown(key)), Some(self.hint(key))));
         }
         // A bare word is a text: quotes rarely survive a shell.
         let value = text.trim().parse().unwrap_or_else(|_| Value::from(text.trim()));
@@ -186,24 +186,24 @@ impl Draft {
     }
 
     /// What the writer of an unknown key may have meant.
-    fn hint(&self, key: &str) -> Option<String> {
-        let known = self.keys();
+    fn hint(&self, key: &str) -> String {
+        if self.document.contains_table(key) {
+            return format!("write `[{key}]` and its keys below it: {}", self.names_in(key));
+        }
         let (section, name) = key.rsplit_once('.').unwrap_or(("", key));
-        let elsewhere = self.key_named(name);
-        if self.document.contains_table(name) && section.is_empty() {
-            return Some(format!("write `[{name}]` and its keys below it: {}", self.names_in(name)));
+        match self.key_named(name).or_else(|| self.nearest(key)) {
+            Some(meant) => format!("did you mean `{meant}`?"),
+            None if self.document.contains_table(section) => format!("[{section}] has {}", self.names_in(section)),
+            None => "`lyapunov config` prints every key there is".to_owned(),
         }
-        let sections = self.document.iter().map(|(section, _)| section);
-        let nearest = match &elsewhere {
-            Some(key) => Some(key.as_str()),
-            None if key.contains('.') => nearest(key, known.iter().map(String::as_str)),
-            None => nearest(key, sections.chain(known.iter().map(String::as_str))),
-        };
-        match nearest {
-            Some(meant) => Some(format!("did you mean `{meant}`?")),
-            None if self.document.contains_table(section) => Some(format!("[{section}] has {}", self.names_in(section))),
-            None => Some("`lyapunov config` prints every key there is".to_owned()),
-        }
+    }
+
+    /// The section or key that a typing error may have made `name` of: a third of its letters at most.
+    fn nearest(&self, name: &str) -> Option<String> {
+        let sections = self.document.iter().map(|(section, _)| section.to_owned());
+        let known = self.keys().into_iter().chain(sections.filter(|_| !name.contains('.')));
+        let close = known.map(|known| (strsim::damerau_levenshtein(name, &known), known));
+        close.filter(|(distance, known)| *distance <= known.len() / 3).min().map(|(_, known)| known)
     }
 
     fn knows(&self, key: &str) -> bool {
@@ -317,12 +317,6 @@ fn key_at(text: &str, byte: usize) -> Option<String> {
     None
 }
 
-/// The known name that a typing error away from `name`, a third of its letters at most.
-fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    let close = known.map(|known| (strsim::damerau_levenshtein(name, known), known));
-    close.filter(|(distance, known)| *distance <= known.len() / 3).min().map(|(_, known)| known)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -334,7 +328,7 @@ mod tests {
     }
 
     fn hint(key: &str) -> String {
-        Draft::default().hint(key).unwrap()
+        Draft::default().hint(key)
     }
 
     #[test]

@@ -9,7 +9,7 @@ pub struct Axis {
 }
 
 /// Positive numbers that span more than this are shown on a logarithmic axis.
-const WIDE: f64 = 30.0;
+const WIDE: f64 = 15.0;
 
 impl Axis {
     /// From `low` to `high`, as they are.
@@ -59,7 +59,11 @@ impl Axis {
 
     fn logarithmic_ticks(&self, wanted: usize) -> Vec<(f64, String)> {
         let decades = (self.high / self.low).log10();
-        let leads: &[f64] = if decades < 2.2 { &[1.0, 2.0, 5.0] } else { &[1.0] };
+        let leads: &[f64] = match decades {
+            d if d < 2.0 => &[1.0, 2.0, 5.0],
+            d if d < 3.5 => &[1.0, 3.0],
+            _ => &[1.0],
+        };
         let stride = ((decades / wanted.max(1) as f64).ceil() as i32).max(1);
         let powers = (self.low.log10().floor() as i32)..=(self.high.log10().ceil() as i32);
         powers

@@ -28,6 +28,9 @@ const RULE: Colour = (150, 156, 166);
 const GRID: Colour = (232, 234, 238);
 const FONT: &str = "Inter, 'Helvetica Neue', Helvetica, Arial, 'DejaVu Sans', sans-serif";
 
+/// The dashes of a threshold.
+const THRESHOLD: (f64, f64) = (7.0, 5.0);
+
 /// Lines with more points are thinned, markers spread out.
 const MOST_POINTS: usize = 1500;
 const MOST_MARKERS: usize = 36;
@@ -109,7 +112,7 @@ impl Page<'_> {
         let mut notes = Vec::new();
         for (value, label) in &panel.thresholds {
             if let Some(y) = frame.up(*value) {
-                self.dashes(&[(LEFT, y), (RIGHT, y)], RULE, 1.2, (7.0, 5.0));
+                self.dashes(&[(LEFT, y), (RIGHT, y)], RULE, 1.2, THRESHOLD);
                 notes.push(Note { y, text: label, series: None });
             }
         }
@@ -191,17 +194,14 @@ impl Page<'_> {
         notes.sort_by(|a, b| a.y.total_cmp(&b.y));
         let heights = spread(&notes.iter().map(|note| note.y).collect::<Vec<_>>(), frame.top, frame.bottom());
         for (note, y) in notes.iter().zip(heights) {
-            let colour = match note.series {
-                Some(series) => {
-                    self.stroke(&[(RIGHT + 10.0, y), (RIGHT + 32.0, y)], series);
-                    series.marker.into_iter().for_each(|marker| self.marker(marker, (RIGHT + 21.0, y), series.colour));
-                    series.colour
-                }
-                None => {
-                    self.dashes(&[(RIGHT + 10.0, y), (RIGHT + 32.0, y)], RULE, 1.2, (7.0, 5.0));
-                    MUTED
-                }
-            };
+            let sample = [(RIGHT + 10.0, y), (RIGHT + 32.0, y)];
+            let colour = note.series.map_or(MUTED, |series| series.colour);
+            if let Some(series) = note.series {
+                self.stroke(&sample, series);
+                series.marker.into_iter().for_each(|marker| self.marker(marker, (RIGHT + 21.0, y), colour));
+            } else {
+                self.dashes(&sample, RULE, 1.2, THRESHOLD);
+            }
             self.text(note.text, (RIGHT + 39.0, y + 4.0), 12.0, colour, HPos::Left);
         }
     }
@@ -367,10 +367,11 @@ mod tests {
 
     #[test]
     fn dashes_and_gaps_have_their_lengths_across_corners() {
-        let dashes = dashed(&[(0.0, 0.0), (10.0, 0.0), (10.0, 10.0)], (4.0, 2.0));
+        let dashes = dashed(&[(0.0, 0.0), (10.0, 0.0), (10.0, 10.0)], (4.0, 3.0));
         assert_eq!(dashes[0], [(0.0, 0.0), (4.0, 0.0)]);
-        assert_eq!(dashes[1], [(6.0, 0.0), (10.0, 0.0)]);
-        assert_eq!(dashes[2], [(10.0, 2.0), (10.0, 6.0)], "{dashes:?}");
+        assert_eq!(dashes[1], [(7.0, 0.0), (10.0, 0.0), (10.0, 1.0)]);
+        assert_eq!(dashes[2], [(10.0, 4.0), (10.0, 8.0)]);
+        assert_eq!(dashes.len(), 3);
     }
 
     #[test]
