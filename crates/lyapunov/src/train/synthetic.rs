@@ -14,7 +14,7 @@ use crate::noise::{Purpose, Stream};
 pub(super) const FIRST_TEST_IMAGE: u64 = 1 << 32;
 
 /// Standard deviation of the pixel noise, in bytes.
-const NOISE: f64 = 28.0;
+const NOISE: f64 = 18.0;
 
 /// `count` images from index `first` on, as records of the CIFAR-10 layout.
 pub(super) fn records(seed: u64, first: u64, count: usize) -> Vec<u8> {
@@ -88,7 +88,7 @@ impl Scene {
                     let (x, y) = (column as f64 - self.centre.0, row as f64 - self.centre.1);
                     let value = if self.contains(x, y) {
                         let along = angle.cos() * x + angle.sin() * y;
-                        fill + 45.0 * (frequency * along + phase).sin()
+                        fill + 55.0 * (frequency * along + phase).sin()
                     } else {
                         background + self.shade.0 * x + self.shade.1 * y
                     };
