@@ -22,16 +22,6 @@ pub enum Activation {
     Tanh,
 }
 
-impl Activation {
-    /// The factor of the initial weights that keeps the size of activations through depth (He et al. 2015).
-    fn gain(self) -> f64 {
-        match self {
-            Self::Relu => std::f64::consts::SQRT_2,
-            Self::Tanh => 1.0,
-        }
-    }
-}
-
 /// What a network is made of.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Architecture {
@@ -51,7 +41,6 @@ pub enum Architecture {
 #[derive(Debug)]
 pub(super) struct Model {
     pub layers: Vec<Box<dyn Layer>>,
-    activation: Activation,
 }
 
 impl Model {
@@ -65,7 +54,7 @@ impl Model {
             Architecture::Mlp { .. } => mlp(widths, activation, classes),
             Architecture::Cnn { .. } => cnn(widths, activation, classes)?,
         };
-        Ok(Self { layers, activation })
+        Ok(Self { layers })
     }
 
     /// The parameters of all layers, first layer first.
@@ -73,27 +62,17 @@ impl Model {
         self.layers.iter().flat_map(|layer| layer.parameters()).collect()
     }
 
-    /// Normal weights of variance gain²/fan-in (1/fan-in in the last layer) and zero biases, flat.
+    /// Weights and biases uniform in ±1/√fan-in, the default of PyTorch's linear and convolutional layers, flat.
     pub fn initial_weights(&self, seed: u64, device: &Device, dtype: DType) -> Tensor<1> {
-        let parameters = self.parameters();
-        let last = parameters.iter().rposition(|p| p.fan_in > 0);
-        let draw = |(index, parameter): (usize, &Parameter)| {
-            let gain = if Some(index) == last { 1.0 } else { self.activation.gain() };
-            initial_values(parameter, gain, seed, index as u64)
+        let draw = |(parameter, index): (Parameter, u64)| {
+            let mut stream = Stream::new(seed, Purpose::Weights, index);
+            let bound = 1.0 / (parameter.fan_in as f64).sqrt();
+            (0..parameter.len()).map(move |_| bound * (2.0 * stream.uniform() - 1.0))
         };
-        let values: Vec<f64> = parameters.iter().enumerate().flat_map(draw).collect();
+        let values: Vec<f64> = self.parameters().into_iter().zip(0..).flat_map(draw).collect();
         let n = values.len();
         Tensor::from_data(TensorData::new(values, [n]), (device, dtype))
     }
-}
-
-fn initial_values(parameter: &Parameter, gain: f64, seed: u64, index: u64) -> Vec<f64> {
-    if parameter.fan_in == 0 {
-        return vec![0.0; parameter.len()];
-    }
-    let mut stream = Stream::new(seed, Purpose::Weights, index);
-    let deviation = gain / (parameter.fan_in as f64).sqrt();
-    (0..parameter.len()).map(|_| deviation * stream.normal()).collect()
 }
 
 fn mlp(widths: &[usize], activation: Activation, classes: usize) -> Vec<Box<dyn Layer>> {
@@ -153,7 +132,10 @@ mod tests {
         let model = Model::new(&Architecture::Mlp { widths: vec![100] }, Activation::Relu, 10).unwrap();
         let weights = model.initial_weights(1, &Device::flex(), DType::F64);
         let first: Vec<f64> = weights.narrow(0, 0, 307_200).to_data().try_to_vec().unwrap();
+        let bound = 1.0 / 3072.0_f64.sqrt();
+        assert!(first.iter().all(|w| w.abs() <= bound));
+        // A uniform distribution in ±b has variance b²/3.
         let variance = first.iter().map(|w| w * w).sum::<f64>() / 307_200.0;
-        assert!((variance * 3072.0 / 2.0 - 1.0).abs() < 0.02, "{variance}");
+        assert!((variance / (bound * bound / 3.0) - 1.0).abs() < 0.01, "{variance}");
     }
 }

@@ -115,8 +115,8 @@ impl Network {
         })
     }
 
-    /// The weights that training starts from: normal with variance gain²/fan-in (gain² = 2 for ReLU, 1 for tanh and
-    /// for the last layer), biases zero; a pure function of the seed.
+    /// The weights that training starts from: uniform in ±1/√fan-in, biases too, as PyTorch's layers do by default; a
+    /// pure function of the seed.
     pub fn initial_weights(&self) -> Tensor<1> {
         self.model.initial_weights(self.seed, &self.device, self.dtype)
     }

@@ -29,7 +29,7 @@ impl Layer for Convolution {
     fn parameters(&self) -> Vec<Parameter> {
         vec![
             Parameter { shape: vec![self.outputs, self.inputs, self.kernel, self.kernel], fan_in: self.fan_in() },
-            Parameter { shape: vec![self.outputs], fan_in: 0 },
+            Parameter { shape: vec![self.outputs], fan_in: self.fan_in() },
         ]
     }
 

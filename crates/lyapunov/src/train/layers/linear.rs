@@ -15,7 +15,7 @@ impl Layer for Linear {
     fn parameters(&self) -> Vec<Parameter> {
         vec![
             Parameter { shape: vec![self.outputs, self.inputs], fan_in: self.inputs },
-            Parameter { shape: vec![self.outputs], fan_in: 0 },
+            Parameter { shape: vec![self.outputs], fan_in: self.inputs },
         ]
     }
 

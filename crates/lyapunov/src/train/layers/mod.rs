@@ -18,7 +18,7 @@ use super::dual::Dual;
 pub(super) struct Parameter {
     /// Its shape, in PyTorch's layout.
     pub shape: Vec<usize>,
-    /// How many inputs each output sums over: the scale of the initial weights. Zero for a bias, which starts at zero.
+    /// How many inputs each output of the layer sums over: the scale of the initial values, also of a bias.
     pub fan_in: usize,
 }
 
