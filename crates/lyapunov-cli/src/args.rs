@@ -61,14 +61,12 @@ pub enum Command {
 
 /// What to train, and how.
 #[derive(Args, Debug)]
-#[command(
-    after_help = "Examples:\n  \
+#[command(after_help = "Examples:\n  \
         lyapunov train\n  \
         lyapunov train run.toml --out experiments\n  \
         lyapunov train --data cifar10 --set model.name=mlp --set optimizer.learning_rate=0.1\n  \
         lyapunov train --set 'measure.on=[\"batch\", \"subset=1000\"]' --set measure.every=10\n  \
-        lyapunov train --json | jq .lambda_max.value"
-)]
+        lyapunov train --json | jq .lambda_max.value")]
 pub struct TrainArguments {
     /// The configuration; without it, the defaults that `lyapunov config` prints
     #[arg(value_name = "RUN.toml")]

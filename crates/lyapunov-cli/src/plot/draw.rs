@@ -14,7 +14,7 @@ use super::{Colour, Figure, Marker, Panel, Series, Stroke, axis::Axis};
 const WIDTH: f64 = 960.0;
 const LEFT: f64 = 72.0;
 const RIGHT: f64 = 800.0;
-const FIRST_PANEL: f64 = 106.0;
+const FIRST_PANEL: f64 = 116.0;
 const PANEL_HEIGHT: f64 = 216.0;
 const PANEL_GAP: f64 = 62.0;
 const BELOW: f64 = 64.0;
@@ -97,7 +97,7 @@ impl Page<'_> {
         for (i, panel) in figure.panels.iter().enumerate() {
             let y = Axis::around(panel_numbers(panel));
             let frame = Frame { x: &x, y, top: FIRST_PANEL + i as f64 * (PANEL_HEIGHT + PANEL_GAP) };
-            self.panel(panel, &frame, &figure.events);
+            self.panel(panel, &frame, &figure.events, i == 0);
             if i + 1 == figure.panels.len() {
                 self.horizontal_axis(&frame, &figure.x_label);
             }
@@ -106,7 +106,7 @@ impl Page<'_> {
         let _ = self.backend.present();
     }
 
-    fn panel(&mut self, panel: &Panel, frame: &Frame, events: &[(f64, String)]) {
+    fn panel(&mut self, panel: &Panel, frame: &Frame, events: &[(f64, String)], first: bool) {
         self.text(&panel.title, (LEFT, frame.top - 14.0), 12.5, INK, HPos::Left);
         self.grid(frame);
         let mut notes = Vec::new();
@@ -117,7 +117,7 @@ impl Page<'_> {
             }
         }
         for (x, label) in events {
-            self.event(frame, *x, label);
+            self.event(frame, *x, label, first);
         }
         for series in &panel.series {
             let end = self.series(series, frame);
@@ -137,7 +137,7 @@ impl Page<'_> {
                 self.text(&text, (LEFT - 10.0, y + 4.0), 11.5, MUTED, HPos::Right);
             }
         }
-        for (value, _) in frame.x.ticks(8) {
+        for (value, _) in frame.x.whole_ticks(8) {
             if let Some(x) = frame.across(value) {
                 self.line(&[(x, frame.top), (x, frame.bottom())], GRID, 1.0);
             }
@@ -146,7 +146,7 @@ impl Page<'_> {
     }
 
     fn horizontal_axis(&mut self, frame: &Frame, label: &str) {
-        for (value, text) in frame.x.ticks(8) {
+        for (value, text) in frame.x.whole_ticks(8) {
             if let Some(x) = frame.across(value) {
                 self.line(&[(x, frame.bottom()), (x, frame.bottom() + 5.0)], RULE, 1.2);
                 self.text(&text, (x, frame.bottom() + 20.0), 11.5, MUTED, HPos::Center);
@@ -155,10 +155,13 @@ impl Page<'_> {
         self.text(label, (f64::midpoint(LEFT, RIGHT), frame.bottom() + 44.0), 12.5, INK, HPos::Center);
     }
 
-    fn event(&mut self, frame: &Frame, x: f64, label: &str) {
+    /// A line through the panel, named above the first one.
+    fn event(&mut self, frame: &Frame, x: f64, label: &str, named: bool) {
         if let Some(x) = frame.across(x) {
             self.line(&[(x, frame.top), (x, frame.bottom())], INK, 1.2);
-            self.text(label, (x, frame.top - 14.0), 11.5, INK, HPos::Right);
+            if named {
+                self.text(label, (x, frame.top - 14.0), 11.5, INK, HPos::Right);
+            }
         }
     }
 
@@ -212,8 +215,12 @@ impl Page<'_> {
         match marker {
             Marker::Circle => self.circle((x, y), 3.0, colour),
             Marker::Triangle => self.polygon(&corners(&[(0.0, -4.2), (3.9, 2.8), (-3.9, 2.8)]), colour, colour),
-            Marker::Square => self.polygon(&corners(&[(-3.1, -3.1), (3.1, -3.1), (3.1, 3.1), (-3.1, 3.1)]), white, colour),
-            Marker::Diamond => self.polygon(&corners(&[(0.0, -4.2), (4.2, 0.0), (0.0, 4.2), (-4.2, 0.0)]), white, colour),
+            Marker::Square => {
+                self.polygon(&corners(&[(-3.1, -3.1), (3.1, -3.1), (3.1, 3.1), (-3.1, 3.1)]), white, colour)
+            }
+            Marker::Diamond => {
+                self.polygon(&corners(&[(0.0, -4.2), (4.2, 0.0), (0.0, 4.2), (-4.2, 0.0)]), white, colour)
+            }
         }
     }
 
@@ -306,7 +313,8 @@ fn thinned(points: &[Point]) -> Vec<Point> {
     let stretch = points.len().div_ceil(MOST_POINTS / 2);
     let extremes = |part: &[Point]| {
         let order = |a: &&Point, b: &&Point| a.1.total_cmp(&b.1);
-        let mut kept: Vec<Point> = part.iter().min_by(order).into_iter().chain(part.iter().max_by(order)).copied().collect();
+        let mut kept: Vec<Point> =
+            part.iter().min_by(order).into_iter().chain(part.iter().max_by(order)).copied().collect();
         kept.sort_by(|a, b| a.0.total_cmp(&b.0));
         kept
     };
