@@ -1,5 +1,7 @@
 //! The program as its users meet it: what it prints, what it writes, and what it refuses.
 
+#![allow(clippy::unwrap_used, reason = "in a test a fault is a failure")]
+
 use std::{
     fs,
     path::{Path, PathBuf},
