@@ -60,14 +60,12 @@ pub enum Command {
 /// Every run gets a folder of its own, with its configuration, its measurements (run.sqlite), a picture (run.svg) and a
 /// manifest. A run that diverges is a result, not a failure: it exits with 0, and its rows are kept.
 #[derive(Args, Debug)]
-#[command(
-    after_help = "Examples:\n  \
+#[command(after_help = "Examples:\n  \
         lyapunov train\n  \
         lyapunov train run.toml --out experiments\n  \
         lyapunov train --data cifar10 --set model.name=mlp --set optimizer.learning_rate=0.1\n  \
         lyapunov train --set 'measure.on=[\"batch\", \"subset=1000\"]' --set measure.every=10\n  \
-        lyapunov train --json | jq .lambda_max.value"
-)]
+        lyapunov train --json | jq .lambda_max.value")]
 pub struct TrainArguments {
     /// The configuration; without it, the defaults that `lyapunov config` prints
     #[arg(value_name = "RUN.toml")]

@@ -316,17 +316,17 @@ fn nonempty_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D
 
 fn widths<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<usize>, D::Error> {
     let widths = Vec::<usize>::deserialize(deserializer).ok();
-    widths.filter(|widths| widths.iter().all(|width| *width > 0)).ok_or_else(|| {
-        D::Error::custom("\"auto\" or a list of whole numbers from 1 up, such as [200, 200]")
-    })
+    widths
+        .filter(|widths| widths.iter().all(|width| *width > 0))
+        .ok_or_else(|| D::Error::custom("\"auto\" or a list of whole numbers from 1 up, such as [200, 200]"))
 }
 
 fn targets<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Target>, D::Error> {
     let names = Vec::<String>::deserialize(deserializer).ok();
     let targets = names.and_then(|names| names.iter().map(|name| target(name)).collect::<Option<Vec<_>>>());
-    targets.filter(|targets| distinct(targets)).ok_or_else(|| {
-        D::Error::custom("a list of different names out of \"batch\", \"subset=COUNT\" and \"full\"")
-    })
+    targets
+        .filter(|targets| distinct(targets))
+        .ok_or_else(|| D::Error::custom("a list of different names out of \"batch\", \"subset=COUNT\" and \"full\""))
 }
 
 fn target(name: &str) -> Option<Target> {

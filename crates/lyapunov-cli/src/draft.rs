@@ -144,7 +144,8 @@ impl Draft {
     fn check_data(&self, config: &Config) -> Result<()> {
         match config.data.name {
             DataName::Cifar10 if config.data.path.is_empty() => {
-                let fault = self.fault_at("data.name", |_| "`data.name` is \"cifar10\", but `data.path` is empty".into());
+                let fault =
+                    self.fault_at("data.name", |_| "`data.name` is \"cifar10\", but `data.path` is empty".into());
                 Err(fault(Some("name the folder of the files by `data.path`, or by `--data DIR`".to_owned())))
             }
             DataName::Synthetic if !config.data.path.is_empty() => {
@@ -212,7 +213,8 @@ impl Draft {
 
     fn keys(&self) -> Vec<String> {
         let in_section = |(section, item): (&str, &Item)| {
-            let names = item.as_table_like().map(|table| table.iter().map(|(name, _)| format!("{section}.{name}")).collect());
+            let names =
+                item.as_table_like().map(|table| table.iter().map(|(name, _)| format!("{section}.{name}")).collect());
             names.unwrap_or_else(Vec::new)
         };
         self.document.iter().flat_map(in_section).collect()

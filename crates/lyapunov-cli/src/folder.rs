@@ -95,9 +95,7 @@ fn occupied(path: &Path) -> Error {
 }
 
 /// Temporary files are private; what we make is as open as the user's mask allows.
-fn readable_by_others<'a, 'b, 'c>(
-    builder: &'c mut tempfile::Builder<'a, 'b>,
-) -> &'c mut tempfile::Builder<'a, 'b> {
+fn readable_by_others<'a, 'b, 'c>(builder: &'c mut tempfile::Builder<'a, 'b>) -> &'c mut tempfile::Builder<'a, 'b> {
     mode(builder, 0o666)
 }
 
@@ -106,19 +104,13 @@ fn open_to_others<'a, 'b, 'c>(builder: &'c mut tempfile::Builder<'a, 'b>) -> &'c
 }
 
 #[cfg(unix)]
-fn mode<'a, 'b, 'c>(
-    builder: &'c mut tempfile::Builder<'a, 'b>,
-    bits: u32,
-) -> &'c mut tempfile::Builder<'a, 'b> {
+fn mode<'a, 'b, 'c>(builder: &'c mut tempfile::Builder<'a, 'b>, bits: u32) -> &'c mut tempfile::Builder<'a, 'b> {
     use std::os::unix::fs::PermissionsExt;
     builder.permissions(fs::Permissions::from_mode(bits))
 }
 
 #[cfg(not(unix))]
-fn mode<'a, 'b, 'c>(
-    builder: &'c mut tempfile::Builder<'a, 'b>,
-    _bits: u32,
-) -> &'c mut tempfile::Builder<'a, 'b> {
+fn mode<'a, 'b, 'c>(builder: &'c mut tempfile::Builder<'a, 'b>, _bits: u32) -> &'c mut tempfile::Builder<'a, 'b> {
     builder
 }
 

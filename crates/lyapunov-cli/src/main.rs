@@ -37,7 +37,8 @@ fn report(fault: &error::Error) {
     let coloured = stderr.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     let mut theme = if coloured { GraphicalTheme::unicode() } else { GraphicalTheme::unicode_nocolor() };
     theme.characters.error = "error:".into();
-    let handler = GraphicalReportHandler::new_themed(theme).with_links(false).with_wrap_lines(false).without_cause_chain();
+    let handler =
+        GraphicalReportHandler::new_themed(theme).with_links(false).with_wrap_lines(false).without_cause_chain();
     let mut text = String::new();
     // Where standard error is closed, nobody is left to tell.
     let _ = match handler.render_report(&mut text, fault) {

@@ -139,8 +139,7 @@ mod tests {
     #[test]
     fn what_was_not_measured_again_is_still_shown() {
         let mut seen = Seen::default();
-        let found =
-            Sharpness { value: 12.0, residual: 0.1, on: Sample::Mini(0), product: Product::Exact, cost: 10.0 };
+        let found = Sharpness { value: 12.0, residual: 0.1, on: Sample::Mini(0), product: Product::Exact, cost: 10.0 };
         seen.update(&Measurement { sharpness: vec![found], ..row(0) });
         seen.update(&row(4));
         assert_eq!(seen.sentence(), "loss 1.250  λ_max 12.0  η·λ_max 1.20  measuring 2.00 g-eq/step");
@@ -149,8 +148,7 @@ mod tests {
     #[test]
     fn a_value_that_has_not_converged_carries_a_mark() {
         let mut seen = Seen::default();
-        let found =
-            Sharpness { value: 12.0, residual: 3.0, on: Sample::Full, product: Product::Exact, cost: 10.0 };
+        let found = Sharpness { value: 12.0, residual: 3.0, on: Sample::Full, product: Product::Exact, cost: 10.0 };
         seen.update(&Measurement { sharpness: vec![found], ..row(0) });
         assert!(seen.sentence().contains("λ_max 12.0?  η·λ_max 1.20?"));
     }

@@ -151,8 +151,7 @@ mod tests {
     use super::*;
 
     fn summary() -> Summary {
-        let lambda_max =
-            LambdaMax { value: 23.1, residual: 0.4, on: "batch".to_owned(), product: "exact", cost: 12.0 };
+        let lambda_max = LambdaMax { value: 23.1, residual: 0.4, on: "batch".to_owned(), product: "exact", cost: 12.0 };
         Summary {
             run: "runs/cnn-sgd-0123abcd".to_owned(),
             outcome: "completed",
@@ -164,7 +163,12 @@ mod tests {
             lambda_max: Some(lambda_max),
             measuring_cost: 0.125,
             wall_seconds: 72.3,
-            subject: Subject { model: "cnn".to_owned(), parameters: 21_098, data: "synthetic".to_owned(), images: 5000 },
+            subject: Subject {
+                model: "cnn".to_owned(),
+                parameters: 21_098,
+                data: "synthetic".to_owned(),
+                images: 5000,
+            },
         }
     }
 
@@ -183,7 +187,8 @@ mod tests {
 
     #[test]
     fn a_diverged_run_is_told_in_sentences() {
-        let run = Summary { outcome: "diverged", diverged_at: Some(12), train_loss: None, lambda_max: None, ..summary() };
+        let run =
+            Summary { outcome: "diverged", diverged_at: Some(12), train_loss: None, lambda_max: None, ..summary() };
         insta::assert_snapshot!(run.to_text(), @r"
         Trained the cnn (21,098 weights) on 5,000 synthetic images: diverged at step 12, after 1 min 12 s.
         Run folder: runs/cnn-sgd-0123abcd

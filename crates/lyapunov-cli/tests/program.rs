@@ -228,7 +228,14 @@ fn json_is_one_object_with_the_promised_keys() {
     let mut keys: Vec<_> = run.as_object().unwrap().keys().map(String::as_str).collect();
     keys.sort_unstable();
     let promised = [
-        "lambda_max", "learning_rate", "measuring_cost", "outcome", "run", "steps", "test_accuracy", "train_loss",
+        "lambda_max",
+        "learning_rate",
+        "measuring_cost",
+        "outcome",
+        "run",
+        "steps",
+        "test_accuracy",
+        "train_loss",
         "wall_seconds",
     ];
     assert_eq!(keys, promised);
@@ -336,8 +343,7 @@ fn quiet_is_silent_and_without_a_command_it_trains() {
 fn a_reader_that_goes_away_is_no_fault() {
     use std::process::{Command, Stdio};
     let binary = assert_cmd::cargo::cargo_bin("lyapunov");
-    let mut child =
-        Command::new(binary).arg("man").stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut child = Command::new(binary).arg("man").stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     drop(child.stdout.take());
     let output = child.wait_with_output().unwrap();
     assert!(output.status.success() && output.stderr.is_empty(), "{}", text(&output.stderr));

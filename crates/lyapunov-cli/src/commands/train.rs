@@ -70,8 +70,7 @@ fn network(settings: &Settings) -> Result<(Network, Subject)> {
     let images = dataset.train.len();
     settings.check_sizes(images)?;
     let data = dataset.name.clone();
-    let network =
-        Network::new(&network_options(config), dataset, &device).map_err(|fault| settings.explain(fault))?;
+    let network = Network::new(&network_options(config), dataset, &device).map_err(|fault| settings.explain(fault))?;
     let subject = Subject { model: name_of(&config.model.name), parameters: network.parameters(), data, images };
     Ok((network, subject))
 }
@@ -143,7 +142,9 @@ impl<'a> Session<'a> {
         self.manifest.finished = Some(manifest::now());
         self.manifest.wall_seconds = Some(self.started.elapsed().as_secs_f64());
         match &end {
-            Ok(end) => self.manifest.note(end.course.outcome, end.course.steps, end.course.measuring_cost, end.evaluations),
+            Ok(end) => {
+                self.manifest.note(end.course.outcome, end.course.steps, end.course.measuring_cost, end.evaluations)
+            }
             Err(_) => self.manifest.outcome = "failed",
         }
         self.folder.write("manifest.json", &self.manifest.to_json())?;

@@ -212,8 +212,12 @@ impl Page<'_> {
         match marker {
             Marker::Circle => self.circle((x, y), 3.0, colour),
             Marker::Triangle => self.polygon(&corners(&[(0.0, -4.2), (3.9, 2.8), (-3.9, 2.8)]), colour, colour),
-            Marker::Square => self.polygon(&corners(&[(-3.1, -3.1), (3.1, -3.1), (3.1, 3.1), (-3.1, 3.1)]), white, colour),
-            Marker::Diamond => self.polygon(&corners(&[(0.0, -4.2), (4.2, 0.0), (0.0, 4.2), (-4.2, 0.0)]), white, colour),
+            Marker::Square => {
+                self.polygon(&corners(&[(-3.1, -3.1), (3.1, -3.1), (3.1, 3.1), (-3.1, 3.1)]), white, colour)
+            }
+            Marker::Diamond => {
+                self.polygon(&corners(&[(0.0, -4.2), (4.2, 0.0), (0.0, 4.2), (-4.2, 0.0)]), white, colour)
+            }
         }
     }
 
@@ -306,7 +310,8 @@ fn thinned(points: &[Point]) -> Vec<Point> {
     let stretch = points.len().div_ceil(MOST_POINTS / 2);
     let extremes = |part: &[Point]| {
         let order = |a: &&Point, b: &&Point| a.1.total_cmp(&b.1);
-        let mut kept: Vec<Point> = part.iter().min_by(order).into_iter().chain(part.iter().max_by(order)).copied().collect();
+        let mut kept: Vec<Point> =
+            part.iter().min_by(order).into_iter().chain(part.iter().max_by(order)).copied().collect();
         kept.sort_by(|a, b| a.0.total_cmp(&b.0));
         kept
     };

@@ -120,7 +120,10 @@ mod tests {
             product: "exact".to_owned(),
             points: (0..steps).map(|step| (step, value, 0.1)).collect(),
         };
-        History { rows: (0..steps).map(row).collect(), sharpness: vec![sharpness("batch", 12.0), sharpness("full", 9.0)] }
+        History {
+            rows: (0..steps).map(row).collect(),
+            sharpness: vec![sharpness("batch", 12.0), sharpness("full", 9.0)],
+        }
     }
 
     #[test]
