@@ -73,10 +73,10 @@ impl Lanczos {
     /// what is thrown away is wide.
     fn kept<'a>(&self, pairs: &'a [SmallPair]) -> Vec<&'a SmallPair> {
         let spare = (self.max_basis - self.wanted()) / 3;
-        let share = |count: usize| {
+        let allot = |count: usize| {
             if count == 0 { 0 } else { count + spare / (1 + usize::from(self.largest.min(self.smallest) > 0)) }
         };
-        let (top, bottom) = (share(self.largest), share(self.smallest));
+        let (top, bottom) = (allot(self.largest), allot(self.smallest));
         let bottom_start = pairs.len().saturating_sub(bottom).max(top);
         pairs[..top.min(pairs.len())].iter().chain(&pairs[bottom_start.min(pairs.len())..]).collect()
     }
