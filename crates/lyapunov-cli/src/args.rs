@@ -35,6 +35,10 @@ pub struct Arguments {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Train a network and measure its sharpness on the way
+    ///
+    /// Every run gets a folder of its own, with its configuration (config.toml), its measurements (run.sqlite), a picture
+    /// (run.svg) and a manifest (manifest.json). A run that diverges is a result, not a failure: the exit code is 0, and
+    /// its rows are kept.
     Train(TrainArguments),
     /// Print the default configuration, with comments
     #[command(after_help = "Example:\n  lyapunov config > run.toml")]
@@ -55,10 +59,7 @@ pub enum Command {
     Man,
 }
 
-/// Train a network and measure its sharpness on the way.
-///
-/// Every run gets a folder of its own, with its configuration, its measurements (run.sqlite), a picture (run.svg) and a
-/// manifest. A run that diverges is a result, not a failure: it exits with 0, and its rows are kept.
+/// What to train, and how.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:\n  \
         lyapunov train\n  \
@@ -88,8 +89,8 @@ pub struct TrainFlags {
     /// The folder that receives one folder per run
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
-    /// The device to compute on
-    #[arg(long, value_name = "NAME", env = "BURN_DEVICE", hide_env_values = true)]
+    /// The device to compute on [env: BURN_DEVICE]
+    #[arg(long, value_name = "NAME")]
     pub device: Option<String>,
     /// Print one JSON object about the finished run, and nothing else, on standard output
     #[arg(long)]

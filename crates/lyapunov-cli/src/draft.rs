@@ -72,7 +72,9 @@ impl Draft {
     ) -> Result<()> {
         let known = self.document.contains_table(section);
         let Some(table) = item.as_table_like().filter(|_| known) else {
-            return Err(place(key_bytes(file, section)).fault(self.unknown(section), Some(self.hint(section))));
+            let message =
+                if item.is_table_like() { format!("unknown section `[{section}]`") } else { self.unknown(section) };
+            return Err(place(key_bytes(file, section)).fault(message, Some(self.hint(section))));
         };
         for (name, item) in table.iter() {
             let key = format!("{section}.{name}");
@@ -88,7 +90,7 @@ impl Draft {
     pub fn set(&mut self, assignment: &str) -> Result<()> {
         let flag = format!("--set {assignment}");
         let Some((key, text)) = assignment.split_once('=') else {
-            let help = "write the key, an equals sign and the value: `--set optimizer.learning_rate=0.1`";
+            let help = "write key, equals sign and value: `--set optimizer.learning_rate=0.1`";
             return Err(fault(format!("`{flag}` has no value"), Some(help.to_owned())));
         };
         let key = key.trim();
@@ -179,10 +181,8 @@ impl Draft {
     fn unknown(&self, key: &str) -> String {
         if self.document.contains_table(key) {
             format!("`{key}` is a section, not a key")
-        } else if key.contains('.') {
-            format!("unknown key `{key}`")
         } else {
-            format!("unknown section or key `{key}`")
+            format!("unknown key `{key}`")
         }
     }
 

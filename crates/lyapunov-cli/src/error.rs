@@ -94,8 +94,7 @@ impl From<lyapunov::Error> for Error {
     }
 }
 
-const DATA_HELP: &str = "`--data DIR` wants the official binary files of CIFAR-10, data_batch_1.bin … data_batch_5.bin \
-                         and test_batch.bin;\n`lyapunov data synthesize DIR` writes made-up images in the same layout";
+const DATA_HELP: &str = "`lyapunov data synthesize DIR` writes files of the kind that `--data DIR` reads";
 
 impl Error {
     /// A fault of the operating system at `path`.

@@ -49,9 +49,16 @@ fn report(fault: &error::Error) {
 
 /// The sentence and the hint at the left edge, as everywhere else; the place stays where it is.
 fn outdented(text: &str) -> String {
-    let outdent = |line: &str| match line.strip_prefix("  ") {
-        Some(rest) if !rest.starts_with([' ', '╭', '│', '╰', '·']) => format!("{rest}\n"),
+    let outdent = |line: &str| match line.split_once("  ") {
+        Some((colour, rest)) if is_colour(colour) && !rest.starts_with([' ', '╭', '│', '╰', '·']) => {
+            format!("{colour}{rest}\n")
+        }
         _ => format!("{line}\n"),
     };
     text.lines().map(outdent).collect()
+}
+
+/// Whether this is nothing to see: empty, or one change of colour.
+fn is_colour(text: &str) -> bool {
+    text.is_empty() || (text.starts_with('\u{1b}') && text.find('m') == Some(text.len() - 1))
 }

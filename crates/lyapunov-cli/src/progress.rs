@@ -58,9 +58,9 @@ impl Progress {
 
 fn bar(steps: u64) -> ProgressBar {
     let bar = ProgressBar::with_draw_target(Some(steps), ProgressDrawTarget::stderr_with_hz(10));
-    let template = "{bar:16} {pos}/{len}  {wide_msg} {eta:>4} left";
-    if let Ok(style) = ProgressStyle::with_template(template) {
-        bar.set_style(style.progress_chars("━━ "));
+    // Two lines, since one of 80 columns does not hold it all.
+    if let Ok(style) = ProgressStyle::with_template("{wide_bar} {pos}/{len}  {eta} left\n{wide_msg}") {
+        bar.set_style(style.progress_chars("━╸ "));
     }
     bar
 }
@@ -78,13 +78,13 @@ impl Seen {
     fn sentence(&self) -> String {
         let mut parts = Vec::new();
         parts.extend(self.loss.map(|loss| format!("loss {loss:.3}")));
-        parts.extend(self.evaluation.map(|test| format!("test accuracy {:.1} %", 100.0 * test.accuracy)));
+        parts.extend(self.evaluation.map(|test| format!("accuracy {:.1} %", 100.0 * test.accuracy)));
         parts.extend(self.sharpness.map(|(found, learning_rate)| {
             let mark = if found.converged() { "" } else { "?" };
             let value = found.value;
             format!("λ_max {value:.1}{mark}  η·λ_max {:.2}{mark}", learning_rate * value)
         }));
-        parts.push(format!("measuring {:.2} g-eq/step", self.cost / self.steps.max(1) as f64));
+        parts.push(format!("cost {:.2} g-eq/step", self.cost / self.steps.max(1) as f64));
         parts.join("  ")
     }
 }
@@ -142,7 +142,7 @@ mod tests {
         let found = Sharpness { value: 12.0, residual: 0.1, on: Sample::Mini(0), product: Product::Exact, cost: 10.0 };
         seen.update(&Measurement { sharpness: vec![found], ..row(0) });
         seen.update(&row(4));
-        assert_eq!(seen.sentence(), "loss 1.250  λ_max 12.0  η·λ_max 1.20  measuring 2.00 g-eq/step");
+        assert_eq!(seen.sentence(), "loss 1.250  λ_max 12.0  η·λ_max 1.20  cost 2.00 g-eq/step");
     }
 
     #[test]

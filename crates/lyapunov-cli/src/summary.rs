@@ -97,16 +97,15 @@ impl Summary {
         let Subject { model, parameters, data, images } = &self.subject;
         let (parameters, images) = (number(*parameters as f64, 0), number(*images as f64, 0));
         let (steps, time) = (number(self.steps as f64, 0), duration(self.wall_seconds));
-        let mut text = format!("Trained the {model} ({parameters} weights) on {images} {data} images: ");
-        text += &match self.diverged_at {
-            Some(step) => format!("diverged at step {}, after {time}.", number(step as f64, 0)),
-            None => format!("{steps} steps in {time}."),
+        let course = match self.diverged_at {
+            Some(step) => format!("diverged at step {}, after {time}", number(step as f64, 0)),
+            None => format!("{steps} steps in {time}"),
         };
-        if let Some(loss) = self.train_loss {
-            let accuracy = self.test_accuracy.map(|share| format!(", test accuracy {:.1} %", 100.0 * share));
-            text += &format!("\nTraining loss {loss:.3}{}.", accuracy.unwrap_or_default());
-        }
-        text
+        let accuracy = self.test_accuracy.map(|share| format!(", test accuracy {:.1} %", 100.0 * share));
+        let accuracy = accuracy.unwrap_or_default();
+        let result = self.train_loss.map(|loss| format!("\nTraining loss {loss:.3}{accuracy}."));
+        let result = result.unwrap_or_default();
+        format!("Trained the {model} ({parameters} weights) on {images} {data} images: {course}.{result}")
     }
 
     fn cost(&self) -> String {

@@ -25,6 +25,9 @@ use crate::{
     summary::{LambdaMax, Subject, Summary},
 };
 
+/// The variable that names the device where no flag does.
+const DEVICE_VARIABLE: &str = "BURN_DEVICE";
+
 /// Trains, measures and keeps everything in a new run folder.
 pub fn execute(arguments: &TrainArguments) -> Result<()> {
     let mut settings = settings(arguments)?;
@@ -55,8 +58,11 @@ fn settings(arguments: &TrainArguments) -> Result<Settings> {
         draft.assign("run.out", text(path), format!("--out {}", path.display()));
     }
     // A variable that is set to nothing says nothing.
-    if let Some(name) = flags.device.as_ref().filter(|name| !name.is_empty()) {
-        draft.assign("run.device", name.as_str(), format!("--device {name}"));
+    let variable = || std::env::var(DEVICE_VARIABLE).ok().filter(|name| !name.is_empty());
+    if let Some(name) = &flags.device {
+        draft.assign("run.device", name, format!("--device {name}"));
+    } else if let Some(name) = variable() {
+        draft.assign("run.device", &name, format!("{DEVICE_VARIABLE}={name}"));
     }
     draft.finish()
 }
@@ -142,8 +148,13 @@ impl<'a> Session<'a> {
         self.manifest.finished = Some(manifest::now());
         self.manifest.wall_seconds = Some(self.started.elapsed().as_secs_f64());
         match &end {
+<<<<<<< HEAD
             Ok(end) => {
                 self.manifest.note(end.course.outcome, end.course.steps, end.course.measuring_cost, end.evaluations)
+=======
+            Ok(End { course, evaluations }) => {
+                self.manifest.note(course.outcome, course.steps, course.measuring_cost, *evaluations);
+>>>>>>> program
             }
             Err(_) => self.manifest.outcome = "failed",
         }

@@ -49,6 +49,11 @@ impl Axis {
         if self.logarithmic { self.logarithmic_ticks(wanted) } else { self.linear_ticks(wanted) }
     }
 
+    /// About `wanted` round whole numbers on a linear axis, with their texts.
+    pub fn whole_ticks(&self, wanted: usize) -> Vec<(f64, String)> {
+        self.linear_ticks(wanted.min((self.high - self.low) as usize))
+    }
+
     fn linear_ticks(&self, wanted: usize) -> Vec<(f64, String)> {
         let step = round_step((self.high - self.low) / wanted.max(1) as f64);
         let decimals = (-step.log10().floor()).max(0.0) as usize;
@@ -113,6 +118,8 @@ mod tests {
         assert_eq!(texts(Axis::exactly(0.0, 395.0)), ["0", "100", "200", "300"]);
         assert_eq!(texts(Axis::exactly(0.0, 2.4)), ["0.0", "0.5", "1.0", "1.5", "2.0"]);
         assert_eq!(texts(Axis::exactly(-1500.0, 1200.0)), ["−1,000", "0", "1,000"]);
+        let steps = Axis::exactly(0.0, 2.0).whole_ticks(8);
+        assert_eq!(steps.into_iter().map(|(_, text)| text).collect::<Vec<_>>(), ["0", "1", "2"]);
     }
 
     #[test]

@@ -14,7 +14,7 @@ use super::{Colour, Figure, Marker, Panel, Series, Stroke, axis::Axis};
 const WIDTH: f64 = 960.0;
 const LEFT: f64 = 72.0;
 const RIGHT: f64 = 800.0;
-const FIRST_PANEL: f64 = 106.0;
+const FIRST_PANEL: f64 = 116.0;
 const PANEL_HEIGHT: f64 = 216.0;
 const PANEL_GAP: f64 = 62.0;
 const BELOW: f64 = 64.0;
@@ -97,7 +97,7 @@ impl Page<'_> {
         for (i, panel) in figure.panels.iter().enumerate() {
             let y = Axis::around(panel_numbers(panel));
             let frame = Frame { x: &x, y, top: FIRST_PANEL + i as f64 * (PANEL_HEIGHT + PANEL_GAP) };
-            self.panel(panel, &frame, &figure.events);
+            self.panel(panel, &frame, &figure.events, i == 0);
             if i + 1 == figure.panels.len() {
                 self.horizontal_axis(&frame, &figure.x_label);
             }
@@ -106,7 +106,7 @@ impl Page<'_> {
         let _ = self.backend.present();
     }
 
-    fn panel(&mut self, panel: &Panel, frame: &Frame, events: &[(f64, String)]) {
+    fn panel(&mut self, panel: &Panel, frame: &Frame, events: &[(f64, String)], first: bool) {
         self.text(&panel.title, (LEFT, frame.top - 14.0), 12.5, INK, HPos::Left);
         self.grid(frame);
         let mut notes = Vec::new();
@@ -117,7 +117,7 @@ impl Page<'_> {
             }
         }
         for (x, label) in events {
-            self.event(frame, *x, label);
+            self.event(frame, *x, label, first);
         }
         for series in &panel.series {
             let end = self.series(series, frame);
@@ -137,7 +137,7 @@ impl Page<'_> {
                 self.text(&text, (LEFT - 10.0, y + 4.0), 11.5, MUTED, HPos::Right);
             }
         }
-        for (value, _) in frame.x.ticks(8) {
+        for (value, _) in frame.x.whole_ticks(8) {
             if let Some(x) = frame.across(value) {
                 self.line(&[(x, frame.top), (x, frame.bottom())], GRID, 1.0);
             }
@@ -146,7 +146,7 @@ impl Page<'_> {
     }
 
     fn horizontal_axis(&mut self, frame: &Frame, label: &str) {
-        for (value, text) in frame.x.ticks(8) {
+        for (value, text) in frame.x.whole_ticks(8) {
             if let Some(x) = frame.across(value) {
                 self.line(&[(x, frame.bottom()), (x, frame.bottom() + 5.0)], RULE, 1.2);
                 self.text(&text, (x, frame.bottom() + 20.0), 11.5, MUTED, HPos::Center);
@@ -155,10 +155,13 @@ impl Page<'_> {
         self.text(label, (f64::midpoint(LEFT, RIGHT), frame.bottom() + 44.0), 12.5, INK, HPos::Center);
     }
 
-    fn event(&mut self, frame: &Frame, x: f64, label: &str) {
+    /// A line through the panel, named above the first one.
+    fn event(&mut self, frame: &Frame, x: f64, label: &str, named: bool) {
         if let Some(x) = frame.across(x) {
             self.line(&[(x, frame.top), (x, frame.bottom())], INK, 1.2);
-            self.text(label, (x, frame.top - 14.0), 11.5, INK, HPos::Right);
+            if named {
+                self.text(label, (x, frame.top - 14.0), 11.5, INK, HPos::Right);
+            }
         }
     }
 
@@ -207,6 +210,7 @@ impl Page<'_> {
     }
 
     fn marker(&mut self, marker: Marker, (x, y): Point, colour: Colour) {
+<<<<<<< HEAD
         let white = (255, 255, 255);
         let corners = |offsets: &[Point]| -> Vec<Point> { offsets.iter().map(|(dx, dy)| (x + dx, y + dy)).collect() };
         match marker {
@@ -219,6 +223,17 @@ impl Page<'_> {
                 self.polygon(&corners(&[(0.0, -4.2), (4.2, 0.0), (0.0, 4.2), (-4.2, 0.0)]), white, colour)
             }
         }
+=======
+        const WHITE: Colour = (255, 255, 255);
+        let (corners, fill): (&[Point], Colour) = match marker {
+            Marker::Circle => return self.circle((x, y), 3.0, colour),
+            Marker::Triangle => (&[(0.0, -4.0), (3.7, 2.6), (-3.7, 2.6)], colour),
+            Marker::Square => (&[(-3.1, -3.1), (3.1, -3.1), (3.1, 3.1), (-3.1, 3.1)], WHITE),
+            Marker::Diamond => (&[(0.0, -4.2), (4.2, 0.0), (0.0, 4.2), (-4.2, 0.0)], WHITE),
+        };
+        let corners: Vec<Point> = corners.iter().map(|(dx, dy)| (x + dx, y + dy)).collect();
+        self.polygon(&corners, fill, colour);
+>>>>>>> program
     }
 
     // The primitives. Writing into a string cannot fail, so what they return says nothing.
