@@ -1,4 +1,5 @@
 //! Networks against central differences in f64, dense references and the laws of the design.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 #![cfg(feature = "train")]
 
 use lyapunov::{

@@ -1,4 +1,5 @@
 //! Runs whose course is known exactly: gradient descent on losses with closed forms.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use lyapunov::{
     Constant, Measurement, Outcome, Plan, Product, Sgd, System, Target, run,
