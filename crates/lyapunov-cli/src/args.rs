@@ -43,7 +43,7 @@ pub enum Command {
     /// Print the default configuration, with comments
     #[command(after_help = "Example:\n  lyapunov config > run.toml")]
     Config,
-    /// Make data
+    /// Make images to train on
     #[command(subcommand)]
     Data(DataCommand),
     /// Print the completion script of a shell

@@ -181,6 +181,8 @@ impl Draft {
     fn unknown(&self, key: &str) -> String {
         if self.document.contains_table(key) {
             format!("`{key}` is a section, not a key")
+        } else if self.knows(key) {
+            format!("`{key}` is a key, not a section")
         } else {
             format!("unknown key `{key}`")
         }
@@ -189,7 +191,10 @@ impl Draft {
     /// What the writer of an unknown key may have meant.
     fn hint(&self, key: &str) -> String {
         if self.document.contains_table(key) {
-            return format!("write `[{key}]` and its keys below it: {}", self.names_in(key));
+            return format!("[{key}] has {}", self.names_in(key));
+        }
+        if self.knows(key) {
+            return format!("write `{key} = …`");
         }
         let (section, name) = key.rsplit_once('.').unwrap_or(("", key));
         match self.key_named(name).or_else(|| self.nearest(key)) {
@@ -385,6 +390,7 @@ mod tests {
         assert_eq!(hint("run.learning_rate"), "did you mean `optimizer.learning_rate`?");
         assert_eq!(hint("optimiser"), "did you mean `optimizer`?");
         assert_eq!(hint("optimiser.learning_rate"), "did you mean `optimizer.learning_rate`?");
+        assert_eq!(hint("optimizer"), "[optimizer] has `name`, `learning_rate`");
         assert_eq!(hint("optimizer.momentum"), "[optimizer] has `name`, `learning_rate`");
         assert_eq!(hint("nonsense"), "`lyapunov config` prints every key there is");
     }

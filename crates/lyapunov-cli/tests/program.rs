@@ -368,3 +368,33 @@ fn real_images_are_learned() {
     assert!(run["test_accuracy"].as_f64().unwrap() > 0.15, "{run}");
     assert!(run["lambda_max"]["value"].as_f64().unwrap() > 0.0, "{run}");
 }
+
+#[cfg(unix)]
+#[test]
+fn a_killed_run_keeps_its_rows_and_says_that_it_did_not_end() {
+    use std::{process, thread, time};
+    let folder = tempfile::tempdir().unwrap();
+    let mut child = process::Command::new(assert_cmd::cargo::cargo_bin("lyapunov"))
+        .args(["train", "--quiet", "--set", "model.name=mlp", "--set", "run.steps=1000000", "--out"])
+        .arg(folder.path())
+        .spawn()
+        .unwrap();
+    // Rows are written every second, or every thousand.
+    let recorded = || {
+        let run = fs::read_dir(folder.path()).unwrap().next()?.unwrap().path();
+        let run = serde_json::json!({ "run": run });
+        folder_of(&run).join("run.sqlite").exists().then_some(())?;
+        let connection = Connection::open(folder_of(&run).join("run.sqlite")).ok()?;
+        connection.query_row("SELECT count(*) FROM rows", [], |row| row.get::<_, i64>(0)).ok().filter(|rows| *rows > 0)
+    };
+    let started = time::Instant::now();
+    while recorded().is_none() && started.elapsed() < time::Duration::from_mins(1) {
+        thread::sleep(time::Duration::from_millis(50));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(recorded().is_some());
+    let run = fs::read_dir(folder.path()).unwrap().next().unwrap().unwrap().path();
+    let manifest: Value = serde_json::from_slice(&fs::read(run.join("manifest.json")).unwrap()).unwrap();
+    assert_eq!(manifest["outcome"], "running");
+}

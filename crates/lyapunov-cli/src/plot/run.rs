@@ -125,7 +125,7 @@ mod tests {
     }
 
     fn history(steps: u64, loss: impl Fn(u64) -> f64) -> History {
-        let row = |step| Row { step, loss: Some(loss(step)), learning_rate: Some(0.1), test_loss: None };
+        let row = |step| Row { step, loss: Some(loss(step)), test_loss: None };
         let sharpness = |on: &str, value| SharpnessSeries {
             on: on.to_owned(),
             product: "exact".to_owned(),
