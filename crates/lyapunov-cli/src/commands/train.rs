@@ -148,13 +148,8 @@ impl<'a> Session<'a> {
         self.manifest.finished = Some(manifest::now());
         self.manifest.wall_seconds = Some(self.started.elapsed().as_secs_f64());
         match &end {
-<<<<<<< HEAD
-            Ok(end) => {
-                self.manifest.note(end.course.outcome, end.course.steps, end.course.measuring_cost, end.evaluations)
-=======
             Ok(End { course, evaluations }) => {
                 self.manifest.note(course.outcome, course.steps, course.measuring_cost, *evaluations);
->>>>>>> program
             }
             Err(_) => self.manifest.outcome = "failed",
         }

@@ -210,20 +210,6 @@ impl Page<'_> {
     }
 
     fn marker(&mut self, marker: Marker, (x, y): Point, colour: Colour) {
-<<<<<<< HEAD
-        let white = (255, 255, 255);
-        let corners = |offsets: &[Point]| -> Vec<Point> { offsets.iter().map(|(dx, dy)| (x + dx, y + dy)).collect() };
-        match marker {
-            Marker::Circle => self.circle((x, y), 3.0, colour),
-            Marker::Triangle => self.polygon(&corners(&[(0.0, -4.2), (3.9, 2.8), (-3.9, 2.8)]), colour, colour),
-            Marker::Square => {
-                self.polygon(&corners(&[(-3.1, -3.1), (3.1, -3.1), (3.1, 3.1), (-3.1, 3.1)]), white, colour)
-            }
-            Marker::Diamond => {
-                self.polygon(&corners(&[(0.0, -4.2), (4.2, 0.0), (0.0, 4.2), (-4.2, 0.0)]), white, colour)
-            }
-        }
-=======
         const WHITE: Colour = (255, 255, 255);
         let (corners, fill): (&[Point], Colour) = match marker {
             Marker::Circle => return self.circle((x, y), 3.0, colour),
@@ -233,7 +219,6 @@ impl Page<'_> {
         };
         let corners: Vec<Point> = corners.iter().map(|(dx, dy)| (x + dx, y + dy)).collect();
         self.polygon(&corners, fill, colour);
->>>>>>> program
     }
 
     // The primitives. Writing into a string cannot fail, so what they return says nothing.
