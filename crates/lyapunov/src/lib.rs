@@ -37,6 +37,8 @@ mod run;
 mod system;
 pub mod systems;
 pub mod testing;
+#[cfg(feature = "train")]
+pub mod train;
 mod vector;
 
 pub use control::{Constant, Controller};

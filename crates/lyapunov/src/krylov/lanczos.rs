@@ -1,18 +1,22 @@
-//! Lanczos with full re-orthogonalisation: both ends of the spectrum, in algebraic order.
+//! Lanczos with full re-orthogonalisation and thick restart: both ends of the spectrum, in algebraic order.
 //!
 //! The basis Q of the Krylov space is kept and every new direction is orthogonalised against all of it, so converged
-//! eigenvalues do not come back as ghosts. With the tridiagonal T = QᵀAQ and its eigenpairs (θ, s), the residual of the
-//! Ritz vector Qs is βₘ|sₘ| (Paige 1971; Parlett, *The Symmetric Eigenvalue Problem*, 1980, section 13.2).
+//! eigenvalues do not come back as ghosts. With T = QᵀAQ and its eigenpairs (θ, s), the residual of the Ritz vector Qs is
+//! β|s_m| (Paige 1971; Parlett, *The Symmetric Eigenvalue Problem*, 1980, section 13.2). When the basis reaches its
+//! limit it is cut back to the Ritz vectors nearest to the wanted ends (Wu and Simon, *Thick-restart Lanczos*, 2000), so
+//! memory stays bounded however long the search.
 
-use super::{Eigenpair, Ritz, combine, small_eigen};
+use super::{
+    Eigenpair, Ritz,
+    space::{SmallPair, Space},
+};
 use crate::{
     error::{Error, Result},
-    noise::{Purpose, Stream},
     operator::Operator,
-    vector::{Vector, orthogonalize},
+    vector::Vector,
 };
 
-/// What to look for, how well, and for how long.
+/// What to look for, how well, for how long, and in how much memory.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Lanczos {
     /// How many of the algebraically largest eigenvalues.
@@ -21,14 +25,60 @@ pub struct Lanczos {
     pub smallest: usize,
     /// Stop when every residual is at most this times the magnitude of its eigenvalue.
     pub tolerance: f64,
-    /// Stop after this many applications whatever the residuals; as many vectors are held.
+    /// Stop after this many applications whatever the residuals.
     pub max_applications: usize,
+    /// Hold at most this many vectors, and one more; at least twice the eigenvalues wanted, plus 2.
+    pub max_basis: usize,
 }
 
 impl Default for Lanczos {
-    /// λ_max to three digits, in at most 100 applications.
+    /// λ_max to three digits, in at most 100 applications and vectors.
     fn default() -> Self {
-        Self { largest: 1, smallest: 0, tolerance: 1e-3, max_applications: 100 }
+        Self { largest: 1, smallest: 0, tolerance: 1e-3, max_applications: 100, max_basis: 100 }
+    }
+}
+
+impl Lanczos {
+    fn wanted(&self) -> usize {
+        self.largest + self.smallest
+    }
+
+    fn check(&self, dimension: usize) -> Result<()> {
+        if self.wanted() > dimension {
+            let reason = format!("must be at most the dimension, {dimension}");
+            return Err(Error::argument("count", self.wanted(), reason));
+        }
+        if self.tolerance.is_nan() || self.tolerance <= 0.0 {
+            return Err(Error::argument("tolerance", self.tolerance, "must be positive"));
+        }
+        if self.max_applications == 0 {
+            return Err(Error::argument("max_applications", 0, "must be at least 1"));
+        }
+        let least = 2 * self.wanted() + 2;
+        if self.max_basis < least {
+            return Err(Error::argument("max_basis", self.max_basis, format!("must be at least {least}")));
+        }
+        Ok(())
+    }
+
+    /// The pairs at the wanted ends.
+    fn ends<'a>(
+        &self,
+        pairs: &'a [SmallPair],
+    ) -> (impl Iterator<Item = &'a SmallPair>, impl Iterator<Item = &'a SmallPair>) {
+        (pairs.iter().take(self.largest), pairs.iter().rev().take(self.smallest))
+    }
+
+    /// The pairs that a restart keeps: the wanted ones and about a third of the basis beside them, so that the gap to
+    /// what is thrown away is wide.
+    fn kept<'a>(&self, pairs: &'a [SmallPair]) -> Vec<&'a SmallPair> {
+        let spare = (self.max_basis - self.wanted()) / 3;
+        let allot = |count: usize| {
+            if count == 0 { 0 } else { count + spare / (1 + usize::from(self.largest.min(self.smallest) > 0)) }
+        };
+        let (top, bottom) = (allot(self.largest), allot(self.smallest));
+        let bottom_start = pairs.len().saturating_sub(bottom).max(top);
+        pairs[..top.min(pairs.len())].iter().chain(&pairs[bottom_start.min(pairs.len())..]).collect()
     }
 }
 
@@ -37,12 +87,13 @@ impl Default for Lanczos {
 /// Where the space closes early (the start vector lies in an invariant subspace) it goes on with a fresh random
 /// direction, so that multiple eigenvalues are found as often as they occur.
 ///
-/// **Cost**: [`Ritz::applications`] applications, as many vectors held, O(m²) inner products for m applications.
+/// **Cost**: [`Ritz::applications`] applications, at most `max_basis` + 1 vectors held, O(m) inner products per
+/// application for a basis of m.
 ///
 /// # Errors
 /// [`Error::Argument`] for a start vector that is zero or not finite, for more eigenvalues than dimensions, for a
-/// tolerance that is not positive; the operator's own errors. An operator that returns non-finite numbers ends the
-/// search with what was found before, not converged.
+/// tolerance that is not positive, for a basis too small to restart; the operator's own errors. An operator that returns
+/// non-finite numbers ends the search with what was found before, not converged.
 ///
 /// ```
 /// use lyapunov::{Dense, Lanczos, lanczos};
@@ -52,138 +103,50 @@ impl Default for Lanczos {
 /// # Ok::<(), lyapunov::Error>(())
 /// ```
 pub fn lanczos<V: Vector>(operator: &impl Operator<V>, start: &V, options: &Lanczos) -> Result<Ritz<V>> {
-    let limit = check(start, options)?;
-    let first =
-        start.unit().ok_or_else(|| Error::argument("start", "the start vector", "must be finite and not zero"))?;
-    let mut space = Krylov { basis: vec![first], alpha: Vec::new(), beta: Vec::new() };
-    while space.alpha.len() < limit {
+    options.check(start.len())?;
+    let mut space = Space::new(start)?;
+    let mut applications = 0;
+    while applications < options.max_applications && !space.is_complete() {
+        if space.order() == options.max_basis {
+            let pairs = space.pairs();
+            space.restart(&options.kept(&pairs));
+        }
         if !space.extend(operator)? {
             break;
         }
-        let m = space.alpha.len();
-        // The small problem costs O(m³): late in a long search it is solved every tenth step only.
-        if (m <= 30 || m % 10 == 0) && space.converged(options) {
+        applications += 1;
+        // The small problem costs O(m³): in a large basis it is solved every tenth step only.
+        let m = space.order();
+        if (m <= 30 || m % 10 == 0 || m == options.max_basis) && converged(&space, &space.pairs(), options) {
             break;
         }
     }
-    Ok(space.ritz(options))
+    Ok(ritz(&space, applications, options))
 }
 
-fn check<V: Vector>(start: &V, options: &Lanczos) -> Result<usize> {
-    let n = start.len();
-    let wanted = options.largest + options.smallest;
-    if wanted > n {
-        return Err(Error::argument("count", wanted, format!("must be at most the dimension, {n}")));
+/// Whether the wanted pairs have converged. A space that has just closed leaves no residual, and says nothing of the
+/// directions outside it: then the verdict waits for a fresh direction, unless the basis is complete.
+fn converged<V: Vector>(space: &Space<V>, pairs: &[SmallPair], options: &Lanczos) -> bool {
+    if pairs.len() < options.wanted() || (space.is_closed() && !space.is_complete()) {
+        return false;
     }
-    if options.tolerance.is_nan() || options.tolerance <= 0.0 {
-        return Err(Error::argument("tolerance", options.tolerance, "must be positive"));
-    }
-    if options.max_applications == 0 {
-        return Err(Error::argument("max_applications", 0, "must be at least 1"));
-    }
-    Ok(options.max_applications.min(n))
+    // An eigenvalue that is zero to rounding cannot have a small relative residual.
+    let floor = f64::EPSILON * space.scale();
+    let (mut top, mut bottom) = options.ends(pairs);
+    let close = |pair: &SmallPair| pair.residual <= (options.tolerance * pair.value.abs()).max(floor);
+    top.all(close) && bottom.all(close)
 }
 
-/// The Krylov space so far: m applications, m diagonal entries α, m off-diagonal entries β, m + 1 basis vectors.
-struct Krylov<V> {
-    basis: Vec<V>,
-    alpha: Vec<f64>,
-    beta: Vec<f64>,
-}
-
-impl<V: Vector> Krylov<V> {
-    /// Applies the operator to the last basis vector. Returns false, unchanged, where the image is not finite.
-    fn extend(&mut self, operator: &impl Operator<V>) -> Result<bool> {
-        let last = &self.basis[self.basis.len() - 1];
-        let mut image = operator.apply(last)?;
-        let alpha = image.dot(last);
-        let scale = image.norm();
-        if !(alpha.is_finite() && scale.is_finite()) {
-            return Ok(false);
-        }
-        let beta = orthogonalize(&mut image, &self.basis);
-        self.alpha.push(alpha);
-        let closed = beta <= 1e-14 * self.scale().max(scale);
-        self.beta.push(if closed { 0.0 } else { beta });
-        if closed {
-            image = self.fresh_direction();
-        } else {
-            image.scale(1.0 / beta);
-        }
-        self.basis.push(image);
-        Ok(true)
-    }
-
-    /// A random unit vector orthogonal to the basis; zero where the basis is complete.
-    fn fresh_direction(&self) -> V {
-        let mut direction = self.basis[0].zeros_like();
-        if self.basis.len() < direction.len() {
-            direction.randomize(&mut Stream::new(0, Purpose::Probe, self.basis.len() as u64));
-            let norm = orthogonalize(&mut direction, &self.basis);
-            direction.scale(1.0 / norm);
-        }
-        direction
-    }
-
-    /// A lower bound of the operator's norm.
-    fn scale(&self) -> f64 {
-        self.alpha.iter().chain(&self.beta).fold(0.0, |m, x| m.max(x.abs()))
-    }
-
-    /// The eigenpairs of T with their residuals: (θ, s, β|s_m|), largest first.
-    fn small_pairs(&self) -> Vec<(f64, Vec<f64>, f64)> {
-        let m = self.alpha.len();
-        let entry = |i: usize, j: usize| match j - i {
-            0 => self.alpha[i],
-            1 => self.beta[i],
-            _ => 0.0,
-        };
-        let pairs = small_eigen(m, entry).unwrap_or_default();
-        // A complete basis leaves no residual, only rounding.
-        let beta = if m == self.basis[0].len() { 0.0 } else { self.beta.last().copied().unwrap_or(0.0) };
-        pairs
-            .into_iter()
-            .map(|(value, s)| {
-                let residual = beta * s[m - 1].abs();
-                (value, s, residual)
-            })
-            .collect()
-    }
-
-    /// Whether the wanted pairs have converged. A space that has just closed leaves no residual, and says nothing of the
-    /// directions outside it: then the verdict waits for a fresh direction, unless the basis is complete.
-    fn converged(&self, options: &Lanczos) -> bool {
-        let complete = self.alpha.len() == self.basis[0].len();
-        if self.beta.last() == Some(&0.0) && !complete {
-            return false;
-        }
-        let pairs = self.small_pairs();
-        let wanted = options.largest + options.smallest;
-        let close = |(value, _, residual): &(f64, Vec<f64>, f64)| self.is_close(*value, *residual, options);
-        pairs.len() >= wanted
-            && pairs.iter().take(options.largest).all(close)
-            && pairs.iter().rev().take(options.smallest).all(close)
-    }
-
-    fn is_close(&self, value: f64, residual: f64, options: &Lanczos) -> bool {
-        // An eigenvalue that is zero to rounding cannot have a small relative residual.
-        residual <= (options.tolerance * value.abs()).max(f64::EPSILON * self.scale())
-    }
-
-    fn ritz(&self, options: &Lanczos) -> Ritz<V> {
-        let pairs = self.small_pairs();
-        let pair = |(value, s, residual): &(f64, Vec<f64>, f64)| Eigenpair {
-            value: *value,
-            residual: *residual,
-            vector: combine(&self.basis, s),
-        };
-        Ritz {
-            largest: pairs.iter().take(options.largest).map(pair).collect(),
-            smallest: pairs.iter().rev().take(options.smallest).map(pair).collect(),
-            applications: self.alpha.len(),
-            converged: self.converged(options),
-        }
-    }
+fn ritz<V: Vector>(space: &Space<V>, applications: usize, options: &Lanczos) -> Ritz<V> {
+    let pairs = space.pairs();
+    let full = |pair: &SmallPair| Eigenpair {
+        value: pair.value,
+        residual: pair.residual,
+        vector: space.vector(&pair.coordinates),
+    };
+    let (top, bottom) = options.ends(&pairs);
+    let (largest, smallest) = (top.map(full).collect(), bottom.map(full).collect());
+    Ritz { largest, smallest, applications, converged: converged(space, &pairs, options) }
 }
 
 #[cfg(test)]
@@ -191,7 +154,10 @@ mod tests {
     use std::f64::consts::PI;
 
     use super::*;
-    use crate::operator::Dense;
+    use crate::{
+        noise::{Purpose, Stream},
+        operator::Dense,
+    };
 
     fn random(n: usize) -> Vec<f64> {
         let mut start = vec![0.0; n];
@@ -209,7 +175,7 @@ mod tests {
     }
 
     fn options(largest: usize, smallest: usize) -> Lanczos {
-        Lanczos { largest, smallest, tolerance: 1e-10, max_applications: 500 }
+        Lanczos { largest, smallest, tolerance: 1e-10, max_applications: 500, max_basis: 500 }
     }
 
     /// ‖Av − θv‖ from one more application.
@@ -287,6 +253,28 @@ mod tests {
     }
 
     #[test]
+    fn a_restarted_search_finds_the_same_ends_in_bounded_memory() {
+        let n = 400;
+        let exact = |k: usize| 2.0 - 2.0 * (k as f64 * PI / (n + 1) as f64).cos();
+        let restarted = Lanczos { max_basis: 24, max_applications: 4000, tolerance: 1e-8, ..options(2, 2) };
+        let ritz = lanczos(&laplacian(n), &random(n), &restarted).unwrap();
+        assert!(ritz.converged && ritz.applications > 3 * 24, "{} applications", ritz.applications);
+        for k in 0..2 {
+            assert!((ritz.largest[k].value - exact(n - k)).abs() < 1e-10);
+            assert!((ritz.smallest[k].value - exact(k + 1)).abs() < 1e-10);
+            let residual = true_residual(&laplacian(n), &ritz.largest[k]);
+            assert!((residual - ritz.largest[k].residual).abs() < 1e-12);
+        }
+        // A restart throws little away: outliers cost about what the unbounded basis needs.
+        let mut entries: Vec<f64> = random(n).iter().map(|x| x.abs().min(3.0)).collect();
+        (entries[17], entries[230]) = (6.0, 5.0);
+        let matrix = Dense::diagonal(&entries);
+        let applications =
+            |max_basis| lanczos(&matrix, &random(n), &Lanczos { max_basis, ..options(2, 0) }).unwrap().applications;
+        assert!(applications(16) <= 2 * applications(400), "{} and {}", applications(16), applications(400));
+    }
+
+    #[test]
     fn f32_storage_works_to_f32_accuracy() {
         struct Diagonal(Vec<f32>);
         impl Operator<Vec<f32>> for Diagonal {
@@ -319,5 +307,6 @@ mod tests {
         assert!(message(&vec![1.0; 2], &options(2, 1)).contains("at most the dimension, 2"));
         assert!(message(&vec![0.0; 2], &options(1, 0)).contains("not zero"));
         assert!(message(&vec![1.0; 2], &Lanczos { tolerance: 0.0, ..Lanczos::default() }).contains("tolerance = 0"));
+        assert!(message(&vec![1.0; 2], &Lanczos { max_basis: 3, ..Lanczos::default() }).contains("at least 4"));
     }
 }

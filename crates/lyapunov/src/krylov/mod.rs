@@ -3,6 +3,7 @@
 //! The files of this folder know vectors and operators, nothing else: no loss, no network, no exponent.
 
 mod lanczos;
+mod space;
 mod tracker;
 
 pub use lanczos::{Lanczos, lanczos};

@@ -150,20 +150,25 @@ mod tests {
 
     #[test]
     fn asymmetric_products_do_not_inflate_the_value() {
-        // A symmetric matrix plus noise in the products, as differences of gradients have it.
+        // A symmetric matrix plus noise as long as the image of the top eigenvector, as the kinks of a ReLU network have it.
         struct Noisy(Dense);
         impl Operator<Vec<f64>> for Noisy {
             fn apply(&self, v: &Vec<f64>) -> Result<Vec<f64>> {
                 let mut image = self.0.apply(v)?;
-                image.axpy(0.05, &random(v.len(), v[0].to_bits()));
+                image.axpy(0.4, &random(v.len(), v[0].to_bits()));
                 Ok(image)
             }
         }
-        let mut entries = vec![0.2; 100];
+        let mut entries = vec![0.2; 400];
         entries[3] = 10.0;
+        let noisy = Noisy(Dense::diagonal(&entries));
         let mut tracker = Tracker::new(5);
-        let found = tracker.update(&Noisy(Dense::diagonal(&entries)), &random(100, 0)).unwrap();
-        assert!((found.largest[0].value - 10.0).abs() < 0.3, "{}", found.largest[0].value);
+        let mut hint = vec![0.1; 400];
+        hint[3] = 10.0;
+        let mut read = || tracker.update(&noisy, &hint).unwrap().largest[0].value;
+        let mean = (0..10).map(|_| read()).sum::<f64>() / 10.0;
+        // Averaging the two triangles reads 11.5.
+        assert!((mean - 10.0).abs() < 0.6, "{mean}");
     }
 
     #[test]

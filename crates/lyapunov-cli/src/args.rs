@@ -1,0 +1,129 @@
+//! The command line, as it is typed.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use clap_complete::Shell;
+
+/// Train a neural network and watch its stability.
+///
+/// Training is a dynamical system. lyapunov measures it while it runs: the sharpness λ_max (the largest eigenvalue of the
+/// Hessian of the loss) and where η·λ_max stands against the thresholds 1 and 2.
+///
+/// Without a command it trains: the same as `lyapunov train`.
+#[derive(Debug, Parser)]
+#[command(
+    name = "lyapunov",
+    version,
+    args_conflicts_with_subcommands = true,
+    after_help = "Examples:\n  \
+        lyapunov                                  train the built-in network on built-in images\n  \
+        lyapunov train --set run.epochs=2         the same, with one key changed\n  \
+        lyapunov train run.toml --data cifar10    a configuration of your own, on real images\n  \
+        lyapunov config > run.toml                every key, with its default and what it does"
+)]
+pub struct Arguments {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// The flags of `train`, for a call without a command.
+    #[command(flatten)]
+    pub flags: TrainFlags,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Train a network and measure its sharpness on the way
+    ///
+    /// Every run gets a folder of its own, with its configuration (config.toml), its measurements (run.sqlite), a picture
+    /// (run.svg) and a manifest (manifest.json). A run that diverges is a result, not a failure: the exit code is 0, and
+    /// its rows are kept.
+    Train(TrainArguments),
+    /// Print the default configuration, with comments
+    #[command(after_help = "Example:\n  lyapunov config > run.toml")]
+    Config,
+    /// Make images to train on
+    #[command(subcommand)]
+    Data(DataCommand),
+    /// Print the completion script of a shell
+    #[command(
+        after_help = "Example:\n  lyapunov completions bash > ~/.local/share/bash-completion/completions/lyapunov"
+    )]
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+    /// Print the manual page
+    #[command(after_help = "Example:\n  lyapunov man | man -l -")]
+    Man,
+}
+
+/// What to train, and how.
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:\n  \
+        lyapunov train\n  \
+        lyapunov train run.toml --out experiments\n  \
+        lyapunov train --data cifar10 --set model.name=mlp --set optimizer.learning_rate=0.1\n  \
+        lyapunov train --set 'measure.on=[\"batch\", \"subset=1000\"]' --set measure.every=10\n  \
+        lyapunov train --json | jq .lambda_max.value")]
+pub struct TrainArguments {
+    /// The configuration; without it, the defaults that `lyapunov config` prints
+    #[arg(value_name = "RUN.toml")]
+    pub file: Option<PathBuf>,
+    /// The flags.
+    #[command(flatten)]
+    pub flags: TrainFlags,
+}
+
+/// What overrides the configuration, and how a run talks.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Training")]
+pub struct TrainFlags {
+    /// Override one key of the configuration, such as optimizer.learning_rate=0.1; may be repeated
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// Train on the CIFAR-10 files in this folder
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// The folder that receives one folder per run
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// The device to compute on [env: BURN_DEVICE]
+    #[arg(long, value_name = "NAME")]
+    pub device: Option<String>,
+    /// Print one JSON object about the finished run, and nothing else, on standard output
+    #[arg(long)]
+    pub json: bool,
+    /// Show no progress and no summary
+    #[arg(long, short)]
+    pub quiet: bool,
+}
+
+/// The commands that make data.
+#[derive(Debug, Subcommand)]
+pub enum DataCommand {
+    /// Write made-up images in the binary layout of CIFAR-10
+    ///
+    /// Ten classes of 32×32 colour images, the ones that `train` uses by default, in the files data_batch_1.bin …
+    /// data_batch_5.bin and test_batch.bin. Nothing is overwritten.
+    #[command(after_help = "Example:\n  lyapunov data synthesize images && lyapunov train --data images")]
+    Synthesize(SynthesizeArguments),
+}
+
+/// What to make, and where.
+#[derive(Args, Debug)]
+pub struct SynthesizeArguments {
+    /// The folder to make; it must not exist, or be empty
+    #[arg(value_name = "DIR")]
+    pub folder: PathBuf,
+    /// Decides every pixel
+    #[arg(long, default_value_t = crate::commands::data::SEED)]
+    pub seed: u64,
+    /// Training images, spread over five files
+    #[arg(long, value_name = "COUNT", default_value_t = crate::commands::data::TRAINING_IMAGES)]
+    pub train: usize,
+    /// Test images
+    #[arg(long, value_name = "COUNT", default_value_t = crate::commands::data::TEST_IMAGES)]
+    pub test: usize,
+}

@@ -1,0 +1,34 @@
+//! What each command does.
+
+mod completions;
+mod config;
+pub mod data;
+mod man;
+mod train;
+
+use std::io::{self, Write};
+
+use crate::{
+    args::{Arguments, Command, DataCommand, TrainArguments},
+    error::Result,
+};
+
+/// Carries out a command line.
+pub fn execute(arguments: Arguments) -> Result<()> {
+    match arguments.command {
+        None => train::execute(&TrainArguments { file: None, flags: arguments.flags }),
+        Some(Command::Train(arguments)) => train::execute(&arguments),
+        Some(Command::Config) => config::execute(),
+        Some(Command::Data(DataCommand::Synthesize(arguments))) => data::synthesize(&arguments),
+        Some(Command::Completions { shell }) => completions::execute(shell),
+        Some(Command::Man) => man::execute(),
+    }
+}
+
+/// Writes all of it to standard output.
+fn print(bytes: &[u8]) -> Result<()> {
+    let mut stdout = io::stdout().lock();
+    stdout.write_all(bytes)?;
+    stdout.flush()?;
+    Ok(())
+}

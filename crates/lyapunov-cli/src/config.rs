@@ -1,0 +1,412 @@
+//! The configuration as a typed structure; every key says itself what it allows.
+
+use clap::ValueEnum;
+use lyapunov::{Sample, Target};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
+use sha2::{Digest, Sha256};
+
+/// The commented default file: the one source of defaults.
+pub const DEFAULTS: &str = include_str!("default.toml");
+
+/// Everything that decides a run.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// The images.
+    pub data: Data,
+    /// The network.
+    pub model: Model,
+    /// The loss.
+    pub loss: Loss,
+    /// The optimizer.
+    pub optimizer: Optimizer,
+    /// How the learning rate changes with time.
+    pub schedule: Schedule,
+    /// Who changes the learning rate by what is measured.
+    pub control: Control,
+    /// What is measured, and when.
+    pub measure: Measure,
+    /// How long, where, and from which seed.
+    pub run: Run,
+}
+
+impl Config {
+    /// `<model>-<optimizer>-<8 digits>`, the digits from the SHA-256 of all that decides the numbers: everything but
+    /// `run.out`.
+    pub fn identity(&self) -> String {
+        let canonical = serde_json::to_vec(self).expect("numbers, names and lists have a JSON form");
+        let digest = Sha256::digest(&canonical);
+        let digits = u32::from_be_bytes([digest[0], digest[1], digest[2], digest[3]]);
+        format!("{}-{}-{digits:08x}", name_of(&self.model.name), name_of(&self.optimizer.name))
+    }
+}
+
+/// `[data]`
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Data {
+    /// Which images.
+    #[serde(deserialize_with = "one_of")]
+    pub name: DataName,
+    /// The folder of the files; empty for images that need none.
+    #[serde(deserialize_with = "text")]
+    pub path: String,
+    /// How many training images to use; 0 = all.
+    #[serde(deserialize_with = "whole")]
+    pub subset: usize,
+}
+
+/// The kinds of images.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum DataName {
+    /// Made up, built in.
+    Synthetic,
+    /// The files of CIFAR-10.
+    Cifar10,
+}
+
+/// `[model]`
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Model {
+    /// Which network.
+    #[serde(deserialize_with = "one_of")]
+    pub name: ModelName,
+    /// Channels of each convolution, or units of each hidden layer.
+    #[serde(deserialize_with = "widths")]
+    pub widths: Vec<usize>,
+    /// The nonlinearity.
+    #[serde(deserialize_with = "one_of")]
+    pub activation: ActivationName,
+}
+
+/// The kinds of networks.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum ModelName {
+    /// Convolutions with max-pooling, then a linear layer.
+    Cnn,
+    /// Linear layers.
+    Mlp,
+}
+
+impl ModelName {
+    /// What `widths = "auto"` stands for.
+    pub fn automatic_widths(self) -> &'static [i64] {
+        match self {
+            Self::Cnn => &[16, 32],
+            Self::Mlp => &[200, 200],
+        }
+    }
+}
+
+/// The kinds of nonlinearities.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum ActivationName {
+    /// max(x, 0).
+    Relu,
+    /// tanh x.
+    Tanh,
+}
+
+/// `[loss]`
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Loss {
+    /// Which loss.
+    #[serde(deserialize_with = "one_of")]
+    pub name: LossName,
+}
+
+/// The kinds of losses.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum LossName {
+    /// The mean of −ln p(label).
+    CrossEntropy,
+}
+
+/// `[optimizer]`
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Optimizer {
+    /// Which optimizer.
+    #[serde(deserialize_with = "one_of")]
+    pub name: OptimizerName,
+    /// The learning rate η.
+    #[serde(deserialize_with = "positive")]
+    pub learning_rate: f64,
+}
+
+/// The kinds of optimizers.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum OptimizerName {
+    /// Stochastic gradient descent.
+    Sgd,
+}
+
+/// `[schedule]`
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Schedule {
+    /// Which schedule.
+    #[serde(deserialize_with = "one_of")]
+    pub name: ScheduleName,
+}
+
+/// The kinds of schedules.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum ScheduleName {
+    /// The same learning rate throughout.
+    Constant,
+}
+
+/// `[control]`
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Control {
+    /// Which rule.
+    #[serde(deserialize_with = "one_of")]
+    pub rule: ControlRule,
+}
+
+/// The rules that set the learning rate.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum ControlRule {
+    /// Nobody changes it.
+    None,
+}
+
+/// `[measure]`
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Measure {
+    /// Steps between measurements; 0 = never.
+    #[serde(deserialize_with = "whole")]
+    pub every: u64,
+    /// The data to measure on.
+    #[serde(deserialize_with = "targets", serialize_with = "target_names")]
+    pub on: Vec<Target>,
+    /// How products with the Hessian are computed.
+    #[serde(deserialize_with = "one_of")]
+    pub product: ProductName,
+    /// Products per measurement.
+    #[serde(deserialize_with = "count")]
+    pub products: usize,
+}
+
+/// The kinds of products with the Hessian.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum ProductName {
+    /// Tangents, for every network of ours.
+    Auto,
+    /// Tangents carried through the model.
+    Exact,
+    /// The positive part of the Hessian.
+    GaussNewton,
+    /// A difference of gradients.
+    Difference,
+}
+
+/// `[run]`
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Run {
+    /// Passes over the training images.
+    #[serde(deserialize_with = "count")]
+    pub epochs: u64,
+    /// Training steps; 0 = as many as `epochs` needs.
+    #[serde(deserialize_with = "whole")]
+    pub steps: u64,
+    /// Images per step.
+    #[serde(deserialize_with = "count")]
+    pub batch_size: usize,
+    /// Decides the initial weights, the batches and the subsets.
+    #[serde(deserialize_with = "whole")]
+    pub seed: u64,
+    /// Where to compute.
+    #[serde(deserialize_with = "text")]
+    pub device: String,
+    /// The folder that receives one folder per run.
+    #[serde(deserialize_with = "nonempty_text", skip_serializing)]
+    pub out: String,
+    /// Steps between two evaluations on the test images; 0 = an epoch.
+    #[serde(deserialize_with = "whole")]
+    pub evaluate_every: u64,
+}
+
+impl Run {
+    /// How many steps to take, where an epoch has this many.
+    pub fn step_count(&self, steps_per_epoch: u64) -> u64 {
+        if self.steps > 0 { self.steps } else { self.epochs.saturating_mul(steps_per_epoch) }
+    }
+
+    /// The steps between two evaluations, where an epoch has this many.
+    pub fn evaluation_period(&self, steps_per_epoch: u64) -> u64 {
+        if self.evaluate_every > 0 { self.evaluate_every } else { steps_per_epoch }
+    }
+}
+
+/// The name of a choice, as it is written in a configuration.
+pub fn name_of(choice: &impl ValueEnum) -> String {
+    choice.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
+}
+
+/// The name of a target, as it is written in a configuration and in the columns of a run.
+pub fn target_name(target: Target) -> String {
+    match target {
+        Target::Batch => Sample::Mini(0).to_string(),
+        Target::Subset(size) => Sample::Subset(size).to_string(),
+        Target::Full => Sample::Full.to_string(),
+    }
+}
+
+// The readers below refuse with the end of the sentence "… must be".
+
+fn one_of<'de, D: Deserializer<'de>, T: ValueEnum>(deserializer: D) -> Result<T, D::Error> {
+    let name = String::deserialize(deserializer).ok();
+    name.and_then(|name| T::from_str(&name, false).ok()).ok_or_else(|| {
+        let names: Vec<String> = T::value_variants().iter().map(|choice| format!("\"{}\"", name_of(choice))).collect();
+        D::Error::custom(alternatives(&names))
+    })
+}
+
+/// `a`, `a or b`, `a, b or c`.
+fn alternatives(names: &[String]) -> String {
+    match names {
+        [first @ .., last] if !first.is_empty() => format!("{} or {last}", first.join(", ")),
+        _ => names.concat(),
+    }
+}
+
+fn positive<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+    let number = f64::deserialize(deserializer).ok();
+    number.filter(|x| x.is_finite() && *x > 0.0).ok_or_else(|| D::Error::custom("a number greater than 0"))
+}
+
+fn count<'de, D: Deserializer<'de>, T: TryFrom<u64>>(deserializer: D) -> Result<T, D::Error> {
+    from_minimum(deserializer, 1)
+}
+
+fn whole<'de, D: Deserializer<'de>, T: TryFrom<u64>>(deserializer: D) -> Result<T, D::Error> {
+    from_minimum(deserializer, 0)
+}
+
+fn from_minimum<'de, D: Deserializer<'de>, T: TryFrom<u64>>(deserializer: D, minimum: u64) -> Result<T, D::Error> {
+    let number = u64::deserialize(deserializer).ok().filter(|n| *n >= minimum);
+    number
+        .and_then(|n| T::try_from(n).ok())
+        .ok_or_else(|| D::Error::custom(format!("a whole number from {minimum} up")))
+}
+
+fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    String::deserialize(deserializer).map_err(|_| D::Error::custom("a text in quotes"))
+}
+
+fn nonempty_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let text = String::deserialize(deserializer).ok();
+    text.filter(|text| !text.is_empty()).ok_or_else(|| D::Error::custom("a text in quotes, not empty"))
+}
+
+fn widths<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<usize>, D::Error> {
+    let widths = Vec::<usize>::deserialize(deserializer).ok();
+    widths
+        .filter(|widths| widths.iter().all(|width| *width > 0))
+        .ok_or_else(|| D::Error::custom("\"auto\" or a list of whole numbers from 1 up, such as [200, 200]"))
+}
+
+fn targets<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Target>, D::Error> {
+    let names = Vec::<String>::deserialize(deserializer).ok();
+    let targets = names.and_then(|names| names.iter().map(|name| target(name)).collect::<Option<Vec<_>>>());
+    targets
+        .filter(|targets| distinct(targets))
+        .ok_or_else(|| D::Error::custom("a list of different names out of \"batch\", \"subset=COUNT\" and \"full\""))
+}
+
+fn target(name: &str) -> Option<Target> {
+    match name.split_once('=') {
+        None if name == "batch" => Some(Target::Batch),
+        None if name == "full" => Some(Target::Full),
+        Some(("subset", size)) => size.parse().ok().filter(|size| *size > 0).map(Target::Subset),
+        _ => None,
+    }
+}
+
+fn distinct(targets: &[Target]) -> bool {
+    targets.iter().enumerate().all(|(i, target)| !targets[..i].contains(target))
+}
+
+fn target_names<S: Serializer>(targets: &[Target], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(targets.iter().map(|target| target_name(*target)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::draft::Draft;
+
+    fn config(assignments: &[&str]) -> Config {
+        let mut draft = Draft::default();
+        for assignment in assignments {
+            draft.set(assignment).unwrap();
+        }
+        draft.finish().unwrap().config
+    }
+
+    #[test]
+    fn the_defaults_are_a_valid_configuration() {
+        let config = config(&[]);
+        assert_eq!(config.data.name, DataName::Synthetic);
+        assert_eq!(config.measure.on, [Target::Batch]);
+    }
+
+    #[test]
+    fn the_comment_on_automatic_widths_tells_the_truth() {
+        for model in ModelName::value_variants() {
+            let told = format!("{:?} for the {}", model.automatic_widths(), name_of(model));
+            assert!(DEFAULTS.contains(&told), "{told}");
+        }
+    }
+
+    #[test]
+    fn the_choices_are_named_alike_everywhere() {
+        let named = |choice: &ProductName| serde_json::to_value(choice).unwrap() == name_of(choice).as_str();
+        assert!(ProductName::value_variants().iter().all(named));
+    }
+
+    #[test]
+    fn whatever_decides_the_numbers_decides_the_identity_and_the_folder_does_not() {
+        let identity = |assignment: &str| config(&[assignment]).identity();
+        let plain = config(&[]).identity();
+        assert!(plain.starts_with("cnn-sgd-") && plain.len() == "cnn-sgd-".len() + 8);
+        assert_eq!(plain, identity("run.out=elsewhere"));
+        assert_eq!(plain, identity("optimizer.learning_rate=5e-2"), "the same number written otherwise");
+        assert_ne!(plain, identity("run.seed=1"));
+        assert_ne!(plain, identity("measure.on=[\"full\"]"));
+        assert!(identity("model.name=mlp").starts_with("mlp-sgd-"));
+    }
+
+    #[test]
+    fn targets_have_names_that_read_back() {
+        for text in ["batch", "subset=1000", "full"] {
+            assert_eq!(target_name(target(text).unwrap()), text);
+        }
+        for text in ["", "subset", "subset=0", "subset=-1", "subset=x", "batch=1", "Full"] {
+            assert_eq!(target(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn steps_come_from_epochs_unless_given() {
+        assert_eq!(config(&["run.epochs=3"]).run.step_count(79), 237);
+        assert_eq!(config(&["run.steps=10"]).run.step_count(79), 10);
+        assert_eq!(config(&[]).run.evaluation_period(79), 79);
+        assert_eq!(config(&["run.evaluate_every=5"]).run.evaluation_period(79), 5);
+    }
+}

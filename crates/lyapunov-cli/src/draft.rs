@@ -1,0 +1,411 @@
+//! The configuration in the making: defaults, then a file, then flags, each key remembering who wrote it last.
+
+use std::{collections::BTreeMap, fs, ops::Range, path::Path};
+
+use clap::ValueEnum;
+use lyapunov::Target;
+use miette::NamedSource;
+use toml_edit::{Array, Document, DocumentMut, Item, Table, TableLike, Value};
+
+use crate::{
+    config::{Config, DEFAULTS, DataName, ModelName, ProductName, name_of},
+    error::{Error, Misconfiguration, Result},
+};
+
+/// A configuration that is still being written. Unknown keys are refused as they come, values in [`Draft::finish`].
+pub struct Draft {
+    document: DocumentMut,
+    origins: BTreeMap<String, Origin>,
+}
+
+/// Who wrote the value of a key, where it is not the default.
+#[derive(Clone)]
+enum Origin {
+    /// A file, at these bytes.
+    File(Place),
+    /// A flag, as it was typed.
+    Flag(String),
+}
+
+#[derive(Clone)]
+struct Place {
+    file: NamedSource<String>,
+    bytes: Option<Range<usize>>,
+}
+
+/// A checked configuration, with the memory of who wrote what.
+pub struct Settings {
+    /// The configuration.
+    pub config: Config,
+    draft: Draft,
+}
+
+impl Default for Draft {
+    fn default() -> Self {
+        let document = DEFAULTS.parse().expect("default.toml is a TOML file");
+        Self { document, origins: BTreeMap::new() }
+    }
+}
+
+impl Draft {
+    /// Takes over the keys of a file.
+    pub fn read(&mut self, path: &Path) -> Result<()> {
+        let text = fs::read_to_string(path).map_err(|cause| Error::io("read", path, cause))?;
+        let file = NamedSource::new(path.display().to_string(), text.clone()).with_language("toml");
+        let place = |bytes| Place { file: file.clone(), bytes };
+        let document = Document::parse(text).map_err(|fault| {
+            let message = format!("{} is not a TOML file: {}", path.display(), fault.message().replace('\n', ", "));
+            place(fault.span()).fault(message, None)
+        })?;
+        for (section, item) in document.as_table() {
+            self.read_section(document.as_table(), section, item, &place)?;
+        }
+        Ok(())
+    }
+
+    fn read_section(
+        &mut self,
+        file: &Table,
+        section: &str,
+        item: &Item,
+        place: &impl Fn(Option<Range<usize>>) -> Place,
+    ) -> Result<()> {
+        let known = self.document.contains_table(section);
+        let Some(table) = item.as_table_like().filter(|_| known) else {
+            let message =
+                if item.is_table_like() { format!("unknown section `[{section}]`") } else { self.unknown(section) };
+            return Err(place(key_bytes(file, section)).fault(message, Some(self.hint(section))));
+        };
+        for (name, item) in table.iter() {
+            let key = format!("{section}.{name}");
+            let Some(value) = item.as_value().filter(|_| self.knows(&key)) else {
+                return Err(place(key_bytes(table, name)).fault(self.unknown(&key), Some(self.hint(&key))));
+            };
+            self.put(&key, value.clone(), Origin::File(place(value.span())));
+        }
+        Ok(())
+    }
+
+    /// Takes over one `key=value` of a flag `--set`.
+    pub fn set(&mut self, assignment: &str) -> Result<()> {
+        let flag = format!("--set {assignment}");
+        let Some((key, text)) = assignment.split_once('=') else {
+            let help = "write key, equals sign and value: `--set optimizer.learning_rate=0.1`";
+            return Err(fault(format!("`{flag}` has no value"), Some(help.to_owned())));
+        };
+        let key = key.trim();
+        if !self.knows(key) {
+            return Err(fault(format!("`{flag}`: {}", self.unknown(key)), Some(self.hint(key))));
+        }
+        // A bare word is a text: quotes rarely survive a shell.
+        let value = text.trim().parse().unwrap_or_else(|_| Value::from(text.trim()));
+        self.put(key, value, Origin::Flag(flag));
+        Ok(())
+    }
+
+    /// Gives `key` a value on behalf of another flag.
+    pub fn assign(&mut self, key: &str, value: impl Into<Value>, flag: String) {
+        self.put(key, value.into(), Origin::Flag(flag));
+    }
+
+    fn put(&mut self, key: &str, value: Value, origin: Origin) {
+        self.replace(key, value);
+        self.origins.insert(key.to_owned(), origin);
+    }
+
+    /// Replaces the value and leaves the comment beside it.
+    fn replace(&mut self, key: &str, mut value: Value) {
+        if let Some(Item::Value(old)) = self.item_mut(key) {
+            *value.decor_mut() = old.decor().clone();
+            *old = value;
+        }
+    }
+
+    /// Checks every value.
+    pub fn finish(mut self) -> Result<Settings> {
+        self.resolve_widths();
+        let text = self.document.to_string();
+        let config: Config = toml_edit::de::from_str(&text).map_err(|refusal| {
+            let key = refusal.span().and_then(|bytes| key_at(&text, bytes.start)).unwrap_or_default();
+            self.blame(&key, &format!("must be {}", refusal.message()))
+        })?;
+        self.check_data(&config)?;
+        Ok(Settings { config, draft: self })
+    }
+
+    /// Replaces `widths = "auto"` by what it means for the model.
+    fn resolve_widths(&mut self) {
+        let text = |key| self.value(key).and_then(Value::as_str);
+        let model = text("model.name").and_then(|name| ModelName::from_str(name, false).ok());
+        if let (Some("auto"), Some(model)) = (text("model.widths"), model) {
+            let widths: Array = model.automatic_widths().iter().copied().collect();
+            self.replace("model.widths", widths.into());
+        }
+    }
+
+    fn check_data(&self, config: &Config) -> Result<()> {
+        match config.data.name {
+            DataName::Cifar10 if config.data.path.is_empty() => {
+                let fault =
+                    self.fault_at("data.name", |_| "`data.name` is \"cifar10\", but `data.path` is empty".into());
+                Err(fault(Some("name the folder of the files by `data.path`, or by `--data DIR`".to_owned())))
+            }
+            DataName::Synthetic if !config.data.path.is_empty() => {
+                let told = "`data.path` is given, but `data.name` is \"synthetic\", which reads no files";
+                let fault = self.fault_at("data.path", |_| told.into());
+                Err(fault(Some("set `data.name` to \"cifar10\", or use `--data DIR`, which sets both".to_owned())))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The refusal of the value of `key`: "`key` must be …, not …".
+    fn blame(&self, key: &str, reason: &str) -> Error {
+        let value = self.value(key).map(|value| value.clone().decorated("", "").to_string()).unwrap_or_default();
+        self.fault_at(key, |flag| format!("{flag}`{key}` {reason}, not {value}"))(None)
+    }
+
+    /// A fault that points at where `key` got its value; `message` is given the flag to begin with, if one did it.
+    fn fault_at(&self, key: &str, message: impl Fn(&str) -> String) -> impl Fn(Option<String>) -> Error {
+        let origin = self.origins.get(key).cloned();
+        let message = match &origin {
+            Some(Origin::Flag(flag)) => message(&format!("`{flag}`: ")),
+            _ => message(""),
+        };
+        move |help| match &origin {
+            Some(Origin::File(place)) => place.fault(message.clone(), help),
+            _ => fault(message.clone(), help),
+        }
+    }
+
+    fn unknown(&self, key: &str) -> String {
+        if self.document.contains_table(key) {
+            format!("`{key}` is a section, not a key")
+        } else if self.knows(key) {
+            format!("`{key}` is a key, not a section")
+        } else {
+            format!("unknown key `{key}`")
+        }
+    }
+
+    /// What the writer of an unknown key may have meant.
+    fn hint(&self, key: &str) -> String {
+        if self.document.contains_table(key) {
+            return format!("[{key}] has {}", self.names_in(key));
+        }
+        if self.knows(key) {
+            return format!("write `{key} = …`");
+        }
+        let (section, name) = key.rsplit_once('.').unwrap_or(("", key));
+        match self.key_named(name).or_else(|| self.nearest(key)) {
+            Some(meant) => format!("did you mean `{meant}`?"),
+            None if self.document.contains_table(section) => format!("[{section}] has {}", self.names_in(section)),
+            None => "`lyapunov config` prints every key there is".to_owned(),
+        }
+    }
+
+    /// The section or key that a typing error may have made `name` of: a third of its letters at most.
+    fn nearest(&self, name: &str) -> Option<String> {
+        let sections = self.document.iter().map(|(section, _)| section.to_owned());
+        let known = self.keys().into_iter().chain(sections.filter(|_| !name.contains('.')));
+        let close = known.map(|known| (strsim::damerau_levenshtein(name, &known), known));
+        close.filter(|(distance, known)| *distance <= known.len() / 3).min().map(|(_, known)| known)
+    }
+
+    fn knows(&self, key: &str) -> bool {
+        self.value(key).is_some()
+    }
+
+    fn keys(&self) -> Vec<String> {
+        let in_section = |(section, item): (&str, &Item)| {
+            let names =
+                item.as_table_like().map(|table| table.iter().map(|(name, _)| format!("{section}.{name}")).collect());
+            names.unwrap_or_else(Vec::new)
+        };
+        self.document.iter().flat_map(in_section).collect()
+    }
+
+    /// The key with this last part.
+    fn key_named(&self, name: &str) -> Option<String> {
+        self.keys().into_iter().find(|key| key.rsplit_once('.').is_some_and(|(_, last)| last == name))
+    }
+
+    fn names_in(&self, section: &str) -> String {
+        let table = self.document.get(section).and_then(Item::as_table_like);
+        let names = table.map(|table| table.iter().map(|(name, _)| format!("`{name}`")).collect::<Vec<_>>());
+        names.unwrap_or_default().join(", ")
+    }
+
+    fn value(&self, key: &str) -> Option<&Value> {
+        let (section, name) = key.split_once('.')?;
+        self.document.get(section)?.as_table_like()?.get(name)?.as_value()
+    }
+
+    fn item_mut(&mut self, key: &str) -> Option<&mut Item> {
+        let (section, name) = key.split_once('.')?;
+        self.document.get_mut(section)?.as_table_like_mut()?.get_mut(name)
+    }
+}
+
+impl Settings {
+    /// The whole configuration as a commented file.
+    pub fn text(&self) -> String {
+        self.draft.document.to_string()
+    }
+
+    /// Writes down what `measure.product = "auto"` means: exact products, which every network of ours offers.
+    pub fn resolve_product(&mut self) {
+        if self.config.measure.product == ProductName::Auto {
+            self.config.measure.product = ProductName::Exact;
+            self.draft.replace("measure.product", name_of(&ProductName::Exact).into());
+        }
+    }
+
+    /// Refuses batches and subsets that are larger than the training set.
+    pub fn check_sizes(&self, images: usize) -> Result<()> {
+        let at_most = format!("must be at most the number of training images, {images}");
+        if self.config.run.batch_size > images {
+            return Err(self.draft.blame("run.batch_size", &at_most));
+        }
+        let too_large = |target: &Target| matches!(target, Target::Subset(size) if *size > images);
+        if self.config.measure.on.iter().any(too_large) {
+            let subsets = format!("must name subsets of at most the number of training images, {images}");
+            return Err(self.draft.blame("measure.on", &subsets));
+        }
+        Ok(())
+    }
+
+    /// A fault of the library, shown where the key to blame was written, if a key is to blame.
+    pub fn explain(&self, fault: lyapunov::Error) -> Error {
+        match &fault {
+            lyapunov::Error::Argument { name, reason, .. } => match self.draft.key_named(name) {
+                Some(key) => self.draft.blame(&key, reason),
+                None => fault.into(),
+            },
+            lyapunov::Error::Device { .. } => {
+                let told = fault.to_string();
+                self.draft.fault_at("run.device", |flag| format!("{flag}{told}"))(None)
+            }
+            lyapunov::Error::Product { .. } => {
+                let told = fault.to_string();
+                self.draft.fault_at("measure.product", |flag| format!("{flag}{told}"))(None)
+            }
+            _ => fault.into(),
+        }
+    }
+}
+
+impl Place {
+    fn fault(&self, message: String, help: Option<String>) -> Error {
+        let place = self.bytes.clone().map(Into::into);
+        Misconfiguration { message, help, file: Some(self.file.clone()), place }.into()
+    }
+}
+
+fn fault(message: String, help: Option<String>) -> Error {
+    Misconfiguration { message, help, file: None, place: None }.into()
+}
+
+fn key_bytes(table: &dyn TableLike, name: &str) -> Option<Range<usize>> {
+    let (key, item) = table.get_key_value(name)?;
+    key.span().or_else(|| item.span())
+}
+
+/// The key whose value covers this byte of a file.
+fn key_at(text: &str, byte: usize) -> Option<String> {
+    let document = Document::parse(text).ok()?;
+    for (section, item) in document.as_table() {
+        for (name, item) in item.as_table_like()?.iter() {
+            if item.span().is_some_and(|bytes| bytes.contains(&byte)) {
+                return Some(format!("{section}.{name}"));
+            }
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(assignment: &str) -> String {
+        let mut draft = Draft::default();
+        let fault = draft.set(assignment).and_then(|()| draft.finish().map(|_| ())).unwrap_err();
+        fault.to_string()
+    }
+
+    fn hint(key: &str) -> String {
+        Draft::default().hint(key)
+    }
+
+    #[test]
+    fn a_flag_replaces_the_value_and_leaves_the_comment() {
+        let mut draft = Draft::default();
+        draft.set("optimizer.learning_rate=0.1").unwrap();
+        let settings = draft.finish().unwrap();
+        assert_eq!(settings.config.optimizer.learning_rate, 0.1);
+        assert!(settings.text().contains("learning_rate = 0.1        # η"));
+    }
+
+    #[test]
+    fn bare_words_are_texts_and_numbers_are_numbers() {
+        let mut draft = Draft::default();
+        draft.set("model.name=mlp").unwrap();
+        draft.set("optimizer.learning_rate=1").unwrap();
+        let config = draft.finish().unwrap().config;
+        assert_eq!((config.model.name, config.optimizer.learning_rate), (ModelName::Mlp, 1.0));
+        assert_eq!(config.model.widths, [200, 200]);
+    }
+
+    #[test]
+    fn values_outside_their_domain_are_refused_by_name() {
+        let cases = [
+            ("optimizer.learning_rate=-0.1", "must be a number greater than 0, not -0.1"),
+            ("optimizer.learning_rate=nan", "must be a number greater than 0, not nan"),
+            ("optimizer.learning_rate=fast", "must be a number greater than 0, not \"fast\""),
+            ("run.batch_size=0", "must be a whole number from 1 up, not 0"),
+            ("run.batch_size=1.5", "must be a whole number from 1 up, not 1.5"),
+            ("run.steps=-1", "must be a whole number from 0 up, not -1"),
+            ("model.activation=gelu", "must be \"relu\" or \"tanh\", not \"gelu\""),
+            ("model.widths=[16, 0]", "must be \"auto\" or a list of whole numbers from 1 up, such as [200, 200]"),
+            ("model.widths=wide", "not \"wide\""),
+            ("measure.on=[\"batch\", \"batch\"]", "must be a list of different names"),
+            ("measure.product=newton", "must be \"auto\", \"exact\", \"gauss-newton\" or \"difference\""),
+            ("loss.name=l2", "must be \"cross-entropy\", not \"l2\""),
+            ("run.out=", "must be a text in quotes, not empty, not \"\""),
+            ("data.name=cifar10", "`data.path` is empty"),
+            ("data.path=somewhere", "reads no files"),
+        ];
+        for (assignment, told) in cases {
+            let message = refusal(assignment);
+            let key = assignment.split('=').next().unwrap();
+            assert!(message.contains(told) && message.contains(key), "{assignment}: {message}");
+        }
+    }
+
+    #[test]
+    fn the_nearest_key_is_suggested() {
+        assert_eq!(hint("optimizer.learning_rat"), "did you mean `optimizer.learning_rate`?");
+        assert_eq!(hint("learning_rate"), "did you mean `optimizer.learning_rate`?");
+        assert_eq!(hint("run.learning_rate"), "did you mean `optimizer.learning_rate`?");
+        assert_eq!(hint("optimiser"), "did you mean `optimizer`?");
+        assert_eq!(hint("optimiser.learning_rate"), "did you mean `optimizer.learning_rate`?");
+        assert_eq!(hint("optimizer"), "[optimizer] has `name`, `learning_rate`");
+        assert_eq!(hint("optimizer.momentum"), "[optimizer] has `name`, `learning_rate`");
+        assert_eq!(hint("nonsense"), "`lyapunov config` prints every key there is");
+    }
+
+    #[test]
+    fn the_resolved_file_reads_back_to_the_same_configuration() {
+        let mut draft = Draft::default();
+        draft.set("measure.on=[\"batch\", \"subset=100\"]").unwrap();
+        draft.set("data.subset=500").unwrap();
+        let settings = draft.finish().unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("config.toml");
+        fs::write(&path, settings.text()).unwrap();
+        let mut again = Draft::default();
+        again.read(&path).unwrap();
+        assert_eq!(again.finish().unwrap().config, settings.config);
+    }
+}

@@ -1,0 +1,125 @@
+//! What can go wrong in the program, said in a sentence, with the place it was written and a hint.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use miette::{Diagnostic, NamedSource, SourceSpan};
+
+/// A fault that ends the program.
+#[derive(Debug, thiserror::Error, Diagnostic)]
+pub enum Error {
+    /// The configuration asks for something that cannot be done.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Configuration(Box<Misconfiguration>),
+    /// A command was called with an argument that cannot be used.
+    #[error("{message}")]
+    Usage {
+        /// What is wrong.
+        message: String,
+        /// What to do.
+        #[help]
+        help: Option<String>,
+    },
+    /// A file or folder could not be read or written.
+    #[error("cannot {action} {}: {source}", path.display())]
+    Io {
+        /// What was tried: `read`, `write`, `create the folder`, …
+        action: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// The cause, from the operating system.
+        source: io::Error,
+        /// What to do.
+        #[help]
+        help: Option<String>,
+    },
+    /// The database of a run could not be read or written.
+    #[error("cannot {action} {}: {source}", path.display())]
+    Store {
+        /// What was tried.
+        action: &'static str,
+        /// The database.
+        path: PathBuf,
+        /// The cause, from SQLite.
+        source: rusqlite::Error,
+    },
+    /// Writing to standard output failed.
+    #[error("cannot write to standard output: {0}")]
+    Output(#[from] io::Error),
+    /// A fault of the library.
+    #[error("{source}")]
+    Library {
+        /// The fault.
+        source: lyapunov::Error,
+        /// What to do.
+        #[help]
+        help: Option<String>,
+    },
+}
+
+/// A fault in the configuration, shown where it was written.
+#[derive(Debug, thiserror::Error, Diagnostic)]
+#[error("{message}")]
+pub struct Misconfiguration {
+    /// What is wrong, with the key and what is allowed.
+    pub message: String,
+    /// What to do.
+    #[help]
+    pub help: Option<String>,
+    /// The file, where a file is to blame.
+    #[source_code]
+    pub file: Option<NamedSource<String>>,
+    /// The place in the file.
+    #[label]
+    pub place: Option<SourceSpan>,
+}
+
+impl From<Misconfiguration> for Error {
+    fn from(fault: Misconfiguration) -> Self {
+        Self::Configuration(Box::new(fault))
+    }
+}
+
+impl From<lyapunov::Error> for Error {
+    fn from(source: lyapunov::Error) -> Self {
+        let help = match &source {
+            lyapunov::Error::Data { .. } | lyapunov::Error::Io { .. } => Some(DATA_HELP.to_owned()),
+            _ => None,
+        };
+        Self::Library { source, help }
+    }
+}
+
+const DATA_HELP: &str = "`lyapunov data synthesize DIR` writes files of the kind that `--data DIR` reads";
+
+impl Error {
+    /// A fault of the operating system at `path`.
+    pub fn io(action: &'static str, path: &Path, source: io::Error) -> Self {
+        Self::Io { action, path: path.to_owned(), source, help: None }
+    }
+
+    /// A fault of a run's database.
+    pub fn store(action: &'static str, path: &Path, source: rusqlite::Error) -> Self {
+        Self::Store { action, path: path.to_owned(), source }
+    }
+
+    /// Whether the reader of standard output has gone away, which is no fault at all.
+    pub fn is_broken_pipe(&self) -> bool {
+        matches!(self, Self::Output(cause) if cause.kind() == io::ErrorKind::BrokenPipe)
+    }
+
+    /// 2 where the command or the configuration is wrong, 1 where the work failed.
+    pub fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::Configuration(_) | Self::Usage { .. } => ExitCode::from(2),
+            _ => ExitCode::FAILURE,
+        }
+    }
+}
+
+/// The result of every fallible call of the program.
+pub type Result<T> = std::result::Result<T, Error>;

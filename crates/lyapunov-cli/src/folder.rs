@@ -1,0 +1,175 @@
+//! The folder of a run: claimed once, never overwritten, filled with files that appear whole or not at all.
+
+use std::{
+    fs,
+    io::{self, Write},
+    path::{Path, PathBuf},
+};
+
+use crate::error::{Error, Result};
+
+/// The folder of one run.
+#[derive(Debug)]
+pub struct RunFolder {
+    path: PathBuf,
+}
+
+impl RunFolder {
+    /// Makes `out/identity`, or where that exists the first free one of `out/identity-2`, `out/identity-3`, …
+    pub fn claim(out: &Path, identity: &str) -> Result<Self> {
+        fs::create_dir_all(out).map_err(|cause| unwritable(out, cause))?;
+        let mut attempt = 1;
+        loop {
+            let name = if attempt == 1 { identity.to_owned() } else { format!("{identity}-{attempt}") };
+            let path = out.join(name);
+            match fs::create_dir(&path) {
+                Ok(()) => return Ok(Self { path }),
+                Err(cause) if cause.kind() == io::ErrorKind::AlreadyExists => attempt += 1,
+                Err(cause) => return Err(unwritable(&path, cause)),
+            }
+        }
+    }
+
+    /// Where the folder is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Where the file of this name is or will be.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+
+    /// Writes a file, replacing an earlier one in one move.
+    pub fn write(&self, name: &str, contents: &[u8]) -> Result<()> {
+        let path = self.file(name);
+        write_whole(&path, contents).map_err(|cause| Error::io("write", &path, cause))
+    }
+}
+
+/// Fails where `out` cannot be made or written to; makes nothing.
+pub fn check_writable(out: &Path) -> Result<()> {
+    let existing = out.ancestors().find(|path| path.exists()).filter(|path| !path.as_os_str().is_empty());
+    let ground = existing.unwrap_or(Path::new("."));
+    tempfile::tempfile_in(ground).map_err(|cause| unwritable(out, cause))?;
+    Ok(())
+}
+
+fn unwritable(path: &Path, source: io::Error) -> Error {
+    let help = Some("name a folder that can be written to by `--out DIR`".to_owned());
+    Error::Io { action: "make the output folder", path: path.to_owned(), source, help }
+}
+
+/// Writes beside the target, then renames: readers see the old file or the new one, never a part.
+fn write_whole(path: &Path, contents: &[u8]) -> io::Result<()> {
+    let parent = path.parent().unwrap_or(Path::new("."));
+    let mut file = readable_by_others(tempfile::Builder::new().prefix(".")).tempfile_in(parent)?;
+    file.write_all(contents)?;
+    file.as_file().sync_all()?;
+    file.persist(path)?;
+    Ok(())
+}
+
+/// Makes a folder of files that appears with all of them or not at all. An empty folder may be there already.
+pub fn make_folder_of_files(path: &Path, files: &[(String, Vec<u8>)]) -> Result<()> {
+    let failed = |cause| Error::io("write", path, cause);
+    if fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_some()) {
+        return Err(occupied(path));
+    }
+    // "images" has the parent "", which means here.
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    fs::create_dir_all(parent).map_err(failed)?;
+    let growing = open_to_others(tempfile::Builder::new().prefix(".")).tempdir_in(parent).map_err(failed)?;
+    for (name, contents) in files {
+        fs::write(growing.path().join(name), contents).map_err(failed)?;
+    }
+    fs::rename(growing.path(), path).map_err(failed)?;
+    // The temporary folder has its final name: nothing is left to clean up.
+    let _ = growing.keep();
+    Ok(())
+}
+
+fn occupied(path: &Path) -> Error {
+    let help = Some("name a folder that does not exist yet: nothing is overwritten".to_owned());
+    Error::Usage { message: format!("{} is there already, and not empty", path.display()), help }
+}
+
+/// Temporary files are private; what we make is as open as the user's mask allows.
+fn readable_by_others<'a, 'b, 'c>(builder: &'c mut tempfile::Builder<'a, 'b>) -> &'c mut tempfile::Builder<'a, 'b> {
+    mode(builder, 0o666)
+}
+
+fn open_to_others<'a, 'b, 'c>(builder: &'c mut tempfile::Builder<'a, 'b>) -> &'c mut tempfile::Builder<'a, 'b> {
+    mode(builder, 0o777)
+}
+
+#[cfg(unix)]
+fn mode<'a, 'b, 'c>(builder: &'c mut tempfile::Builder<'a, 'b>, bits: u32) -> &'c mut tempfile::Builder<'a, 'b> {
+    use std::os::unix::fs::PermissionsExt;
+    builder.permissions(fs::Permissions::from_mode(bits))
+}
+
+#[cfg(not(unix))]
+fn mode<'a, 'b, 'c>(builder: &'c mut tempfile::Builder<'a, 'b>, _bits: u32) -> &'c mut tempfile::Builder<'a, 'b> {
+    builder
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_repeated_identity_gets_the_next_free_number() {
+        let out = tempfile::tempdir().unwrap();
+        let name = || RunFolder::claim(out.path(), "run").unwrap().path().file_name().unwrap().to_owned();
+        assert_eq!([name(), name(), name()], ["run", "run-2", "run-3"]);
+    }
+
+    #[test]
+    fn a_file_replaces_its_predecessor_and_leaves_nothing_beside_it() {
+        let out = tempfile::tempdir().unwrap();
+        let folder = RunFolder::claim(out.path(), "run").unwrap();
+        folder.write("manifest.json", b"first").unwrap();
+        folder.write("manifest.json", b"second").unwrap();
+        assert_eq!(fs::read(folder.file("manifest.json")).unwrap(), b"second");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn checking_a_folder_makes_nothing() {
+        let out = tempfile::tempdir().unwrap();
+        check_writable(&out.path().join("a/b")).unwrap();
+        assert_eq!(fs::read_dir(out.path()).unwrap().count(), 0);
+        let file = out.path().join("file");
+        fs::write(&file, "").unwrap();
+        let message = check_writable(&file.join("below")).unwrap_err().to_string();
+        assert!(message.contains("cannot make the output folder") && message.contains("below"), "{message}");
+    }
+
+    #[test]
+    fn a_folder_of_files_is_made_once() {
+        let out = tempfile::tempdir().unwrap();
+        let path = out.path().join("deep/images");
+        let files = [("a.bin".to_owned(), vec![1]), ("b.bin".to_owned(), vec![2])];
+        make_folder_of_files(&path, &files).unwrap();
+        assert_eq!(fs::read(path.join("b.bin")).unwrap(), [2]);
+        assert_eq!(fs::read_dir(out.path().join("deep")).unwrap().count(), 1, "no temporary folder is left");
+        assert!(make_folder_of_files(&path, &files).unwrap_err().to_string().contains("there already"));
+        let empty = out.path().join("empty");
+        fs::create_dir(&empty).unwrap();
+        make_folder_of_files(&empty, &files).unwrap();
+        assert_eq!(fs::read_dir(&empty).unwrap().count(), 2);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn others_may_read_what_the_mask_lets_them_read() {
+        use std::os::unix::fs::PermissionsExt;
+        let out = tempfile::tempdir().unwrap();
+        let folder = RunFolder::claim(out.path(), "run").unwrap();
+        folder.write("config.toml", b"").unwrap();
+        fs::write(folder.file("plain"), "").unwrap();
+        let bits = |name| fs::metadata(folder.file(name)).unwrap().permissions().mode();
+        assert_eq!(bits("config.toml"), bits("plain"));
+    }
+}

@@ -1,0 +1,153 @@
+//! The manifest of a run: what is worth knowing about it beside its numbers.
+
+use std::{
+    process::Command,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use lyapunov::{Evaluation, Outcome};
+use serde::Serialize;
+
+use crate::{config::Config, summary::Subject};
+
+/// What `manifest.json` holds. It is written when a run starts and again when it ends, so that a run that was killed is
+/// told from one that ended.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Manifest {
+    /// The version of this program.
+    pub version: &'static str,
+    /// The seed of the run.
+    pub seed: u64,
+    /// The device it ran on.
+    pub device: String,
+    /// The commit of the working directory, ending in `-dirty` where files had been changed; `null` outside git.
+    pub git_commit: Option<String>,
+    /// The images it trained on.
+    pub data: String,
+    /// How many images it trained on.
+    pub training_images: usize,
+    /// How many weights the network has.
+    pub parameters: usize,
+    /// Training steps per pass over the images.
+    pub steps_per_epoch: u64,
+    /// When the run started, in UTC.
+    pub started: String,
+    /// When the run ended, in UTC; `null` while it runs.
+    pub finished: Option<String>,
+    /// How long it took.
+    pub wall_seconds: Option<f64>,
+    /// `running`, `completed`, `diverged` or `failed`.
+    pub outcome: &'static str,
+    /// The step that could not be taken, where the run diverged.
+    pub diverged_at: Option<u64>,
+    /// Training steps that were taken.
+    pub steps: Option<u64>,
+    /// The mean loss on all training images after the last step.
+    pub train_loss: Option<f64>,
+    /// The mean loss on the test images after the last step.
+    pub test_loss: Option<f64>,
+    /// The share of test images classified correctly after the last step.
+    pub test_accuracy: Option<f64>,
+    /// The cost of all measurements, in gradient-equivalents per training step.
+    pub measuring_cost: Option<f64>,
+}
+
+impl Manifest {
+    /// What is known when the run starts.
+    pub fn at_start(config: &Config, subject: &Subject, steps_per_epoch: u64) -> Self {
+        Self {
+            version: env!("CARGO_PKG_VERSION"),
+            seed: config.run.seed,
+            device: config.run.device.clone(),
+            git_commit: git_commit(),
+            data: subject.data.clone(),
+            training_images: subject.images,
+            parameters: subject.parameters,
+            steps_per_epoch,
+            started: now(),
+            finished: None,
+            wall_seconds: None,
+            outcome: "running",
+            diverged_at: None,
+            steps: None,
+            train_loss: None,
+            test_loss: None,
+            test_accuracy: None,
+            measuring_cost: None,
+        }
+    }
+
+    /// Notes how the run has ended; `evaluations` are those of the final weights on training and test images.
+    pub fn note(
+        &mut self,
+        outcome: Outcome,
+        steps: u64,
+        measuring_cost: f64,
+        evaluations: Option<(Evaluation, Option<Evaluation>)>,
+    ) {
+        (self.outcome, self.diverged_at) = match outcome {
+            Outcome::Completed => ("completed", None),
+            Outcome::Diverged { step } => ("diverged", Some(step)),
+        };
+        let test = evaluations.and_then(|(_, test)| test);
+        self.steps = Some(steps);
+        self.train_loss = evaluations.map(|(train, _)| train.loss);
+        self.test_loss = test.map(|test| test.loss);
+        self.test_accuracy = test.map(|test| test.accuracy);
+        self.measuring_cost = Some(measuring_cost);
+    }
+
+    /// The manifest as a JSON file.
+    pub fn to_json(&self) -> Vec<u8> {
+        let mut text = serde_json::to_vec_pretty(self).expect("numbers and texts have a JSON form");
+        text.push(b'\n');
+        text
+    }
+}
+
+/// The commit of the working directory, if there is one and git is installed.
+fn git_commit() -> Option<String> {
+    let arguments = ["describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"];
+    let output = Command::new("git").args(arguments).output().ok()?;
+    let commit = String::from_utf8(output.stdout).ok()?.trim().to_owned();
+    (output.status.success() && !commit.is_empty()).then_some(commit)
+}
+
+/// The present moment in UTC, as `2026-11-24T07:30:00Z`.
+pub fn now() -> String {
+    let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs());
+    timestamp(seconds)
+}
+
+fn timestamp(seconds: u64) -> String {
+    let (year, month, day) = date(seconds / 86_400);
+    let (hour, minute, second) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+}
+
+/// Year, month and day of a number of days since 1970. Source: Howard Hinnant, *chrono-compatible low-level date
+/// algorithms* (2013), `civil_from_days`: years begin in March, so that the leap day comes last.
+fn date(days: u64) -> (u64, u64, u64) {
+    let days = days + 719_468;
+    let (era, day) = (days / 146_097, days % 146_097);
+    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
+    let day = day - (365 * year + year / 4 - year / 100);
+    let month = (5 * day + 2) / 153;
+    let day = day - (153 * month + 2) / 5 + 1;
+    let (month, carry) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
+    (400 * era + year + carry, month, day)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn timestamps_know_leap_years() {
+        assert_eq!(timestamp(0), "1970-01-01T00:00:00Z");
+        assert_eq!(timestamp(951_782_400), "2000-02-29T00:00:00Z");
+        assert_eq!(timestamp(1_709_251_199), "2024-02-29T23:59:59Z");
+        assert_eq!(timestamp(1_709_251_200), "2024-03-01T00:00:00Z");
+        assert_eq!(timestamp(4_107_542_400), "2100-03-01T00:00:00Z");
+    }
+}

@@ -1,0 +1,169 @@
+//! The course of a run on standard error: a bar on a terminal, a line per tenth elsewhere.
+
+use std::{
+    error::Error as StdError,
+    io::{self, IsTerminal, Write},
+};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use lyapunov::{Evaluation, Measurement, Observer, Sharpness};
+
+/// Shows the course of a run.
+pub struct Progress {
+    display: Display,
+    steps: u64,
+    seen: Seen,
+}
+
+enum Display {
+    Bar(ProgressBar),
+    Lines,
+    Silent,
+}
+
+/// The last that was known of everything.
+#[derive(Default)]
+struct Seen {
+    loss: Option<f64>,
+    evaluation: Option<Evaluation>,
+    sharpness: Option<(Sharpness, f64)>,
+    cost: f64,
+    steps: u64,
+}
+
+impl Progress {
+    /// Shows a run of `steps` steps; nothing if `quiet`.
+    pub fn new(steps: u64, quiet: bool) -> Self {
+        let display = match quiet {
+            true => Display::Silent,
+            false if io::stderr().is_terminal() => Display::Bar(bar(steps)),
+            false => Display::Lines,
+        };
+        Self { display, steps, seen: Seen::default() }
+    }
+
+    /// Takes the bar away.
+    pub fn finish(&self) {
+        if let Display::Bar(bar) = &self.display {
+            bar.finish_and_clear();
+        }
+    }
+
+    /// Whether a line is due: at the first step, and at each new tenth of the steps.
+    fn due(&self, step: u64) -> bool {
+        let tenth = |step: u64| step.saturating_mul(10) / self.steps.max(1);
+        step == 0 || tenth(step) > tenth(step - 1)
+    }
+}
+
+fn bar(steps: u64) -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(Some(steps), ProgressDrawTarget::stderr_with_hz(10));
+    // Two lines, since one of 80 columns does not hold it all.
+    if let Ok(style) = ProgressStyle::with_template("{wide_bar} {pos}/{len}  {eta} left\n{wide_msg}") {
+        bar.set_style(style.progress_chars("━╸ "));
+    }
+    bar
+}
+
+impl Seen {
+    fn update(&mut self, row: &Measurement) {
+        self.loss = Some(row.loss);
+        self.evaluation = row.evaluation.or(self.evaluation);
+        let shown = row.batch_lambda_max().or(row.sharpness.first());
+        self.sharpness = shown.map(|found| (*found, row.learning_rate)).or(self.sharpness);
+        self.cost = row.measuring_cost;
+        self.steps = row.step + 1;
+    }
+
+    fn sentence(&self) -> String {
+        let mut parts = Vec::new();
+        parts.extend(self.loss.map(|loss| format!("loss {loss:.3}")));
+        parts.extend(self.evaluation.map(|test| format!("accuracy {:.1} %", 100.0 * test.accuracy)));
+        parts.extend(self.sharpness.map(|(found, learning_rate)| {
+            let mark = if found.converged() { "" } else { "?" };
+            let value = found.value;
+            format!("λ_max {value:.1}{mark}  η·λ_max {:.2}{mark}", learning_rate * value)
+        }));
+        parts.push(format!("cost {:.2} g-eq/step", self.cost / self.steps.max(1) as f64));
+        parts.join("  ")
+    }
+}
+
+impl Observer for Progress {
+    fn record(&mut self, measurement: &Measurement) -> Result<(), Box<dyn StdError + Send + Sync>> {
+        self.seen.update(measurement);
+        let step = measurement.step;
+        match &self.display {
+            Display::Bar(bar) => {
+                bar.set_position(step);
+                bar.set_message(self.seen.sentence());
+            }
+            Display::Lines if self.due(step) => {
+                let width = self.steps.to_string().len();
+                // Where standard error is closed, nobody is left to watch; the run goes on.
+                let _ = writeln!(io::stderr(), "step {step:>width$}/{}  {}", self.steps, self.seen.sentence());
+            }
+            Display::Lines | Display::Silent => {}
+        }
+        Ok(())
+    }
+}
+
+/// Several observers in the place of one; each sees every row, in this order.
+pub struct Observers<'a>(pub Vec<&'a mut dyn Observer>);
+
+impl Observer for Observers<'_> {
+    fn record(&mut self, measurement: &Measurement) -> Result<(), Box<dyn StdError + Send + Sync>> {
+        self.0.iter_mut().try_for_each(|observer| observer.record(measurement))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use lyapunov::{Product, Sample};
+
+    use super::*;
+
+    fn row(step: u64) -> Measurement {
+        Measurement {
+            step,
+            loss: 1.25,
+            gradient_norm: 1.0,
+            learning_rate: 0.1,
+            evaluation: None,
+            sharpness: Vec::new(),
+            measuring_cost: 10.0,
+        }
+    }
+
+    #[test]
+    fn what_was_not_measured_again_is_still_shown() {
+        let mut seen = Seen::default();
+        let found = Sharpness { value: 12.0, residual: 0.1, on: Sample::Mini(0), product: Product::Exact, cost: 10.0 };
+        seen.update(&Measurement { sharpness: vec![found], ..row(0) });
+        seen.update(&row(4));
+        assert_eq!(seen.sentence(), "loss 1.250  λ_max 12.0  η·λ_max 1.20  cost 2.00 g-eq/step");
+    }
+
+    #[test]
+    fn a_value_that_has_not_converged_carries_a_mark() {
+        let mut seen = Seen::default();
+        let found = Sharpness { value: 12.0, residual: 3.0, on: Sample::Full, product: Product::Exact, cost: 10.0 };
+        seen.update(&Measurement { sharpness: vec![found], ..row(0) });
+        assert!(seen.sentence().contains("λ_max 12.0?  η·λ_max 1.20?"));
+    }
+
+    #[test]
+    fn lines_come_at_each_tenth() {
+        let progress = |steps| Progress { display: Display::Silent, steps, seen: Seen::default() };
+        let count = |steps: u64| (0..steps).filter(|step| progress(steps).due(*step)).count();
+        assert_eq!((count(1000), count(395), count(3)), (10, 10, 3));
+    }
+
+    #[test]
+    fn every_observer_sees_every_row() {
+        let (mut first, mut second) = (Vec::new(), Vec::new());
+        Observers(vec![&mut first, &mut second]).record(&row(7)).unwrap();
+        assert_eq!((first.len(), second.len()), (1, 1));
+    }
+}

@@ -1,0 +1,276 @@
+//! The rows of a run in one SQLite file.
+//!
+//! While the run lasts the file is in WAL mode: a reader sees all rows but the last second's, and a killed run keeps
+//! them. Closed, it is one plain file.
+
+use std::{
+    error::Error as StdError,
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+use lyapunov::{Evaluation, Measurement, Observer};
+use rusqlite::{Connection, OpenFlags, params};
+
+use crate::error::{Error, Result};
+
+/// The version of the tables, in `PRAGMA user_version`.
+const SCHEMA_VERSION: i64 = 1;
+
+/// Row t speaks of the weights before step t; NULL means "not measured". The last row of a completed run speaks of the
+/// final weights: no step follows, so it has no batch.
+const SCHEMA: &str = "
+    CREATE TABLE rows (
+        step           INTEGER PRIMARY KEY, -- the step t that comes next
+        loss           REAL,                -- mean loss of the mini-batch of step t
+        gradient_norm  REAL,                -- norm of that batch's gradient
+        learning_rate  REAL,                -- η of step t
+        test_loss      REAL,                -- mean loss on the test images
+        test_accuracy  REAL,                -- share of test images classified correctly
+        train_loss     REAL,                -- mean loss on all training images
+        measuring_cost REAL                 -- cost of all measurements so far, in gradient-equivalents
+    ) STRICT;
+    CREATE TABLE sharpness (
+        step     INTEGER NOT NULL REFERENCES rows (step),
+        \"on\"     TEXT    NOT NULL,        -- the data: batch, subset=COUNT, full
+        product  TEXT    NOT NULL,          -- the kind of product with the Hessian
+        value    REAL,                      -- λ_max
+        residual REAL,                      -- some eigenvalue lies this close to the value
+        cost     REAL    NOT NULL,          -- in gradient-equivalents
+        PRIMARY KEY (step, \"on\")
+    ) STRICT, WITHOUT ROWID;
+";
+
+/// Rows wait this long at most before they are written.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// And this many at most.
+const BATCH: usize = 1000;
+
+/// Writes the rows of a run.
+pub struct Store {
+    connection: Connection,
+    path: PathBuf,
+    waiting: Vec<Measurement>,
+    written: Instant,
+}
+
+impl Store {
+    /// Makes the database; `path` must not exist.
+    pub fn create(path: &Path) -> Result<Self> {
+        let failed = |cause| Error::store("create", path, cause);
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
+        let connection = Connection::open_with_flags(path, flags).map_err(failed)?;
+        connection.pragma_update(None, "journal_mode", "WAL").map_err(failed)?;
+        connection.pragma_update(None, "synchronous", "NORMAL").map_err(failed)?;
+        let tables = format!("BEGIN; {SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;");
+        connection.execute_batch(&tables).map_err(failed)?;
+        Ok(Self { connection, path: path.to_owned(), waiting: Vec::new(), written: Instant::now() })
+    }
+
+    /// Writes the row of the final weights: what is known after the last step.
+    pub fn record_end(&mut self, step: u64, train: Evaluation, test: Option<Evaluation>, cost: f64) -> Result<()> {
+        self.flush()?;
+        let insert = "INSERT INTO rows (step, train_loss, test_loss, test_accuracy, measuring_cost) \
+                      VALUES (?1, ?2, ?3, ?4, ?5)";
+        let test = (test.map(|test| test.loss), test.map(|test| test.accuracy));
+        let values = params![step.cast_signed(), train.loss, test.0, test.1, cost];
+        self.connection.execute(insert, values).map_err(|cause| Error::store("write", &self.path, cause))?;
+        Ok(())
+    }
+
+    /// Writes what is waiting and leaves one plain file.
+    pub fn close(mut self) -> Result<()> {
+        self.flush()?;
+        let switched = self.connection.pragma_update(None, "journal_mode", "DELETE");
+        switched.map_err(|cause| Error::store("close", &self.path, cause))
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        self.insert().map_err(|cause| Error::store("write", &self.path, cause))
+    }
+
+    fn insert(&mut self) -> rusqlite::Result<()> {
+        let transaction = self.connection.transaction()?;
+        for row in &self.waiting {
+            insert_row(&transaction, row)?;
+        }
+        transaction.commit()?;
+        self.waiting.clear();
+        self.written = Instant::now();
+        Ok(())
+    }
+}
+
+fn insert_row(connection: &Connection, row: &Measurement) -> rusqlite::Result<()> {
+    let mut rows = connection.prepare_cached("INSERT INTO rows VALUES (?1, ?2, ?3, ?4, ?5, ?6, NULL, ?7)")?;
+    let test = (row.evaluation.map(|test| test.loss), row.evaluation.map(|test| test.accuracy));
+    let step = row.step.cast_signed();
+    rows.execute(params![step, row.loss, row.gradient_norm, row.learning_rate, test.0, test.1, row.measuring_cost])?;
+    let mut sharpness = connection.prepare_cached("INSERT INTO sharpness VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?;
+    for found in &row.sharpness {
+        let (on, product) = (found.on.to_string(), found.product.name());
+        sharpness.execute(params![step, on, product, found.value, found.residual, found.cost])?;
+    }
+    Ok(())
+}
+
+impl Observer for Store {
+    fn record(&mut self, measurement: &Measurement) -> std::result::Result<(), Box<dyn StdError + Send + Sync>> {
+        self.waiting.push(measurement.clone());
+        if self.waiting.len() >= BATCH || self.written.elapsed() >= PATIENCE {
+            self.flush()?;
+        }
+        Ok(())
+    }
+}
+
+/// A run that ends in an error keeps its rows too.
+impl Drop for Store {
+    fn drop(&mut self) {
+        // The error that ended the run is the one to report.
+        if self.flush().is_ok() {
+            let _ = self.connection.pragma_update(None, "journal_mode", "DELETE");
+        }
+    }
+}
+
+/// A run as it was recorded, read back from its file.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct History {
+    /// One row per recorded step.
+    pub rows: Vec<Row>,
+    /// λ_max per kind of data, in the order in which they were first measured.
+    pub sharpness: Vec<SharpnessSeries>,
+}
+
+/// One row of the table `rows`, as far as pictures need it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Row {
+    /// The step t that comes next.
+    pub step: u64,
+    /// The mean loss of the mini-batch of step t.
+    pub loss: Option<f64>,
+    /// The mean loss on the test images.
+    pub test_loss: Option<f64>,
+}
+
+/// λ_max on one kind of data along a run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SharpnessSeries {
+    /// The data.
+    pub on: String,
+    /// The kind of product.
+    pub product: String,
+    /// The step, λ_max and η of each measurement.
+    pub points: Vec<(u64, f64, f64)>,
+}
+
+/// Reads the run in the database at `path`.
+pub fn read(path: &Path) -> Result<History> {
+    read_tables(path).map_err(|cause| Error::store("read", path, cause))
+}
+
+fn read_tables(path: &Path) -> rusqlite::Result<History> {
+    let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    let mut select = connection.prepare("SELECT step, loss, test_loss FROM rows ORDER BY step")?;
+    let rows = select.query_map([], |row| {
+        let step: i64 = row.get(0)?;
+        Ok(Row { step: step.cast_unsigned(), loss: row.get(1)?, test_loss: row.get(2)? })
+    })?;
+    let rows = rows.collect::<rusqlite::Result<_>>()?;
+    Ok(History { rows, sharpness: read_sharpness(&connection)? })
+}
+
+fn read_sharpness(connection: &Connection) -> rusqlite::Result<Vec<SharpnessSeries>> {
+    let mut select = connection.prepare(
+        "SELECT s.\"on\", s.product, s.step, s.value, r.learning_rate FROM sharpness s JOIN rows r USING (step) \
+         WHERE s.value IS NOT NULL AND r.learning_rate IS NOT NULL ORDER BY s.step, s.\"on\"",
+    )?;
+    let mut found = select.query([])?;
+    let mut series: Vec<SharpnessSeries> = Vec::new();
+    while let Some(row) = found.next()? {
+        let (on, product): (String, String) = (row.get(0)?, row.get(1)?);
+        let step: i64 = row.get(2)?;
+        let point = (step.cast_unsigned(), row.get(3)?, row.get(4)?);
+        match series.iter_mut().find(|series| series.on == on) {
+            Some(series) => series.points.push(point),
+            None => series.push(SharpnessSeries { on, product, points: vec![point] }),
+        }
+    }
+    Ok(series)
+}
+
+#[cfg(test)]
+mod tests {
+    use lyapunov::{Product, Sample, Sharpness};
+
+    use super::*;
+
+    fn row(step: u64) -> Measurement {
+        let sharpness = |on| Sharpness { value: 8.0, residual: 0.5, on, product: Product::Exact, cost: 5.0 };
+        Measurement {
+            step,
+            loss: 1.0 / (step + 3) as f64,
+            gradient_norm: 1.0,
+            learning_rate: 0.1,
+            evaluation: step.is_multiple_of(2).then_some(Evaluation { loss: 2.0, accuracy: 0.5 }),
+            sharpness: if step == 2 { vec![sharpness(Sample::Mini(2)), sharpness(Sample::Full)] } else { Vec::new() },
+            measuring_cost: 0.0,
+        }
+    }
+
+    fn number(path: &Path, query: &str) -> i64 {
+        Connection::open(path).unwrap().query_row(query, [], |row| row.get(0)).unwrap()
+    }
+
+    #[test]
+    fn rows_come_back_to_the_last_bit_and_null_where_nothing_was_measured() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("run.sqlite");
+        let mut store = Store::create(&path).unwrap();
+        (0..4).for_each(|step| store.record(&row(step)).unwrap());
+        let end = Evaluation { loss: 0.25, accuracy: 1.0 };
+        store.record_end(4, end, Some(end), 12.0).unwrap();
+        store.close().unwrap();
+        let history = read(&path).unwrap();
+        assert_eq!(history.rows.len(), 5);
+        assert_eq!(history.rows[1], Row { step: 1, loss: Some(0.25), test_loss: None });
+        assert_eq!(history.rows[0].loss.unwrap().to_bits(), (1.0_f64 / 3.0).to_bits());
+        assert_eq!(history.rows[4].loss, None);
+        assert_eq!(history.sharpness.len(), 2);
+        assert_eq!(history.sharpness[0].points, [(2, 8.0, 0.1)]);
+        assert_eq!(number(&path, "PRAGMA user_version"), SCHEMA_VERSION);
+        assert_eq!(number(&path, "SELECT count(*) FROM rows WHERE train_loss IS NOT NULL"), 1);
+    }
+
+    #[test]
+    fn a_closed_store_is_a_single_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut store = Store::create(&folder.path().join("run.sqlite")).unwrap();
+        store.record(&row(0)).unwrap();
+        store.close().unwrap();
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_dropped_store_keeps_what_was_waiting() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("run.sqlite");
+        let mut store = Store::create(&path).unwrap();
+        (0..4).for_each(|step| store.record(&row(step)).unwrap());
+        drop(store);
+        assert_eq!(number(&path, "SELECT count(*) FROM rows"), 4);
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn what_is_not_a_number_is_stored_as_not_known() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("run.sqlite");
+        let mut store = Store::create(&path).unwrap();
+        store.record(&Measurement { learning_rate: f64::NAN, ..row(0) }).unwrap();
+        store.close().unwrap();
+        assert_eq!(number(&path, "SELECT count(*) FROM rows WHERE learning_rate IS NULL"), 1);
+    }
+}

@@ -1,0 +1,26 @@
+//! Networks and images as objectives, on Burn: the only folder that knows tensors.
+//!
+//! A [`Network`] is a list of layers, each written once: a layer maps a value and, where there is one, its tangent, so
+//! the same definition serves training, exact products with the Hessian and Gauss–Newton products. Its [`Dataset`] is
+//! read from files or synthesized, and batches are a pure function of (seed, step).
+
+mod cifar;
+mod dataset;
+mod device;
+mod dual;
+mod layers;
+mod loss;
+mod model;
+mod network;
+mod samples;
+mod synthetic;
+mod vector;
+
+/// A dense tensor with `D` dimensions; `Tensor<1>` is the [`Vector`](crate::Vector) of a [`Network`].
+pub use burn::tensor::{Device, Tensor};
+pub use cifar::{BATCH_FILES, RECORD_BYTES, TEST_FILE};
+pub use dataset::{Dataset, Images};
+pub use device::{DEVICES, device};
+pub use loss::Loss;
+pub use model::{Activation, Architecture};
+pub use network::{Network, NetworkOptions, Precision};

@@ -1,0 +1,221 @@
+//! Networks against central differences in f64, dense references and the laws of the design.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![cfg(feature = "train")]
+
+use lyapunov::{
+    Constant, Difference, Hessian, Lanczos, Measurement, Objective, Plan, Product, Purpose, Sample, Sgd, Stream,
+    Target, Vector, lanczos, run, testing,
+    train::{Activation, Architecture, Dataset, Network, NetworkOptions, Precision, Tensor, device},
+};
+
+fn network(architecture: Architecture, activation: Activation, precision: Precision) -> Network {
+    let options = NetworkOptions { architecture, activation, precision, batch_size: 8, ..NetworkOptions::default() };
+    Network::new(&options, Dataset::synthetic(1, 40, 10).unwrap(), &device("flex").unwrap()).unwrap()
+}
+
+fn mlp() -> Architecture {
+    Architecture::Mlp { widths: vec![12, 9] }
+}
+
+fn cnn() -> Architecture {
+    Architecture::Cnn { widths: vec![3, 4] }
+}
+
+fn random_like(vector: &Tensor<1>, step: u64) -> Tensor<1> {
+    let mut v = vector.zeros_like();
+    v.randomize(&mut Stream::new(8, Purpose::Probe, step));
+    v
+}
+
+fn inner(a: &Tensor<1>, b: &Tensor<1>) -> f64 {
+    Vector::dot(a, b)
+}
+
+/// ‖a − b‖ / ‖b‖.
+fn relative_error(a: &Tensor<1>, b: &Tensor<1>) -> f64 {
+    moved(a, -1.0, b).norm() / b.norm()
+}
+
+fn moved(w: &Tensor<1>, e: f64, v: &Tensor<1>) -> Tensor<1> {
+    let mut point = w.clone();
+    point.axpy(e, v);
+    point
+}
+
+#[test]
+fn the_gradient_agrees_with_central_differences_of_the_loss() {
+    for architecture in [mlp(), cnn()] {
+        for activation in [Activation::Relu, Activation::Tanh] {
+            let network = network(architecture.clone(), activation, Precision::Double);
+            let w = network.initial_weights();
+            for on in [Sample::Mini(3), Sample::Subset(21), Sample::Full] {
+                let (_, gradient) = network.gradient(&w, on).unwrap();
+                let v = random_like(&w, 0).unit().unwrap();
+                let loss = |e: f64| network.gradient(&moved(&w, e, &v), on).unwrap().0;
+                let e = 1e-6;
+                let (found, expected) = (inner(&gradient, &v), (loss(e) - loss(-e)) / (2.0 * e));
+                let error = (found - expected).abs() / expected.abs();
+                assert!(error <= 1e-6, "{architecture:?}, {activation:?}, {on}: {error:.1e}");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_exact_product_agrees_with_central_differences_of_the_gradient() {
+    for architecture in [mlp(), cnn()] {
+        let network = network(architecture.clone(), Activation::Tanh, Precision::Double);
+        let w = network.initial_weights();
+        let v = random_like(&w, 1).unit().unwrap();
+        for on in [Sample::Mini(0), Sample::Subset(21)] {
+            let exact = network.product(Product::Exact, &w, on, &v).unwrap();
+            // The kinks of max-pooling lie within reach of a large step, rounding within that of a small one.
+            let error = [1e-4, 1e-5, 1e-6]
+                .map(|e| {
+                    let kind = Product::Difference(Difference::central(e / w.norm()));
+                    relative_error(&network.product(kind, &w, on, &v).unwrap(), &exact)
+                })
+                .into_iter()
+                .fold(f64::INFINITY, f64::min);
+            assert!(error <= 1e-8, "{architecture:?}, {on}: {error:.1e}");
+        }
+    }
+}
+
+#[test]
+fn products_of_a_relu_network_are_symmetric_in_single_precision() {
+    for architecture in [mlp(), cnn()] {
+        let network = network(architecture, Activation::Relu, Precision::Single);
+        let w = network.initial_weights();
+        for product in [Product::Exact, Product::GaussNewton] {
+            let hessian = Hessian { objective: &network, at: &w, on: Sample::Mini(0), product, gradient: None };
+            testing::check_operator(&hessian, &w, 1e-5);
+        }
+    }
+}
+
+#[test]
+fn the_joint_pass_equals_gradient_and_product_taken_apart() {
+    for (precision, tolerance) in [(Precision::Double, 1e-13), (Precision::Single, 1e-5)] {
+        for architecture in [mlp(), cnn()] {
+            for activation in [Activation::Relu, Activation::Tanh] {
+                let network = network(architecture.clone(), activation, precision);
+                let w = network.initial_weights();
+                let v = random_like(&w, 2);
+                for on in [Sample::Mini(1), Sample::Subset(21)] {
+                    let (loss, g, hv) = network.gradient_and_product(Product::Exact, &w, on, &v).unwrap();
+                    let (apart_loss, apart_g) = network.gradient(&w, on).unwrap();
+                    let apart_hv = network.product(Product::Exact, &w, on, &v).unwrap();
+                    assert!((loss - apart_loss).abs() <= tolerance * apart_loss);
+                    assert!(relative_error(&g, &apart_g) <= tolerance);
+                    assert!(relative_error(&hv, &apart_hv) <= tolerance);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn gauss_newton_equals_the_dense_jacobian_product() {
+    // Five one-channel layers and 2 weights per class: small enough for every entry of JᵀAJ.
+    let network = network(Architecture::Cnn { widths: vec![1; 5] }, Activation::Tanh, Precision::Double);
+    let w = network.initial_weights();
+    let n = network.parameters();
+    assert_eq!(n, 88);
+    let (on, images) = (Sample::Subset(13), 13.0);
+    let unit = |k: usize| {
+        let values: Vec<f64> = (0..n).map(|j| f64::from(u8::from(j == k))).collect();
+        Tensor::<1>::from_data(&values[..], (&device("flex").unwrap(), w.dtype()))
+    };
+    let outputs = |w: &Tensor<1>| network.outputs(w, on).unwrap().to_data().try_to_vec::<f64>().unwrap();
+    let e = 1e-6;
+    let column = |k: usize| -> Vec<f64> {
+        let (plus, minus) = (outputs(&moved(&w, e, &unit(k))), outputs(&moved(&w, -e, &unit(k))));
+        plus.iter().zip(&minus).map(|(a, b)| (a - b) / (2.0 * e)).collect()
+    };
+    let (z, jacobian) = (outputs(&w), (0..n).map(column).collect::<Vec<_>>());
+    let size = (0..n).map(|k| softmax_form(&z, &jacobian[k], &jacobian[k])).fold(0.0, f64::max) / images;
+    for i in 0..n {
+        let product = network.product(Product::GaussNewton, &w, on, &unit(i)).unwrap();
+        let product: Vec<f64> = product.to_data().try_to_vec().unwrap();
+        for j in 0..n {
+            let expected = softmax_form(&z, &jacobian[i], &jacobian[j]) / images;
+            let error = (product[j] - expected).abs();
+            assert!(error <= 1e-8 * size, "({i}, {j}): {} for {expected}", product[j]);
+        }
+    }
+}
+
+/// Σ over images of aᵀ (diag p − p pᵀ) b with p the softmax of z: the curvature of cross-entropy, ten classes.
+fn softmax_form(z: &[f64], a: &[f64], b: &[f64]) -> f64 {
+    let image = |((z, a), b): ((&[f64], &[f64]), &[f64])| {
+        let total: f64 = z.iter().map(|z| z.exp()).sum();
+        let p: Vec<f64> = z.iter().map(|z| z.exp() / total).collect();
+        let mean = |x: &[f64]| p.iter().zip(x).map(|(p, x)| p * x).sum::<f64>();
+        p.iter().zip(a).zip(b).map(|((p, a), b)| p * a * b).sum::<f64>() - mean(a) * mean(b)
+    };
+    z.chunks(10).zip(a.chunks(10)).zip(b.chunks(10)).map(image).sum()
+}
+
+#[test]
+fn a_ragged_last_chunk_weighs_by_its_images() {
+    // 21 images are chunks of 8, 8 and 5; the mean over 21 is the weighted mean of disjoint parts.
+    let network = network(mlp(), Activation::Tanh, Precision::Double);
+    let w = network.initial_weights();
+    let z = network.outputs(&w, Sample::Full).unwrap();
+    assert_eq!(z.dims(), [40, 10]);
+    let (loss, _) = network.gradient(&w, Sample::Full).unwrap();
+    let whole = network.evaluate_training_set(&w).unwrap();
+    assert!((loss - whole.loss).abs() < 1e-12);
+    let parts: f64 = (0..5).map(|t| network.gradient(&w, Sample::Mini(t)).unwrap().0).sum();
+    assert!((parts / 5.0 - loss).abs() < 1e-12, "an epoch of whole batches is the full set");
+}
+
+/// A run of ten steps of the small CNN.
+fn rows(measure_every: u64, on: Vec<Target>, evaluate_every: u64) -> Vec<Measurement> {
+    let network = network(cnn(), Activation::Relu, Precision::Single);
+    let start = network.initial_weights();
+    let mut descent = Sgd::new(network, start, 0.0, Product::Exact);
+    let plan = Plan { steps: 10, measure_every, on, evaluate_every, products: 3, ..Plan::default() };
+    let mut rows = Vec::new();
+    run(&mut descent, &plan, &mut Constant(0.1), &mut rows).unwrap();
+    rows
+}
+
+#[test]
+fn measuring_never_changes_the_run() {
+    let plain = rows(0, vec![], 0);
+    let measured = rows(1, vec![Target::Batch, Target::Subset(20), Target::Full], 2);
+    assert_eq!(plain.len(), 10);
+    for (a, b) in plain.iter().zip(&measured) {
+        assert_eq!(a.loss.to_bits(), b.loss.to_bits());
+        assert_eq!(a.gradient_norm.to_bits(), b.gradient_norm.to_bits());
+        assert_eq!((a.sharpness.len(), b.sharpness.len()), (0, 3));
+    }
+    assert_eq!(measured, rows(1, vec![Target::Batch, Target::Subset(20), Target::Full], 2), "same seed, same bits");
+}
+
+#[test]
+fn the_tracker_agrees_with_a_long_lanczos() {
+    let network = network(mlp(), Activation::Tanh, Precision::Single);
+    let w = network.initial_weights();
+    let row = |on: Vec<Target>| {
+        let mut descent = Sgd::new(&network, w.clone(), 0.0, Product::Exact);
+        let mut rows = Vec::new();
+        let plan = Plan { steps: 1, on, ..Plan::default() };
+        run(&mut descent, &plan, &mut Constant(0.1), &mut rows).unwrap();
+        rows[0].sharpness[0]
+    };
+    for (target, on) in [(Target::Batch, Sample::Mini(0)), (Target::Subset(20), Sample::Subset(20))] {
+        let hessian = Hessian { objective: &network, at: &w, on, product: Product::Exact, gradient: None };
+        let truth = lanczos(&hessian, &random_like(&w, 3), &Lanczos { tolerance: 1e-5, ..Lanczos::default() }).unwrap();
+        let found = row(vec![target]);
+        let exact = truth.largest[0].value;
+        // A Ritz value lies below λ_max, and no further than its residual where it has found the right pair.
+        assert!(found.value <= exact * (1.0 + 1e-5) && found.value >= exact - found.residual, "{found:?} for {exact}");
+        assert!((found.value - exact).abs() < 0.05 * exact && found.residual < 0.2 * exact, "{found:?} for {exact}");
+        // Ten products; the subset is 2.5 batches.
+        let batches = if on == Sample::Mini(0) { 1.0 } else { 2.5 };
+        assert!((found.cost - 10.0 * batches * network.product_cost(Product::Exact, Sample::Mini(0))).abs() < 1e-9);
+    }
+}
