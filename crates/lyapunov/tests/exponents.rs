@@ -71,6 +71,11 @@ fn a_super_stable_point_has_minus_infinity_and_no_nan() {
     assert!((found.values[0] - 1.1_f64.ln()).abs() < 1e-10 && (found.values[1] - 0.7_f64.ln()).abs() < 1e-10);
     assert_eq!(found.values[2], f64::NEG_INFINITY);
     assert!(!found.sum.value.is_nan() && !found.sum.std_error.is_nan());
+    // The lost direction is replaced, not left as the zero vector.
+    let mut map = Map::new(Logistic { r: 2.0 }, [0.5]);
+    let mut benettin = Benettin::new(map.state(), 1, 0).unwrap();
+    benettin.advance(&mut map, 3, 1).unwrap();
+    assert_eq!(benettin.deviations()[0][0].abs(), 1.0);
 }
 
 #[test]
@@ -270,6 +275,13 @@ fn deviations_that_would_overflow_are_renormalised_in_time() {
 }
 
 #[test]
+fn growth_beyond_all_numbers_within_a_few_steps_is_added_up() {
+    let mut map = Map::of([0.0], |x: &[f64; 1]| *x, |_, d| [1e60 * d[0]]);
+    let found = exponents(&mut map, &Spectrum { warm_up: 0, ..steps(100) }).unwrap();
+    assert!((found.values[0] - 60.0 * 10.0_f64.ln()).abs() < 1e-10);
+}
+
+#[test]
 fn a_run_that_blows_up_keeps_what_was_found() {
     // η = 3 on h = 1: the weights double at every step and leave the numbers after 512.
     let descent = || Sgd::new(Quadratic::new(vec![1.0]), vec![1.0], 3.0, Product::Exact);
@@ -332,6 +344,15 @@ fn the_shadow_and_the_tangent_agree_on_every_system() {
         let distance = (tangent.values[0] - twin.values[0]).abs();
         assert!(distance < 4.0 * error, "{}: {tangent:?} and {twin:?}", entry.name);
     }
+}
+
+#[test]
+fn a_wide_separation_does_not_tear_at_the_edge_of_the_torus() {
+    let options = Shadow { relative_separation: Some(1e-3), ..Shadow::default() };
+    let cat = shadow(&mut CatMap.system(), &options).unwrap();
+    assert!((cat.values[0] - f64::midpoint(3.0, 5.0_f64.sqrt()).ln()).abs() < 1e-9, "{cat:?}");
+    let kicked = shadow(&mut StandardMap { k: 10.0 }.system(), &options).unwrap();
+    assert!((kicked.values[0] - 5.0_f64.ln()).abs() < 0.05, "{kicked:?}");
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! Every system of the catalogue: the Taylor test, at its start and on its attractor, and the law of the path.
 
 use lyapunov::{
-    System, Vector,
-    systems::{Choice, Study, catalogue},
+    Map, System, Vector,
+    systems::{Choice, Study, Tent, catalogue},
     testing::check_tangent,
 };
 
@@ -14,6 +14,13 @@ fn every_system<T: Study>(study: impl Fn() -> T) -> Vec<(&'static str, T::Output
         choice
     };
     catalogue().iter().map(|entry| (entry.name, choice(entry.name).study(study()))).collect()
+}
+
+#[test]
+fn both_branches_of_the_tent_have_their_slopes() {
+    for x in [0.3, 0.7] {
+        check_tangent(&Map::new(Tent { mu: 1.9 }, [x]), 1);
+    }
 }
 
 struct Taylor {

@@ -462,6 +462,15 @@ mod tests {
     }
 
     #[test]
+    fn the_last_exponent_enters_the_error_of_the_dimension_by_its_share() {
+        // d = 1 + Λ_1/|Λ_2| with Λ_1 = 1 exactly and Λ_2 near -2: the slope is Λ_1/Λ_2² = ¼.
+        let rates: Vec<[f64; 2]> = random(20_000).iter().map(|rate| [1.0, rate[1]]).collect();
+        let found = grown(&rates).exponents();
+        let share = found.kaplan_yorke.unwrap().std_error / found.std_errors[1];
+        assert!((share - found.values[1].powi(-2)).abs() < 1e-9);
+    }
+
+    #[test]
     fn a_dimension_beyond_the_measured_exponents_is_not_claimed() {
         let mut growth = Growth::new(1, 3);
         growth.add(1, 1.0, &[1.5]);
