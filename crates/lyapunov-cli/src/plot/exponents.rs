@@ -106,7 +106,7 @@ pub fn curve_figure(title: String, subtitle: String, parameter: &str, points: &[
     let dense = points.len() > 200;
     let series = (0..count).map(|i| Series {
         label: format!("Λ{}", i + 1),
-        points: of(i).map(|(x, y)| (x, if y < low { f64::NAN } else { y })).collect(),
+        points: of(i).map(|(x, y)| (x, if y.is_nan() { y } else { y.max(low) })).collect(),
         colour: COLOURS[i],
         stroke: if i == 0 || dense { Stroke::Thin } else { Stroke::Dotted },
         marker: None,
