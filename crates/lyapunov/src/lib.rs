@@ -42,7 +42,10 @@ mod vector;
 pub use control::{Constant, Controller};
 pub use descent::{Descent, Sgd};
 pub use error::{Error, Result};
-pub use krylov::{Eigenpair, Lanczos, Ritz, Tracker, lanczos};
+pub use krylov::{
+    Density, DensityOptions, Eigenpair, Lanczos, Ritz, Trace, TraceOptions, Tracker, density, lanczos, power_iteration,
+    trace,
+};
 pub use noise::{Purpose, Stream};
 pub use objective::{Difference, Evaluation, Hessian, Objective, Product, Sample, difference_product};
 pub use operator::{Affine, Dense, Operator};
