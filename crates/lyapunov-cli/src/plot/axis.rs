@@ -9,7 +9,7 @@ pub struct Axis {
 }
 
 /// Positive numbers that span more than this are shown on a logarithmic axis.
-const WIDE: f64 = 15.0;
+const WIDE: f64 = 20.0;
 
 impl Axis {
     /// From `low` to `high`, as they are.
