@@ -7,6 +7,7 @@ use crate::{
     krylov::Tracker,
     objective::{Hessian, Objective, Product, Sample},
     record::{Measurement, Observer, Sharpness},
+    system::Outcome,
     vector::Vector,
 };
 
@@ -60,18 +61,6 @@ impl Default for Plan {
             evaluate_every: 0,
         }
     }
-}
-
-/// How a run ended. Blowing up is a result, not an error.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// All steps were taken.
-    Completed,
-    /// Loss or gradient was not finite before this step; the rows up to it are recorded.
-    Diverged {
-        /// The step that could not be taken.
-        step: u64,
-    },
 }
 
 /// What is left to say when the loop has ended.

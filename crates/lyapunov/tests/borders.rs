@@ -48,6 +48,11 @@ fn krylov_knows_vectors_and_operators_only() {
 }
 
 #[test]
+fn exponents_know_systems_and_vectors_only() {
+    check(|path| path.contains("/src/exponents/"), &["objective", "krylov", "train::", "record", "descent", "run::"]);
+}
+
+#[test]
 fn controllers_and_observers_see_measurements_only() {
     check(
         |path| path.ends_with("control.rs") || path.contains("/control/"),

@@ -1,7 +1,9 @@
 //! Optimizers as dynamical systems: state and tangent move together.
 
+mod heavy_ball;
 mod sgd;
 
+pub use heavy_ball::HeavyBall;
 pub use sgd::Sgd;
 
 use crate::{error::Result, objective::Objective, system::System};
