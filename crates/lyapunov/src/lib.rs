@@ -59,3 +59,8 @@ pub use record::{Measurement, Observer, Sharpness};
 pub use run::{Plan, Summary, Target, run};
 pub use system::{Closures, Differences, Field, FieldClosures, Flow, Law, Map, Outcome, RandomClosures, System};
 pub use vector::{Vector, orthogonalize, orthonormalize};
+
+/// The README's example compiles and runs.
+#[cfg(all(doctest, feature = "train"))]
+#[doc = include_str!("../../../README.md")]
+struct Readme;
