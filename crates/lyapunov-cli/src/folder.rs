@@ -42,8 +42,7 @@ impl RunFolder {
 
     /// Writes a file, replacing an earlier one in one move.
     pub fn write(&self, name: &str, contents: &[u8]) -> Result<()> {
-        let path = self.file(name);
-        write_whole(&path, contents).map_err(|cause| Error::io("write", &path, cause))
+        write_file(&self.file(name), contents)
     }
 }
 
@@ -60,9 +59,14 @@ fn unwritable(path: &Path, source: io::Error) -> Error {
     Error::Io { action: "make the output folder", path: path.to_owned(), source, help }
 }
 
+/// Writes a file that appears whole or not at all, replacing an earlier one.
+pub fn write_file(path: &Path, contents: &[u8]) -> Result<()> {
+    write_whole(path, contents).map_err(|cause| Error::io("write", path, cause))
+}
+
 /// Writes beside the target, then renames: readers see the old file or the new one, never a part.
 fn write_whole(path: &Path, contents: &[u8]) -> io::Result<()> {
-    let parent = path.parent().unwrap_or(Path::new("."));
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut file = readable_by_others(tempfile::Builder::new().prefix(".")).tempfile_in(parent)?;
     file.write_all(contents)?;
     file.as_file().sync_all()?;

@@ -398,7 +398,7 @@ mod tests {
 
     #[test]
     fn two_parts_give_the_bits_of_the_whole() {
-        for (split, total) in [(4096, 10_000), (65_536, 70_001), (512, 3000), (16, 1000), (0, 77)] {
+        for (split, total) in [(4096, 10_000), (4096, 8192), (65_536, 70_001), (512, 3000), (16, 1000), (0, 77)] {
             let rates = random(total);
             let mut first = grown(&rates[..split]);
             first.merge(&grown(&rates[split..])).unwrap();

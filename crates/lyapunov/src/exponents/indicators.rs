@@ -1,5 +1,7 @@
 //! Quick answers to "regular or chaotic?": the generalised alignment index and the 0–1 test.
 
+use std::f64::consts::PI;
+
 use super::{check_count, is_finite};
 use crate::{
     error::{Error, Result},
@@ -86,14 +88,15 @@ pub fn zero_one_test(series: &[f64], seed: u64) -> Result<f64> {
     let mut stream = Stream::new(seed, Purpose::Probe, 0);
     // Away from 0 and π, where every periodic series resonates.
     let mut found: Vec<f64> = (0..FREQUENCIES)
-        .map(|_| growth_of_the_walk(series, std::f64::consts::PI * (0.2 + 0.6 * stream.uniform())))
+        .map(|_| PI * (0.2 + 0.6 * stream.uniform()))
+        .map(|c| correlation_with_time(&displacements(series, c)))
         .collect();
     found.sort_by(f64::total_cmp);
     Ok(f64::midpoint(found[FREQUENCIES / 2 - 1], found[FREQUENCIES / 2]))
 }
 
-/// The correlation of the mean square displacement of one walk with time.
-fn growth_of_the_walk(series: &[f64], c: f64) -> f64 {
+/// The mean square displacement of one walk after 1, 2, 3 … steps, without its oscillating term.
+fn displacements(series: &[f64], c: f64) -> Vec<f64> {
     let (mut p, mut q) = (0.0, 0.0);
     let path: Vec<[f64; 2]> = series
         .iter()
@@ -112,7 +115,7 @@ fn growth_of_the_walk(series: &[f64], c: f64) -> f64 {
         let oscillation = mean * mean * (1.0 - (n as f64 * c).cos()) / (1.0 - c.cos());
         (0..origins).map(square).sum::<f64>() / origins as f64 - oscillation
     };
-    correlation_with_time(&(1..=longest).map(displacement).collect::<Vec<f64>>())
+    (1..=longest).map(displacement).collect()
 }
 
 /// Pearson's correlation of a series with 1, 2, 3 …; 0 for a constant one.
@@ -146,6 +149,13 @@ mod tests {
     fn a_run_that_leaves_the_numbers_ends_early() {
         assert!(gali(&mut Henon { a: 3.0, b: 0.3 }.system(), 2, 1000, 0).unwrap().len() < 50);
         assert!(gali(&mut CatMap.system(), 1, 10, 0).unwrap_err().to_string().contains("at least 2"));
+    }
+
+    #[test]
+    fn a_constant_series_walks_in_a_circle_and_the_oscillation_is_all_there_is() {
+        for c in [0.7, 1.3, 2.4] {
+            assert!(displacements(&[3.0; 500], c).iter().all(|d| d.abs() < 1e-9));
+        }
     }
 
     #[test]

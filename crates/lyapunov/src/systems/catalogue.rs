@@ -107,7 +107,7 @@ const fn whole(name: &'static str, about: &'static str, default: f64, minimum: f
 }
 
 const fn time_step(default: f64) -> Parameter {
-    real("time-step", "length of a Runge-Kutta step", default, 1e-6, 1.0)
+    real("time-step", "length of a Runge–Kutta step", default, 1e-6, 1.0)
 }
 
 const BIG: f64 = 1e6;
@@ -119,7 +119,7 @@ const H_MAX: Parameter = real("h-max", "largest curvature", 10.0, -BIG, BIG);
 static CATALOGUE: [Entry; 14] = [
     Entry {
         name: "logistic",
-        about: "logistic map x' = r x (1 - x)",
+        about: "logistic map x' = r x (1 − x)",
         parameters: &[real("r", "growth rate", 4.0, 0.0, 4.0)],
         source: "Ulam & von Neumann 1947 (r = 4); fixed point and two-cycle in closed form",
         per_time: false,
@@ -127,15 +127,15 @@ static CATALOGUE: [Entry; 14] = [
     },
     Entry {
         name: "tent",
-        about: "tent map x' = mu min(x, 1 - x)",
+        about: "tent map x' = μ min(x, 1 − x)",
         parameters: &[real("mu", "slope", 1.9, 1e-3, 2.0)],
-        source: "ln mu, in closed form",
+        source: "ln μ, in closed form",
         per_time: false,
         kind: Kind::Tent,
     },
     Entry {
         name: "henon",
-        about: "Henon map x' = 1 - a x^2 + y, y' = b x",
+        about: "Hénon map x' = 1 − a x² + y, y' = b x",
         parameters: &[real("a", "bend", 1.4, -10.0, 10.0), real("b", "contraction", 0.3, -1.0, 1.0)],
         source: "Sprott 2003",
         per_time: false,
@@ -143,7 +143,7 @@ static CATALOGUE: [Entry; 14] = [
     },
     Entry {
         name: "standard-map",
-        about: "Chirikov's standard map p' = p + k sin q, q' = q + p'",
+        about: "Chirikov's standard map p' = p + k sin θ, θ' = θ + p'",
         parameters: &[real("k", "strength of the kick", 10.0, 0.0, BIG)],
         source: "ln(k/2) for large k, Chirikov 1979",
         per_time: false,
@@ -159,7 +159,7 @@ static CATALOGUE: [Entry; 14] = [
     },
     Entry {
         name: "ikeda",
-        about: "Ikeda map z' = 1 + u z exp(i(0.4 - 6/(1 + |z|^2)))",
+        about: "Ikeda map z' = 1 + u z exp(i(0.4 − 6/(1 + |z|²)))",
         parameters: &[real("u", "share of light that comes around", 0.9, 1e-3, 1.0)],
         source: "Sprott 2003",
         per_time: false,
@@ -192,7 +192,7 @@ static CATALOGUE: [Entry; 14] = [
     },
     Entry {
         name: "roessler",
-        about: "Roessler equations",
+        about: "Rössler equations",
         parameters: &[
             real("a", "growth of the spiral", 0.2, -10.0, 10.0),
             real("b", "supply", 0.2, -10.0, 10.0),
@@ -217,7 +217,7 @@ static CATALOGUE: [Entry; 14] = [
     },
     Entry {
         name: "random-matrices",
-        about: "product of random 2 x 2 matrices with standard normal entries",
+        about: "product of random 2 × 2 matrices with standard normal entries",
         parameters: &[],
         source: "in closed form, Newman 1986",
         per_time: false,
@@ -227,7 +227,7 @@ static CATALOGUE: [Entry; 14] = [
         name: "gradient-descent",
         about: "gradient descent on a quadratic loss, curvatures evenly spaced",
         parameters: &[LEARNING_RATE, H_MIN, H_MAX, N],
-        source: "ln|1 - eta h|, in closed form",
+        source: "ln|1 − ηh|, in closed form",
         per_time: false,
         kind: Kind::GradientDescent,
     },
@@ -235,19 +235,19 @@ static CATALOGUE: [Entry; 14] = [
         name: "heavy-ball",
         about: "heavy ball on a quadratic loss, curvatures evenly spaced",
         parameters: &[LEARNING_RATE, real("momentum", "momentum", 0.9, 0.0, 0.999_999), H_MIN, H_MAX, N],
-        source: "log moduli of z^2 - (1 + beta - eta h) z + beta, in closed form",
+        source: "log moduli of z² − (1 + β − ηh)z + β, in closed form",
         per_time: false,
         kind: Kind::HeavyBall,
     },
     Entry {
         name: "scalar-network",
-        about: "gradient descent on (ab - y)^2 / 2, started in the valley ab = y",
+        about: "gradient descent on (ab − y)²/2, started in the valley ab = y",
         parameters: &[
             LEARNING_RATE,
             real("target", "target y", 2.0, -BIG, BIG),
             real("a", "first weight; the second is y/a", 1.0, 1e-3, 1000.0),
         ],
-        source: "0 and ln|1 - eta (a^2 + b^2)|, in closed form",
+        source: "0 and ln|1 − η(a² + b²)|, in closed form",
         per_time: false,
         kind: Kind::ScalarNetwork,
     },
