@@ -95,7 +95,7 @@ impl ModelName {
     /// What `widths = "auto"` stands for.
     pub fn automatic_widths(self) -> &'static [i64] {
         match self {
-            Self::Cnn => &[16, 32],
+            Self::Cnn => &[8, 16, 32],
             Self::Mlp => &[200, 200],
         }
     }

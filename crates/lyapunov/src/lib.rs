@@ -48,7 +48,10 @@ pub use exponents::{
     Benettin, Covariant, CovariantVectors, Estimate, Exponents, Growth, Local, Shadow, Spectrum, covariant_vectors,
     exponents, gali, shadow, zero_one_test,
 };
-pub use krylov::{Eigenpair, Lanczos, Ritz, Tracker, lanczos};
+pub use krylov::{
+    Density, DensityOptions, Eigenpair, Lanczos, Ritz, Trace, TraceOptions, Tracker, density, lanczos, power_iteration,
+    trace,
+};
 pub use noise::{Purpose, Stream};
 pub use objective::{Difference, Evaluation, Hessian, Objective, Product, Sample, difference_product};
 pub use operator::{Affine, Dense, Operator};
@@ -56,3 +59,8 @@ pub use record::{Measurement, Observer, Sharpness};
 pub use run::{Plan, Summary, Target, run};
 pub use system::{Closures, Differences, Field, FieldClosures, Flow, Law, Map, Outcome, RandomClosures, System};
 pub use vector::{Vector, orthogonalize, orthonormalize};
+
+/// The README's example compiles and runs.
+#[cfg(all(doctest, feature = "train"))]
+#[doc = include_str!("../../../README.md")]
+struct Readme;

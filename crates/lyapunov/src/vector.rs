@@ -141,7 +141,9 @@ impl<A: Vector, B: Vector> Vector for (A, B) {
 /// The relative spacing of the numbers that `like` is stored in: 2.2e-16, or 1.2e-7 where it holds f32.
 pub(crate) fn storage_epsilon<V: Vector>(like: &V) -> f64 {
     let mut probe = like.clone();
-    probe.randomize(&mut Stream::new(0, Purpose::Probe, 0));
+    if probe.norm() == 0.0 {
+        probe.randomize(&mut Stream::new(0, Purpose::Probe, 0));
+    }
     let mut scaled = probe.clone();
     // 1 + 1e-9 is 1 in f32.
     scaled.scale(1.0 + 1e-9);

@@ -26,7 +26,10 @@ pub trait Descent: System {
     /// Those of the objective.
     fn gradient(&mut self) -> Result<&(f64, <Self::Objective as Objective>::Vector)>;
 
-    /// The learning rate η of the coming steps.
+    /// The learning rate η of the coming step.
+    fn learning_rate(&self) -> f64;
+
+    /// Replaces the learning rate η of the coming steps.
     fn set_learning_rate(&mut self, learning_rate: f64);
 
     /// How many steps have been taken.

@@ -2,11 +2,17 @@
 //!
 //! The files of this folder know vectors and operators, nothing else: no loss, no network, no exponent.
 
+mod density;
 mod lanczos;
+mod power;
 mod space;
+mod trace;
 mod tracker;
 
+pub use density::{Density, DensityOptions, density};
 pub use lanczos::{Lanczos, lanczos};
+pub use power::power_iteration;
+pub use trace::{Trace, TraceOptions, trace};
 pub use tracker::Tracker;
 
 use crate::vector::Vector;

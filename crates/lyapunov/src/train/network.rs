@@ -52,10 +52,10 @@ pub struct NetworkOptions {
 }
 
 impl Default for NetworkOptions {
-    /// A two-layer convolutional network with ReLU and cross-entropy, batches of 64, seed 0, single precision.
+    /// A three-layer convolutional network with ReLU and cross-entropy, batches of 64, seed 0, single precision.
     fn default() -> Self {
         Self {
-            architecture: Architecture::Cnn { widths: vec![8, 16] },
+            architecture: Architecture::Cnn { widths: vec![8, 16, 32] },
             activation: Activation::Relu,
             loss: Loss::CrossEntropy,
             batch_size: 64,
