@@ -97,7 +97,7 @@ pub(super) fn parameters(choice: &Choice) -> String {
 /// A number as it was given, but not with the sixteen digits of a third.
 pub(super) fn short(value: f64) -> String {
     let text = value.to_string();
-    if text.len() <= 8 { text } else { format!("{:.6}", value).trim_end_matches('0').to_owned() }
+    if text.len() <= 8 { text } else { format!("{value:.6}").trim_end_matches('0').to_owned() }
 }
 
 /// What the system is, as a headline.
@@ -251,7 +251,7 @@ fn table(found: &Exponents, literature: Option<&Literature>) -> String {
         let value = literature.and_then(|literature| literature.values.get(i));
         value.map_or(String::new(), |value| number(*value, 5))
     };
-    let mut rows = vec![["".to_owned(), "exponent".to_owned(), "± std. error".to_owned(), "literature".to_owned()]];
+    let mut rows = vec![[String::new(), "exponent".to_owned(), "± std. error".to_owned(), "literature".to_owned()]];
     for (i, (value, error)) in found.values.iter().zip(&found.std_errors).enumerate() {
         let [value, error] = digits(Estimate { value: *value, std_error: *error });
         rows.push([format!("Λ{}", i + 1), value, error, known(i)]);
