@@ -140,7 +140,9 @@ fn range(curves: &[Vec<f64>]) -> (f64, f64) {
     let mut sorted: Vec<Vec<f64>> =
         curves.iter().map(|curve| curve.iter().copied().filter(|value| value.is_finite()).collect()).collect();
     sorted.retain(|curve: &Vec<f64>| !curve.is_empty());
-    sorted.iter_mut().for_each(|curve| curve.sort_by(f64::total_cmp));
+    for curve in &mut sorted {
+        curve.sort_by(f64::total_cmp);
+    }
     let Some(first) = sorted.first() else { return (-1.0, 1.0) };
     let most = first[first.len() - 1].max(0.0);
     let mut low = first[0].max(first[first.len() / 20].min(-2.0 * most));
