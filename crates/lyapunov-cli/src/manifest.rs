@@ -1,9 +1,6 @@
 //! The manifest of a run: what is worth knowing about it beside its numbers.
 
-use std::{
-    process::Command,
-    time::{SystemTime, UNIX_EPOCH},
-};
+use std::process::Command;
 
 use lyapunov::{Evaluation, Outcome};
 use serde::Serialize;
@@ -115,39 +112,5 @@ fn git_commit() -> Option<String> {
 
 /// The present moment in UTC, as `2026-11-24T07:30:00Z`.
 pub fn now() -> String {
-    let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs());
-    timestamp(seconds)
-}
-
-fn timestamp(seconds: u64) -> String {
-    let (year, month, day) = date(seconds / 86_400);
-    let (hour, minute, second) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
-}
-
-/// Year, month and day of a number of days since 1970. Source: Howard Hinnant, *chrono-compatible low-level date
-/// algorithms* (2013), `civil_from_days`: years begin in March, so that the leap day comes last.
-fn date(days: u64) -> (u64, u64, u64) {
-    let days = days + 719_468;
-    let (era, day) = (days / 146_097, days % 146_097);
-    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
-    let day = day - (365 * year + year / 4 - year / 100);
-    let month = (5 * day + 2) / 153;
-    let day = day - (153 * month + 2) / 5 + 1;
-    let (month, carry) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
-    (400 * era + year + carry, month, day)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn timestamps_know_leap_years() {
-        assert_eq!(timestamp(0), "1970-01-01T00:00:00Z");
-        assert_eq!(timestamp(951_782_400), "2000-02-29T00:00:00Z");
-        assert_eq!(timestamp(1_709_251_199), "2024-02-29T23:59:59Z");
-        assert_eq!(timestamp(1_709_251_200), "2024-03-01T00:00:00Z");
-        assert_eq!(timestamp(4_107_542_400), "2100-03-01T00:00:00Z");
-    }
+    jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
