@@ -8,7 +8,7 @@ use plotters::{
     },
 };
 
-use super::{Colour, Figure, Marker, Panel, Series, Stroke, axis::Axis};
+use super::{Colour, Figure, Horizontal, Marker, Panel, Series, Stroke, Vertical, axis::Axis};
 
 /// The page, in points.
 const WIDTH: f64 = 960.0;
@@ -54,6 +54,7 @@ pub fn svg(figure: &Figure) -> String {
 /// One panel's frame and axes.
 struct Frame<'a> {
     x: &'a Axis,
+    horizontal: Horizontal,
     y: Axis,
     top: f64,
 }
@@ -61,6 +62,13 @@ struct Frame<'a> {
 impl Frame<'_> {
     fn bottom(&self) -> f64 {
         self.top + PANEL_HEIGHT
+    }
+
+    fn x_ticks(&self) -> Vec<(f64, String)> {
+        match self.horizontal {
+            Horizontal::Steps => self.x.whole_ticks(8),
+            Horizontal::Numbers => self.x.ticks(8),
+        }
     }
 
     fn across(&self, x: f64) -> Option<f64> {
@@ -93,10 +101,14 @@ impl Page<'_> {
         self.rectangle((0.0, 0.0), (WIDTH, self.height), (255, 255, 255));
         self.text(&figure.title, (LEFT, 44.0), 19.0, INK, HPos::Left);
         self.text(&figure.subtitle, (LEFT, 66.0), 12.5, MUTED, HPos::Left);
-        let x = Axis::exactly(0.0, last_x(figure));
+        let horizontal = figure.horizontal;
+        let x = horizontal_axis(figure);
         for (i, panel) in figure.panels.iter().enumerate() {
-            let y = Axis::around(panel_numbers(panel));
-            let frame = Frame { x: &x, y, top: FIRST_PANEL + i as f64 * (PANEL_HEIGHT + PANEL_GAP) };
+            let y = match panel.scale {
+                Vertical::Automatic => Axis::around(panel_numbers(panel)),
+                Vertical::Logarithmic { floor } => Axis::decades(floor, panel_numbers(panel)),
+            };
+            let frame = Frame { x: &x, horizontal, y, top: FIRST_PANEL + i as f64 * (PANEL_HEIGHT + PANEL_GAP) };
             self.panel(panel, &frame, &figure.events, i == 0);
             if i + 1 == figure.panels.len() {
                 self.horizontal_axis(&frame, &figure.x_label);
@@ -137,7 +149,7 @@ impl Page<'_> {
                 self.text(&text, (LEFT - 10.0, y + 4.0), 11.5, MUTED, HPos::Right);
             }
         }
-        for (value, _) in frame.x.whole_ticks(8) {
+        for (value, _) in frame.x_ticks() {
             if let Some(x) = frame.across(value) {
                 self.line(&[(x, frame.top), (x, frame.bottom())], GRID, 1.0);
             }
@@ -146,7 +158,7 @@ impl Page<'_> {
     }
 
     fn horizontal_axis(&mut self, frame: &Frame, label: &str) {
-        for (value, text) in frame.x.whole_ticks(8) {
+        for (value, text) in frame.x_ticks() {
             if let Some(x) = frame.across(value) {
                 self.line(&[(x, frame.bottom()), (x, frame.bottom() + 5.0)], RULE, 1.2);
                 self.text(&text, (x, frame.bottom() + 20.0), 11.5, MUTED, HPos::Center);
@@ -278,10 +290,17 @@ fn paler((red, green, blue): Colour) -> Colour {
     (pale(red), pale(green), pale(blue))
 }
 
-fn last_x(figure: &Figure) -> f64 {
-    let series = figure.panels.iter().flat_map(|panel| &panel.series);
-    let ends = series.filter_map(|series| Some(series.points.last()?.0));
-    ends.chain(figure.events.iter().map(|(x, _)| *x)).fold(0.0, f64::max)
+fn horizontal_axis(figure: &Figure) -> Axis {
+    let series = || figure.panels.iter().flat_map(|panel| &panel.series);
+    let ends = series().filter_map(|series| Some(series.points.last()?.0));
+    let last = ends.chain(figure.events.iter().map(|(x, _)| *x));
+    match figure.horizontal {
+        Horizontal::Steps => Axis::exactly(0.0, last.fold(0.0, f64::max)),
+        Horizontal::Numbers => {
+            let starts = series().filter_map(|series| Some(series.points.first()?.0));
+            Axis::exactly(starts.fold(f64::INFINITY, f64::min), last.fold(f64::NEG_INFINITY, f64::max))
+        }
+    }
 }
 
 fn panel_numbers(panel: &Panel) -> impl Iterator<Item = f64> {
@@ -399,6 +418,6 @@ mod tests {
     fn a_point_that_is_not_finite_breaks_the_line() {
         let (x, y) = (Axis::exactly(0.0, 4.0), Axis::exactly(0.0, 1.0));
         let points = [(0.0, 0.1), (1.0, 0.2), (2.0, f64::NAN), (3.0, 0.3), (4.0, 0.4)];
-        assert_eq!(pieces(&points, &Frame { x: &x, y, top: 0.0 }).len(), 2);
+        assert_eq!(pieces(&points, &Frame { x: &x, horizontal: Horizontal::Steps, y, top: 0.0 }).len(), 2);
     }
 }

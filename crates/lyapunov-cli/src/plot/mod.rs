@@ -1,10 +1,12 @@
 //! Pictures of runs: a small figure type, what a run shows in it, and its SVG.
 
 mod axis;
+mod density;
 mod draw;
 mod run;
 
 pub use axis::number;
+pub use density::{DensityCaption, density_figure};
 pub use run::{Caption, run_figure};
 
 /// Panels above each other that share one horizontal axis.
@@ -16,10 +18,34 @@ pub struct Figure {
     pub subtitle: String,
     /// What the horizontal axis shows.
     pub x_label: String,
+    /// What kind of numbers these are.
+    pub horizontal: Horizontal,
     /// The panels, from top to bottom.
     pub panels: Vec<Panel>,
     /// Moments to mark in every panel: where, and what.
     pub events: Vec<(f64, String)>,
+}
+
+/// The numbers on the horizontal axis.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Horizontal {
+    /// Counted from 0.
+    Steps,
+    /// Any, from the first to the last point.
+    Numbers,
+}
+
+/// The scale of a vertical axis.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub enum Vertical {
+    /// As the numbers want it.
+    #[default]
+    Automatic,
+    /// Decades, from this number up.
+    Logarithmic {
+        /// The lower end.
+        floor: f64,
+    },
 }
 
 /// One vertical axis and what is drawn over it.
@@ -31,6 +57,8 @@ pub struct Panel {
     pub series: Vec<Series>,
     /// Horizontal lines: where, and what they mean.
     pub thresholds: Vec<(f64, String)>,
+    /// The scale.
+    pub scale: Vertical,
 }
 
 /// One curve. Points that are not finite are left out and break the line.

@@ -1,6 +1,6 @@
 //! What the picture of a run shows: the loss, and η·λ_max against its thresholds.
 
-use super::{Colour, Figure, Marker, Panel, Series, Stroke};
+use super::{Colour, Figure, Horizontal, Marker, Panel, Series, Stroke, Vertical};
 use crate::store::{History, SharpnessSeries};
 
 /// The texts of the picture that are not in the rows.
@@ -33,6 +33,7 @@ pub fn run_figure(history: &History, caption: &Caption) -> Figure {
         title: caption.title.clone(),
         subtitle: caption.subtitle.clone(),
         x_label: "training step".to_owned(),
+        horizontal: Horizontal::Steps,
         panels,
         events: caption.diverged_at.map(event).into_iter().collect(),
     }
@@ -58,7 +59,7 @@ fn loss_panel(history: &History) -> Panel {
     if !test.is_empty() {
         series.push(curve("test images", test, ORANGE, Stroke::Dashed, Some(Marker::Square)));
     }
-    Panel { title: "loss".to_owned(), series, thresholds: Vec::new() }
+    Panel { title: "loss".to_owned(), series, ..Panel::default() }
 }
 
 fn sharpness_panel(measured: &[SharpnessSeries]) -> Panel {
@@ -79,6 +80,7 @@ fn sharpness_panel(measured: &[SharpnessSeries]) -> Panel {
         title: "η·λ_max: the sharpness, in units of 1/η".to_owned(),
         series: series.collect(),
         thresholds: vec![(1.0, "1: λ_max = 1/η".to_owned()), (2.0, "2: the edge, 2/η".to_owned())],
+        scale: Vertical::Automatic,
     }
 }
 

@@ -132,6 +132,11 @@ impl Network {
         self.model.named_parameters()
     }
 
+    /// How many images `on` names.
+    pub fn images(&self, on: Sample) -> usize {
+        self.samples.len(on)
+    }
+
     /// The weights `at` as a safetensors file: one tensor per parameter, named and laid out as [`NamedParameter`] says, so
     /// that PyTorch's `load_state_dict` takes them.
     pub fn weights_to_safetensors(&self, at: &Tensor<1>) -> Vec<u8> {
