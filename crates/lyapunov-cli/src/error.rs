@@ -44,9 +44,6 @@ pub enum Error {
         path: PathBuf,
         /// What is wrong with them.
         source: lyapunov::Error,
-        /// What to do.
-        #[help]
-        help: Option<String>,
     },
     /// The database of a run could not be read or written.
     #[error("cannot {action} {}: {source}", path.display())]

@@ -123,7 +123,7 @@ impl Findings {
         let _ = writeln!(text, "{}\n", self.subject_line());
         let _ = write!(text, "{}", table(&self.lines(), &self.on));
         let (cost, time) = (number(self.cost, 0), duration(self.wall_seconds));
-        let _ = writeln!(text, "\n{cost} gradient-equivalents in {time}.{}", self.legend());
+        let _ = writeln!(text, "\n{}Cost: {cost} gradient-equivalents in {time}.", self.legend());
         if let Some(found) = &self.lambda_max {
             let scaled = self.learning_rate * found.value;
             let _ = writeln!(text, "At η = {}, η·λ_max = {scaled:.2}: {}.", self.learning_rate, verdict(scaled));
@@ -135,9 +135,9 @@ impl Findings {
         let Subject { model, parameters, data, images } = &self.subject;
         let (parameters, images) = (number(*parameters as f64, 0), number(*images as f64, 0));
         let (on, these) = (number(self.images as f64, 0), &self.weights);
-        let weights = if these == INITIAL { "initial weights".to_owned() } else { format!("weights from {these}") };
+        let weights = if these == INITIAL { "the initial ones" } else { these };
         format!(
-            "The {model} ({parameters} weights) with {weights}, on {on} of {images} {data} images: loss {:.4}.",
+            "The {model} ({parameters} weights: {weights})\non {on} of {images} {data} images: loss {:.4}.",
             self.loss
         )
     }
@@ -158,10 +158,10 @@ impl Findings {
         let any = |kind: fn(&Uncertainty<f64>) -> bool| lines.iter().any(|line| kind(&line.error));
         let mut legend = String::new();
         if any(|error| matches!(error, Uncertainty::Residual(_))) {
-            legend += " Residual: some eigenvalue lies this close to the value.";
+            legend += "Residual: some eigenvalue lies this close to the value.\n";
         }
         if any(|error| matches!(error, Uncertainty::StdError(_))) {
-            legend += " Standard error: of an estimate by random vectors.";
+            legend += "Standard error: of an estimate by random vectors.\n";
         }
         legend
     }
@@ -303,7 +303,23 @@ mod tests {
 
     #[test]
     fn findings_are_told_in_a_table() {
-        insta::assert_snapshot!(findings().to_text(), @"");
+        insta::assert_snapshot!(findings().to_text(), @r"
+        The cnn (21,098 weights: runs/cnn-sgd-0123abcd/weights.safetensors)
+        on 64 of 5,000 synthetic images: loss 0.4123.
+
+        quantity            value     error                  cost, g-eq  data       product  converged
+        lambda_max        23.1046   ± 0.012  residual              31.2  batch=300  exact    yes
+        lambda_min       -1.20300   ± 0.012  residual              31.2  batch=300  exact    no
+        top 1             23.1046   ± 0.010  residual              31.2  batch=300  exact    yes
+        top 2             9.00000       ± 0  residual                    batch=300  exact    yes
+        trace             1234.50      ± 23  standard error        31.2  batch=300  exact    —
+        density (mean)  0.0585000  ± 0.0012  standard error        31.2  batch=300  exact    —
+
+        Residual: some eigenvalue lies this close to the value.
+        Standard error: of an estimate by random vectors.
+        Cost: 1,234 gradient-equivalents in 1 min 12 s.
+        At η = 0.05, η·λ_max = 1.16: below the edge of stability.
+        ");
     }
 
     #[test]

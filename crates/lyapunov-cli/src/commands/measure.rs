@@ -201,13 +201,7 @@ fn weights_of(folder: &Path) -> Result<PathBuf> {
 fn weights(network: &Network, file: Option<&Path>) -> Result<Tensor<1>> {
     let Some(path) = file else { return Ok(network.initial_weights()) };
     let bytes = fs::read(path).map_err(|cause| Error::io("read", path, cause))?;
-    network.weights_from_safetensors(&bytes).map_err(|source| {
-        let fits = matches!(source, lyapunov::Error::Weights { tensor: Some(_), .. });
-        let help = fits.then(|| {
-            "names and shapes are those of torch.nn.Sequential; `lyapunov train` writes such files".to_owned()
-        });
-        Error::Weights { path: path.to_owned(), source, help }
-    })
+    network.weights_from_safetensors(&bytes).map_err(|source| Error::Weights { path: path.to_owned(), source })
 }
 
 fn caption(findings: &Findings) -> DensityCaption {

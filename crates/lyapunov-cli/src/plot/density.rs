@@ -21,10 +21,16 @@ pub struct DensityCaption {
 /// The picture of a spectrum.
 pub fn density_figure(spectrum: &Spectrum, caption: &DensityCaption) -> Figure {
     let Spectrum { eigenvalue, width, found, .. } = spectrum;
+    // A lone eigenvalue, spread over the width, is this high at its place.
+    let lone = 1.0 / (caption.dimension as f64 * width * std::f64::consts::TAU.sqrt());
+    let floor = 0.1 * lone;
     let (Uncertainty::StdError(errors) | Uncertainty::Residual(errors)) = &found.error;
+    let shifted = |sign: f64| -> Vec<(f64, f64)> {
+        eigenvalue.iter().zip(found.value.iter().zip(errors)).map(|(x, (y, e))| (*x, y + sign * e)).collect()
+    };
     let curve = |label: &str, sign: f64, stroke| Series {
         label: label.to_owned(),
-        points: eigenvalue.iter().zip(found.value.iter().zip(errors)).map(|(x, (y, e))| (*x, y + sign * e)).collect(),
+        points: from_floor(&shifted(sign), floor),
         colour: BLUE,
         stroke,
         marker: None,
@@ -34,13 +40,11 @@ pub fn density_figure(spectrum: &Spectrum, caption: &DensityCaption) -> Figure {
         curve("± standard error", -1.0, Stroke::Faint),
         curve("density", 0.0, Stroke::Solid),
     ];
-    // A lone eigenvalue, spread over the width, is this high at its place.
-    let lone = 1.0 / (caption.dimension as f64 * width * std::f64::consts::TAU.sqrt());
     let panel = Panel {
         title: "share of eigenvalues per unit".to_owned(),
         series,
         thresholds: vec![(lone, "a lone eigenvalue".to_owned())],
-        scale: Vertical::Logarithmic { floor: 0.1 * lone },
+        scale: Vertical::Logarithmic { floor },
     };
     let edge = 2.0 / caption.learning_rate;
     let shown = eigenvalue.last().is_some_and(|last| edge < *last);
@@ -52,6 +56,16 @@ pub fn density_figure(spectrum: &Spectrum, caption: &DensityCaption) -> Figure {
         panels: vec![panel],
         events: shown.then(|| (edge, format!("the edge, 2/η = {edge:.1}"))).into_iter().collect(),
     }
+}
+
+/// The curve down to the floor of the panel, and broken where it runs below.
+fn from_floor(points: &[(f64, f64)], floor: f64) -> Vec<(f64, f64)> {
+    let below = |i: usize| points.get(i).is_none_or(|(_, y)| *y <= floor);
+    let place = |i: usize| match points[i] {
+        (x, _) if below(i) && below(i + 1) && (i == 0 || below(i - 1)) => (x, f64::NAN),
+        (x, y) => (x, y.max(floor)),
+    };
+    (0..points.len()).map(place).collect()
 }
 
 #[cfg(test)]
@@ -96,6 +110,13 @@ mod tests {
         }
         assert!(!svg(0.01).contains("the edge"), "2/η = 200 lies outside");
         assert!(!picture.contains("NaN") && !picture.contains("inf"));
+    }
+
+    #[test]
+    fn a_curve_meets_the_floor_and_breaks_below_it() {
+        let curve = from_floor(&[(0.0, 0.1), (1.0, 0.1), (2.0, 5.0), (3.0, -1.0), (4.0, 0.0)], 1.0);
+        assert!(curve[0].1.is_nan() && curve[4].1.is_nan());
+        assert_eq!(curve[1..4], [(1.0, 1.0), (2.0, 5.0), (3.0, 1.0)]);
     }
 
     #[test]
