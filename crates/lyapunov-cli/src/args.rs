@@ -2,8 +2,10 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{ArgGroup, Args, Parser, Subcommand};
 use clap_complete::Shell;
+
+use crate::config::ProductName;
 
 /// Train a neural network and watch its stability.
 ///
@@ -37,7 +39,7 @@ pub enum Command {
     /// Train a network and measure its sharpness on the way
     ///
     /// Every run gets a folder of its own, with its configuration (config.toml), its measurements (run.sqlite), a picture
-    /// (run.svg) and a manifest (manifest.json). A run that diverges is a result, not a failure: the exit code is 0, and
+    /// (run.svg), its final weights (weights.safetensors) and a manifest (manifest.json). A run that diverges is a result, not a failure: the exit code is 0, and
     /// its rows are kept.
     Train(TrainArguments),
     /// Measure the Lyapunov exponents of a classical system
@@ -46,6 +48,13 @@ pub enum Command {
     /// literature beside them. A system that leaves the numbers is a result, not a failure: the exponents up to there are
     /// told.
     Exponents(ExponentsArguments),
+    /// Measure the spectrum of the Hessian at the weights of a run
+    ///
+    /// Measures at fixed weights: the final ones of a run, those of a file, or the initial ones of a configuration. Every
+    /// number comes with its error, its cost in gradient-equivalents (one is a forward and a backward pass over a training
+    /// batch), the images it speaks of, and the kind of its products with the Hessian. Not to have converged is a finding,
+    /// not a failure.
+    Measure(MeasureArguments),
     /// Print the default configuration, with comments
     #[command(after_help = "Example:\n  lyapunov config > run.toml")]
     Config,
@@ -148,6 +157,69 @@ pub struct ExponentsArguments {
     /// Draw a picture: a .svg or .png file
     #[arg(long, value_name = "FILE")]
     pub plot: Option<PathBuf>,
+}
+
+/// What to measure, and where.
+#[derive(Args, Debug)]
+#[command(
+    group(ArgGroup::new("network").args(["run", "config"]).required(true)),
+    after_help = "Quantities:\n  \
+        lambda_max   the algebraically largest eigenvalue, with its residual\n  \
+        lambda_min   the algebraically smallest one\n  \
+        top=COUNT    the largest ones\n  \
+        trace        the sum of all, with its standard error (Hutch++, 60 products)\n  \
+        density      how they are spread, with its standard error (stochastic Lanczos, 160 products)\n\n\
+        Weights are named and laid out as torch.nn.Sequential has them: `0.weight` [outputs, inputs] and so on.\n\n\
+        Examples:\n  \
+        lyapunov measure --run runs/cnn-sgd-0123abcd\n  \
+        lyapunov measure --run runs/cnn-sgd-0123abcd --what top=10,trace --on full --product gauss-newton\n  \
+        lyapunov measure --run runs/cnn-sgd-0123abcd --what density --plot spectrum.svg\n  \
+        lyapunov measure --config run.toml --weights weights.safetensors --json | jq .lambda_max.value"
+)]
+pub struct MeasureArguments {
+    /// The folder of a run: its configuration and its final weights
+    #[arg(long, value_name = "DIR")]
+    pub run: Option<PathBuf>,
+    /// A configuration, instead of a run; without `--weights`, at its initial weights
+    #[arg(long, value_name = "RUN.toml")]
+    pub config: Option<PathBuf>,
+    /// Measure at the weights in this file
+    #[arg(long, value_name = "FILE.safetensors")]
+    pub weights: Option<PathBuf>,
+    /// Measure on the CIFAR-10 files in this folder
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// Override one key of the configuration; may be repeated
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// The quantities, separated by commas
+    #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "lambda_max,lambda_min")]
+    pub what: Vec<String>,
+    /// The images: full, subset=COUNT (fixed, drawn by the run's seed) or batch=STEP (the mini-batch of that training step)
+    /// [default: subset=1000, or full where there are fewer]
+    #[arg(long, value_name = "IMAGES")]
+    pub on: Option<String>,
+    /// How products with the Hessian are computed; auto is exact
+    #[arg(long, value_enum, default_value_t = ProductName::Auto, hide_possible_values = true, value_name = "auto|exact|gauss-newton|difference")]
+    pub product: ProductName,
+    /// Search until every residual is at most this share of its eigenvalue
+    #[arg(long, value_name = "SHARE", default_value_t = 1e-3, allow_negative_numbers = true)]
+    pub tolerance: f64,
+    /// Or until this many products have been spent on one quantity
+    #[arg(long, value_name = "COUNT", default_value_t = 500)]
+    pub max_products: usize,
+    /// Decides the random vectors of the search
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+    /// Print one JSON object, and nothing else, on standard output
+    #[arg(long)]
+    pub json: bool,
+    /// Draw the density
+    #[arg(long, value_name = "FILE.svg")]
+    pub plot: Option<PathBuf>,
+    /// Write the images as the network sees them, their labels and the network's outputs, for other programs
+    #[arg(long, value_name = "FILE.safetensors")]
+    pub export: Option<PathBuf>,
 }
 
 /// The commands that make data.

@@ -37,6 +37,14 @@ pub enum Error {
         #[help]
         help: Option<String>,
     },
+    /// A file of weights cannot be used.
+    #[error("cannot use the weights in {}: {source}", path.display())]
+    Weights {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with them.
+        source: lyapunov::Error,
+    },
     /// The database of a run could not be read or written.
     #[error("cannot {action} {}: {source}", path.display())]
     Store {
@@ -119,6 +127,11 @@ fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
 const DATA_HELP: &str = "`lyapunov data synthesize DIR` writes files of the kind that `--data DIR` reads";
 
 impl Error {
+    /// A fault of the command line.
+    pub fn usage(message: String, help: Option<String>) -> Self {
+        Self::Usage { message, help }
+    }
+
     /// A fault of the operating system at `path`.
     pub fn io(action: &'static str, path: &Path, source: io::Error) -> Self {
         Self::Io { action, path: path.to_owned(), source, help: None }

@@ -8,6 +8,15 @@ use std::{
 
 use crate::error::{Error, Result};
 
+/// The file of a run's resolved configuration.
+pub const CONFIG: &str = "config.toml";
+
+/// The file of a run's manifest.
+pub const MANIFEST: &str = "manifest.json";
+
+/// The file of a run's final weights.
+pub const WEIGHTS: &str = "weights.safetensors";
+
 /// The folder of one run.
 #[derive(Debug)]
 pub struct RunFolder {
@@ -46,11 +55,26 @@ impl RunFolder {
     }
 }
 
+/// Writes a file, replacing an earlier one in one move.
+pub fn write(path: &Path, contents: &[u8]) -> Result<()> {
+    write_whole(path, contents).map_err(|cause| Error::io("write", path, cause))
+}
+
 /// Fails where `out` cannot be made or written to; makes nothing.
 pub fn check_writable(out: &Path) -> Result<()> {
     let existing = out.ancestors().find(|path| path.exists()).filter(|path| !path.as_os_str().is_empty());
     let ground = existing.unwrap_or(Path::new("."));
     tempfile::tempfile_in(ground).map_err(|cause| unwritable(out, cause))?;
+    Ok(())
+}
+
+/// Fails where a file cannot be written at `path`; makes nothing.
+pub fn check_file(path: &Path) -> Result<()> {
+    let failed = |cause| Error::io("write", path, cause);
+    if path.is_dir() {
+        return Err(failed(io::ErrorKind::IsADirectory.into()));
+    }
+    tempfile::tempfile_in(parent_of(path)).map_err(failed)?;
     Ok(())
 }
 
@@ -66,8 +90,7 @@ pub fn write_file(path: &Path, contents: &[u8]) -> Result<()> {
 
 /// Writes beside the target, then renames: readers see the old file or the new one, never a part.
 fn write_whole(path: &Path, contents: &[u8]) -> io::Result<()> {
-    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut file = readable_by_others(tempfile::Builder::new().prefix(".")).tempfile_in(parent)?;
+    let mut file = readable_by_others(tempfile::Builder::new().prefix(".")).tempfile_in(parent_of(path))?;
     file.write_all(contents)?;
     file.as_file().sync_all()?;
     file.persist(path)?;
@@ -80,8 +103,7 @@ pub fn make_folder_of_files(path: &Path, files: &[(String, Vec<u8>)]) -> Result<
     if fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_some()) {
         return Err(occupied(path));
     }
-    // "images" has the parent "", which means here.
-    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let parent = parent_of(path);
     fs::create_dir_all(parent).map_err(failed)?;
     let growing = open_to_others(tempfile::Builder::new().prefix(".")).tempdir_in(parent).map_err(failed)?;
     for (name, contents) in files {
@@ -91,6 +113,11 @@ pub fn make_folder_of_files(path: &Path, files: &[(String, Vec<u8>)]) -> Result<
     // The temporary folder has its final name: nothing is left to clean up.
     let _ = growing.keep();
     Ok(())
+}
+
+/// The folder that a file or folder is in: "images" has the parent "", which means here.
+fn parent_of(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 fn occupied(path: &Path) -> Error {

@@ -5,10 +5,13 @@ mod commands;
 mod config;
 mod draft;
 mod error;
+mod experiment;
+mod findings;
 mod folder;
 mod manifest;
 mod plot;
 mod progress;
+mod request;
 mod store;
 mod summary;
 

@@ -109,6 +109,37 @@ impl Observer for Progress {
     }
 }
 
+/// Shows on a terminal that a measurement goes on, and how far it has come.
+pub struct Spinner(ProgressBar);
+
+impl Spinner {
+    /// A spinner at rest; nothing is ever shown if `quiet`, or where there is no terminal.
+    pub fn new(quiet: bool) -> Self {
+        let target = if quiet { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr_with_hz(10) };
+        let spinner = ProgressBar::with_draw_target(None, target);
+        if let Ok(style) = ProgressStyle::with_template("{spinner} {msg}: {pos} products, {elapsed}") {
+            spinner.set_style(style);
+        }
+        Self(spinner)
+    }
+
+    /// Begins with the products for `what`.
+    pub fn begin(&self, what: &str) {
+        self.0.reset();
+        self.0.set_message(what.to_owned());
+    }
+
+    /// One product more.
+    pub fn tick(&self) {
+        self.0.inc(1);
+    }
+
+    /// Takes the spinner away.
+    pub fn finish(&self) {
+        self.0.finish_and_clear();
+    }
+}
+
 /// Several observers in the place of one; each sees every row, in this order.
 pub struct Observers<'a>(pub Vec<&'a mut dyn Observer>);
 

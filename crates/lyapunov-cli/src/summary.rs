@@ -123,21 +123,25 @@ fn stand(found: &LambdaMax, learning_rate: f64) -> String {
         other => format!("a fixed {}", other.replace('=', " of ")),
     };
     let scaled = learning_rate * value;
-    // Mini-batches differ by 10 to 15 %, so the edge of one of them is not sharp.
-    let verdict = match scaled {
-        x if x > 2.5 => "beyond the edge of stability",
-        x if x >= 1.5 => "at the edge of stability",
-        _ => "below the edge of stability",
-    };
     format!(
         "Sharpness at the last measurement: λ_max = {value:.2} ± {residual:.2} ({product} products, on {on}).\n\
-         η·λ_max = {scaled:.2}: {verdict}, 2/η = {:.2}.",
+         η·λ_max = {scaled:.2}: {}, 2/η = {:.2}.",
+        verdict(scaled),
         2.0 / learning_rate
     )
 }
 
+/// Where η·λ_max stands. Mini-batches differ by 10 to 15 %, so the edge of one of them is not sharp.
+pub fn verdict(scaled: f64) -> &'static str {
+    match scaled {
+        x if x > 2.5 => "beyond the edge of stability",
+        x if x >= 1.5 => "at the edge of stability",
+        _ => "below the edge of stability",
+    }
+}
+
 /// `8.2 s`, `2 min 5 s`, `1 h 2 min`.
-fn duration(seconds: f64) -> String {
+pub fn duration(seconds: f64) -> String {
     let whole = seconds.round() as u64;
     match whole {
         0..60 => format!("{seconds:.1} s"),

@@ -63,6 +63,14 @@ pub enum Error {
         /// The cause, from the operating system.
         source: std::io::Error,
     },
+    /// Weights that cannot be read, or that do not fit the network.
+    #[error("{}{reason}", tensor.as_ref().map(|name| format!("tensor `{name}` ")).unwrap_or_default())]
+    Weights {
+        /// The tensor to blame, if it is one.
+        tensor: Option<String>,
+        /// What is wrong and what was expected.
+        reason: String,
+    },
     /// A device was named that is not there.
     #[error("unknown device {name:?}: this build has {available}")]
     Device {

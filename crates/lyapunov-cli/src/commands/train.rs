@@ -3,21 +3,17 @@
 use std::{path::Path, time::Instant};
 
 use lyapunov::{
-    Constant, Descent, Evaluation, Objective, Observer, Outcome, Plan, Product, Sgd, Summary as Course,
-    train::{self, Activation, Architecture, Dataset, Network, NetworkOptions, Precision},
+    Constant, Descent, Evaluation, Objective, Observer, Outcome, Plan, Sgd, Summary as Course, Vector, train::Network,
 };
-use toml_edit::Value;
 
-use super::{data, print};
+use super::print;
 use crate::{
     args::{TrainArguments, TrainFlags},
-    config::{
-        ActivationName, Config, ControlRule, DataName, LossName, ModelName, OptimizerName, ProductName, ScheduleName,
-        name_of,
-    },
-    draft::{Draft, Settings},
+    config::{Config, ControlRule, OptimizerName, ScheduleName, name_of},
+    draft::Settings,
     error::Result,
-    folder::{RunFolder, check_writable},
+    experiment::{self, Overrides},
+    folder::{CONFIG, MANIFEST, RunFolder, WEIGHTS, check_writable},
     manifest::{self, Manifest},
     plot::{self, Caption},
     progress::{Observers, Progress},
@@ -25,91 +21,19 @@ use crate::{
     summary::{LambdaMax, Subject, Summary},
 };
 
-/// The variable that names the device where no flag does.
-const DEVICE_VARIABLE: &str = "BURN_DEVICE";
-
 /// Trains, measures and keeps everything in a new run folder.
 pub fn execute(arguments: &TrainArguments) -> Result<()> {
-    let mut settings = settings(arguments)?;
-    let (network, subject) = network(&settings)?;
+    let TrainArguments { file, flags } = arguments;
+    let TrainFlags { set, data, out, device, .. } = flags.clone();
+    let mut settings = experiment::settings(file.as_deref(), &Overrides { set, data, out, device })?;
+    check_writable(Path::new(&settings.config.run.out))?;
+    let (network, subject) = experiment::network(&settings)?;
     settings.resolve_product();
-    let flags = &arguments.flags;
     let summary = Session::open(&settings, &network, subject)?.run(flags.quiet || flags.json)?;
     match flags {
         TrainFlags { json: true, .. } => print(summary.to_json().as_bytes()),
         TrainFlags { quiet: true, .. } => Ok(()),
         _ => print(summary.to_text().as_bytes()),
-    }
-}
-
-/// The configuration: defaults, then the file, then `--set`, then the other flags.
-fn settings(arguments: &TrainArguments) -> Result<Settings> {
-    let TrainArguments { file, flags } = arguments;
-    let mut draft = Draft::default();
-    file.iter().try_for_each(|path| draft.read(path))?;
-    flags.set.iter().try_for_each(|assignment| draft.set(assignment))?;
-    let text = |path: &Path| Value::from(path.display().to_string());
-    if let Some(path) = &flags.data {
-        let flag = format!("--data {}", path.display());
-        draft.assign("data.name", name_of(&DataName::Cifar10), flag.clone());
-        draft.assign("data.path", text(path), flag);
-    }
-    if let Some(path) = &flags.out {
-        draft.assign("run.out", text(path), format!("--out {}", path.display()));
-    }
-    // A variable that is set to nothing says nothing.
-    let variable = || std::env::var(DEVICE_VARIABLE).ok().filter(|name| !name.is_empty());
-    if let Some(name) = &flags.device {
-        draft.assign("run.device", name, format!("--device {name}"));
-    } else if let Some(name) = variable() {
-        draft.assign("run.device", &name, format!("{DEVICE_VARIABLE}={name}"));
-    }
-    draft.finish()
-}
-
-/// The network on its data, every fault told where the configuration asked for it.
-fn network(settings: &Settings) -> Result<(Network, Subject)> {
-    let config = &settings.config;
-    let device = train::device(&config.run.device).map_err(|fault| settings.explain(fault))?;
-    check_writable(Path::new(&config.run.out))?;
-    let dataset = dataset(settings)?;
-    let images = dataset.train.len();
-    settings.check_sizes(images)?;
-    let data = dataset.name.clone();
-    let network = Network::new(&network_options(config), dataset, &device).map_err(|fault| settings.explain(fault))?;
-    let subject = Subject { model: name_of(&config.model.name), parameters: network.parameters(), data, images };
-    Ok((network, subject))
-}
-
-fn dataset(settings: &Settings) -> Result<Dataset> {
-    let config = &settings.config;
-    let whole = match config.data.name {
-        DataName::Synthetic => data::built_in()?,
-        DataName::Cifar10 => Dataset::read_cifar10(Path::new(&config.data.path))?,
-    };
-    match config.data.subset {
-        0 => Ok(whole),
-        size => whole.subset(size, config.run.seed).map_err(|fault| settings.explain(fault)),
-    }
-}
-
-fn network_options(config: &Config) -> NetworkOptions {
-    let widths = config.model.widths.clone();
-    NetworkOptions {
-        architecture: match config.model.name {
-            ModelName::Cnn => Architecture::Cnn { widths },
-            ModelName::Mlp => Architecture::Mlp { widths },
-        },
-        activation: match config.model.activation {
-            ActivationName::Relu => Activation::Relu,
-            ActivationName::Tanh => Activation::Tanh,
-        },
-        loss: match config.loss.name {
-            LossName::CrossEntropy => train::Loss::CrossEntropy,
-        },
-        batch_size: config.run.batch_size,
-        seed: config.run.seed,
-        precision: Precision::Single,
     }
 }
 
@@ -129,6 +53,9 @@ struct End {
     course: Course,
     /// Loss and accuracy of the final weights on training and test images; `None` where the run diverged.
     evaluations: Option<(Evaluation, Option<Evaluation>)>,
+    /// The final weights as a file; `None` where the run diverged: there, loss or gradient is not finite, and nothing can
+    /// be measured.
+    weights: Option<Vec<u8>>,
 }
 
 impl<'a> Session<'a> {
@@ -138,8 +65,8 @@ impl<'a> Session<'a> {
         let started = Instant::now();
         let manifest = Manifest::at_start(config, &subject, network.steps_per_epoch());
         let folder = RunFolder::claim(Path::new(&config.run.out), &config.identity())?;
-        folder.write("config.toml", settings.text().as_bytes())?;
-        folder.write("manifest.json", &manifest.to_json())?;
+        folder.write(CONFIG, settings.text().as_bytes())?;
+        folder.write(MANIFEST, &manifest.to_json())?;
         Ok(Self { config, network, plan: plan(config, network), folder, manifest, subject, started })
     }
 
@@ -148,12 +75,12 @@ impl<'a> Session<'a> {
         self.manifest.finished = Some(manifest::now());
         self.manifest.wall_seconds = Some(self.started.elapsed().as_secs_f64());
         match &end {
-            Ok(End { course, evaluations }) => {
+            Ok(End { course, evaluations, .. }) => {
                 self.manifest.note(course.outcome, course.steps, course.measuring_cost, *evaluations);
             }
             Err(_) => self.manifest.outcome = "failed",
         }
-        self.folder.write("manifest.json", &self.manifest.to_json())?;
+        self.folder.write(MANIFEST, &self.manifest.to_json())?;
         let end = end?;
         self.draw()?;
         Ok(self.summary(&end))
@@ -169,6 +96,9 @@ impl<'a> Session<'a> {
             store.record_end(end.course.steps, train, test, end.course.measuring_cost * end.course.steps as f64)?;
         }
         store.close()?;
+        if let Some(weights) = &end.weights {
+            self.folder.write(WEIGHTS, weights)?;
+        }
         Ok(end)
     }
 
@@ -179,14 +109,14 @@ impl<'a> Session<'a> {
         // The learning rate is constant in time, and nobody changes it.
         let (ScheduleName::Constant, ControlRule::None) = (self.config.schedule.name, self.config.control.rule);
         let course = lyapunov::run(&mut descent, &self.plan, &mut Constant(learning_rate), observer)?;
-        let evaluations = match course.outcome {
-            Outcome::Completed => {
-                let weights = descent.weights();
-                Some((self.network.evaluate_training_set(weights)?, self.network.evaluate(weights)?))
-            }
-            Outcome::Diverged { .. } => None,
-        };
-        Ok(End { course, evaluations })
+        if let Outcome::Diverged { .. } = course.outcome {
+            return Ok(End { course, evaluations: None, weights: None });
+        }
+        let weights = descent.weights();
+        let evaluations = Some((self.network.evaluate_training_set(weights)?, self.network.evaluate(weights)?));
+        // The last step of a run may be the one that blows up.
+        let finite = weights.norm().is_finite();
+        Ok(End { course, evaluations, weights: finite.then(|| self.network.weights_to_safetensors(weights)) })
     }
 
     fn draw(&self) -> Result<()> {
@@ -237,11 +167,7 @@ fn plan(config: &Config, network: &Network) -> Plan {
         steps: config.run.step_count(epoch),
         measure_every: config.measure.every,
         on: config.measure.on.clone(),
-        product: match config.measure.product {
-            ProductName::Auto | ProductName::Exact => Product::Exact,
-            ProductName::GaussNewton => Product::GaussNewton,
-            ProductName::Difference => Product::Difference(network.difference()),
-        },
+        product: experiment::product(config.measure.product, network),
         products: config.measure.products,
         evaluate_every: config.run.evaluation_period(epoch),
     }

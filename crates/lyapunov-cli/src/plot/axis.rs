@@ -18,6 +18,12 @@ impl Axis {
         Self { low, high, logarithmic: false }
     }
 
+    /// Decades from `low` to the largest of these numbers, with a little room above.
+    pub fn decades(low: f64, numbers: impl Iterator<Item = f64>) -> Self {
+        let high = numbers.filter(|number| number.is_finite()).fold(10.0 * low, f64::max);
+        Self { low, high: high * (high / low).powf(0.06), logarithmic: true }
+    }
+
     /// An axis that shows all of these finite numbers with a little room: logarithmic where they span decades, from zero
     /// where zero is near.
     pub fn around(numbers: impl Iterator<Item = f64>) -> Self {
@@ -129,6 +135,15 @@ mod tests {
         assert_eq!(axis.position(0.0), None);
         assert_eq!(texts(Axis::around([0.5, 20.0].into_iter())), ["0.5", "1", "2", "5", "10", "20"]);
         assert!(texts(Axis::around([1e-30, 1.0].into_iter())).len() < 8);
+    }
+
+    #[test]
+    fn decades_begin_where_they_are_told_to() {
+        let axis = Axis::decades(1e-3, [1e-30, f64::NAN, 10.0].into_iter());
+        assert_eq!(axis.position(1e-3), Some(0.0));
+        assert!(axis.position(10.0).unwrap() < 1.0);
+        assert_eq!(texts(axis), ["0.001", "0.01", "0.1", "1", "10"]);
+        assert!(!texts(Axis::decades(1e-3, std::iter::empty())).is_empty());
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use lyapunov::Exponents;
 
-use super::{Band, Colour, Figure, LOW, Marker, Panel, Series, Stroke, TALL};
+use super::{Band, Colour, Figure, LOW, Marker, Panel, Series, Stroke, TALL, Vertical};
 
 const COLOURS: [Colour; 6] =
     [(38, 84, 140), (196, 92, 20), (30, 120, 90), (120, 60, 140), (150, 40, 60), (90, 100, 30)];
@@ -49,7 +49,7 @@ fn running_panel(history: &[Exponents], i: usize, known: Option<f64>) -> Panel {
             .map(|value| (value, "literature".to_owned()))
             .into_iter()
             .collect(),
-        y_range: around(&points, known),
+        scale: around(&points, known),
         bands: vec![Band { points, colour: tint(colour) }],
     }
 }
@@ -93,7 +93,7 @@ pub fn spectrum_figure(title: String, subtitle: String, found: &Exponents, known
             series,
             thresholds: vec![(0.0, "0".to_owned())],
             bands: vec![Band { points: bands, colour: tint(COLOURS[0]) }],
-            y_range: None,
+            scale: Vertical::Automatic,
         }],
         events: Vec::new(),
     }
@@ -114,7 +114,7 @@ pub fn curve_figure(title: String, subtitle: String, parameter: &str, points: &[
     });
     let ends = [points.first(), points.last()].map(|end| end.map_or(0.0, |(x, _)| *x));
     let fill = |colour, side: fn(f64) -> f64| Band {
-        points: of(0).filter(|(_, y)| !y.is_nan()).map(|(x, y)| (x, 0.0, side(y.clamp(low, high)))).collect(),
+        points: of(0).map(|(x, y)| (x, 0.0, if y.is_nan() { 0.0 } else { side(y.clamp(low, high)) })).collect(),
         colour,
     };
     Figure {
@@ -128,7 +128,7 @@ pub fn curve_figure(title: String, subtitle: String, parameter: &str, points: &[
             series: series.collect(),
             thresholds: vec![(0.0, "0".to_owned())],
             bands: vec![fill(ORDER, |y| y.min(0.0)), fill(CHAOS, |y| y.max(0.0))],
-            y_range: Some((low, high)),
+            scale: Vertical::Exactly(low, high),
         }],
         events: Vec::new(),
     }
@@ -145,8 +145,8 @@ fn range(curves: &[Vec<f64>]) -> (f64, f64) {
     }
     let Some(first) = sorted.first() else { return (-1.0, 1.0) };
     let most = first[first.len() - 1].max(0.0);
-    let mut low = first[0].max(first[first.len() / 20].min(-2.0 * most));
-    let floor = low.min(0.0) - 2.0 * (most - low.min(0.0)).max(1e-3);
+    let mut low = first[0].max(first[first.len() / 20].min(-2.0 * most)).min(0.0);
+    let floor = low - 2.0 * (most - low).max(1e-3);
     for curve in sorted.iter().filter(|curve| curve[curve.len() / 2] > floor) {
         low = low.min(curve[curve.len() / 20].max(floor));
     }
@@ -156,12 +156,12 @@ fn range(curves: &[Vec<f64>]) -> (f64, f64) {
 
 /// The ends of an axis around a running estimate: all of the band, and never less than a hundredth of the value, so that
 /// rounding does not look like news.
-fn around(band: &[(f64, f64, f64)], known: Option<f64>) -> Option<(f64, f64)> {
-    let last = band.last()?;
+fn around(band: &[(f64, f64, f64)], known: Option<f64>) -> Vertical {
+    let Some(last) = band.last() else { return Vertical::Automatic };
     let centre = f64::midpoint(last.1, last.2);
     let numbers = band.iter().flat_map(|(_, low, high)| [*low, *high]).chain(known.filter(|value| value.is_finite()));
     let reach = numbers.fold(0.01 * centre.abs().max(0.01), |reach: f64, y| reach.max((y - centre).abs()));
-    Some((centre - 1.1 * reach, centre + 1.1 * reach))
+    Vertical::Exactly(centre - 1.1 * reach, centre + 1.1 * reach)
 }
 
 fn tint((red, green, blue): Colour) -> Colour {

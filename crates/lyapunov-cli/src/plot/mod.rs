@@ -1,6 +1,7 @@
 //! Pictures of runs: a small figure type, what a run shows in it, and its SVG.
 
 mod axis;
+mod density;
 mod draw;
 mod exponents;
 mod heat;
@@ -8,6 +9,7 @@ mod raster;
 mod run;
 
 pub use axis::number;
+pub use density::{DensityCaption, density_figure};
 pub use exponents::{curve_figure, running_figure, spectrum_figure};
 pub use heat::HeatMap;
 pub use raster::Format;
@@ -38,6 +40,21 @@ pub struct Figure {
     pub events: Vec<(f64, String)>,
 }
 
+/// The scale of a vertical axis.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub enum Vertical {
+    /// As the numbers want it.
+    #[default]
+    Automatic,
+    /// Between these ends.
+    Exactly(f64, f64),
+    /// Decades, from this number up.
+    Logarithmic {
+        /// The lower end.
+        floor: f64,
+    },
+}
+
 /// One vertical axis and what is drawn over it.
 #[derive(Clone, Debug, Default)]
 pub struct Panel {
@@ -49,8 +66,8 @@ pub struct Panel {
     pub thresholds: Vec<(f64, String)>,
     /// Areas behind the curves.
     pub bands: Vec<Band>,
-    /// The ends of the vertical axis; `None` shows everything.
-    pub y_range: Option<(f64, f64)>,
+    /// The scale.
+    pub scale: Vertical,
 }
 
 /// The area between two curves.

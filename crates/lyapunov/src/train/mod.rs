@@ -15,6 +15,7 @@ mod network;
 mod samples;
 mod synthetic;
 mod vector;
+mod weights;
 
 /// A dense tensor with `D` dimensions; `Tensor<1>` is the [`Vector`](crate::Vector) of a [`Network`].
 pub use burn::tensor::{Device, Tensor};
@@ -22,5 +23,5 @@ pub use cifar::{BATCH_FILES, RECORD_BYTES, TEST_FILE};
 pub use dataset::{Dataset, Images};
 pub use device::{DEVICES, device};
 pub use loss::Loss;
-pub use model::{Activation, Architecture};
+pub use model::{Activation, Architecture, NamedParameter};
 pub use network::{Network, NetworkOptions, Precision};

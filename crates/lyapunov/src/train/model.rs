@@ -1,8 +1,10 @@
 //! Architectures: what the layers are, and how their weights begin.
 
+use std::ops::Range;
+
 use burn::tensor::{DType, Device, Tensor, TensorData};
 
-use super::layers::{Convolution, Layer, Linear, MaxPool, Parameter, Pointwise};
+use super::layers::{Convolution, Flatten, Layer, Linear, MaxPool, Parameter, Pointwise};
 use crate::{
     error::{Error, Result},
     noise::{Purpose, Stream},
@@ -37,6 +39,29 @@ pub enum Architecture {
     },
 }
 
+/// One parameter of a network: its name, its shape, and where it stands in the flat weights.
+///
+/// Names and layouts are those of a `torch.nn.Sequential` of the same layers, which PyTorch numbers from 0:
+///
+/// | layer | names | shapes |
+/// |---|---|---|
+/// | fully connected | `k.weight`, `k.bias` | [outputs, inputs], [outputs] |
+/// | convolution | `k.weight`, `k.bias` | [outputs, inputs, height, width], [outputs] |
+/// | activation, max-pooling, `Flatten` | none, but they count | |
+///
+/// An [`Architecture::Mlp`] is `Sequential(Linear, ReLU, …, Linear)` over images that are flat already: 0, 2, 4, …; an
+/// [`Architecture::Cnn`] is `Sequential(Conv2d, ReLU, MaxPool2d, …, Flatten, Linear)`: 0, 3, …, and 3·convolutions + 1.
+/// Images are [channels, rows, columns]; flat, they are in that order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NamedParameter {
+    /// The name, such as `0.weight`.
+    pub name: String,
+    /// The shape; the last index runs fastest.
+    pub shape: Vec<usize>,
+    /// The entries of the flat weights that belong to it.
+    pub range: Range<usize>,
+}
+
 /// The layers in order, with the shapes of their parameters.
 #[derive(Debug)]
 pub(super) struct Model {
@@ -60,6 +85,24 @@ impl Model {
     /// The parameters of all layers, first layer first.
     pub fn parameters(&self) -> Vec<Parameter> {
         self.layers.iter().flat_map(|layer| layer.parameters()).collect()
+    }
+
+    /// The same parameters with their names and places.
+    pub fn named_parameters(&self) -> Vec<NamedParameter> {
+        let mut named = Vec::new();
+        let mut start = 0;
+        for (number, layer) in self.layers.iter().enumerate() {
+            for parameter in layer.parameters() {
+                let range = start..start + parameter.len();
+                start = range.end;
+                named.push(NamedParameter {
+                    name: format!("{number}.{}", parameter.name),
+                    shape: parameter.shape,
+                    range,
+                });
+            }
+        }
+        named
     }
 
     /// Weights and biases uniform in ±1/√fan-in, the default of PyTorch's linear and convolutional layers, flat.
@@ -100,6 +143,7 @@ fn cnn(widths: &[usize], activation: Activation, classes: usize) -> Result<Vec<B
         layers.push(Box::new(MaxPool { channels: outputs, size }));
         (inputs, size) = (outputs, size / 2);
     }
+    layers.push(Box::new(Flatten));
     layers.push(Box::new(Linear { inputs: inputs * size * size, outputs: classes }));
     Ok(layers)
 }
@@ -118,6 +162,21 @@ mod tests {
         assert_eq!(count(&Architecture::Mlp { widths: vec![] }), 30_730);
         let (first, second, last) = (8 * 27 + 8, 16 * 72 + 16, 16 * 64 * 10 + 10);
         assert_eq!(count(&Architecture::Cnn { widths: vec![8, 16] }), first + second + last);
+    }
+
+    #[test]
+    fn parameters_have_the_names_and_shapes_of_a_sequential_in_pytorch() {
+        let told = |architecture| {
+            let named = Model::new(&architecture, Activation::Tanh, 10).unwrap().named_parameters();
+            named.iter().map(|p| format!("{} {:?} {:?}", p.name, p.shape, p.range)).collect::<Vec<_>>()
+        };
+        let mlp = ["0.weight [5, 3072] 0..15360", "0.bias [5] 15360..15365", "2.weight [10, 5] 15365..15415"];
+        assert_eq!(told(Architecture::Mlp { widths: vec![5] })[..3], mlp);
+        let cnn = told(Architecture::Cnn { widths: vec![2, 4] });
+        assert_eq!(cnn[0], "0.weight [2, 3, 3, 3] 0..54");
+        assert_eq!(cnn[2], "3.weight [4, 2, 3, 3] 56..128");
+        assert_eq!(cnn[4], "7.weight [10, 256] 132..2692");
+        assert_eq!(cnn[5], "7.bias [10] 2692..2702");
     }
 
     #[test]

@@ -15,9 +15,10 @@ use super::{
     dual::Dual,
     layers::Parameter,
     loss::Loss,
-    model::{Activation, Architecture, CHANNELS, Model, SIZE},
+    model::{Activation, Architecture, CHANNELS, Model, NamedParameter, SIZE},
     samples::Samples,
     vector::split,
+    weights,
 };
 use crate::{
     error::{Error, Result},
@@ -126,6 +127,51 @@ impl Network {
         self.lengths.iter().sum()
     }
 
+    /// The parameters by name, in the order of the flat weights.
+    pub fn named_parameters(&self) -> Vec<NamedParameter> {
+        self.model.named_parameters()
+    }
+
+    /// How many images `on` names.
+    pub fn images(&self, on: Sample) -> usize {
+        self.samples.len(on)
+    }
+
+    /// The weights `at` as a safetensors file: one tensor per parameter, named and laid out as [`NamedParameter`] says, so
+    /// that PyTorch's `load_state_dict` takes them.
+    pub fn weights_to_safetensors(&self, at: &Tensor<1>) -> Vec<u8> {
+        weights::write(&self.named_parameters(), at)
+    }
+
+    /// The weights in a safetensors file.
+    ///
+    /// # Errors
+    /// [`Error::Weights`] for a file that is cut short or malformed, that names a tensor twice or like a path, or whose
+    /// tensors are not this network's: a missing or an extra one, another shape, another type of number, an entry that is
+    /// not finite.
+    pub fn weights_from_safetensors(&self, bytes: &[u8]) -> Result<Tensor<1>> {
+        weights::read(&self.named_parameters(), bytes, (&self.device, self.dtype))
+    }
+
+    /// What another program needs to check a measurement, as a safetensors file: the images that `on` names as the network
+    /// sees them, `inputs` [examples, channels, rows, columns], their `labels` [examples], and the network's `outputs`
+    /// [examples, classes] before the loss.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] for a subset larger than the training set.
+    pub fn examples_to_safetensors(&self, at: &Tensor<1>, on: Sample) -> Result<Vec<u8>> {
+        let indices = self.samples.indices(on)?;
+        let (inputs, _) = self.batch(&self.data.train, &indices);
+        let labels = indices.iter().map(|index| i64::from(self.data.train.labels[*index as usize])).collect();
+        let images = inputs.reshape([indices.len(), CHANNELS, SIZE, SIZE]);
+        Ok(weights::write_examples(images, labels, self.outputs(at, on)?))
+    }
+
+    /// Whether the gradient jumps somewhere, as with ReLU and max-pooling: there, differences of gradients are wrong.
+    pub fn has_kinks(&self) -> bool {
+        self.model.layers.iter().any(|layer| layer.has_kinks())
+    }
+
     /// Training steps per epoch.
     pub fn steps_per_epoch(&self) -> u64 {
         self.samples.steps_per_epoch()
@@ -133,7 +179,7 @@ impl Network {
 
     /// The difference of gradients that suits this network: its layers decide the step.
     pub fn difference(&self) -> Difference {
-        if self.model.layers.iter().any(|layer| layer.has_kinks()) { Difference::KINKED } else { Difference::SMOOTH }
+        if self.has_kinks() { Difference::KINKED } else { Difference::SMOOTH }
     }
 
     /// Loss and accuracy over the whole training set, by forward passes alone.

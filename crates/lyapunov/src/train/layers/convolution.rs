@@ -28,8 +28,12 @@ impl Convolution {
 impl Layer for Convolution {
     fn parameters(&self) -> Vec<Parameter> {
         vec![
-            Parameter { shape: vec![self.outputs, self.inputs, self.kernel, self.kernel], fan_in: self.fan_in() },
-            Parameter { shape: vec![self.outputs], fan_in: self.fan_in() },
+            Parameter {
+                name: "weight",
+                shape: vec![self.outputs, self.inputs, self.kernel, self.kernel],
+                fan_in: self.fan_in(),
+            },
+            Parameter { name: "bias", shape: vec![self.outputs], fan_in: self.fan_in() },
         ]
     }
 

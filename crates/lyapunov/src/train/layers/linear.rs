@@ -14,8 +14,8 @@ pub(in crate::train) struct Linear {
 impl Layer for Linear {
     fn parameters(&self) -> Vec<Parameter> {
         vec![
-            Parameter { shape: vec![self.outputs, self.inputs], fan_in: self.inputs },
-            Parameter { shape: vec![self.outputs], fan_in: self.inputs },
+            Parameter { name: "weight", shape: vec![self.outputs, self.inputs], fan_in: self.inputs },
+            Parameter { name: "bias", shape: vec![self.outputs], fan_in: self.inputs },
         ]
     }
 

@@ -5,17 +5,22 @@
 
 mod activation;
 mod convolution;
+mod flatten;
 mod linear;
 mod max_pool;
 
 use burn::tensor::Tensor;
 
-pub(super) use self::{activation::Pointwise, convolution::Convolution, linear::Linear, max_pool::MaxPool};
+pub(super) use self::{
+    activation::Pointwise, convolution::Convolution, flatten::Flatten, linear::Linear, max_pool::MaxPool,
+};
 use super::dual::Dual;
 
 /// One parameter of a layer.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Parameter {
+    /// Its name in PyTorch's layer of the same kind.
+    pub name: &'static str,
     /// Its shape, in PyTorch's layout.
     pub shape: Vec<usize>,
     /// How many inputs each output of the layer sums over: the scale of the initial values, also of a bias.

@@ -1,0 +1,347 @@
+//! What the program says about measured quantities: a table for a person, one JSON object for a program.
+
+use std::fmt::Write;
+
+use serde::Serialize;
+
+use crate::{
+    plot::number,
+    summary::{Subject, duration, verdict},
+};
+
+/// The JSON object of `measure --json`. What is not a number is `null`.
+#[derive(Clone, Debug, Serialize)]
+pub struct Findings {
+    /// Where the weights are from: a file, or `initial`.
+    pub weights: String,
+    /// How many weights there are.
+    pub parameters: usize,
+    /// The data: `full`, `subset=N` or `batch=K`.
+    pub on: String,
+    /// How many images that is.
+    pub images: usize,
+    /// The mean loss on these images.
+    pub loss: f64,
+    /// The norm of the gradient on these images.
+    pub gradient_norm: f64,
+    /// The learning rate of the configuration.
+    pub learning_rate: f64,
+    /// The algebraically largest eigenvalue of the Hessian.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lambda_max: Option<Found<f64>>,
+    /// The algebraically smallest eigenvalue.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lambda_min: Option<Found<f64>>,
+    /// The largest eigenvalues, largest first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub top: Option<Found<Vec<f64>>>,
+    /// The sum of all eigenvalues.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trace: Option<Found<f64>>,
+    /// The density of the eigenvalues.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub density: Option<Spectrum>,
+    /// The cost of everything, in gradient-equivalents.
+    pub cost: f64,
+    /// How long the measuring took.
+    pub wall_seconds: f64,
+    /// What only the sentences say.
+    #[serde(skip)]
+    pub subject: Subject,
+}
+
+/// A number, or several, with what is to be known of them.
+#[derive(Clone, Debug, Serialize)]
+pub struct Found<T> {
+    /// The estimate.
+    pub value: T,
+    /// How far it may be off.
+    #[serde(flatten)]
+    pub error: Uncertainty<T>,
+    /// In gradient-equivalents.
+    pub cost: f64,
+    /// How many products with the Hessian it took.
+    pub products: usize,
+    /// The kind of these products.
+    pub product: &'static str,
+    /// The data.
+    pub on: String,
+    /// Whether every residual is within the tolerance; `null` for an estimate by sampling, which has a fixed budget.
+    pub converged: Option<bool>,
+    /// How long it took.
+    pub wall_seconds: f64,
+}
+
+/// The two kinds of error.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Uncertainty<T> {
+    /// Some eigenvalue lies within this distance of the value.
+    Residual(T),
+    /// The standard error of a mean over random vectors.
+    StdError(T),
+}
+
+/// The density of the eigenvalues on a grid.
+#[derive(Clone, Debug, Serialize)]
+pub struct Spectrum {
+    /// The grid.
+    pub eigenvalue: Vec<f64>,
+    /// Every eigenvalue is spread over a normal distribution of this standard deviation.
+    pub width: f64,
+    /// The mean of the eigenvalues.
+    pub mean: f64,
+    /// Its standard error.
+    pub mean_std_error: f64,
+    /// The density at the points of the grid: the share of eigenvalues per unit.
+    #[serde(flatten)]
+    pub found: Found<Vec<f64>>,
+}
+
+/// One line of the table.
+struct Line {
+    name: String,
+    value: f64,
+    error: Uncertainty<f64>,
+    cost: Option<f64>,
+    product: &'static str,
+    converged: Option<bool>,
+}
+
+impl Findings {
+    /// One line of JSON.
+    pub fn to_json(&self) -> String {
+        let mut text = serde_json::to_string(self).expect("numbers and texts have a JSON form");
+        text.push('\n');
+        text
+    }
+
+    /// A table under a sentence.
+    pub fn to_text(&self) -> String {
+        let mut text = String::new();
+        // Writing into a string cannot fail.
+        let _ = writeln!(text, "{}\n", self.subject_line());
+        let _ = write!(text, "{}", table(&self.lines(), &self.on));
+        let (cost, time) = (number(self.cost, 0), duration(self.wall_seconds));
+        let _ = writeln!(text, "\n{}Cost: {cost} gradient-equivalents in {time}.", self.legend());
+        if let Some(found) = &self.lambda_max {
+            let scaled = self.learning_rate * found.value;
+            let _ = writeln!(text, "At η = {}, η·λ_max = {scaled:.2}: {}.", self.learning_rate, verdict(scaled));
+        }
+        text
+    }
+
+    fn subject_line(&self) -> String {
+        let Subject { model, parameters, data, images } = &self.subject;
+        let (parameters, images) = (number(*parameters as f64, 0), number(*images as f64, 0));
+        let (on, these) = (number(self.images as f64, 0), &self.weights);
+        let weights = if these == INITIAL { "the initial ones" } else { these };
+        format!(
+            "The {model} ({parameters} weights: {weights})\non {on} of {images} {data} images: loss {:.4}.",
+            self.loss
+        )
+    }
+
+    fn lines(&self) -> Vec<Line> {
+        let eigenvalues = [("lambda_max", &self.lambda_max), ("lambda_min", &self.lambda_min)];
+        let mut lines: Vec<Line> =
+            eigenvalues.into_iter().filter_map(|(name, found)| Some(line(name, found.as_ref()?))).collect();
+        lines.extend(self.top.iter().flat_map(top_lines));
+        lines.extend(self.trace.iter().map(|found| line("trace", found)));
+        lines.extend(self.density.iter().map(density_line));
+        lines
+    }
+
+    /// What the errors in the table mean, as far as it has them.
+    fn legend(&self) -> String {
+        let lines = self.lines();
+        let any = |kind: fn(&Uncertainty<f64>) -> bool| lines.iter().any(|line| kind(&line.error));
+        let mut legend = String::new();
+        if any(|error| matches!(error, Uncertainty::Residual(_))) {
+            legend += "Residual: some eigenvalue lies this close to the value.\n";
+        }
+        if any(|error| matches!(error, Uncertainty::StdError(_))) {
+            legend += "Standard error: of an estimate by random vectors.\n";
+        }
+        legend
+    }
+}
+
+/// What `weights` says of a network that has not been trained.
+pub const INITIAL: &str = "initial";
+
+fn line(name: &str, found: &Found<f64>) -> Line {
+    Line {
+        name: name.to_owned(),
+        value: found.value,
+        error: found.error.clone(),
+        cost: Some(found.cost),
+        product: found.product,
+        converged: found.converged,
+    }
+}
+
+fn top_lines(found: &Found<Vec<f64>>) -> Vec<Line> {
+    let (Uncertainty::Residual(errors) | Uncertainty::StdError(errors)) = &found.error;
+    let one = |(i, (value, residual)): (usize, (&f64, &f64))| Line {
+        name: format!("top {}", i + 1),
+        value: *value,
+        error: Uncertainty::Residual(*residual),
+        // They are found together: the cost stands beside the first.
+        cost: (i == 0).then_some(found.cost),
+        product: found.product,
+        converged: found.converged,
+    };
+    found.value.iter().zip(errors).enumerate().map(one).collect()
+}
+
+/// The density has no single value: the table shows the mean, the picture and the JSON object show it all.
+fn density_line(spectrum: &Spectrum) -> Line {
+    Line {
+        name: "density (mean)".to_owned(),
+        value: spectrum.mean,
+        error: Uncertainty::StdError(spectrum.mean_std_error),
+        cost: Some(spectrum.found.cost),
+        product: spectrum.found.product,
+        converged: spectrum.found.converged,
+    }
+}
+
+fn table(lines: &[Line], on: &str) -> String {
+    let heads = ["quantity", "value", "error", "", "cost, g-eq", "data", "product", "converged"];
+    let mut rows = vec![heads.map(str::to_owned)];
+    rows.extend(lines.iter().map(|line| cells(line, on)));
+    let widths: Vec<usize> =
+        (0..heads.len()).map(|i| rows.iter().map(|row| row[i].chars().count()).max().unwrap_or(0)).collect();
+    let mut text = String::new();
+    for row in &rows {
+        let padded = row.iter().zip(&widths).enumerate().map(|(i, (cell, width))| match i {
+            1 | 2 | 4 => format!("{cell:>width$}"),
+            _ => format!("{cell:<width$}"),
+        });
+        let line = padded.collect::<Vec<_>>().join("  ");
+        text += line.trim_end();
+        text.push('\n');
+    }
+    text
+}
+
+fn cells(line: &Line, on: &str) -> [String; 8] {
+    let (error, kind) = match line.error {
+        Uncertainty::Residual(error) => (error, "residual"),
+        Uncertainty::StdError(error) => (error, "standard error"),
+    };
+    let converged = match line.converged {
+        Some(true) => "yes",
+        Some(false) => "no",
+        None => "—",
+    };
+    [
+        line.name.clone(),
+        significant(line.value, 6),
+        format!("± {}", significant(error, 2)),
+        kind.to_owned(),
+        line.cost.map(|cost| number(cost, usize::from(cost < 1000.0))).unwrap_or_default(),
+        on.to_owned(),
+        line.product.to_owned(),
+        converged.to_owned(),
+    ]
+}
+
+/// A number with this many significant digits.
+fn significant(value: f64, digits: i32) -> String {
+    let power = value.abs().log10().floor();
+    match power {
+        _ if value == 0.0 => "0".to_owned(),
+        power if (-4.0..6.0).contains(&power) => {
+            let decimals = (f64::from(digits) - 1.0 - power).max(0.0) as usize;
+            format!("{value:.decimals$}")
+        }
+        _ => format!("{value:.*e}", digits as usize - 1),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found<T>(value: T, error: Uncertainty<T>, converged: Option<bool>) -> Found<T> {
+        let on = "batch=300".to_owned();
+        Found { value, error, cost: 31.25, products: 12, product: "exact", on, converged, wall_seconds: 0.5 }
+    }
+
+    fn findings() -> Findings {
+        Findings {
+            weights: "runs/cnn-sgd-0123abcd/weights.safetensors".to_owned(),
+            parameters: 21_098,
+            on: "batch=300".to_owned(),
+            images: 64,
+            loss: 0.412_345,
+            gradient_norm: 0.5,
+            learning_rate: 0.05,
+            lambda_max: Some(found(23.104_567, Uncertainty::Residual(0.012_34), Some(true))),
+            lambda_min: Some(found(-1.203, Uncertainty::Residual(0.0123), Some(false))),
+            top: Some(found(vec![23.104_567, 9.0], Uncertainty::Residual(vec![0.01, 0.0]), Some(true))),
+            trace: Some(found(1234.5, Uncertainty::StdError(23.0), None)),
+            density: Some(Spectrum {
+                eigenvalue: vec![-1.0, 0.0],
+                width: 0.1,
+                mean: 0.058_5,
+                mean_std_error: 0.001_2,
+                found: found(vec![0.0, 1.0], Uncertainty::StdError(vec![0.0, f64::NAN]), None),
+            }),
+            cost: 1234.0,
+            wall_seconds: 72.3,
+            subject: Subject {
+                model: "cnn".to_owned(),
+                parameters: 21_098,
+                data: "synthetic".to_owned(),
+                images: 5000,
+            },
+        }
+    }
+
+    #[test]
+    fn findings_are_told_in_a_table() {
+        insta::assert_snapshot!(findings().to_text(), @r"
+        The cnn (21,098 weights: runs/cnn-sgd-0123abcd/weights.safetensors)
+        on 64 of 5,000 synthetic images: loss 0.4123.
+
+        quantity            value     error                  cost, g-eq  data       product  converged
+        lambda_max        23.1046   ± 0.012  residual              31.2  batch=300  exact    yes
+        lambda_min       -1.20300   ± 0.012  residual              31.2  batch=300  exact    no
+        top 1             23.1046   ± 0.010  residual              31.2  batch=300  exact    yes
+        top 2             9.00000       ± 0  residual                    batch=300  exact    yes
+        trace             1234.50      ± 23  standard error        31.2  batch=300  exact    —
+        density (mean)  0.0585000  ± 0.0012  standard error        31.2  batch=300  exact    —
+
+        Residual: some eigenvalue lies this close to the value.
+        Standard error: of an estimate by random vectors.
+        Cost: 1,234 gradient-equivalents in 1 min 12 s.
+        At η = 0.05, η·λ_max = 1.16: below the edge of stability.
+        ");
+    }
+
+    #[test]
+    fn every_quantity_says_what_it_is_in_json() {
+        let json: serde_json::Value = serde_json::from_str(&findings().to_json()).unwrap();
+        assert_eq!(json["lambda_max"]["residual"], 0.012_34);
+        assert_eq!(json["top"]["value"][1], 9.0);
+        assert_eq!(json["trace"]["std_error"], 23.0);
+        assert!(json["trace"]["converged"].is_null() && json["trace"].get("residual").is_none());
+        assert_eq!((&json["density"]["eigenvalue"][0], &json["density"]["value"][1]), (&(-1.0).into(), &1.0.into()));
+        assert!(json["density"]["std_error"][1].is_null(), "what is not a number is null");
+        for name in ["lambda_max", "lambda_min", "top", "trace", "density"] {
+            for key in ["value", "cost", "products", "product", "on", "converged", "wall_seconds"] {
+                assert!(json[name].get(key).is_some(), "{name}.{key}");
+            }
+        }
+    }
+
+    #[test]
+    fn numbers_have_their_significant_digits() {
+        let told = [123.456_789, -0.001_234_567, 1e-9, 1_234_567.0, 0.0].map(|x| significant(x, 6));
+        assert_eq!(told, ["123.457", "-0.00123457", "1.00000e-9", "1.23457e6", "0"]);
+        assert_eq!(significant(23.4, 2), "23");
+    }
+}
