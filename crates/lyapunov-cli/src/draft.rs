@@ -130,7 +130,9 @@ impl Draft {
             self.blame(&key, &format!("must be {}", refusal.message()))
         })?;
         self.check_data(&config)?;
-        Ok(Settings { config, draft: self })
+        let mut settings = Settings { config, draft: self };
+        settings.resolve_path();
+        Ok(settings)
     }
 
     /// Replaces `widths = "auto"` by what it means for the model.
@@ -251,6 +253,15 @@ impl Settings {
     /// The whole configuration as a commented file.
     pub fn text(&self) -> String {
         self.draft.document.to_string()
+    }
+
+    /// Writes the folder of the images down in full, so that the configuration of a run means the same wherever it is read
+    /// again, and however the folder was spelt. A folder that is not there is left for the reader of images to refuse.
+    fn resolve_path(&mut self) {
+        if let Ok(path) = fs::canonicalize(&self.config.data.path) {
+            self.config.data.path = path.display().to_string();
+            self.draft.replace("data.path", self.config.data.path.as_str().into());
+        }
     }
 
     /// Writes down what `measure.product = "auto"` means: exact products, which every network of ours offers.

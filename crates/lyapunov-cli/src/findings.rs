@@ -318,7 +318,7 @@ mod tests {
         Residual: some eigenvalue lies this close to the value.
         Standard error: of an estimate by random vectors.
         Cost: 1,234 gradient-equivalents in 1 min 12 s.
-        At η = 0.05, η·λ_max = 1.16: below the edge of stability.
+        At η = 0.05, η·λ_max = 1.16: below the edge of stability of gradient descent.
         ");
     }
 

@@ -8,6 +8,8 @@ use std::{
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use lyapunov::{Evaluation, Measurement, Observer, Sharpness};
 
+use crate::summary::compact;
+
 /// Shows the course of a run.
 pub struct Progress {
     display: Display,
@@ -77,12 +79,12 @@ impl Seen {
 
     fn sentence(&self) -> String {
         let mut parts = Vec::new();
-        parts.extend(self.loss.map(|loss| format!("loss {loss:.3}")));
+        parts.extend(self.loss.map(|loss| format!("loss {}", compact(loss, 3))));
         parts.extend(self.evaluation.map(|test| format!("accuracy {:.1} %", 100.0 * test.accuracy)));
         parts.extend(self.sharpness.map(|(found, learning_rate)| {
             let mark = if found.converged() { "" } else { "?" };
             let value = found.value;
-            format!("λ_max {value:.1}{mark}  η·λ_max {:.2}{mark}", learning_rate * value)
+            format!("λ_max {}{mark}  η·λ_max {}{mark}", compact(value, 1), compact(learning_rate * value, 2))
         }));
         parts.push(format!("cost {:.2} g-eq/step", self.cost / self.steps.max(1) as f64));
         parts.join("  ")

@@ -97,15 +97,16 @@ impl Summary {
         let Subject { model, parameters, data, images } = &self.subject;
         let (parameters, images) = (number(*parameters as f64, 0), number(*images as f64, 0));
         let (steps, time) = (number(self.steps as f64, 0), duration(self.wall_seconds));
-        let course = match self.diverged_at {
-            Some(step) => format!("diverged at step {}, after {time}", number(step as f64, 0)),
-            None => format!("{steps} steps in {time}"),
-        };
+        let network = format!("the {model} ({parameters} weights) on {images} {data} images");
+        if let Some(step) = self.diverged_at {
+            let step = number(step as f64, 0);
+            return format!("The run diverged before step {step}, after {time}: {network}.");
+        }
         let accuracy = self.test_accuracy.map(|share| format!(", test accuracy {:.1} %", 100.0 * share));
         let accuracy = accuracy.unwrap_or_default();
-        let result = self.train_loss.map(|loss| format!("\nTraining loss {loss:.3}{accuracy}."));
-        let result = result.unwrap_or_default();
-        format!("Trained the {model} ({parameters} weights) on {images} {data} images: {course}.{result}")
+        let loss = self.train_loss.filter(|loss| loss.is_finite());
+        let result = loss.map(|loss| format!("\nTraining loss {}{accuracy}.", compact(loss, 3))).unwrap_or_default();
+        format!("Trained {network}: {steps} steps in {time}.{result}")
     }
 
     fn cost(&self) -> String {
@@ -124,20 +125,29 @@ fn stand(found: &LambdaMax, learning_rate: f64) -> String {
     };
     let scaled = learning_rate * value;
     format!(
-        "Sharpness at the last measurement: λ_max = {value:.2} ± {residual:.2} ({product} products, on {on}).\n\
-         η·λ_max = {scaled:.2}: {}, 2/η = {:.2}.",
+        "Sharpness at the last measurement: λ_max = {} ± {} ({product} products, on {on}).\n\
+         η·λ_max = {}: {}, 2/η = {}.",
+        compact(*value, 2),
+        compact(*residual, 2),
+        compact(scaled, 2),
         verdict(scaled),
-        2.0 / learning_rate
+        compact(2.0 / learning_rate, 2)
     )
 }
 
-/// Where η·λ_max stands. Mini-batches differ by 10 to 15 %, so the edge of one of them is not sharp.
+/// Where η·λ_max stands. λ_max of a mini-batch differs by 10 to 15 % from batch to batch and lies above that of the whole
+/// set: this tells a place, not whether the run is stable.
 pub fn verdict(scaled: f64) -> &'static str {
     match scaled {
-        x if x > 2.5 => "beyond the edge of stability",
-        x if x >= 1.5 => "at the edge of stability",
-        _ => "below the edge of stability",
+        x if x > 2.5 => "above the edge of stability of gradient descent",
+        x if x >= 1.5 => "near the edge of stability of gradient descent",
+        _ => "below the edge of stability of gradient descent",
     }
+}
+
+/// With so many decimals, or in powers of ten where that would be long.
+pub fn compact(value: f64, decimals: usize) -> String {
+    if value.abs() < 1e6 { format!("{value:.decimals$}") } else { format!("{value:.2e}") }
 }
 
 /// `8.2 s`, `2 min 5 s`, `1 h 2 min`.
@@ -182,7 +192,7 @@ mod tests {
         Trained the cnn (21,098 weights) on 5,000 synthetic images: 1,975 steps in 1 min 12 s.
         Training loss 0.412, test accuracy 61.3 %.
         Sharpness at the last measurement: λ_max = 23.10 ± 0.40 (exact products, on the mini-batch).
-        η·λ_max = 1.16: below the edge of stability, 2/η = 40.00.
+        η·λ_max = 1.16: below the edge of stability of gradient descent, 2/η = 40.00.
         Measuring cost 0.12 gradient-equivalents per step, 12 % on top of training.
         Run folder: runs/cnn-sgd-0123abcd
         Picture:    runs/cnn-sgd-0123abcd/run.svg
@@ -194,7 +204,7 @@ mod tests {
         let run =
             Summary { outcome: "diverged", diverged_at: Some(12), train_loss: None, lambda_max: None, ..summary() };
         insta::assert_snapshot!(run.to_text(), @r"
-        Trained the cnn (21,098 weights) on 5,000 synthetic images: diverged at step 12, after 1 min 12 s.
+        The run diverged before step 12, after 1 min 12 s: the cnn (21,098 weights) on 5,000 synthetic images.
         Run folder: runs/cnn-sgd-0123abcd
         Picture:    runs/cnn-sgd-0123abcd/run.svg
         ");

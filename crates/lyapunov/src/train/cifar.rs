@@ -23,7 +23,8 @@ pub(super) const CLASSES: usize = 10;
 /// The training and the held-out set in `folder`.
 pub(super) fn read(folder: &Path) -> Result<(Images, Images)> {
     if !folder.is_dir() {
-        let source = std::io::Error::new(std::io::ErrorKind::NotFound, "there is no such folder");
+        let told = if folder.exists() { "this is a file; a folder is needed" } else { "there is no such folder" };
+        let source = std::io::Error::new(std::io::ErrorKind::NotFound, told);
         return Err(Error::Io { path: folder.to_owned(), source });
     }
     let mut train = Images::default();

@@ -224,7 +224,7 @@ fn wrong_tensor(name: &str, reason: impl Into<String>) -> Error {
 mod tests {
     use super::*;
     use crate::train::{Activation, Architecture, Dataset, Loss, Network, NetworkOptions, Precision, device};
-    use crate::{Sample, Vector};
+    use crate::{objective::Sample, vector::Vector};
 
     fn network(precision: Precision) -> Network {
         let options = NetworkOptions {
