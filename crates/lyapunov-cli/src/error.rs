@@ -96,10 +96,32 @@ impl From<lyapunov::Error> for Error {
     fn from(source: lyapunov::Error) -> Self {
         let help = match &source {
             lyapunov::Error::Data { .. } | lyapunov::Error::Io { .. } => Some(DATA_HELP.to_owned()),
+            lyapunov::Error::Unknown { kind, name, known } => {
+                return Self::Usage { message: source.to_string(), help: Some(among(kind, name, known)) };
+            }
+            lyapunov::Error::Argument { .. } => {
+                return Self::Usage { message: source.to_string(), help: None };
+            }
             _ => None,
         };
         Self::Library { source, help }
     }
+}
+
+/// The name that was meant, or else those that there are.
+fn among(kind: &str, name: &str, known: &[&str]) -> String {
+    match nearest(name, known) {
+        Some(meant) => format!("did you mean `{meant}`?"),
+        None if known.is_empty() => format!("this system has no {kind}s"),
+        None => format!("the {kind}s are {}", known.join(", ")),
+    }
+}
+
+/// The name that a typing error may have made `name` of, or that it is the beginning of: a third of its letters at most.
+fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
+    let close = known.iter().map(|known| (strsim::damerau_levenshtein(name, known), *known));
+    let close = close.filter(|(distance, known)| *distance <= known.len() / 3).min().map(|(_, known)| known);
+    close.or_else(|| known.iter().copied().find(|known| !name.is_empty() && known.starts_with(name)))
 }
 
 const DATA_HELP: &str = "`lyapunov data synthesize DIR` writes files of the kind that `--data DIR` reads";

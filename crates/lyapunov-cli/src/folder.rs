@@ -51,13 +51,8 @@ impl RunFolder {
 
     /// Writes a file, replacing an earlier one in one move.
     pub fn write(&self, name: &str, contents: &[u8]) -> Result<()> {
-        write(&self.file(name), contents)
+        write_file(&self.file(name), contents)
     }
-}
-
-/// Writes a file, replacing an earlier one in one move.
-pub fn write(path: &Path, contents: &[u8]) -> Result<()> {
-    write_whole(path, contents).map_err(|cause| Error::io("write", path, cause))
 }
 
 /// Fails where `out` cannot be made or written to; makes nothing.
@@ -81,6 +76,11 @@ pub fn check_file(path: &Path) -> Result<()> {
 fn unwritable(path: &Path, source: io::Error) -> Error {
     let help = Some("name a folder that can be written to by `--out DIR`".to_owned());
     Error::Io { action: "make the output folder", path: path.to_owned(), source, help }
+}
+
+/// Writes a file that appears whole or not at all, replacing an earlier one.
+pub fn write_file(path: &Path, contents: &[u8]) -> Result<()> {
+    write_whole(path, contents).map_err(|cause| Error::io("write", path, cause))
 }
 
 /// Writes beside the target, then renames: readers see the old file or the new one, never a part.

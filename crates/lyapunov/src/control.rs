@@ -4,7 +4,8 @@ use crate::record::Measurement;
 
 /// A rule that decides the learning rate of the coming step from what was measured before it.
 pub trait Controller {
-    /// The learning rate η for the step that `measurement` precedes.
+    /// The learning rate η for the step that `measurement` precedes; `measurement.learning_rate` is the one that the step
+    /// before it used. Must be finite and not negative.
     fn next(&mut self, measurement: &Measurement) -> f64;
 }
 

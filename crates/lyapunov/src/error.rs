@@ -19,6 +19,16 @@ pub enum Error {
         /// What the value must satisfy, as the end of the sentence.
         reason: String,
     },
+    /// A name that is not known; the program suggests the nearest of `known`.
+    #[error("unknown {kind} {name:?}")]
+    Unknown {
+        /// What was named: a system, a parameter.
+        kind: &'static str,
+        /// The name that was given.
+        name: String,
+        /// The names that would have worked.
+        known: Vec<&'static str>,
+    },
     /// Two vectors that must have the same length do not.
     #[error("{what} has {found} entries where {expected} are needed")]
     Length {

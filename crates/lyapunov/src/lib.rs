@@ -2,7 +2,8 @@
 //!
 //! Training is a dynamical system: the optimizer maps weights to weights. This library measures that system while it
 //! runs. A [`Vector`] is anything with six verbs; an [`Operator`] is a linear map known by its action; [`krylov`] finds
-//! the ends of its spectrum, with residuals. A [`System`] moves a state and deviations from it together; an
+//! the ends of its spectrum, with residuals. A [`System`] moves a state and deviations from it together, and [`exponents`]
+//! says how fast they drift apart; [`systems`] holds the classical ones. An
 //! [`Objective`] is a loss with its gradient and the products with its [`Hessian`]; a [`Descent`] is an optimizer, and so
 //! a `System`. [`run`] is the loop: measure, let a [`Controller`] decide the learning rate, hand one typed
 //! [`Measurement`] to an [`Observer`], step. With the feature `train` (the default) [`train`] makes objectives of
@@ -26,6 +27,7 @@
 mod control;
 mod descent;
 mod error;
+mod exponents;
 pub mod krylov;
 mod noise;
 mod objective;
@@ -40,8 +42,12 @@ pub mod train;
 mod vector;
 
 pub use control::{Constant, Controller};
-pub use descent::{Descent, Sgd};
+pub use descent::{Descent, HeavyBall, Sgd};
 pub use error::{Error, Result};
+pub use exponents::{
+    Benettin, Covariant, CovariantVectors, Estimate, Exponents, Growth, Local, Shadow, Spectrum, covariant_vectors,
+    exponents, gali, shadow, zero_one_test,
+};
 pub use krylov::{
     Density, DensityOptions, Eigenpair, Lanczos, Ritz, Trace, TraceOptions, Tracker, density, lanczos, power_iteration,
     trace,
@@ -50,6 +56,11 @@ pub use noise::{Purpose, Stream};
 pub use objective::{Difference, Evaluation, Hessian, Objective, Product, Sample, difference_product};
 pub use operator::{Affine, Dense, Operator};
 pub use record::{Measurement, Observer, Sharpness};
-pub use run::{Outcome, Plan, Summary, Target, run};
-pub use system::System;
+pub use run::{Plan, Summary, Target, run};
+pub use system::{Closures, Differences, Field, FieldClosures, Flow, Law, Map, Outcome, RandomClosures, System};
 pub use vector::{Vector, orthogonalize, orthonormalize};
+
+/// The README's example compiles and runs.
+#[cfg(all(doctest, feature = "train"))]
+#[doc = include_str!("../../../README.md")]
+struct Readme;

@@ -32,6 +32,8 @@ pub enum Purpose {
     System = 6,
     /// Initial deviations; the step is the index of the deviation.
     Deviation = 7,
+    /// The choice of training images out of a larger set; the step is 0.
+    Choice = 8,
 }
 
 /// A stream of random numbers that belongs to one (seed, purpose, step).

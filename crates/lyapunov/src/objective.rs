@@ -5,7 +5,7 @@ use std::fmt;
 use crate::{
     error::{Error, Result},
     operator::Operator,
-    vector::Vector,
+    vector::{Vector, storage_epsilon},
 };
 
 /// Names the data that a loss is taken over; holds none.
@@ -176,7 +176,7 @@ impl<O: Objective + ?Sized> Objective for &O {
 /// form costs one gradient, else two; the central form costs two.
 ///
 /// # Errors
-/// [`Error::Argument`] for a step that is not positive, or so small that it would vanish in the rounding of f64 weights;
+/// [`Error::Argument`] for a step that is not positive, or so small that it would vanish in the rounding of the weights;
 /// the objective's own errors.
 pub fn difference_product<O: Objective>(
     objective: &O,
@@ -187,8 +187,10 @@ pub fn difference_product<O: Objective>(
     gradient: Option<&O::Vector>,
 ) -> Result<O::Vector> {
     let Difference { relative_step, central } = difference;
-    if relative_step.is_nan() || relative_step < 1e-14 {
-        let reason = "must be at least 1e-14, or the step is lost in the rounding of the weights";
+    let least = 8.0 * storage_epsilon(at);
+    if !(relative_step.is_finite() && relative_step >= least) {
+        let reason =
+            format!("must be finite and at least {least:.1e}, or the step is lost in the rounding of the weights");
         return Err(Error::argument("relative_step", relative_step, reason));
     }
     let norm = v.norm();

@@ -4,9 +4,10 @@ use crate::{
     control::Controller,
     descent::Descent,
     error::{Error, Result},
-    krylov::Tracker,
-    objective::{Hessian, Objective, Product, Sample},
+    krylov::{Eigenpair, Tracker},
+    objective::{Difference, Hessian, Objective, Product, Sample},
     record::{Measurement, Observer, Sharpness},
+    system::Outcome,
     vector::Vector,
 };
 
@@ -62,18 +63,6 @@ impl Default for Plan {
     }
 }
 
-/// How a run ended. Blowing up is a result, not an error.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// All steps were taken.
-    Completed,
-    /// Loss or gradient was not finite before this step; the rows up to it are recorded.
-    Diverged {
-        /// The step that could not be taken.
-        step: u64,
-    },
-}
-
 /// What is left to say when the loop has ended.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Summary {
@@ -94,10 +83,12 @@ pub struct Summary {
 ///
 /// Measuring never changes the run: the losses are the same, bit for bit, whatever `plan` measures.
 ///
-/// **Cost**: one gradient per step, plus the measurements: [`Summary::measuring_cost`].
+/// **Cost**: one gradient per step and one at the end, which tells whether the last step blew up; plus the measurements:
+/// [`Summary::measuring_cost`].
 ///
 /// # Errors
-/// Those of the objective and of the observer.
+/// [`Error::Argument`] where the controller decides on a learning rate that is negative or not finite; those of the
+/// objective and of the observer.
 ///
 /// ```
 /// use lyapunov::{Constant, Outcome, Plan, Product, Sgd, run, systems::Quadratic};
@@ -123,29 +114,46 @@ pub fn run<D: Descent>(
             outcome = Outcome::Diverged { step };
             break;
         };
-        row.learning_rate = controller.next(&row);
+        row.learning_rate = decide(controller, &row)?;
         observer.record(&row).map_err(|source| Error::Observer { step, source })?;
         descent.set_learning_rate(row.learning_rate);
         descent.step(&mut [])?;
         last = Some(row);
+    }
+    if outcome == Outcome::Completed && !is_finite(descent.gradient()?) {
+        outcome = Outcome::Diverged { step: plan.steps };
     }
     let steps = descent.steps_taken();
     let measuring_cost = gauge.cost / steps.max(1) as f64;
     Ok(Summary { outcome, steps, last, sharpness: gauge.latest, measuring_cost })
 }
 
-/// The row of the coming step, its learning rate still open; `None` where loss or gradient is not finite.
+/// The controller's learning rate for the coming step.
+fn decide(controller: &mut dyn Controller, row: &Measurement) -> Result<f64> {
+    let learning_rate = controller.next(row);
+    if learning_rate.is_finite() && learning_rate >= 0.0 {
+        return Ok(learning_rate);
+    }
+    let reason = format!("must be finite and not negative; the controller chose it before step {}", row.step);
+    Err(Error::argument("learning_rate", learning_rate, reason))
+}
+
+fn is_finite<V: Vector>((loss, gradient): &(f64, V)) -> bool {
+    loss.is_finite() && gradient.norm().is_finite()
+}
+
+/// The row of the coming step, with the learning rate of the one before; `None` where loss or gradient is not finite.
 fn measure<D: Descent>(
     descent: &mut D,
     plan: &Plan,
     gauge: &mut Gauge<<D::Objective as Objective>::Vector>,
 ) -> Result<Option<Measurement>> {
     let step = descent.steps_taken();
-    let (loss, gradient) = descent.gradient()?.clone();
-    let gradient_norm = gradient.norm();
-    if !(loss.is_finite() && gradient_norm.is_finite()) {
+    let evaluated = descent.gradient()?;
+    if !is_finite(evaluated) {
         return Ok(None);
     }
+    let (loss, gradient) = evaluated.clone();
     let due = |every: u64| every > 0 && step.is_multiple_of(every);
     let evaluation = if due(plan.evaluate_every) { descent.objective().evaluate(descent.weights())? } else { None };
     let sharpness = if due(plan.measure_every) {
@@ -156,8 +164,8 @@ fn measure<D: Descent>(
     Ok(Some(Measurement {
         step,
         loss,
-        gradient_norm,
-        learning_rate: f64::NAN,
+        gradient_norm: gradient.norm(),
+        learning_rate: descent.learning_rate(),
         evaluation,
         sharpness,
         measuring_cost: gauge.cost,
@@ -195,22 +203,31 @@ impl<V: Vector> Gauge<V> {
         let mut found = Vec::new();
         for (target, tracker) in &mut self.trackers {
             let on = target.sample(step);
-            let known = (*target == Target::Batch).then_some(gradient);
-            let hessian = Hessian { objective, at, on, product: self.product, gradient: known };
+            // The training step needs the gradient of the mini-batch anyway; that of other data costs extra.
+            let forward = matches!(self.product, Product::Difference(Difference { central: false, .. }));
+            let (base, base_cost) = match target {
+                Target::Batch => (Some(gradient.clone()), 0.0),
+                _ if forward => (Some(objective.gradient(at, on)?.1), objective.gradient_cost(on)),
+                _ => (None, 0.0),
+            };
+            let hessian = Hessian { objective, at, on, product: self.product, gradient: base.as_ref() };
             let ritz = tracker.update(&hessian, gradient)?;
-            let cost = ritz.applications as f64 * objective.product_cost(self.product, on);
+            let cost = base_cost + ritz.applications as f64 * objective.product_cost(self.product, on);
             self.cost += cost;
-            found.extend(ritz.largest.first().map(|top| Sharpness {
-                value: top.value,
-                residual: top.residual,
-                on,
-                product: self.product,
-                cost,
-            }));
+            if let Some(Eigenpair { value, residual, .. }) = ritz.largest.first() {
+                found.push(Sharpness { value: *value, residual: *residual, on, product: self.product, cost });
+            }
         }
-        if !found.is_empty() {
-            self.latest.clone_from(&found);
-        }
+        self.remember(&found);
         Ok(found)
+    }
+
+    /// Replaces the latest value on each kind of data that was measured now.
+    fn remember(&mut self, found: &[Sharpness]) {
+        for new in found {
+            // The name of a sample tells kinds of data apart, not the steps of mini-batches.
+            self.latest.retain(|old| old.on.to_string() != new.on.to_string());
+            self.latest.push(*new);
+        }
     }
 }

@@ -29,19 +29,20 @@ pub fn check_tangent<S: System + Clone>(system: &S, seed: u64) {
 
 fn check_tangent_along<S: System + Clone>(system: &S, v: &S::Vector) {
     let (image, mut deviations) = stepped(system, system.state().clone(), vec![v.clone()]);
+    let size = image.state().norm();
     let tangent = deviations.remove(0);
     let scale = system.state().norm().max(1.0);
     let remainder = |epsilon: f64| {
         let mut start = system.state().clone();
         start.axpy(epsilon, v);
-        let (mut moved, _) = stepped(system, start, Vec::new());
-        moved.axpy(-1.0, &image);
+        let (moved, _) = stepped(system, start, Vec::new());
+        let mut moved = image.displacement(moved.state());
         moved.axpy(-epsilon, &tangent);
         moved.norm()
     };
     let steps: Vec<f64> = (6..16).map(|k| scale * 0.5_f64.powi(k)).collect();
     let remainders: Vec<f64> = steps.iter().map(|e| remainder(*e)).collect();
-    let rounding = 1e-15 * (image.norm() + scale);
+    let rounding = 1e-15 * (size + scale);
     let ratios: Vec<f64> =
         remainders.windows(2).filter(|pair| pair[1] > 100.0 * rounding).map(|pair| pair[0] / pair[1]).collect();
     let linear = remainders.iter().all(|r| *r <= 100.0 * rounding);
@@ -52,15 +53,11 @@ fn check_tangent_along<S: System + Clone>(system: &S, v: &S::Vector) {
     );
 }
 
-fn stepped<S: System + Clone>(
-    system: &S,
-    start: S::Vector,
-    mut deviations: Vec<S::Vector>,
-) -> (S::Vector, Vec<S::Vector>) {
+fn stepped<S: System + Clone>(system: &S, start: S::Vector, mut deviations: Vec<S::Vector>) -> (S, Vec<S::Vector>) {
     let mut copy = system.clone();
     copy.set_state(start);
     copy.step(&mut deviations).expect("the step succeeds");
-    (copy.state().clone(), deviations)
+    (copy, deviations)
 }
 
 /// The laws of a symmetric operator, on random vectors shaped like `like`: symmetry, linearity and repeatability, each

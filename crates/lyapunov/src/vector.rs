@@ -1,6 +1,6 @@
 //! A vector is six verbs; Gram–Schmidt needs no more.
 
-use crate::noise::Stream;
+use crate::noise::{Purpose, Stream};
 
 /// Anything that can be added, scaled and multiplied: weights, tangents, states of a dynamical system.
 ///
@@ -47,31 +47,52 @@ pub trait Vector: Clone {
 }
 
 macro_rules! vector_of_floats {
-    ($float:ty) => {
-        impl Vector for Vec<$float> {
+    ($float:ty, $storage:ty $(, $size:ident)?) => {
+        impl$(<const $size: usize>)? Vector for $storage {
+            #[inline]
             fn len(&self) -> usize {
-                Vec::len(self)
+                self.as_slice().len()
             }
 
+            #[inline]
             fn zeros_like(&self) -> Self {
-                vec![0.0; Vec::len(self)]
+                let mut zeros = self.clone();
+                zeros.fill(0.0);
+                zeros
             }
 
             fn randomize(&mut self, stream: &mut Stream) {
                 self.fill_with(|| stream.normal() as $float);
             }
 
+            #[inline]
             fn dot(&self, other: &Self) -> f64 {
-                assert_eq!(Vec::len(self), Vec::len(other), "vectors of different length");
-                self.iter().zip(other).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum()
+                // Eight sums side by side: the processor adds them at once, and each is eight times shorter.
+                const LANES: usize = 8;
+                assert_eq!(Vector::len(self), Vector::len(other), "vectors of different length");
+                let (a, b) = (self.chunks_exact(LANES), other.chunks_exact(LANES));
+                let rest = a.remainder().iter().zip(b.remainder()).map(|(a, b)| f64::from(*a) * f64::from(*b));
+                let rest: f64 = rest.sum();
+                if Vector::len(self) < LANES {
+                    return rest;
+                }
+                let mut lanes = [0.0; LANES];
+                for (a, b) in a.zip(b) {
+                    for i in 0..LANES {
+                        lanes[i] += f64::from(a[i]) * f64::from(b[i]);
+                    }
+                }
+                lanes.iter().sum::<f64>() + rest
             }
 
+            #[inline]
             fn axpy(&mut self, a: f64, x: &Self) {
-                assert_eq!(Vec::len(self), Vec::len(x), "vectors of different length");
+                assert_eq!(Vector::len(self), Vector::len(x), "vectors of different length");
                 let a = a as $float;
                 self.iter_mut().zip(x).for_each(|(y, x)| *y += a * x);
             }
 
+            #[inline]
             fn scale(&mut self, a: f64) {
                 let a = a as $float;
                 for y in self {
@@ -82,29 +103,82 @@ macro_rules! vector_of_floats {
     };
 }
 
-vector_of_floats!(f64);
-vector_of_floats!(f32);
+vector_of_floats!(f64, Vec<f64>);
+vector_of_floats!(f32, Vec<f32>);
+vector_of_floats!(f64, [f64; N], N);
+vector_of_floats!(f32, [f32; N], N);
+
+/// A pair of vectors is a vector: the weights and the velocity of an optimizer with momentum.
+impl<A: Vector, B: Vector> Vector for (A, B) {
+    fn len(&self) -> usize {
+        self.0.len() + self.1.len()
+    }
+
+    fn zeros_like(&self) -> Self {
+        (self.0.zeros_like(), self.1.zeros_like())
+    }
+
+    fn randomize(&mut self, stream: &mut Stream) {
+        self.0.randomize(stream);
+        self.1.randomize(stream);
+    }
+
+    fn dot(&self, other: &Self) -> f64 {
+        self.0.dot(&other.0) + self.1.dot(&other.1)
+    }
+
+    fn axpy(&mut self, a: f64, x: &Self) {
+        self.0.axpy(a, &x.0);
+        self.1.axpy(a, &x.1);
+    }
+
+    fn scale(&mut self, a: f64) {
+        self.0.scale(a);
+        self.1.scale(a);
+    }
+}
+
+/// The relative spacing of the numbers that `like` is stored in: 2.2e-16, or 1.2e-7 where it holds f32.
+pub(crate) fn storage_epsilon<V: Vector>(like: &V) -> f64 {
+    let mut probe = like.clone();
+    if probe.norm() == 0.0 {
+        probe.randomize(&mut Stream::new(0, Purpose::Probe, 0));
+    }
+    let mut scaled = probe.clone();
+    // 1 + 1e-9 is 1 in f32.
+    scaled.scale(1.0 + 1e-9);
+    scaled.axpy(-1.0, &probe);
+    if scaled.norm() == 0.0 { f64::from(f32::EPSILON) } else { f64::EPSILON }
+}
 
 /// Removes from `vector` its components along the orthonormal `basis` and returns the norm of what is left.
 ///
-/// Classical Gram–Schmidt loses orthogonality when the remainder is small, so the projection is repeated until the norm
-/// stops falling by more than half ("twice is enough": Kahan, in Parlett, *The Symmetric Eigenvalue Problem*, 1980,
-/// section 6.9). **Cost**: 2–4 passes of `basis.len()` inner products, no copy.
+/// Gram–Schmidt loses orthogonality when the remainder is small, so the projection is repeated until the norm stops falling
+/// by more than half ("twice is enough": Kahan, in Parlett, *The Symmetric Eigenvalue Problem*, 1980, section 6.9).
+/// **Cost**: 2–4 passes of `basis.len()` inner products, no copy.
 pub fn orthogonalize<V: Vector>(vector: &mut V, basis: &[V]) -> f64 {
+    project_out(vector, basis, 0.5)
+}
+
+/// [`orthogonalize`], repeated until the norm stops falling below `share` of what it was: orthogonal to the storage's
+/// spacing over `share`.
+#[inline(always)]
+#[allow(clippy::inline_always, reason = "with few small vectors this is a handful of instructions")]
+fn project_out<V: Vector>(vector: &mut V, basis: &[V], share: f64) -> f64 {
     const PASSES: usize = 4;
-    let mut norm = vector.norm();
-    for _ in 0..PASSES {
+    let mut square = vector.dot(vector);
+    for _ in 0..if basis.is_empty() { 0 } else { PASSES } {
         for direction in basis {
             let component = vector.dot(direction);
             vector.axpy(-component, direction);
         }
-        let before = norm;
-        norm = vector.norm();
-        if norm > 0.5 * before {
+        let before = square;
+        square = vector.dot(vector);
+        if square > share * share * before {
             break;
         }
     }
-    norm
+    square.sqrt()
 }
 
 /// Orthonormalises `vectors` in place (the Q of a QR factorisation) and returns the diagonal of R, non-negative.
@@ -119,14 +193,29 @@ pub fn orthogonalize<V: Vector>(vector: &mut V, basis: &[V]) -> f64 {
 /// assert!(vectors[0].dot(&vectors[1]).abs() < 1e-15);
 /// ```
 pub fn orthonormalize<V: Vector>(vectors: &mut [V]) -> Vec<f64> {
-    (0..vectors.len())
-        .map(|i| {
-            let (basis, rest) = vectors.split_at_mut(i);
-            let norm = orthogonalize(&mut rest[0], basis);
-            rest[0].scale(if norm > 0.0 { 1.0 / norm } else { 0.0 });
-            norm
-        })
-        .collect()
+    let mut diagonal = vec![0.0; vectors.len()];
+    orthonormalize_into(vectors, &mut diagonal, 0.5);
+    diagonal
+}
+
+/// [`orthonormalize`] with the diagonal of R written into a slice of the same length, orthogonal to the storage's spacing
+/// over `share`. Says whether the diagonal is finite, and whether it has a zero.
+#[inline(always)]
+#[allow(clippy::inline_always, reason = "with a known number of small vectors this is a handful of instructions")]
+pub(crate) fn orthonormalize_into<V: Vector>(vectors: &mut [V], diagonal: &mut [f64], share: f64) -> (bool, bool) {
+    let (mut zero, mut has_zero) = (0.0, false);
+    // The slice that may have a length known at compile time leads.
+    #[allow(clippy::needless_range_loop, reason = "the vectors lead")]
+    for i in 0..vectors.len() {
+        let (basis, rest) = vectors.split_at_mut(i);
+        let norm = project_out(&mut rest[0], basis, share);
+        rest[0].scale(if norm > 0.0 { 1.0 / norm } else { 0.0 });
+        diagonal[i] = norm;
+        // 0 · x is 0 for every finite x.
+        zero += 0.0 * norm;
+        has_zero |= norm == 0.0;
+    }
+    (zero == 0.0, has_zero)
 }
 
 #[cfg(test)]
@@ -134,7 +223,6 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::noise::Purpose;
 
     /// The smallest vector there can be: only the required verbs, with a storage that is no slice.
     #[derive(Clone, Debug, PartialEq)]
@@ -199,6 +287,16 @@ mod tests {
         let vector = vec![1.0_f32 + f32::EPSILON; 1 << 20];
         let exact = f64::from(1 << 20) * (1.0 + f64::from(f32::EPSILON)).powi(2);
         assert!((vector.dot(&vector) - exact).abs() < 1e-6 * exact * 1e-3);
+    }
+
+    #[test]
+    fn every_storage_reduces_alike() {
+        let (long, n) = (vec![0.1_f64; 21], 21.0);
+        assert!((long.dot(&long) - 0.01 * n).abs() < 1e-15);
+        assert_eq!([0.1_f64; 21].dot(&[0.1; 21]), long.dot(&long));
+        assert_eq!((vec![3.0_f32; 2], [4.0_f64; 2]).norm(), 50.0_f64.sqrt());
+        assert_eq!(storage_epsilon(&(vec![0.0_f32], vec![0.0_f32])), f64::from(f32::EPSILON));
+        assert_eq!(storage_epsilon(&[0.0_f64; 2]), f64::EPSILON);
     }
 
     proptest! {

@@ -3,8 +3,8 @@
 #![cfg(feature = "train")]
 
 use lyapunov::{
-    Constant, Difference, Hessian, Lanczos, Measurement, Objective, Plan, Product, Purpose, Sample, Sgd, Stream,
-    Target, Vector, lanczos, run, testing,
+    Constant, Difference, HeavyBall, Hessian, Lanczos, Measurement, Objective, Plan, Product, Purpose, Sample, Sgd,
+    Stream, System, Target, Vector, lanczos, run, testing,
     train::{Activation, Architecture, Dataset, Network, NetworkOptions, Precision, Tensor, device},
 };
 
@@ -79,6 +79,33 @@ fn the_exact_product_agrees_with_central_differences_of_the_gradient() {
                 .fold(f64::INFINITY, f64::min);
             assert!(error <= 1e-8, "{architecture:?}, {on}: {error:.1e}");
         }
+    }
+}
+
+#[test]
+fn a_difference_below_the_spacing_of_single_precision_is_refused() {
+    let network = network(mlp(), Activation::Tanh, Precision::Single);
+    let w = network.initial_weights();
+    let product = |relative_step| {
+        let kind = Product::Difference(Difference { relative_step, central: false });
+        network.product(kind, &w, Sample::Mini(0), &w)
+    };
+    assert!(product(1e-9).unwrap_err().to_string().contains("rounding of the weights"));
+    assert!(product(1e-4).is_ok());
+}
+
+/// The tangent of the update sees the batch, the weights and the velocity of its own step.
+#[test]
+fn descents_on_a_network_pass_the_taylor_test_on_every_batch() {
+    let network = network(mlp(), Activation::Tanh, Precision::Double);
+    let w = network.initial_weights();
+    let mut sgd = Sgd::new(&network, w.clone(), 0.5, Product::Exact);
+    let mut ball = HeavyBall::new(&network, w, 0.1, 0.9, Product::Exact).unwrap();
+    for seed in 0..3 {
+        testing::check_tangent(&sgd, seed);
+        testing::check_tangent(&ball, seed);
+        sgd.step(&mut []).unwrap();
+        ball.step(&mut []).unwrap();
     }
 }
 

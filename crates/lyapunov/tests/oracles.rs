@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use lyapunov::{
-    Constant, Measurement, Outcome, Plan, Product, Sgd, System, Target, run,
+    Constant, Controller, Measurement, Objective, Outcome, Plan, Product, Sample, Sgd, System, Target, run,
     systems::{Quadratic, ScalarNetwork},
 };
 
@@ -40,6 +40,66 @@ fn three_over_one_diverges_and_the_record_survives() {
     assert_eq!((step, summary.steps, rows.len()), (512, 512, 512));
     assert_eq!(summary.last.as_ref(), rows.last());
     assert!(rows.iter().all(|row| row.loss.is_finite() && row.gradient_norm.is_finite()));
+}
+
+#[test]
+fn a_last_step_that_blows_up_is_a_divergence_too() {
+    // The loss before step 511 is the last finite one, so that step is taken and leads nowhere.
+    let (rows, summary) = descend(&[1.0], 3.0, 512);
+    assert_eq!((summary.outcome, rows.len()), (Outcome::Diverged { step: 512 }, 512));
+    let (_, summary) = descend(&[1.0], 3.0, 511);
+    assert_eq!(summary.outcome, Outcome::Completed);
+}
+
+/// Multiplies the learning rate that it is shown.
+struct Growing(f64);
+
+impl Controller for Growing {
+    fn next(&mut self, measurement: &Measurement) -> f64 {
+        self.0 * measurement.learning_rate
+    }
+}
+
+#[test]
+fn a_controller_sees_the_learning_rate_before_it_decides_and_may_not_break_it() {
+    let steps = |factor| {
+        let mut descent = Sgd::new(Quadratic::new(vec![1.0]), vec![1.0], 0.01, Product::Exact);
+        let mut rows = Vec::new();
+        run(&mut descent, &Plan { steps: 5, ..Plan::default() }, &mut Growing(factor), &mut rows).map(|_| rows)
+    };
+    let rates: Vec<f64> = steps(2.0).unwrap().iter().map(|row| row.learning_rate).collect();
+    assert_eq!(rates, [0.02, 0.04, 0.08, 0.16, 0.32]);
+    for factor in [-1.0, f64::NAN, f64::INFINITY] {
+        assert!(steps(factor).unwrap_err().to_string().contains("before step 0"));
+    }
+}
+
+/// A quadratic that counts how often its gradient is asked for.
+struct Counting(Quadratic, std::cell::Cell<u32>);
+
+impl Objective for Counting {
+    type Vector = Vec<f64>;
+    fn gradient(&self, at: &Vec<f64>, on: Sample) -> lyapunov::Result<(f64, Vec<f64>)> {
+        self.1.set(self.1.get() + 1);
+        self.0.gradient(at, on)
+    }
+    fn product(&self, _: Product, _: &Vec<f64>, _: Sample, _: &Vec<f64>) -> lyapunov::Result<Vec<f64>> {
+        unreachable!("differences go through the gradient")
+    }
+}
+
+#[test]
+fn differences_cost_what_is_recorded_on_all_data() {
+    for central in [false, true] {
+        let product = Product::Difference(lyapunov::Difference { relative_step: 1e-4, central });
+        let counting = Counting(Quadratic::new(vec![1.0, 2.0, 3.0, 4.0]), std::cell::Cell::new(0));
+        let plan =
+            Plan { steps: 1, on: vec![Target::Batch, Target::Subset(7), Target::Full], product, ..Plan::default() };
+        let mut rows = Vec::new();
+        run(&mut Sgd::new(&counting, vec![1.0; 4], 0.1, product), &plan, &mut Constant(0.1), &mut rows).unwrap();
+        // One gradient for the step, one to look at its result; all others are measurements.
+        assert_eq!(f64::from(counting.1.get()) - 2.0, rows[0].measuring_cost, "central: {central}");
+    }
 }
 
 #[test]

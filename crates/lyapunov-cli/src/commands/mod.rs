@@ -3,8 +3,10 @@
 mod completions;
 mod config;
 pub mod data;
+mod exponents;
 mod man;
 mod measure;
+mod scan;
 mod train;
 
 use std::io::{self, Write};
@@ -20,6 +22,7 @@ pub fn execute(arguments: Arguments) -> Result<()> {
         None => train::execute(&TrainArguments { file: None, flags: arguments.flags }),
         Some(Command::Train(arguments)) => train::execute(&arguments),
         Some(Command::Measure(arguments)) => measure::execute(&arguments),
+        Some(Command::Exponents(arguments)) => exponents::execute(&arguments),
         Some(Command::Config) => config::execute(),
         Some(Command::Data(DataCommand::Synthesize(arguments))) => data::synthesize(&arguments),
         Some(Command::Completions { shell }) => completions::execute(shell),

@@ -8,14 +8,13 @@ use plotters::{
     },
 };
 
-use super::{Colour, Figure, Horizontal, Marker, Panel, Series, Stroke, Vertical, axis::Axis};
+use super::{Band, Colour, Figure, Marker, Panel, Series, Stroke, axis::Axis};
 
 /// The page, in points.
 const WIDTH: f64 = 960.0;
 const LEFT: f64 = 72.0;
 const RIGHT: f64 = 800.0;
 const FIRST_PANEL: f64 = 116.0;
-const PANEL_HEIGHT: f64 = 216.0;
 const PANEL_GAP: f64 = 62.0;
 const BELOW: f64 = 64.0;
 
@@ -40,7 +39,7 @@ type Point = (f64, f64);
 /// The figure as an SVG file.
 pub fn svg(figure: &Figure) -> String {
     let count = figure.panels.len().max(1) as f64;
-    let height = FIRST_PANEL + count * PANEL_HEIGHT + (count - 1.0) * PANEL_GAP + BELOW;
+    let height = FIRST_PANEL + count * figure.panel_height + (count - 1.0) * PANEL_GAP + BELOW;
     let mut text = String::new();
     let size = ((WIDTH * UNITS) as u32, (height * UNITS) as u32);
     let mut page = Page { backend: SVGBackend::with_string(&mut text, size), height };
@@ -54,21 +53,16 @@ pub fn svg(figure: &Figure) -> String {
 /// One panel's frame and axes.
 struct Frame<'a> {
     x: &'a Axis,
-    horizontal: Horizontal,
     y: Axis,
+    /// Whether the horizontal axis counts.
+    whole: bool,
     top: f64,
+    height: f64,
 }
 
 impl Frame<'_> {
     fn bottom(&self) -> f64 {
-        self.top + PANEL_HEIGHT
-    }
-
-    fn x_ticks(&self) -> Vec<(f64, String)> {
-        match self.horizontal {
-            Horizontal::Steps => self.x.whole_ticks(8),
-            Horizontal::Numbers => self.x.ticks(8),
-        }
+        self.top + self.height
     }
 
     fn across(&self, x: f64) -> Option<f64> {
@@ -76,7 +70,11 @@ impl Frame<'_> {
     }
 
     fn up(&self, y: f64) -> Option<f64> {
-        Some(self.bottom() - self.y.position(y)?.clamp(-0.02, 1.02) * PANEL_HEIGHT)
+        Some(self.bottom() - self.y.position(y)?.clamp(-0.02, 1.02) * self.height)
+    }
+
+    fn x_ticks(&self) -> Vec<(f64, String)> {
+        if self.whole { self.x.whole_ticks(8) } else { self.x.ticks(8) }
     }
 
     fn place(&self, (x, y): Point) -> Option<Point> {
@@ -101,14 +99,17 @@ impl Page<'_> {
         self.rectangle((0.0, 0.0), (WIDTH, self.height), (255, 255, 255));
         self.text(&figure.title, (LEFT, 44.0), 19.0, INK, HPos::Left);
         self.text(&figure.subtitle, (LEFT, 66.0), 12.5, MUTED, HPos::Left);
-        let horizontal = figure.horizontal;
-        let x = horizontal_axis(figure);
+        let (low, high) = figure.x_range.unwrap_or((0.0, last_x(figure)));
+        let x = Axis::exactly(low, high);
+        let whole = figure.x_range.is_none();
         for (i, panel) in figure.panels.iter().enumerate() {
-            let y = match panel.scale {
-                Vertical::Automatic => Axis::around(panel_numbers(panel)),
-                Vertical::Logarithmic { floor } => Axis::decades(floor, panel_numbers(panel)),
+            let y = match (panel.y_range, panel.floor) {
+                (Some((low, high)), _) => Axis::exactly(low, high),
+                (None, Some(floor)) => Axis::decades(floor, panel_numbers(panel)),
+                (None, None) => Axis::around(panel_numbers(panel)),
             };
-            let frame = Frame { x: &x, horizontal, y, top: FIRST_PANEL + i as f64 * (PANEL_HEIGHT + PANEL_GAP) };
+            let top = FIRST_PANEL + i as f64 * (figure.panel_height + PANEL_GAP);
+            let frame = Frame { x: &x, y, whole, top, height: figure.panel_height };
             self.panel(panel, &frame, &figure.events, i == 0);
             if i + 1 == figure.panels.len() {
                 self.horizontal_axis(&frame, &figure.x_label);
@@ -120,6 +121,7 @@ impl Page<'_> {
 
     fn panel(&mut self, panel: &Panel, frame: &Frame, events: &[(f64, String)], first: bool) {
         self.text(&panel.title, (LEFT, frame.top - 14.0), 12.5, INK, HPos::Left);
+        panel.bands.iter().for_each(|band| self.band(band, frame));
         self.grid(frame);
         let mut notes = Vec::new();
         for (value, label) in &panel.thresholds {
@@ -140,6 +142,14 @@ impl Page<'_> {
             }));
         }
         self.notes(notes, frame);
+    }
+
+    fn band(&mut self, band: &Band, frame: &Frame) {
+        let edge = |point: &(f64, f64, f64), y: f64| Some((frame.across(point.0)?, frame.up(y)?));
+        let sides: Vec<(Point, Point)> =
+            band.points.iter().filter_map(|point| Some((edge(point, point.1)?, edge(point, point.2)?))).collect();
+        let outline = sides.iter().map(|(low, _)| *low).chain(sides.iter().rev().map(|(_, high)| *high));
+        let _ = self.backend.fill_polygon(outline.map(units), &fill_style(band.colour));
     }
 
     fn grid(&mut self, frame: &Frame) {
@@ -199,6 +209,7 @@ impl Page<'_> {
         match series.stroke {
             Stroke::Faint => self.line(points, paler(series.colour), 0.9),
             Stroke::Solid => self.line(points, series.colour, 1.9),
+            Stroke::Thin => self.line(points, series.colour, 1.1),
             Stroke::Dashed => self.dashes(points, series.colour, 1.6, (8.0, 4.0)),
             Stroke::Dotted => self.dashes(points, series.colour, 1.8, (2.5, 3.5)),
         }
@@ -290,22 +301,16 @@ fn paler((red, green, blue): Colour) -> Colour {
     (pale(red), pale(green), pale(blue))
 }
 
-fn horizontal_axis(figure: &Figure) -> Axis {
-    let series = || figure.panels.iter().flat_map(|panel| &panel.series);
-    let ends = series().filter_map(|series| Some(series.points.last()?.0));
-    let last = ends.chain(figure.events.iter().map(|(x, _)| *x));
-    match figure.horizontal {
-        Horizontal::Steps => Axis::exactly(0.0, last.fold(0.0, f64::max)),
-        Horizontal::Numbers => {
-            let starts = series().filter_map(|series| Some(series.points.first()?.0));
-            Axis::exactly(starts.fold(f64::INFINITY, f64::min), last.fold(f64::NEG_INFINITY, f64::max))
-        }
-    }
+fn last_x(figure: &Figure) -> f64 {
+    let series = figure.panels.iter().flat_map(|panel| &panel.series);
+    let ends = series.filter_map(|series| Some(series.points.last()?.0));
+    ends.chain(figure.events.iter().map(|(x, _)| *x)).fold(0.0, f64::max)
 }
 
 fn panel_numbers(panel: &Panel) -> impl Iterator<Item = f64> {
     let points = panel.series.iter().flat_map(|series| series.points.iter().map(|(_, y)| *y));
-    points.chain(panel.thresholds.iter().map(|(y, _)| *y))
+    let bands = panel.bands.iter().flat_map(|band| band.points.iter().flat_map(|(_, low, high)| [*low, *high]));
+    points.chain(bands).chain(panel.thresholds.iter().map(|(y, _)| *y))
 }
 
 /// The unbroken parts of a curve on the page.
@@ -418,6 +423,6 @@ mod tests {
     fn a_point_that_is_not_finite_breaks_the_line() {
         let (x, y) = (Axis::exactly(0.0, 4.0), Axis::exactly(0.0, 1.0));
         let points = [(0.0, 0.1), (1.0, 0.2), (2.0, f64::NAN), (3.0, 0.3), (4.0, 0.4)];
-        assert_eq!(pieces(&points, &Frame { x: &x, horizontal: Horizontal::Steps, y, top: 0.0 }).len(), 2);
+        assert_eq!(pieces(&points, &Frame { x: &x, y, whole: true, top: 0.0, height: 1.0 }).len(), 2);
     }
 }

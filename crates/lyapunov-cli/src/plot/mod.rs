@@ -3,11 +3,23 @@
 mod axis;
 mod density;
 mod draw;
+mod exponents;
+mod heat;
+mod raster;
 mod run;
 
 pub use axis::number;
 pub use density::{DensityCaption, density_figure};
+pub use exponents::{curve_figure, running_figure, spectrum_figure};
+pub use heat::HeatMap;
+pub use raster::Format;
 pub use run::{Caption, run_figure};
+
+/// The height of a panel beside others, in points.
+const LOW: f64 = 216.0;
+
+/// The height of a panel that stands alone, in points.
+const TALL: f64 = 380.0;
 
 /// Panels above each other that share one horizontal axis.
 #[derive(Clone, Debug)]
@@ -18,34 +30,14 @@ pub struct Figure {
     pub subtitle: String,
     /// What the horizontal axis shows.
     pub x_label: String,
-    /// What kind of numbers these are.
-    pub horizontal: Horizontal,
+    /// The ends of the horizontal axis; `None` counts from zero, in whole numbers.
+    pub x_range: Option<(f64, f64)>,
+    /// The height of a panel, in points.
+    pub panel_height: f64,
     /// The panels, from top to bottom.
     pub panels: Vec<Panel>,
     /// Moments to mark in every panel: where, and what.
     pub events: Vec<(f64, String)>,
-}
-
-/// The numbers on the horizontal axis.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Horizontal {
-    /// Counted from 0.
-    Steps,
-    /// Any, from the first to the last point.
-    Numbers,
-}
-
-/// The scale of a vertical axis.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub enum Vertical {
-    /// As the numbers want it.
-    #[default]
-    Automatic,
-    /// Decades, from this number up.
-    Logarithmic {
-        /// The lower end.
-        floor: f64,
-    },
 }
 
 /// One vertical axis and what is drawn over it.
@@ -57,8 +49,21 @@ pub struct Panel {
     pub series: Vec<Series>,
     /// Horizontal lines: where, and what they mean.
     pub thresholds: Vec<(f64, String)>,
-    /// The scale.
-    pub scale: Vertical,
+    /// Areas behind the curves.
+    pub bands: Vec<Band>,
+    /// The ends of the vertical axis; `None` shows everything.
+    pub y_range: Option<(f64, f64)>,
+    /// The lower end of a vertical axis of decades, where that is wanted.
+    pub floor: Option<f64>,
+}
+
+/// The area between two curves.
+#[derive(Clone, Debug)]
+pub struct Band {
+    /// (x, low, high), x growing.
+    pub points: Vec<(f64, f64, f64)>,
+    /// The fill.
+    pub colour: Colour,
 }
 
 /// One curve. Points that are not finite are left out and break the line.
@@ -86,6 +91,8 @@ pub enum Stroke {
     Faint,
     /// Solid.
     Solid,
+    /// Solid and thin: a curve with many turns.
+    Thin,
     /// Long dashes.
     Dashed,
     /// Short dashes.

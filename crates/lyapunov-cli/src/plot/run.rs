@@ -1,6 +1,6 @@
 //! What the picture of a run shows: the loss, and η·λ_max against its thresholds.
 
-use super::{Colour, Figure, Horizontal, Marker, Panel, Series, Stroke, Vertical};
+use super::{Colour, Figure, LOW, Marker, Panel, Series, Stroke};
 use crate::store::{History, SharpnessSeries};
 
 /// The texts of the picture that are not in the rows.
@@ -33,7 +33,8 @@ pub fn run_figure(history: &History, caption: &Caption) -> Figure {
         title: caption.title.clone(),
         subtitle: caption.subtitle.clone(),
         x_label: "training step".to_owned(),
-        horizontal: Horizontal::Steps,
+        x_range: None,
+        panel_height: LOW,
         panels,
         events: caption.diverged_at.map(event).into_iter().collect(),
     }
@@ -80,7 +81,7 @@ fn sharpness_panel(measured: &[SharpnessSeries]) -> Panel {
         title: "η·λ_max: the sharpness, in units of 1/η".to_owned(),
         series: series.collect(),
         thresholds: vec![(1.0, "1: λ_max = 1/η".to_owned()), (2.0, "2: the edge, 2/η".to_owned())],
-        scale: Vertical::Automatic,
+        ..Panel::default()
     }
 }
 

@@ -1,7 +1,9 @@
 //! Optimizers as dynamical systems: state and tangent move together.
 
+mod heavy_ball;
 mod sgd;
 
+pub use heavy_ball::HeavyBall;
 pub use sgd::Sgd;
 
 use crate::{error::Result, objective::Objective, system::System};
@@ -24,7 +26,10 @@ pub trait Descent: System {
     /// Those of the objective.
     fn gradient(&mut self) -> Result<&(f64, <Self::Objective as Objective>::Vector)>;
 
-    /// The learning rate η of the coming steps.
+    /// The learning rate η of the coming step.
+    fn learning_rate(&self) -> f64;
+
+    /// Replaces the learning rate η of the coming steps.
     fn set_learning_rate(&mut self, learning_rate: f64);
 
     /// How many steps have been taken.

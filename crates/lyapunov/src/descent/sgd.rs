@@ -93,6 +93,10 @@ impl<O: Objective> Descent for Sgd<O> {
         Ok(self.pending.insert(evaluated))
     }
 
+    fn learning_rate(&self) -> f64 {
+        self.learning_rate
+    }
+
     fn set_learning_rate(&mut self, learning_rate: f64) {
         self.learning_rate = learning_rate;
     }

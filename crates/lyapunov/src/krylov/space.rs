@@ -9,7 +9,7 @@ use crate::{
     error::{Error, Result},
     noise::{Purpose, Stream},
     operator::Operator,
-    vector::{Vector, orthogonalize},
+    vector::{Vector, orthogonalize, storage_epsilon},
 };
 
 /// A Ritz pair in coordinates of the basis.
@@ -31,6 +31,10 @@ pub(super) struct Space<V> {
     arrow: Vec<f64>,
     /// Entries of T beside the diagonal, from the first direction that is no kept Ritz vector.
     beside: Vec<f64>,
+    /// Where T's last block starts: after a closing nothing couples it to what came before.
+    block: usize,
+    /// What is left of a vector of length 1 that depends on others, at most.
+    rounding: f64,
 }
 
 impl<V: Vector> Space<V> {
@@ -38,7 +42,8 @@ impl<V: Vector> Space<V> {
     pub fn new(start: &V) -> Result<Self> {
         let first =
             start.unit().ok_or_else(|| Error::argument("start", "the start vector", "must be finite and not zero"))?;
-        Ok(Self { basis: vec![first], diagonal: Vec::new(), arrow: Vec::new(), beside: Vec::new() })
+        let rounding = 64.0 * storage_epsilon(start);
+        Ok(Self { basis: vec![first], diagonal: Vec::new(), arrow: Vec::new(), beside: Vec::new(), block: 0, rounding })
     }
 
     /// The order of T.
@@ -56,6 +61,11 @@ impl<V: Vector> Space<V> {
         self.beside.last() == Some(&0.0)
     }
 
+    /// Whether `pair` lives in T's last block.
+    pub fn is_in_last_block(&self, pair: &SmallPair) -> bool {
+        pair.coordinates[self.block..].iter().map(|s| s * s).sum::<f64>() > 0.5
+    }
+
     /// Applies the operator to the last direction. Returns false, unchanged, where the image is not finite.
     pub fn extend(&mut self, operator: &impl Operator<V>) -> Result<bool> {
         let last = &self.basis[self.basis.len() - 1];
@@ -66,9 +76,10 @@ impl<V: Vector> Space<V> {
         }
         let beside = orthogonalize(&mut image, &self.basis);
         self.diagonal.push(diagonal);
-        let closed = beside <= 1e-14 * self.scale().max(size);
+        let closed = beside <= self.rounding * self.scale().max(size);
         self.beside.push(if closed { 0.0 } else { beside });
         if closed {
+            self.block = self.order();
             image = self.fresh_direction();
         } else {
             image.scale(1.0 / beside);
@@ -97,12 +108,21 @@ impl<V: Vector> Space<V> {
     pub fn pairs(&self) -> Vec<SmallPair> {
         let m = self.order();
         let pairs = small_eigen(m, |i, j| self.entry(i, j)).unwrap_or_default();
-        // A complete basis leaves no residual, only rounding.
-        let out = if self.is_complete() { 0.0 } else { self.beside.last().copied().unwrap_or(0.0) };
         pairs
             .into_iter()
-            .map(|(value, coordinates)| SmallPair { value, residual: out * coordinates[m - 1].abs(), coordinates })
+            .map(|(value, coordinates)| SmallPair { value, residual: self.residual(&coordinates), coordinates })
             .collect()
+    }
+
+    /// How far A Qs leads out of the space.
+    fn residual(&self, s: &[f64]) -> f64 {
+        match self.beside.last() {
+            // A complete basis leaves no residual, only rounding.
+            _ if self.is_complete() => 0.0,
+            Some(out) => out * s[s.len() - 1].abs(),
+            // Straight after a restart only the arrow leads out.
+            None => self.arrow.iter().zip(s).map(|(a, s)| a * s).sum::<f64>().abs(),
+        }
     }
 
     /// T at row i and column j ≥ i.
@@ -131,6 +151,7 @@ impl<V: Vector> Space<V> {
         self.arrow = pairs.iter().map(|pair| out * pair.coordinates[pair.coordinates.len() - 1]).collect();
         self.diagonal = pairs.iter().map(|pair| pair.value).collect();
         self.beside.clear();
+        self.block = 0;
         basis.extend(self.basis.pop());
         self.basis = basis;
     }

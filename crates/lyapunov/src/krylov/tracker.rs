@@ -12,7 +12,7 @@ use super::{Eigenpair, Ritz, combine, small_eigen};
 use crate::{
     error::{Error, Result},
     operator::Operator,
-    vector::{Vector, orthogonalize},
+    vector::{Vector, orthogonalize, storage_epsilon},
 };
 
 /// Follows λ_max of a slowly changing operator by bursts of a few products.
@@ -84,6 +84,7 @@ impl<V: Vector> Tracker<V> {
     fn burst(&self, operator: &impl Operator<V>, start: V, products: usize) -> Result<Ritz<V>> {
         let mut basis: Vec<V> = Vec::with_capacity(products);
         let mut images: Vec<V> = Vec::with_capacity(products);
+        let rounding = 64.0 * storage_epsilon(&start);
         let mut next = start;
         for _ in 0..products {
             let image = operator.apply(&next)?;
@@ -93,7 +94,7 @@ impl<V: Vector> Tracker<V> {
             let mut rest = image;
             let norm = orthogonalize(&mut rest, &basis);
             // Also ends the burst where a product is not finite: then no comparison holds.
-            if !(norm > 1e-14 * scale && norm.is_finite()) {
+            if !(norm > rounding * scale && norm.is_finite()) {
                 break;
             }
             rest.scale(1.0 / norm);

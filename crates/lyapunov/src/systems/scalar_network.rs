@@ -74,5 +74,9 @@ mod tests {
         let difference = Product::Difference(Difference { relative_step: 1e-17, central: false });
         let error = ScalarNetwork { target: 2.0 }.product(difference, &vec![1.0, 1.0], Sample::Full, &vec![1.0, 0.0]);
         assert!(matches!(error, Err(Error::Argument { name: "relative_step", .. })));
+        let difference = Product::Difference(Difference { relative_step: f64::INFINITY, central: true });
+        assert!(
+            ScalarNetwork { target: 2.0 }.product(difference, &vec![1.0, 1.0], Sample::Full, &vec![1.0, 0.0]).is_err()
+        );
     }
 }

@@ -109,7 +109,7 @@ impl Dataset {
             let reason = format!("must lie between 1 and the number of training images, {available}");
             return Err(Error::argument("subset", size, reason));
         }
-        let order = Stream::new(seed, Purpose::Data, u64::MAX).permutation(available);
+        let order = Stream::new(seed, Purpose::Choice, 0).permutation(available);
         self.train = self.train.select(&order[..size]);
         Ok(self)
     }

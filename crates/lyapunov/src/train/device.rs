@@ -7,7 +7,8 @@ use crate::error::{Error, Result};
 /// The names of the devices of this build.
 pub const DEVICES: &[&str] = &["flex"];
 
-/// The device called `name`; `"flex"` is the pure-Rust CPU device: deterministic, the same bits on any number of threads.
+/// The device called `name`; `"flex"` is the pure-Rust CPU device, on one thread: deterministic, the same bits in any
+/// process and beside any others.
 ///
 /// # Errors
 /// [`Error::Device`] for a name that is not in [`DEVICES`].

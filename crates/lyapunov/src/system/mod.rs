@@ -1,11 +1,21 @@
 //! A dynamical system with its tangent map.
 
+mod differences;
+mod flow;
+mod map;
+
+pub use differences::Differences;
+pub use flow::{Field, FieldClosures, Flow};
+pub use map::{Closures, Law, Map, RandomClosures};
+
 use crate::{error::Result, vector::Vector};
 
 /// A discrete-time dynamical system, deterministic or random, that moves a state and deviations from it together.
 ///
 /// One call does both, so that state and deviations are bound to see the same noise, the same batch and the same
 /// Jacobian: the one at the point that is left behind. With x' = f(x, noise), a deviation moves by δ' = Df(x) δ.
+///
+/// [`Map`] makes a system of a map, random or not, and [`Flow`] of a differential equation.
 pub trait System {
     /// States and deviations. Where the optimizer carries a state of its own, this is the pair.
     type Vector: Vector;
@@ -27,4 +37,28 @@ pub trait System {
     fn time_step(&self) -> f64 {
         1.0
     }
+
+    /// The way from the state to `other`: their difference, or on a torus the shortest of the ways.
+    fn displacement(&self, other: &Self::Vector) -> Self::Vector {
+        difference(self.state(), other)
+    }
+}
+
+/// `to` − `from`.
+pub(crate) fn difference<V: Vector>(from: &V, to: &V) -> V {
+    let mut difference = to.clone();
+    difference.axpy(-1.0, from);
+    difference
+}
+
+/// How a run ended. Blowing up is a result, not an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// All steps were taken.
+    Completed,
+    /// State, loss or gradient was not finite before this step; what was measured up to it is kept.
+    Diverged {
+        /// The step that could not be taken.
+        step: u64,
+    },
 }

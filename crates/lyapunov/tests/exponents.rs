@@ -1,0 +1,401 @@
+//! The exponents of systems whose answers are known, their error bars, and the mistakes that other tools were seen to make.
+
+use lyapunov::{
+    Benettin, Error, Exponents, Flow, Growth, HeavyBall, Map, Outcome, Product, Result, Sgd, Shadow, Spectrum, System,
+    Vector, exponents, shadow,
+    systems::{
+        CatMap, Choice, Henon, Ikeda, Logistic, LogisticLattice, Lorenz63, Lorenz96, Quadratic, RandomMatrices,
+        Roessler, ScalarNetwork, StandardMap, Study, Tent, catalogue,
+    },
+};
+
+/// The same system, started at a point that depends on the seed.
+fn displaced<S: System>(mut system: S, seed: u64, by: f64) -> S {
+    let mut displacement = system.state().zeros_like();
+    displacement.randomize(&mut lyapunov::Stream::new(seed, lyapunov::Purpose::System, 1));
+    let mut state = system.state().clone();
+    state.axpy(by, &displacement);
+    system.set_state(state);
+    system
+}
+
+fn steps(steps: u64) -> Spectrum {
+    Spectrum { steps, ..Spectrum::default() }
+}
+
+fn measure(mut system: impl System, options: &Spectrum) -> Exponents {
+    exponents(&mut system, options).expect("the options are sound")
+}
+
+// ---- exact identities -------------------------------------------------------------------------------------------------
+
+#[test]
+fn uniform_expansion_is_exact() {
+    let golden = f64::midpoint(3.0, 5.0_f64.sqrt()).ln();
+    let cat = measure(CatMap.system(), &steps(5000));
+    assert!((cat.values[0] - golden).abs() < 1e-10 && (cat.values[1] + golden).abs() < 1e-10);
+    for mu in [0.5, 1.2, 1.9, 2.0] {
+        assert!((measure(Tent { mu }.system(), &steps(5000)).values[0] - mu.ln()).abs() < 1e-10);
+    }
+}
+
+#[test]
+fn constant_contraction_gives_an_exact_sum() {
+    let close =
+        |found: Exponents, sum: f64| assert!((found.sum.value - sum).abs() < 1e-10, "{:?} for {sum}", found.sum);
+    close(measure(Henon::default().system(), &steps(5000)), 0.3_f64.ln());
+    close(measure(Ikeda::default().system(), &steps(5000)), 2.0 * 0.9_f64.ln());
+    close(measure(StandardMap::default().system(), &steps(5000)), 0.0);
+    // The Runge–Kutta step contracts like the flow within O(h⁴): here 1e-11.
+    let lorenz = measure(Lorenz63::default().system(2e-4), &Spectrum { warm_up: 5000, ..steps(20_000) }).per_time();
+    close(lorenz, -(10.0 + 1.0 + 8.0 / 3.0));
+    close(measure(Lorenz96::default().system(8, 2e-4), &steps(5000)).per_time(), -8.0);
+}
+
+#[test]
+fn fixed_points_and_cycles_have_the_rates_of_their_multipliers() {
+    for r in [0.5, 1.5, 2.3, 2.9, 3.2, 3.4] {
+        let map = Logistic { r };
+        let found = measure(map.system(), &Spectrum { warm_up: 5000, ..steps(1000) });
+        assert!((found.values[0] - map.exact().unwrap()).abs() < 1e-10, "r = {r}: {found:?}");
+    }
+}
+
+#[test]
+fn a_super_stable_point_has_minus_infinity_and_no_nan() {
+    let found = measure(Map::new(Logistic { r: 2.0 }, [0.5]), &steps(1000));
+    assert_eq!((found.values[0], found.std_errors[0]), (f64::NEG_INFINITY, 0.0));
+    // ηh = 1 in one of three directions; the other two stay exact.
+    let descent = Sgd::new(Quadratic::new(vec![10.0, 3.0, -1.0]), vec![0.0; 3], 0.1, Product::Exact);
+    let found = measure(descent, &steps(2000));
+    assert!((found.values[0] - 1.1_f64.ln()).abs() < 1e-10 && (found.values[1] - 0.7_f64.ln()).abs() < 1e-10);
+    assert_eq!(found.values[2], f64::NEG_INFINITY);
+    assert!(!found.sum.value.is_nan() && !found.sum.std_error.is_nan());
+    // The lost direction is replaced, not left as the zero vector.
+    let mut map = Map::new(Logistic { r: 2.0 }, [0.5]);
+    let mut benettin = Benettin::new(map.state(), 1, 0).unwrap();
+    benettin.advance(&mut map, 3, 1).unwrap();
+    assert_eq!(benettin.deviations()[0][0].abs(), 1.0);
+}
+
+#[test]
+fn descent_on_a_quadratic_has_the_logarithms_of_its_factors() {
+    // The first two curvatures are on the two branches: the flat one, and the sharp one beyond 2/η.
+    let (eta, curvatures) = (0.1, [-3.0, 22.0, 0.5, 14.0]);
+    let descent = Sgd::new(Quadratic::new(curvatures.to_vec()), vec![0.0; 4], eta, Product::Exact);
+    let found = measure(descent, &Spectrum { warm_up: 3000, ..steps(1000) });
+    let mut exact = curvatures.map(|h| (1.0 - eta * h).abs().ln());
+    exact.sort_by(|a, b| b.total_cmp(a));
+    for (value, exact) in found.values.iter().zip(exact) {
+        assert!((value - exact).abs() < 1e-10, "{value} for {exact}");
+    }
+}
+
+#[test]
+fn heavy_ball_on_a_quadratic_has_the_log_moduli_of_its_roots() {
+    // Complex roots, real roots, a negative curvature, and one beyond the edge (2 + 2β)/η = 38.
+    let (eta, beta, curvatures) = (0.1, 0.9, [2.0, 37.99, -1.0, 50.0]);
+    let descent = HeavyBall::new(Quadratic::new(curvatures.to_vec()), vec![0.0; 4], eta, beta, Product::Exact).unwrap();
+    let found = measure(descent, &Spectrum { warm_up: 2000, ..steps(20_000) });
+    let mut exact: Vec<f64> = curvatures.iter().flat_map(|h| HeavyBall::<Quadratic>::moduli(*h, eta, beta)).collect();
+    exact.sort_by(|a, b| b.total_cmp(a));
+    assert!((found.sum.value - 4.0 * beta.ln()).abs() < 1e-10);
+    for (value, exact) in found.values.iter().zip(exact) {
+        // Complex pairs turn, so their average telescopes: 1/steps.
+        assert!((value - exact.ln()).abs() < 2e-4, "{value} for {}", exact.ln());
+    }
+}
+
+#[test]
+fn the_edge_of_the_heavy_ball_is_where_its_largest_exponent_changes_sign() {
+    let largest = |h: f64| HeavyBall::<Quadratic>::moduli(h, 0.1, 0.9)[0].ln();
+    assert!(largest(37.99) < 0.0 && largest(38.01) > 0.0);
+}
+
+#[test]
+fn in_the_valley_of_the_scalar_network_one_direction_is_neutral() {
+    let network = Sgd::new(ScalarNetwork { target: 2.0 }, vec![1.0, 2.0], 0.1, Product::Exact);
+    let found = measure(network, &steps(2000));
+    assert!(found.values[0].abs() < 1e-10 && (found.values[1] - 0.5_f64.ln()).abs() < 1e-10);
+}
+
+// ---- ergodic averages -------------------------------------------------------------------------------------------------
+
+/// Every exponent within 4 of its own standard errors of the known value, for 20 seeds.
+fn within_four_errors(name: &str, known: &[f64], run: impl Fn(u64) -> Exponents) {
+    for seed in 0..20 {
+        let found = run(seed);
+        for (i, known) in known.iter().enumerate() {
+            let (value, error) = (found.values[i], found.std_errors[i]);
+            assert!((value - known).abs() <= 4.0 * error, "{name} {seed}: Λ_{i} = {value} ± {error}, not {known}");
+        }
+    }
+}
+
+#[test]
+fn ergodic_averages_lie_within_four_of_their_own_errors() {
+    within_four_errors("logistic", &[2.0_f64.ln()], |seed| {
+        measure(displaced(Logistic { r: 4.0 }.system(), seed, 0.01), &steps(10_000))
+    });
+    within_four_errors("henon", &[0.419_22, -1.623_19], |seed| {
+        measure(displaced(Henon::default().system(), seed, 0.01), &steps(20_000))
+    });
+    within_four_errors("ikeda", &[0.5076, -0.7183], |seed| {
+        measure(displaced(Ikeda::default().system(), seed, 0.01), &steps(20_000))
+    });
+    within_four_errors("random matrices", &RandomMatrices::<2>.exact(), |seed| {
+        measure(RandomMatrices::<2>.system(seed), &Spectrum { seed, ..steps(10_000) })
+    });
+    within_four_errors("random 3 x 3 matrices", &RandomMatrices::<3>.exact(), |seed| {
+        measure(RandomMatrices::<3>.system(seed), &Spectrum { seed, ..steps(5000) })
+    });
+}
+
+#[test]
+fn the_flows_have_their_literature_values() {
+    within_four_errors("lorenz", &[0.9056], |seed| {
+        measure(displaced(Lorenz63::default().system(0.01), seed, 0.1), &steps(20_000)).per_time()
+    });
+    within_four_errors("roessler", &[0.0714], |seed| {
+        measure(displaced(Roessler::default().system(0.05), seed, 0.1), &steps(20_000)).per_time()
+    });
+    let lorenz = measure(Lorenz63::default().system(0.01), &steps(50_000)).per_time();
+    assert!(lorenz.values[1].abs() < 4.0 * lorenz.std_errors[1].max(1e-4), "{lorenz:?}");
+    assert!((lorenz.values[2] + 14.572).abs() < 0.03);
+    let dimension = lorenz.kaplan_yorke.unwrap();
+    assert!((dimension.value - 2.062).abs() < 4.0 * dimension.std_error + 1e-3, "{dimension:?}");
+}
+
+#[test]
+fn the_zero_exponent_of_a_flow_has_the_small_error_that_it_deserves() {
+    let lorenz = measure(Lorenz63::default().system(0.01), &steps(50_000));
+    assert!(lorenz.std_errors[1] < 0.3 * lorenz.std_errors[0], "{lorenz:?}");
+    assert!(lorenz.values[1].abs() < 4.0 * lorenz.std_errors[1], "{lorenz:?}");
+}
+
+#[test]
+fn lorenz_96_has_thirteen_positive_exponents_and_dimension_27() {
+    let options = Spectrum { steps: 4000, warm_up: 1000, ..Spectrum::default() };
+    let found = measure(Lorenz96::default().system(40, 0.05), &options).per_time();
+    assert!((found.values[0] - 1.68).abs() < 0.06, "{}", found.values[0]);
+    let positive = found.values.iter().filter(|value| **value > 0.02).count();
+    assert!((12..=14).contains(&positive), "{positive}");
+    let dimension = found.kaplan_yorke.unwrap();
+    assert!((dimension.value - 27.1).abs() < 0.4, "{dimension:?}");
+    assert!((found.sum.value + 40.0).abs() < 0.01);
+}
+
+#[test]
+fn an_uncoupled_lattice_has_the_exponent_of_its_sites() {
+    let lattice = LogisticLattice { r: 4.0, coupling: 0.0 };
+    let found = measure(lattice.system(5), &steps(20_000));
+    for (value, error) in found.values.iter().zip(&found.std_errors) {
+        assert!((value - 2.0_f64.ln()).abs() < 4.0 * error.max(1e-4), "{found:?}");
+    }
+}
+
+/// How often the known value lies within 1 and within 2 standard errors, in 200 runs.
+fn calibration(known: f64, run: impl Fn(u64) -> Exponents) -> [f64; 2] {
+    let distances: Vec<f64> = (0..200)
+        .map(|seed| {
+            let found = run(seed);
+            (found.values[0] - known).abs() / found.std_errors[0]
+        })
+        .collect();
+    [1.0, 2.0].map(|k| distances.iter().filter(|distance| **distance <= k).count() as f64 / 200.0)
+}
+
+#[test]
+#[ignore = "slow: 1,200 runs; cargo test --release --no-default-features --test exponents -- --ignored --nocapture"]
+fn the_error_bars_hold_the_truth_as_often_as_they_should() {
+    for length in [3000, 20_000, 100_000] {
+        let logistic = calibration(2.0_f64.ln(), |seed| {
+            measure(displaced(Logistic { r: 4.0 }.system(), seed, 0.01), &steps(length))
+        });
+        let henon = calibration(0.419_22, |seed| {
+            measure(displaced(Henon::default().system(), seed, 0.01), &Spectrum { count: Some(1), ..steps(length) })
+        });
+        for (name, [one, two]) in [("logistic", logistic), ("henon", henon)] {
+            println!("{name}, {length} steps: within 1 error {one:.3}, within 2 {two:.3}");
+            assert!((0.60..=0.76).contains(&one), "{name}, {length} steps: within one error in {one}");
+            assert!((0.91..=0.99).contains(&two), "{name}, {length} steps: within two errors in {two}");
+        }
+    }
+}
+
+// ---- what other tools were seen to get wrong ----------------------------------------------------------------------------
+
+#[test]
+fn a_stable_linear_flow_is_exact_and_not_zero() {
+    let mut flow = Flow::of([1.0, 1.0], 0.01, |x: &[f64; 2]| [-x[0], -3.0 * x[1]], |_, d| [-d[0], -3.0 * d[1]]);
+    let found = exponents(&mut flow, &steps(5000)).unwrap().per_time();
+    // Runge–Kutta: ln(1 − z + z²/2 − z³/6 + z⁴/24)/h for z = h and 3h.
+    assert!((found.values[0] + 1.0).abs() < 1e-9 && (found.values[1] + 3.0).abs() < 1e-7, "{found:?}");
+    assert!(found.aligned && found.kaplan_yorke.unwrap().value == 0.0);
+}
+
+#[test]
+fn short_runs_are_flagged() {
+    let run = |length| measure(Lorenz63::default().system(0.01), &Spectrum { warm_up: 0, ..steps(length) });
+    assert!(!run(10).aligned && !run(100).aligned && !run(1000).aligned);
+    assert!(run(50_000).aligned);
+    let slow = Sgd::new(Quadratic::new(vec![-1.0, -0.9, 1.0]), vec![0.0; 3], 1e-3, Product::Exact);
+    assert!(!measure(slow, &Spectrum { warm_up: 0, ..steps(3000) }).aligned, "a drift without noise is no convergence");
+}
+
+#[test]
+fn fewer_exponents_are_the_first_of_them_all() {
+    let of = |count| measure(Lorenz96::default().system(10, 0.01), &Spectrum { count, ..steps(3000) });
+    let all = of(None);
+    for k in [1, 3, 7] {
+        assert_eq!(of(Some(k)).values, all.values[..k], "bit for bit: the first k deviations do not see the others");
+    }
+    assert_eq!(of(Some(3)).kaplan_yorke, None, "the dimension is beyond three exponents");
+}
+
+#[test]
+fn rarer_renormalisation_gives_the_same_exponents() {
+    let of = |every| measure(Henon::default().system(), &Spectrum { every, ..steps(9000) });
+    for every in [2, 5, 9] {
+        let (often, rarely) = (of(1), of(every));
+        for (a, b) in often.values.iter().zip(&rarely.values) {
+            assert!((a - b).abs() < 1e-3, "{every}: {a} and {b}");
+        }
+        assert_eq!(rarely.steps, 9000);
+    }
+}
+
+#[test]
+fn deviations_that_would_overflow_are_renormalised_in_time() {
+    // Growth by e¹⁰⁰ and decay by e⁻¹⁰⁰ per ten steps, never asked to renormalise.
+    let mut map = Map::of([0.0; 2], |x: &[f64; 2]| *x, |_, d| [d[0] * 10.0_f64.exp(), d[1] * (-10.0_f64).exp()]);
+    let found = exponents(&mut map, &Spectrum { every: u64::MAX, warm_up: 10, ..steps(2000) }).unwrap();
+    assert_eq!(found.outcome, Outcome::Completed);
+    assert!((found.values[0] - 10.0).abs() < 1e-9 && (found.values[1] + 10.0).abs() < 1e-6, "{:?}", found.values);
+}
+
+#[test]
+fn growth_beyond_all_numbers_within_a_few_steps_is_added_up() {
+    let mut map = Map::of([0.0], |x: &[f64; 1]| *x, |_, d| [1e60 * d[0]]);
+    let found = exponents(&mut map, &Spectrum { warm_up: 0, ..steps(100) }).unwrap();
+    assert!((found.values[0] - 60.0 * 10.0_f64.ln()).abs() < 1e-10);
+}
+
+#[test]
+fn a_run_that_blows_up_keeps_what_was_found() {
+    // η = 3 on h = 1: the weights double at every step and leave the numbers after 512.
+    let descent = || Sgd::new(Quadratic::new(vec![1.0]), vec![1.0], 3.0, Product::Exact);
+    for warm_up in [0, 100, 1000] {
+        let found = measure(descent(), &Spectrum { warm_up, ..steps(10_000) });
+        assert_eq!(found.outcome, Outcome::Diverged { step: 512 }, "warm-up {warm_up}");
+        assert!((found.values[0] - 2.0_f64.ln()).abs() < 1e-10 && !found.aligned);
+        assert_eq!(found.steps, if warm_up < 512 { 512 - warm_up } else { 512 });
+    }
+    let found = shadow(&mut descent(), &Shadow { warm_up: 0, ..Shadow::default() }).unwrap();
+    assert!(matches!(found.outcome, Outcome::Diverged { .. }) && (found.values[0] - 2.0_f64.ln()).abs() < 1e-5);
+}
+
+#[test]
+fn single_precision_goes_through_the_same_code() {
+    fn henon() -> Map<impl lyapunov::Law<Vector = Vec<f32>> + Clone> {
+        Map::of(
+            vec![0.1_f32, 0.1],
+            |x: &Vec<f32>| vec![1.0 - 1.4 * x[0] * x[0] + x[1], 0.3 * x[0]],
+            |x: &Vec<f32>, d: &Vec<f32>| vec![-2.8 * x[0] * d[0] + d[1], 0.3 * d[0]],
+        )
+    }
+    let found = measure(henon(), &steps(20_000));
+    assert!((found.values[0] - 0.419_22).abs() < 4.0 * found.std_errors[0]);
+    // ε^(2/3) for f32.
+    assert!((found.sum.value - 0.3_f64.ln()).abs() < 2.5e-5, "{:?}", found.sum);
+    let twin = shadow(&mut henon(), &Shadow { steps: 20_000, ..Shadow::default() }).unwrap();
+    assert!((twin.values[0] - found.values[0]).abs() < 0.01 * found.values[0], "{twin:?}");
+    let refused = shadow(&mut henon(), &Shadow { relative_separation: Some(1e-8), ..Shadow::default() });
+    assert!(matches!(refused, Err(Error::Argument { name: "relative_separation", .. })));
+}
+
+#[test]
+fn a_difference_tangent_finds_the_same_exponents() {
+    let step = |x: &[f64; 2]| [1.0 - 1.4 * x[0] * x[0] + x[1], 0.3 * x[0]];
+    let found = measure(Map::by_differences([0.1, 0.1], step).unwrap(), &steps(5000));
+    let exact = measure(Henon::default().system(), &steps(5000));
+    assert!((found.values[0] - exact.values[0]).abs() < 1e-6 && (found.sum.value - 0.3_f64.ln()).abs() < 1e-6);
+    let decay = Flow::by_differences([1.0], 0.01, |x: &[f64; 1]| [-2.0 * x[0]]).unwrap();
+    assert!((measure(decay, &steps(500)).per_time().values[0] + 2.0).abs() < 1e-7);
+}
+
+// ---- both methods, resumption, arguments --------------------------------------------------------------------------------
+
+#[test]
+fn the_shadow_and_the_tangent_agree_on_every_system() {
+    struct Both;
+    impl Study for Both {
+        type Output = Result<(Exponents, Exponents)>;
+        fn study<S: System + Clone>(self, system: S) -> Self::Output {
+            let options = Spectrum { count: Some(1), ..steps(5000) };
+            let tangent = exponents(&mut system.clone(), &options)?;
+            let twin = shadow(&mut system.clone(), &Shadow { steps: 5000, ..Shadow::default() })?;
+            Ok((tangent, twin))
+        }
+    }
+    for entry in catalogue() {
+        let (tangent, twin) = Choice::named(entry.name).unwrap().study(Both).unwrap();
+        let error = tangent.std_errors[0].hypot(twin.std_errors[0]).max(1e-5);
+        let distance = (tangent.values[0] - twin.values[0]).abs();
+        assert!(distance < 4.0 * error, "{}: {tangent:?} and {twin:?}", entry.name);
+    }
+}
+
+#[test]
+fn a_wide_separation_does_not_tear_at_the_edge_of_the_torus() {
+    let options = Shadow { relative_separation: Some(1e-3), ..Shadow::default() };
+    let cat = shadow(&mut CatMap.system(), &options).unwrap();
+    assert!((cat.values[0] - f64::midpoint(3.0, 5.0_f64.sqrt()).ln()).abs() < 1e-9, "{cat:?}");
+    let kicked = shadow(&mut StandardMap { k: 10.0 }.system(), &options).unwrap();
+    assert!((kicked.values[0] - 5.0_f64.ln()).abs() < 0.05, "{kicked:?}");
+}
+
+#[test]
+fn a_run_resumes_from_bytes_to_the_same_bits() {
+    let options = Spectrum { warm_up: 100, ..steps(5000) };
+    let mut system = Henon::default().system();
+    let mut whole = Benettin::warmed_up(&mut system, &options).unwrap();
+    let (mut interrupted, mut elsewhere) = (whole.clone(), system.clone());
+    whole.advance(&mut system, 5000, 1).unwrap();
+    interrupted.advance(&mut elsewhere, 1234, 1).unwrap();
+    let growth = Growth::from_bytes(&interrupted.growth().to_bytes()).unwrap();
+    let mut resumed = Benettin::resume(interrupted.deviations().to_vec(), growth).unwrap();
+    resumed.advance(&mut elsewhere, 5000 - 1234, 1).unwrap();
+    assert_eq!(resumed.growth(), whole.growth());
+    assert_eq!(resumed.exponents(), whole.exponents());
+}
+
+#[test]
+fn two_halves_merge_into_the_bits_of_the_whole() {
+    let mut system = Lorenz63::default().system(0.01);
+    let mut whole = Benettin::new(system.state(), 3, 0).unwrap();
+    let mut halves = system.clone();
+    whole.advance(&mut system, 20_000, 1).unwrap();
+    let mut part = Benettin::new(halves.state(), 3, 0).unwrap();
+    part.advance(&mut halves, 8192, 1).unwrap();
+    let mut first = part.growth().clone();
+    part.forget();
+    part.advance(&mut halves, 20_000 - 8192, 1).unwrap();
+    first.merge(part.growth()).unwrap();
+    assert_eq!(&first, whole.growth());
+}
+
+#[test]
+fn bad_arguments_are_named() {
+    let refuse = |options: Spectrum| exponents(&mut Henon::default().system(), &options).unwrap_err().to_string();
+    assert_eq!(
+        refuse(Spectrum { count: Some(3), ..steps(10) }),
+        "count = 3 must be at least 1 and at most the dimension, 2"
+    );
+    assert!(refuse(Spectrum { count: Some(0), ..steps(10) }).contains("count = 0"));
+    assert!(refuse(steps(0)).contains("steps = 0 must be at least 1"));
+    assert!(refuse(Spectrum { every: 0, ..steps(10) }).contains("every = 0"));
+    let twin = |options: Shadow| shadow(&mut Henon::default().system(), &options).unwrap_err().to_string();
+    assert!(twin(Shadow { steps: 0, ..Shadow::default() }).contains("steps = 0"));
+    assert!(twin(Shadow { relative_separation: Some(-1.0), ..Shadow::default() }).contains("must be positive"));
+}

@@ -1,0 +1,71 @@
+//! Every system of the catalogue: the Taylor test, at its start and on its attractor, and the law of the path.
+
+use lyapunov::{
+    Map, System, Vector,
+    systems::{Choice, Study, Tent, catalogue},
+    testing::check_tangent,
+};
+
+/// Every system of the catalogue, started off the documented state.
+fn every_system<T: Study>(study: impl Fn() -> T) -> Vec<(&'static str, T::Output)> {
+    let choice = |name| {
+        let mut choice = Choice::named(name).expect("a name of the catalogue");
+        choice.set_seed(5);
+        choice
+    };
+    catalogue().iter().map(|entry| (entry.name, choice(entry.name).study(study()))).collect()
+}
+
+#[test]
+fn both_branches_of_the_tent_have_their_slopes() {
+    for x in [0.3, 0.7] {
+        check_tangent(&Map::new(Tent { mu: 1.9 }, [x]), 1);
+    }
+}
+
+struct Taylor {
+    after: u64,
+}
+
+impl Study for Taylor {
+    type Output = ();
+    fn study<S: System + Clone>(self, mut system: S) {
+        for _ in 0..self.after {
+            system.step(&mut []).expect("the step succeeds");
+        }
+        check_tangent(&system, 7);
+    }
+}
+
+#[test]
+fn every_tangent_is_the_derivative_of_its_step() {
+    every_system(|| Taylor { after: 0 });
+}
+
+#[test]
+fn and_also_on_the_attractor() {
+    every_system(|| Taylor { after: 1000 });
+}
+
+#[test]
+fn deviations_never_change_the_path() {
+    struct Paths;
+    impl Study for Paths {
+        type Output = bool;
+        fn study<S: System + Clone>(self, system: S) -> bool {
+            let (mut plain, mut carrying) = (system.clone(), system);
+            let mut deviations = [carrying.state().clone(), carrying.state().clone()];
+            for _ in 0..50 {
+                plain.step(&mut []).expect("the step succeeds");
+                carrying.step(&mut deviations).expect("the step succeeds");
+            }
+            // Distance exactly zero: the same bits.
+            let mut rest = plain.state().clone();
+            rest.axpy(-1.0, carrying.state());
+            rest.norm() == 0.0
+        }
+    }
+    for (name, same) in every_system(|| Paths) {
+        assert!(same, "{name}");
+    }
+}
