@@ -21,8 +21,8 @@ pub fn execute(arguments: Arguments) -> Result<()> {
     match arguments.command {
         None => train::execute(&TrainArguments { file: None, flags: arguments.flags }),
         Some(Command::Train(arguments)) => train::execute(&arguments),
-        Some(Command::Measure(arguments)) => measure::execute(&arguments),
         Some(Command::Exponents(arguments)) => exponents::execute(&arguments),
+        Some(Command::Measure(arguments)) => measure::execute(&arguments),
         Some(Command::Config) => config::execute(),
         Some(Command::Data(DataCommand::Synthesize(arguments))) => data::synthesize(&arguments),
         Some(Command::Completions { shell }) => completions::execute(shell),

@@ -8,7 +8,7 @@ use plotters::{
     },
 };
 
-use super::{Band, Colour, Figure, Marker, Panel, Series, Stroke, axis::Axis};
+use super::{Band, Colour, Figure, Marker, Panel, Series, Stroke, Vertical, axis::Axis};
 
 /// The page, in points.
 const WIDTH: f64 = 960.0;
@@ -65,16 +65,16 @@ impl Frame<'_> {
         self.top + self.height
     }
 
+    fn x_ticks(&self) -> Vec<(f64, String)> {
+        if self.whole { self.x.whole_ticks(8) } else { self.x.ticks(8) }
+    }
+
     fn across(&self, x: f64) -> Option<f64> {
         Some(LEFT + self.x.position(x)? * (RIGHT - LEFT))
     }
 
     fn up(&self, y: f64) -> Option<f64> {
         Some(self.bottom() - self.y.position(y)?.clamp(-0.02, 1.02) * self.height)
-    }
-
-    fn x_ticks(&self) -> Vec<(f64, String)> {
-        if self.whole { self.x.whole_ticks(8) } else { self.x.ticks(8) }
     }
 
     fn place(&self, (x, y): Point) -> Option<Point> {
@@ -103,10 +103,10 @@ impl Page<'_> {
         let x = Axis::exactly(low, high);
         let whole = figure.x_range.is_none();
         for (i, panel) in figure.panels.iter().enumerate() {
-            let y = match (panel.y_range, panel.floor) {
-                (Some((low, high)), _) => Axis::exactly(low, high),
-                (None, Some(floor)) => Axis::decades(floor, panel_numbers(panel)),
-                (None, None) => Axis::around(panel_numbers(panel)),
+            let y = match panel.scale {
+                Vertical::Automatic => Axis::around(panel_numbers(panel)),
+                Vertical::Exactly(low, high) => Axis::exactly(low, high),
+                Vertical::Logarithmic { floor } => Axis::decades(floor, panel_numbers(panel)),
             };
             let top = FIRST_PANEL + i as f64 * (figure.panel_height + PANEL_GAP);
             let frame = Frame { x: &x, y, whole, top, height: figure.panel_height };
@@ -301,12 +301,6 @@ fn paler((red, green, blue): Colour) -> Colour {
     (pale(red), pale(green), pale(blue))
 }
 
-fn last_x(figure: &Figure) -> f64 {
-    let series = figure.panels.iter().flat_map(|panel| &panel.series);
-    let ends = series.filter_map(|series| Some(series.points.last()?.0));
-    ends.chain(figure.events.iter().map(|(x, _)| *x)).fold(0.0, f64::max)
-}
-
 fn panel_numbers(panel: &Panel) -> impl Iterator<Item = f64> {
     let points = panel.series.iter().flat_map(|series| series.points.iter().map(|(_, y)| *y));
     let bands = panel.bands.iter().flat_map(|band| band.points.iter().flat_map(|(_, low, high)| [*low, *high]));
@@ -388,6 +382,12 @@ fn spread(heights: &[f64], top: f64, bottom: f64) -> Vec<f64> {
         }
     }
     placed
+}
+
+fn last_x(figure: &Figure) -> f64 {
+    let series = figure.panels.iter().flat_map(|panel| &panel.series);
+    let ends = series.filter_map(|series| Some(series.points.last()?.0));
+    ends.chain(figure.events.iter().map(|(x, _)| *x)).fold(0.0, f64::max)
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use lyapunov::Exponents;
 
-use super::{Band, Colour, Figure, LOW, Marker, Panel, Series, Stroke, TALL};
+use super::{Band, Colour, Figure, LOW, Marker, Panel, Series, Stroke, TALL, Vertical};
 
 const COLOURS: [Colour; 6] =
     [(38, 84, 140), (196, 92, 20), (30, 120, 90), (120, 60, 140), (150, 40, 60), (90, 100, 30)];
@@ -49,7 +49,7 @@ fn running_panel(history: &[Exponents], i: usize, known: Option<f64>) -> Panel {
             .into_iter()
             .collect(),
         bands: vec![Band { points: calm.iter().map(band).collect(), colour: tint(colour) }],
-        ..Panel::default()
+        scale: Vertical::Automatic,
     }
 }
 
@@ -92,8 +92,7 @@ pub fn spectrum_figure(title: String, subtitle: String, found: &Exponents, known
             series,
             thresholds: vec![(0.0, "0".to_owned())],
             bands: vec![Band { points: bands, colour: tint(COLOURS[0]) }],
-            y_range: None,
-            floor: None,
+            scale: Vertical::Automatic,
         }],
         events: Vec::new(),
     }
@@ -128,8 +127,7 @@ pub fn curve_figure(title: String, subtitle: String, parameter: &str, points: &[
             series: series.collect(),
             thresholds: vec![(0.0, "0".to_owned())],
             bands: vec![fill(ORDER, |y| y.min(0.0)), fill(CHAOS, |y| y.max(0.0))],
-            y_range: Some((low, high)),
-            floor: None,
+            scale: Vertical::Exactly(low, high),
         }],
         events: Vec::new(),
     }

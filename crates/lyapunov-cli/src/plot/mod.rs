@@ -40,6 +40,21 @@ pub struct Figure {
     pub events: Vec<(f64, String)>,
 }
 
+/// The scale of a vertical axis.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub enum Vertical {
+    /// As the numbers want it.
+    #[default]
+    Automatic,
+    /// Between these ends.
+    Exactly(f64, f64),
+    /// Decades, from this number up.
+    Logarithmic {
+        /// The lower end.
+        floor: f64,
+    },
+}
+
 /// One vertical axis and what is drawn over it.
 #[derive(Clone, Debug, Default)]
 pub struct Panel {
@@ -51,10 +66,8 @@ pub struct Panel {
     pub thresholds: Vec<(f64, String)>,
     /// Areas behind the curves.
     pub bands: Vec<Band>,
-    /// The ends of the vertical axis; `None` shows everything.
-    pub y_range: Option<(f64, f64)>,
-    /// The lower end of a vertical axis of decades, where that is wanted.
-    pub floor: Option<f64>,
+    /// The scale.
+    pub scale: Vertical,
 }
 
 /// The area between two curves.
