@@ -57,7 +57,9 @@ pub use objective::{Difference, Evaluation, Hessian, Objective, Product, Sample,
 pub use operator::{Affine, Dense, Operator};
 pub use record::{Measurement, Observer, Sharpness};
 pub use run::{Plan, Summary, Target, run};
-pub use system::{Closures, Differences, Field, FieldClosures, Flow, Law, Map, Outcome, RandomClosures, System};
+pub use system::{
+    AdaptiveFlow, Closures, Differences, Field, FieldClosures, Flow, Law, Map, Outcome, RandomClosures, System,
+};
 pub use vector::{Vector, orthogonalize, orthonormalize};
 
 /// The README's example compiles and runs.

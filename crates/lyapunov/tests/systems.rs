@@ -2,7 +2,7 @@
 
 use lyapunov::{
     Map, System, Vector,
-    systems::{Choice, Study, Tent, catalogue},
+    systems::{CatMap, Choice, StandardMap, Study, Tent, catalogue},
     testing::check_tangent,
 };
 
@@ -21,6 +21,15 @@ fn both_branches_of_the_tent_have_their_slopes() {
     for x in [0.3, 0.7] {
         check_tangent(&Map::new(Tent { mu: 1.9 }, [x]), 1);
     }
+}
+
+#[test]
+fn on_a_torus_the_way_is_the_short_one() {
+    let cat = Map::new(CatMap, [0.1, 0.9]).displacement(&[0.95, 0.1]);
+    assert!((cat[0] + 0.15).abs() < 1e-12 && (cat[1] - 0.2).abs() < 1e-12, "{cat:?}");
+    let kicked = Map::new(StandardMap::default(), [6.2, 0.1]).displacement(&[0.1, 6.2]);
+    let short = 2.0 * std::f64::consts::PI - 6.1;
+    assert!((kicked[0] - short).abs() < 1e-12 && (kicked[1] + short).abs() < 1e-12, "{kicked:?}");
 }
 
 struct Taylor {

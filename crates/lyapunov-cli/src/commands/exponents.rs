@@ -97,7 +97,8 @@ pub(super) fn parameters(choice: &Choice) -> String {
 /// A number as it was given, but not with the sixteen digits of a third.
 pub(super) fn short(value: f64) -> String {
     let text = value.to_string();
-    if text.len() <= 8 { text } else { format!("{:.6}", value).trim_end_matches('0').to_owned() }
+    let text = if text.len() <= 8 { text } else { format!("{value:.6}").trim_end_matches('0').to_owned() };
+    text.replace('-', "−")
 }
 
 /// What the system is, as a headline.
@@ -232,9 +233,10 @@ impl Report<'_> {
     fn figure(&self) -> plot::Figure {
         let entry = self.choice.entry();
         let found = self.exponents();
-        let title = format!("Lyapunov exponents of the {}", entry.about);
-        let subtitle =
-            format!("{} · nats {}", parameters(self.choice), unit(entry)).trim_start_matches(" · ").to_owned();
+        let title = heading(entry);
+        let what = format!("Lyapunov exponents, nats {}", unit(entry));
+        let parameters = Some(parameters(self.choice)).filter(|text| !text.is_empty());
+        let subtitle = parameters.map_or(what.clone(), |parameters| format!("{parameters} · {what}"));
         let known = self.choice.literature().map(|literature| literature.values).unwrap_or_default();
         if found.values.len() > 6 {
             plot::spectrum_figure(title, subtitle, &found, &known)
@@ -251,7 +253,7 @@ fn table(found: &Exponents, literature: Option<&Literature>) -> String {
         let value = literature.and_then(|literature| literature.values.get(i));
         value.map_or(String::new(), |value| number(*value, 5))
     };
-    let mut rows = vec![["".to_owned(), "exponent".to_owned(), "± std. error".to_owned(), "literature".to_owned()]];
+    let mut rows = vec![[String::new(), "exponent".to_owned(), "± std. error".to_owned(), "literature".to_owned()]];
     for (i, (value, error)) in found.values.iter().zip(&found.std_errors).enumerate() {
         let [value, error] = digits(Estimate { value: *value, std_error: *error });
         rows.push([format!("Λ{}", i + 1), value, error, known(i)]);
@@ -282,13 +284,16 @@ fn digits(estimate: Estimate) -> [String; 2] {
     if !std_error.is_finite() {
         return [number(value, 5), "unknown".to_owned()];
     }
-    let decimals = if std_error > 0.0 { (1.0 - std_error.log10().floor()).clamp(2.0, 10.0) as usize } else { 10 };
+    if std_error < 1e-10 {
+        return [number(value, 10), "below 1e-10".to_owned()];
+    }
+    let decimals = (1.0 - std_error.log10().floor()).clamp(2.0, 10.0) as usize;
     [number(value, decimals), number(std_error, decimals)]
 }
 
 fn estimate(estimate: Estimate) -> String {
     let [value, error] = digits(estimate);
-    format!("{value} ± {error}")
+    if error.starts_with(|first: char| first.is_ascii_digit()) { format!("{value} ± {error}") } else { value }
 }
 
 fn verdict(found: &Exponents) -> String {
@@ -346,5 +351,6 @@ mod tests {
         assert_eq!(digits(-14.5712, 0.012), ["−14.571", "0.012"]);
         assert_eq!(digits(f64::NEG_INFINITY, 0.0), ["−∞", "exact"]);
         assert_eq!(digits(1.0, f64::INFINITY), ["1.00000", "unknown"]);
+        assert_eq!(digits(0.5, 1e-17), ["0.5000000000", "below 1e-10"]);
     }
 }

@@ -148,31 +148,25 @@ fn picture(choice: &Choice, options: &Spectrum, scans: &[Scan], cells: &[Cell]) 
     let what = if scans.len() == 1 { "Lyapunov exponents" } else { "largest Lyapunov exponent" };
     let steps = format!("{what}, nats {} · {} steps each", unit(entry), number(options.steps as f64, 0));
     let subtitle = if fixed.is_empty() { steps } else { format!("{} · {steps}", fixed.join(", ")) };
-    match scans {
-        [only] => {
-            let point = |cell: &Cell| (cell.at[0], if is_whole(cell) { cell.found.values.clone() } else { Vec::new() });
-            plot::curve_figure(title, subtitle, &only.name, &cells.iter().map(point).collect::<Vec<_>>()).to_svg()
-        }
-        _ => {
-            let value = |cell: &Cell| if is_whole(cell) { cell.found.values[0] } else { f64::NAN };
-            HeatMap {
-                title,
-                subtitle,
-                x: (scans[0].name.clone(), scans[0].from, scans[0].to),
-                y: (scans[1].name.clone(), scans[1].from, scans[1].to),
-                columns: scans[0].count,
-                values: cells.iter().map(value).collect(),
-            }
-            .to_svg()
-        }
+    if let [only] = scans {
+        let point = |cell: &Cell| (cell.at[0], if is_whole(cell) { cell.found.values.clone() } else { Vec::new() });
+        let points: Vec<_> = cells.iter().map(point).collect();
+        return plot::curve_figure(title, subtitle, &only.name, &points).to_svg();
     }
+    let value = |cell: &Cell| if is_whole(cell) { cell.found.values[0] } else { f64::NAN };
+    let side = |scan: &Scan| (scan.name.clone(), scan.from, scan.to);
+    let (x, y) = (side(&scans[0]), side(&scans[1]));
+    HeatMap { title, subtitle, x, y, columns: scans[0].count, values: cells.iter().map(value).collect() }.to_svg()
 }
 
 /// One line per place: the parameters, then every exponent and its error, between tabs.
 fn table(scans: &[Scan], cells: &[Cell]) -> String {
     let count = cells.iter().map(|cell| cell.found.values.len()).max().unwrap_or(0);
     let mut text = scans.iter().map(|scan| scan.name.as_str()).collect::<Vec<_>>().join("\t");
-    (1..=count).for_each(|i| text.push_str(&format!("\texponent_{i}\tstd_error_{i}")));
+    for i in 1..=count {
+        // Writing into a string cannot fail.
+        let _ = write!(text, "\texponent_{i}\tstd_error_{i}");
+    }
     text.push_str("\toutcome\n");
     for cell in cells {
         let at: Vec<String> = cell.at.iter().map(f64::to_string).collect();

@@ -40,6 +40,7 @@ fn running_panel(history: &[Exponents], i: usize, known: Option<f64>) -> Panel {
         marker: None,
     };
     let last = calm.last().map(|at| format!(": {:.4} ± {:.4}", at.values[i], at.std_errors[i])).unwrap_or_default();
+    let points: Vec<_> = calm.iter().map(band).collect();
     Panel {
         title: format!("Λ{}{}", i + 1, last.replace('-', "−")),
         series: vec![curve],
@@ -48,8 +49,8 @@ fn running_panel(history: &[Exponents], i: usize, known: Option<f64>) -> Panel {
             .map(|value| (value, "literature".to_owned()))
             .into_iter()
             .collect(),
-        bands: vec![Band { points: calm.iter().map(band).collect(), colour: tint(colour) }],
-        scale: Vertical::Automatic,
+        scale: around(&points, known),
+        bands: vec![Band { points, colour: tint(colour) }],
     }
 }
 
@@ -102,18 +103,18 @@ pub fn spectrum_figure(title: String, subtitle: String, found: &Exponents, known
 pub fn curve_figure(title: String, subtitle: String, parameter: &str, points: &[(f64, Vec<f64>)]) -> Figure {
     let count = points.iter().map(|(_, values)| values.len()).max().unwrap_or(0).min(COLOURS.len());
     let of = |i: usize| points.iter().map(move |(x, values)| (*x, values.get(i).copied().unwrap_or(f64::NAN)));
-    let (low, high) = range(points.iter().filter_map(|(_, values)| values.first().copied()));
+    let (low, high) = range(&(0..count).map(|i| of(i).map(|(_, y)| y).collect()).collect::<Vec<Vec<f64>>>());
     let dense = points.len() > 200;
     let series = (0..count).map(|i| Series {
         label: format!("Λ{}", i + 1),
-        points: of(i).map(|(x, y)| (x, if y.is_nan() { y } else { y.max(low) })).collect(),
+        points: of(i).map(|(x, y)| (x, if i > 0 && y < low || y.is_nan() { f64::NAN } else { y.max(low) })).collect(),
         colour: COLOURS[i],
         stroke: if i == 0 || dense { Stroke::Thin } else { Stroke::Dotted },
         marker: None,
     });
     let ends = [points.first(), points.last()].map(|end| end.map_or(0.0, |(x, _)| *x));
     let fill = |colour, side: fn(f64) -> f64| Band {
-        points: of(0).filter(|(_, y)| !y.is_nan()).map(|(x, y)| (x, 0.0, side(y.clamp(low, high)))).collect(),
+        points: of(0).map(|(x, y)| (x, 0.0, if y.is_nan() { 0.0 } else { side(y.clamp(low, high)) })).collect(),
         colour,
     };
     Figure {
@@ -123,7 +124,7 @@ pub fn curve_figure(title: String, subtitle: String, parameter: &str, points: &[
         x_range: Some((ends[0].min(ends[1]), ends[0].max(ends[1]))),
         panel_height: TALL,
         panels: vec![Panel {
-            title: "chaos above zero, order below".to_owned(),
+            title: "instability above zero, stability below".to_owned(),
             series: series.collect(),
             thresholds: vec![(0.0, "0".to_owned())],
             bands: vec![fill(ORDER, |y| y.min(0.0)), fill(CHAOS, |y| y.max(0.0))],
@@ -133,16 +134,34 @@ pub fn curve_figure(title: String, subtitle: String, parameter: &str, points: &[
     }
 }
 
-/// The range that shows the largest exponent: all above zero, and as deep below as twice that height or most of the
-/// points go. Superstable parameters reach down to −∞.
-fn range(values: impl Iterator<Item = f64>) -> (f64, f64) {
-    let mut sorted: Vec<f64> = values.filter(|value| value.is_finite()).collect();
-    sorted.sort_by(f64::total_cmp);
-    let (Some(least), Some(most)) = (sorted.first(), sorted.last()) else { return (-1.0, 1.0) };
-    let common = sorted[sorted.len() / 20];
-    let low = least.max(common.min(-2.0 * most.max(0.0)));
-    let room = 0.08 * (most.max(0.0) - low).max(1e-3);
-    (low - room, most.max(0.0) + room)
+/// The range that shows the largest exponent, and those whose usual values are not far below it. Superstable parameters
+/// reach down to −∞: shown is what lies above zero, and as deep below as twice that height or most of the points go.
+fn range(curves: &[Vec<f64>]) -> (f64, f64) {
+    let mut sorted: Vec<Vec<f64>> =
+        curves.iter().map(|curve| curve.iter().copied().filter(|value| value.is_finite()).collect()).collect();
+    sorted.retain(|curve: &Vec<f64>| !curve.is_empty());
+    for curve in &mut sorted {
+        curve.sort_by(f64::total_cmp);
+    }
+    let Some(first) = sorted.first() else { return (-1.0, 1.0) };
+    let most = first[first.len() - 1].max(0.0);
+    let mut low = first[0].max(first[first.len() / 20].min(-2.0 * most)).min(0.0);
+    let floor = low - 2.0 * (most - low).max(1e-3);
+    for curve in sorted.iter().filter(|curve| curve[curve.len() / 2] > floor) {
+        low = low.min(curve[curve.len() / 20].max(floor));
+    }
+    let room = 0.08 * (most - low).max(1e-3);
+    (low - room, most + room)
+}
+
+/// The ends of an axis around a running estimate: all of the band, and never less than a hundredth of the value, so that
+/// rounding does not look like news.
+fn around(band: &[(f64, f64, f64)], known: Option<f64>) -> Vertical {
+    let Some(last) = band.last() else { return Vertical::Automatic };
+    let centre = f64::midpoint(last.1, last.2);
+    let numbers = band.iter().flat_map(|(_, low, high)| [*low, *high]).chain(known.filter(|value| value.is_finite()));
+    let reach = numbers.fold(0.01 * centre.abs().max(0.01), |reach: f64, y| reach.max((y - centre).abs()));
+    Vertical::Exactly(centre - 1.1 * reach, centre + 1.1 * reach)
 }
 
 fn tint((red, green, blue): Colour) -> Colour {

@@ -78,7 +78,9 @@ impl HeatMap {
         let pixel = |value: &f64| colour(*value, low, high);
         let mut pixels: Vec<Vec<Colour>> = rows.iter().map(|row| row.iter().map(pixel).collect()).collect();
         if self.x.1 > self.x.2 {
-            pixels.iter_mut().for_each(|row| row.reverse());
+            for row in &mut pixels {
+                row.reverse();
+            }
         }
         if self.y.1 < self.y.2 {
             pixels.reverse();

@@ -50,12 +50,13 @@ impl<V: Vector> Benettin<V> {
     /// Goes on from saved deviations and growth.
     ///
     /// # Errors
-    /// [`Error::Length`] where there are not as many deviations as the growth speaks of.
+    /// [`Error::Length`] where there are not as many deviations as the growth speaks of; [`Error::Argument`] for none.
     pub fn resume(deviations: Vec<V>, growth: Growth) -> Result<Self> {
         let (expected, found) = (growth.count(), deviations.len());
         if expected != found {
             return Err(Error::Length { what: "the set of deviations", expected, found });
         }
+        check_count(expected, growth.dimension())?;
         let tally = Tally::new(growth, &deviations[0]);
         Ok(Self { deviations, tally })
     }

@@ -129,6 +129,11 @@ impl Growth {
         self.count
     }
 
+    /// The dimension n of the space that the deviations live in.
+    pub fn dimension(&self) -> usize {
+        self.dimension
+    }
+
     fn block_count(&self) -> usize {
         self.blocks.len() / (HEAD + self.count)
     }

@@ -1,9 +1,11 @@
 //! A dynamical system with its tangent map.
 
+mod adaptive;
 mod differences;
 mod flow;
 mod map;
 
+pub use adaptive::AdaptiveFlow;
 pub use differences::Differences;
 pub use flow::{Field, FieldClosures, Flow};
 pub use map::{Closures, Law, Map, RandomClosures};

@@ -197,7 +197,7 @@ static CATALOGUE: [Entry; 14] = [
             real("a", "growth of the spiral", 0.2, -10.0, 10.0),
             real("b", "supply", 0.2, -10.0, 10.0),
             real("c", "threshold of the fold", 5.7, -100.0, 100.0),
-            time_step(0.05),
+            time_step(0.02),
         ],
         source: "Sprott 2003",
         per_time: true,
