@@ -72,7 +72,7 @@ impl<'a> Request<'a> {
         let quantities = Quantity::parse_list(&arguments.what)?;
         let on = arguments.on.as_deref().map(Data::parse).transpose()?;
         let tolerance = arguments.tolerance;
-        if tolerance.is_nan() || tolerance <= 0.0 {
+        if !(tolerance.is_finite() && tolerance > 0.0) {
             let message = format!("`--tolerance` must be a number greater than 0, not {tolerance}");
             return Err(Error::usage(message, None));
         }
