@@ -39,8 +39,8 @@ pub enum Command {
     /// Train a network and measure its sharpness on the way
     ///
     /// Every run gets a folder of its own, with its configuration (config.toml), its measurements (run.sqlite), a picture
-    /// (run.svg), its final weights (weights.safetensors) and a manifest (manifest.json). A run that diverges is a result, not a failure: the exit code is 0, and
-    /// its rows are kept.
+    /// (run.svg), its final weights (weights.safetensors) and a manifest (manifest.json). A run that diverges is a result,
+    /// not a failure: the exit code is 0, and its rows are kept.
     Train(TrainArguments),
     /// Measure the Lyapunov exponents of a classical system
     ///
@@ -214,8 +214,8 @@ pub struct MeasureArguments {
     /// Print one JSON object, and nothing else, on standard output
     #[arg(long)]
     pub json: bool,
-    /// Draw the density
-    #[arg(long, value_name = "FILE.svg")]
+    /// Draw the density: a .svg or .png file
+    #[arg(long, value_name = "FILE")]
     pub plot: Option<PathBuf>,
     /// Write the images as the network sees them, their labels and the network's outputs, for other programs
     #[arg(long, value_name = "FILE.safetensors")]

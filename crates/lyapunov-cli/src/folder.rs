@@ -55,11 +55,6 @@ impl RunFolder {
     }
 }
 
-/// Writes a file, replacing an earlier one in one move.
-pub fn write(path: &Path, contents: &[u8]) -> Result<()> {
-    write_whole(path, contents).map_err(|cause| Error::io("write", path, cause))
-}
-
 /// Fails where `out` cannot be made or written to; makes nothing.
 pub fn check_writable(out: &Path) -> Result<()> {
     let existing = out.ancestors().find(|path| path.exists()).filter(|path| !path.as_os_str().is_empty());

@@ -21,7 +21,7 @@ use crate::{
     experiment::{self, Overrides},
     findings::{Findings, Found, INITIAL, Spectrum, Uncertainty},
     folder::{self, CONFIG, MANIFEST, WEIGHTS},
-    plot::{DensityCaption, density_figure, number},
+    plot::{DensityCaption, Format, density_figure, number},
     progress::Spinner,
     request::{Data, Quantity},
     summary::Subject,
@@ -48,14 +48,13 @@ pub fn execute(arguments: &MeasureArguments) -> Result<()> {
     request.check_count(network.parameters())?;
     let at = weights(&network, weights_file.as_deref())?;
     if let Some(path) = &arguments.export {
-        folder::write(path, &network.examples_to_safetensors(&at, on.sample())?)?;
+        folder::write_file(path, &network.examples_to_safetensors(&at, on.sample())?)?;
     }
     let mut session = Session::open(&network, &at, on, product, arguments)?;
     let origin = weights_file.map_or(INITIAL.to_owned(), |path| path.display().to_string());
     let findings = session.findings(&request.quantities, origin, subject, settings.config.optimizer.learning_rate)?;
-    if let (Some(path), Some(spectrum)) = (&arguments.plot, &findings.density) {
-        let figure = density_figure(spectrum, &caption(&findings));
-        folder::write(path, figure.to_svg().as_bytes())?;
+    if let (Some((path, format)), Some(spectrum)) = (&request.plot, &findings.density) {
+        format.write(path, &density_figure(spectrum, &caption(&findings)).to_svg())?;
     }
     print(if arguments.json { findings.to_json() } else { findings.to_text() }.as_bytes())
 }
@@ -65,6 +64,7 @@ struct Request<'a> {
     arguments: &'a MeasureArguments,
     quantities: Vec<Quantity>,
     on: Option<Data>,
+    plot: Option<(&'a Path, Format)>,
 }
 
 impl<'a> Request<'a> {
@@ -72,25 +72,16 @@ impl<'a> Request<'a> {
         let quantities = Quantity::parse_list(&arguments.what)?;
         let on = arguments.on.as_deref().map(Data::parse).transpose()?;
         let tolerance = arguments.tolerance;
-        if tolerance.is_nan() || tolerance <= 0.0 {
+        if !(tolerance.is_finite() && tolerance > 0.0) {
             let message = format!("`--tolerance` must be a number greater than 0, not {tolerance}");
             return Err(Error::usage(message, None));
         }
         if arguments.max_products == 0 {
             return Err(Error::usage("`--max-products` must be at least 1".to_owned(), None));
         }
-        if let Some(path) = &arguments.plot {
-            if !quantities.contains(&Quantity::Density) {
-                let help = "add the density: `--what density`".to_owned();
-                return Err(Error::usage(
-                    "`--plot` draws the density, and `--what` does not name it".to_owned(),
-                    Some(help),
-                ));
-            }
-            folder::check_file(path)?;
-        }
+        let plot = arguments.plot.as_deref().map(|path| picture(path, &quantities)).transpose()?;
         arguments.export.iter().try_for_each(|path| folder::check_file(path))?;
-        Ok(Self { arguments, quantities, on })
+        Ok(Self { arguments, quantities, on, plot })
     }
 
     /// The data to measure on.
@@ -148,6 +139,17 @@ impl<'a> Request<'a> {
         }
         Ok(())
     }
+}
+
+/// Where the density is to be drawn, checked before the work.
+fn picture<'a>(path: &'a Path, quantities: &[Quantity]) -> Result<(&'a Path, Format)> {
+    if !quantities.contains(&Quantity::Density) {
+        let help = Some("add the density: `--what density`".to_owned());
+        return Err(Error::usage("`--plot` draws the density, and `--what` does not name it".to_owned(), help));
+    }
+    let format = Format::of(path)?;
+    folder::check_file(path)?;
+    Ok((path, format))
 }
 
 /// The configuration, and the file of the weights if there is one.

@@ -1,9 +1,10 @@
 //! What the picture of a spectrum shows: the density of the eigenvalues over decades, with its error.
 
-use super::{Colour, Figure, Panel, Series, Stroke, TALL, Vertical};
+use super::{Band, Colour, Figure, Panel, Series, Stroke, TALL, Vertical};
 use crate::findings::{Spectrum, Uncertainty};
 
 const BLUE: Colour = (38, 84, 140);
+const PALE: Colour = (205, 221, 240);
 
 /// The texts of the picture, and the learning rate that its threshold comes from.
 #[derive(Clone, Debug)]
@@ -25,26 +26,22 @@ pub fn density_figure(spectrum: &Spectrum, caption: &DensityCaption) -> Figure {
     let lone = 1.0 / (caption.dimension as f64 * width * std::f64::consts::TAU.sqrt());
     let floor = 0.1 * lone;
     let (Uncertainty::StdError(errors) | Uncertainty::Residual(errors)) = &found.error;
-    let shifted = |sign: f64| -> Vec<(f64, f64)> {
-        eigenvalue.iter().zip(found.value.iter().zip(errors)).map(|(x, (y, e))| (*x, y + sign * e)).collect()
-    };
-    let curve = |label: &str, sign: f64, stroke| Series {
-        label: label.to_owned(),
-        points: from_floor(&shifted(sign), floor),
+    let curve = Series {
+        label: "density".to_owned(),
+        points: from_floor(eigenvalue.iter().copied().zip(found.value.iter().copied()), floor),
         colour: BLUE,
-        stroke,
+        stroke: Stroke::Solid,
         marker: None,
     };
-    let series = vec![
-        curve("", 1.0, Stroke::Faint),
-        curve("± standard error", -1.0, Stroke::Faint),
-        curve("density", 0.0, Stroke::Solid),
-    ];
+    let band = |(x, (y, error)): (&f64, (&f64, &f64))| (*x, (y - error).max(floor), (y + error).max(floor));
     let panel = Panel {
-        title: "share of eigenvalues per unit".to_owned(),
-        series,
+        title: "share of eigenvalues per unit, ± standard error".to_owned(),
+        series: vec![curve],
         thresholds: vec![(lone, "a lone eigenvalue".to_owned())],
-        bands: Vec::new(),
+        bands: vec![Band {
+            points: eigenvalue.iter().zip(found.value.iter().zip(errors)).map(band).collect(),
+            colour: PALE,
+        }],
         scale: Vertical::Logarithmic { floor },
     };
     let edge = 2.0 / caption.learning_rate;
@@ -61,7 +58,8 @@ pub fn density_figure(spectrum: &Spectrum, caption: &DensityCaption) -> Figure {
 }
 
 /// The curve down to the floor of the panel, and broken where it runs below.
-fn from_floor(points: &[(f64, f64)], floor: f64) -> Vec<(f64, f64)> {
+fn from_floor(points: impl Iterator<Item = (f64, f64)>, floor: f64) -> Vec<(f64, f64)> {
+    let points: Vec<_> = points.collect();
     let below = |i: usize| points.get(i).is_none_or(|(_, y)| *y <= floor);
     let place = |i: usize| match points[i] {
         (x, _) if below(i) && below(i + 1) && (i == 0 || below(i - 1)) => (x, f64::NAN),
@@ -116,7 +114,7 @@ mod tests {
 
     #[test]
     fn a_curve_meets_the_floor_and_breaks_below_it() {
-        let curve = from_floor(&[(0.0, 0.1), (1.0, 0.1), (2.0, 5.0), (3.0, -1.0), (4.0, 0.0)], 1.0);
+        let curve = from_floor([(0.0, 0.1), (1.0, 0.1), (2.0, 5.0), (3.0, -1.0), (4.0, 0.0)].into_iter(), 1.0);
         assert!(curve[0].1.is_nan() && curve[4].1.is_nan());
         assert_eq!(curve[1..4], [(1.0, 1.0), (2.0, 5.0), (3.0, 1.0)]);
     }
