@@ -331,7 +331,7 @@ fn a_diverged_run_is_a_result() {
     assert_eq!(count(&run, "rows"), step, "all rows up to there");
     assert_eq!(fs::read_dir(folder_of(&run)).unwrap().count(), 4);
     let picture = fs::read_to_string(folder_of(&run).join("run.svg")).unwrap();
-    assert!(picture.contains("diverged before step") && !picture.contains("NaN"));
+    assert!(picture.contains("diverged at step") && !picture.contains("NaN"));
     train(folder.path(), &wild).assert().success().stdout(contains("diverged before step"));
 }
 
