@@ -104,7 +104,7 @@ pub struct TrainFlags {
     /// The folder that receives one folder per run
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
-    /// The device to compute on [env: BURN_DEVICE]
+    /// The device to compute on: flex, the processor, in this build [env: BURN_DEVICE]
     #[arg(long, value_name = "NAME")]
     pub device: Option<String>,
     /// Print one JSON object about the finished run, and nothing else, on standard output

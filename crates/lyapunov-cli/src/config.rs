@@ -196,7 +196,7 @@ pub struct Measure {
     #[serde(deserialize_with = "one_of")]
     pub product: ProductName,
     /// Products per measurement.
-    #[serde(deserialize_with = "count")]
+    #[serde(deserialize_with = "products")]
     pub products: usize,
 }
 
@@ -292,6 +292,12 @@ fn positive<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error>
 
 fn count<'de, D: Deserializer<'de>, T: TryFrom<u64>>(deserializer: D) -> Result<T, D::Error> {
     from_minimum(deserializer, 1)
+}
+
+/// A burst holds two vectors per product and orthogonalises each against all: beyond some hundreds it is no burst.
+fn products<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> {
+    let number = usize::deserialize(deserializer).ok();
+    number.filter(|n| (1..=500).contains(n)).ok_or_else(|| D::Error::custom("a whole number from 1 to 500"))
 }
 
 fn whole<'de, D: Deserializer<'de>, T: TryFrom<u64>>(deserializer: D) -> Result<T, D::Error> {

@@ -381,6 +381,7 @@ mod tests {
             ("model.widths=[16, 0]", "must be \"auto\" or a list of whole numbers from 1 up, such as [200, 200]"),
             ("model.widths=wide", "not \"wide\""),
             ("measure.on=[\"batch\", \"batch\"]", "must be a list of different names"),
+            ("measure.products=100000", "must be a whole number from 1 to 500, not 100000"),
             ("measure.product=newton", "must be \"auto\", \"exact\", \"gauss-newton\" or \"difference\""),
             ("loss.name=l2", "must be \"cross-entropy\", not \"l2\""),
             ("run.out=", "must be a text in quotes, not empty, not \"\""),
