@@ -45,13 +45,13 @@ pub enum Architecture {
 ///
 /// | layer | names | shapes |
 /// |---|---|---|
-/// | fully connected | `k.weight`, `k.bias` | [outputs, inputs], [outputs] |
-/// | convolution | `k.weight`, `k.bias` | [outputs, inputs, height, width], [outputs] |
+/// | fully connected | `k.weight`, `k.bias` | \[outputs, inputs\], \[outputs\] |
+/// | convolution | `k.weight`, `k.bias` | \[outputs, inputs, height, width\], \[outputs\] |
 /// | activation, max-pooling, `Flatten` | none, but they count | |
 ///
 /// An [`Architecture::Mlp`] is `Sequential(Linear, ReLU, …, Linear)` over images that are flat already: 0, 2, 4, …; an
 /// [`Architecture::Cnn`] is `Sequential(Conv2d, ReLU, MaxPool2d, …, Flatten, Linear)`: 0, 3, …, and 3·convolutions + 1.
-/// Images are [channels, rows, columns]; flat, they are in that order.
+/// Images are \[channels, rows, columns\]; flat, they are in that order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NamedParameter {
     /// The name, such as `0.weight`.

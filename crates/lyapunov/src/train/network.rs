@@ -154,8 +154,8 @@ impl Network {
     }
 
     /// What another program needs to check a measurement, as a safetensors file: the images that `on` names as the network
-    /// sees them, `inputs` [examples, channels, rows, columns], their `labels` [examples], and the network's `outputs`
-    /// [examples, classes] before the loss.
+    /// sees them, `inputs` \[examples, channels, rows, columns\], their `labels` \[examples\], and the network's `outputs`
+    /// \[examples, classes\] before the loss.
     ///
     /// # Errors
     /// [`Error::Argument`] for a subset larger than the training set.
