@@ -116,9 +116,9 @@ pub fn lanczos<V: Vector>(operator: &impl Operator<V>, start: &V, options: &Lanc
         if broken {
             break;
         }
-        // The small problem costs O(m³): in a large basis it is solved every tenth step only.
+        // The small problem costs O(m³), far less than a product until the basis is large: then it is solved every fifth step.
         let m = space.order();
-        if (m <= 30 || m % 10 == 0 || m == options.max_basis) && converged(&space, &space.pairs(), options) {
+        if (m <= 60 || m % 5 == 0 || m == options.max_basis) && converged(&space, &space.pairs(), options) {
             break;
         }
     }
