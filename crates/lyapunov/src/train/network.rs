@@ -8,7 +8,7 @@
 //!
 //! Every call makes fresh leaves and ends with their backward pass, so no graph outlives it.
 
-use burn::tensor::{DType, Device, Tensor, TensorData};
+use burn::tensor::{DType, Device, Gradients, Tensor, TensorData};
 
 use super::{
     dataset::{Dataset, Images, PIXELS, colour_statistics},
@@ -255,7 +255,7 @@ impl Network {
             let (inputs, targets) = self.batch(&self.data.train, chunk);
             part(inputs, targets, share)
         });
-        let first = parts.next().unwrap_or_else(|| unreachable!("a sample names at least one image"));
+        let first = parts.next().expect("a sample names at least one image");
         Ok(parts.fold(first, |(loss, mut sums), (more, terms)| {
             for (sum, term) in sums.iter_mut().zip(&terms) {
                 sum.axpy(1.0, term);
@@ -294,7 +294,7 @@ impl Network {
         let outputs = self.forward(&duals, inputs);
         let loss = self.loss.value(outputs.value.clone().inner(), targets.clone()) * share;
         let slope = self.loss.slope(outputs.value, targets);
-        let tangent = outputs.tangent.unwrap_or_else(|| unreachable!("weights with tangents move the outputs"));
+        let tangent = outputs.tangent.expect("weights with tangents move the outputs");
         (scalar(&loss), (slope * tangent).sum() * share)
     }
 
@@ -314,13 +314,7 @@ impl Network {
             let directions = recorded(split(v, &self.lengths));
             let (loss, derivative) = self.directional_derivative(&leaves, directions.clone(), (inputs, targets), share);
             let mut gradients = derivative.backward();
-            let mut collect = |leaves: &[Tensor<1>]| {
-                Tensor::cat(
-                    leaves.iter().map(|l| l.grad_remove(&mut gradients).unwrap_or_else(|| zeros_of(l))).collect(),
-                    0,
-                )
-            };
-            (loss, [collect(&directions), collect(&leaves)])
+            (loss, [flat(&mut gradients, &directions), flat(&mut gradients, &leaves)])
         })?;
         Ok((loss, gradient, product))
     }
@@ -334,7 +328,7 @@ impl Network {
                 .map(|(value, dot)| Dual { value: value.clone(), tangent: Some(dot) })
                 .collect();
             let outputs = self.forward(&duals, inputs);
-            let moved = outputs.tangent.unwrap_or_else(|| unreachable!("weights with tangents move the outputs"));
+            let moved = outputs.tangent.expect("weights with tangents move the outputs");
             let cotangent = self.loss.curvature(outputs.value.clone().inner(), moved);
             (0.0, [backward(&((outputs.value * cotangent).sum() * share), &leaves)])
         })?;
@@ -415,8 +409,12 @@ fn recorded(parts: Vec<Tensor<1>>) -> Vec<Tensor<1>> {
 
 /// The gradients of `output` at the `leaves`, flat.
 fn backward(output: &Tensor<1>, leaves: &[Tensor<1>]) -> Tensor<1> {
-    let mut gradients = output.backward();
-    let parts = leaves.iter().map(|leaf| leaf.grad_remove(&mut gradients).unwrap_or_else(|| zeros_of(leaf)));
+    flat(&mut output.backward(), leaves)
+}
+
+/// The `gradients` that belong to the `leaves`, one after another.
+fn flat(gradients: &mut Gradients, leaves: &[Tensor<1>]) -> Tensor<1> {
+    let parts = leaves.iter().map(|leaf| leaf.grad_remove(gradients).unwrap_or_else(|| zeros_of(leaf)));
     Tensor::cat(parts.collect(), 0)
 }
 
