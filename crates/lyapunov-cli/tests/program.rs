@@ -294,19 +294,6 @@ fn the_configuration_of_a_run_folder_repeats_the_run() {
 }
 
 #[test]
-fn the_number_of_threads_does_not_change_a_bit() {
-    let folder = tempfile::tempdir().unwrap();
-    let run = |threads: &str| {
-        let cnn = ["--set", "model.name=cnn", "--set", "model.widths=[4, 8]", "--set", "measure.every=4", "--json"];
-        let output = train(folder.path(), &cnn).env("RAYON_NUM_THREADS", threads).output().unwrap();
-        serde_json::from_slice::<Value>(&output.stdout).unwrap()
-    };
-    let (one, two) = (run("1"), run("2"));
-    assert_eq!(losses(&one), losses(&two));
-    assert_eq!((&one["lambda_max"], &one["train_loss"]), (&two["lambda_max"], &two["train_loss"]));
-}
-
-#[test]
 fn measuring_never_changes_the_run() {
     let folder = tempfile::tempdir().unwrap();
     let never = json(folder.path(), &["--set", "measure.every=0"]);

@@ -222,6 +222,16 @@ fn measuring_never_changes_the_run() {
     assert_eq!(measured, rows(1, vec![Target::Batch, Target::Subset(20), Target::Full], 2), "same seed, same bits");
 }
 
+/// The device computes on the thread that calls it: runs beside each other must not touch each other's numbers.
+#[test]
+fn runs_on_two_threads_at_once_have_the_bits_of_one_alone() {
+    let alone = rows(2, vec![Target::Batch], 5);
+    let beside: Vec<_> = (0..2).map(|_| std::thread::spawn(|| rows(2, vec![Target::Batch], 5))).collect();
+    for thread in beside {
+        assert_eq!(thread.join().unwrap(), alone);
+    }
+}
+
 #[test]
 fn the_tracker_agrees_with_a_long_lanczos() {
     let network = network(mlp(), Activation::Tanh, Precision::Single);
