@@ -294,6 +294,19 @@ fn the_configuration_of_a_run_folder_repeats_the_run() {
 }
 
 #[test]
+fn the_same_seed_gives_the_same_bits_twice() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = || {
+        let cnn = ["--set", "model.name=cnn", "--set", "model.widths=[4, 8]", "--set", "measure.every=4", "--json"];
+        let output = train(folder.path(), &cnn).output().unwrap();
+        serde_json::from_slice::<Value>(&output.stdout).unwrap()
+    };
+    let (one, two) = (run(), run());
+    assert_eq!(losses(&one), losses(&two));
+    assert_eq!((&one["lambda_max"], &one["train_loss"]), (&two["lambda_max"], &two["train_loss"]));
+}
+
+#[test]
 fn measuring_never_changes_the_run() {
     let folder = tempfile::tempdir().unwrap();
     let never = json(folder.path(), &["--set", "measure.every=0"]);
