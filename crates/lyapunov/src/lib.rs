@@ -26,6 +26,7 @@
 
 mod control;
 mod descent;
+mod elementwise;
 mod error;
 mod exponents;
 pub mod krylov;
@@ -41,8 +42,11 @@ pub mod testing;
 pub mod train;
 mod vector;
 
-pub use control::{Constant, Controller};
-pub use descent::{Descent, HeavyBall, Sgd};
+pub use control::{Constant, Controller, Schedule, Scheduled, Shape};
+pub use descent::{
+    Action, Adam, Curvature, Decay, Descent, Edge, HeavyBall, Moment, Moments, Momentum, Optimizer, Plain, Rule, Sgd,
+};
+pub use elementwise::Elementwise;
 pub use error::{Error, Result};
 pub use exponents::{
     Benettin, Covariant, CovariantVectors, Estimate, Exponents, Growth, Local, Shadow, Spectrum, covariant_vectors,
@@ -55,8 +59,8 @@ pub use krylov::{
 pub use noise::{Purpose, Stream};
 pub use objective::{Difference, Evaluation, Hessian, Objective, Product, Sample, difference_product};
 pub use operator::{Affine, Dense, Operator};
-pub use record::{Measurement, Observer, Sharpness};
-pub use run::{Plan, Summary, Target, run};
+pub use record::{Growing, Measurement, Observer, Quantity, Sharpness};
+pub use run::{Carry, Chaos, Deviations, EdgeReading, Gauge, Plan, Start, Summary, Target, Training, run};
 pub use system::{
     AdaptiveFlow, Closures, Differences, Field, FieldClosures, Flow, Law, Map, Outcome, RandomClosures, System,
 };

@@ -1,13 +1,50 @@
 //! The typed row of a run, and those who watch it.
 
-use crate::objective::{Evaluation, Product, Sample};
+use std::fmt;
 
-/// λ_max as it was measured: never without its residual, its data, its kind of product and its cost.
+use crate::{
+    descent::Edge,
+    objective::{Evaluation, Product, Sample},
+};
+
+/// A measure of how sharp the loss is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Quantity {
+    /// The algebraically largest eigenvalue of the Hessian.
+    LambdaMax,
+    /// gᵀHg/gᵀg of one mini-batch and its own gradient, whose mean over batches sits at 2/η at the edge of stability of
+    /// stochastic gradient descent (Andreyev & Beneventano 2024).
+    BatchSharpness,
+    /// λ_max(P^-½ H P^-½) with the preconditioner P of the optimizer (Cohen and others 2022).
+    PreconditionedSharpness,
+}
+
+impl Quantity {
+    /// The name used in configurations, columns and reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::LambdaMax => "lambda_max",
+            Self::BatchSharpness => "batch_sharpness",
+            Self::PreconditionedSharpness => "preconditioned_sharpness",
+        }
+    }
+}
+
+impl fmt::Display for Quantity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// A sharpness as it was measured: never without its residual, its data, its kind of product and its cost.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Sharpness {
-    /// The estimate of the algebraically largest eigenvalue of the Hessian, in units of loss per weight².
+    /// What it is.
+    pub quantity: Quantity,
+    /// The estimate, in units of loss per weight².
     pub value: f64,
-    /// ‖Hv − λv‖ for the unit vector found: some eigenvalue lies within this distance of the value.
+    /// ‖Av − value·v‖ for the unit vector v that it belongs to: some eigenvalue lies within this distance. For the batch
+    /// sharpness v is the direction of the gradient, which is no eigenvector: its error is the spread over batches.
     pub residual: f64,
     /// The data whose loss the Hessian belongs to.
     pub on: Sample,
@@ -24,6 +61,21 @@ impl Sharpness {
     }
 }
 
+/// How deviations have grown: the Lyapunov exponents so far, and what the last steps added.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Growing {
+    /// The growth of each deviation in the steps since the last row that had one, in nats per step.
+    pub local: Vec<f64>,
+    /// Λ_1 … Λ_k so far, in nats per step.
+    pub values: Vec<f64>,
+    /// Their standard errors; infinite where there is too little to tell.
+    pub std_errors: Vec<f64>,
+    /// Whether the averages have settled.
+    pub aligned: bool,
+    /// The mean of vᵀHv over these steps, for the weights of the first deviation scaled to length 1.
+    pub rayleigh: f64,
+}
+
 /// One row of a run: what is known of the weights before step `step`. `None` and absence mean "not measured now".
 #[derive(Clone, Debug, PartialEq)]
 pub struct Measurement {
@@ -35,10 +87,14 @@ pub struct Measurement {
     pub gradient_norm: f64,
     /// The learning rate η that step t uses.
     pub learning_rate: f64,
+    /// The threshold of stability of the optimizer at this learning rate.
+    pub edge: Edge,
     /// Loss and accuracy on held-out data.
     pub evaluation: Option<Evaluation>,
-    /// λ_max, once per kind of data that was due.
+    /// Sharpness, once per quantity and kind of data that was due.
     pub sharpness: Vec<Sharpness>,
+    /// Deviations, where they were re-orthonormalised after the step before this one.
+    pub exponents: Option<Growing>,
     /// The cost of all measurements up to and including this row, in g-eq.
     pub measuring_cost: f64,
 }
@@ -46,7 +102,14 @@ pub struct Measurement {
 impl Measurement {
     /// λ_max of the mini-batch, where it was measured.
     pub fn batch_lambda_max(&self) -> Option<&Sharpness> {
-        self.sharpness.iter().find(|s| matches!(s.on, Sample::Mini(_)))
+        let batch = |s: &&Sharpness| s.quantity == Quantity::LambdaMax && matches!(s.on, Sample::Mini(_));
+        self.sharpness.iter().find(batch)
+    }
+
+    /// `sharpness` over the threshold of stability, where that speaks of this quantity.
+    pub fn share_of_edge(&self, sharpness: &Sharpness) -> Option<f64> {
+        let preconditioned = sharpness.quantity == Quantity::PreconditionedSharpness;
+        (preconditioned == self.edge.preconditioned).then(|| sharpness.value / self.edge.threshold)
     }
 }
 

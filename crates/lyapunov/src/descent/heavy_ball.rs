@@ -1,22 +1,25 @@
-//! The heavy ball: gradient descent with momentum, its velocity part of the state.
+//! Descent with momentum, its velocity part of the state: the heavy ball, and Nesterov's variant.
 
-use super::Descent;
+use super::{
+    Edge,
+    optimizer::{Moment, Optimizer, Rule},
+};
 use crate::{
     error::{Error, Result},
-    objective::{Hessian, Objective, Product, Sample},
-    operator::Operator,
-    system::System,
+    objective::{Objective, Product},
     vector::Vector,
 };
 
-/// v' = βv + g_B(w), w' = w − ηv', in the convention of PyTorch; the state is the pair (w, v).
+/// v' = βv + g_B(w), w' = w − ηv', in the convention of PyTorch; the state is the pair (w, v). Nesterov's variant steps by
+/// w' = w − η(g_B(w) + βv').
 ///
-/// The tangent carries both: δv' = βδv + H_B(w) δw, δw' = δw − ηδv'. Every step shrinks the volume of the 2n dimensions
-/// by βⁿ, so the 2n exponents add up to n ln β, exactly. On a quadratic loss they are the log moduli of the roots of
-/// z² − (1 + β − ηh)z + β, one pair for each curvature h; the edge of stability is at h = (2 + 2β)/η.
+/// The tangent carries both: δv' = βδv + H_B(w) δw, δw' = δw − ηδv'. Every step of the heavy ball shrinks the volume of the
+/// 2n dimensions by βⁿ, so the 2n exponents add up to n ln β, exactly. On a quadratic loss they are the log moduli of the
+/// roots of z² − (1 + β − ηh)z + β, one pair for each curvature h; the edge of stability is at h = (2 + 2β)/η. Nesterov has
+/// the roots of z² − (1 + β)(1 − ηh)z + β(1 − ηh) and the edge (2 + 2β)/((1 + 2β)η).
 ///
 /// **Cost** per step: one gradient, and one product per deviation. **Memory**: weights, velocity and one gradient.
-/// **Source**: Polyak 1964; Cohen and others 2021, appendix B, for the edge.
+/// **Source**: Polyak 1964; Nesterov 1983 as in Sutskever and others 2013; Cohen and others 2021, appendix B, for the edges.
 ///
 /// ```
 /// use lyapunov::{HeavyBall, Product, Spectrum, exponents, systems::Quadratic};
@@ -27,33 +30,54 @@ use crate::{
 /// assert!((found.sum.value - 0.9_f64.ln()).abs() < 1e-10);
 /// # Ok::<(), lyapunov::Error>(())
 /// ```
-#[derive(Clone, Debug)]
-pub struct HeavyBall<O: Objective> {
-    objective: O,
-    /// (w, v).
-    state: (O::Vector, O::Vector),
-    learning_rate: f64,
+pub type HeavyBall<O> = Optimizer<O, Momentum>;
+
+/// The rule of [`HeavyBall`].
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Momentum {
+    /// β.
     momentum: f64,
-    product: Product,
-    step: u64,
-    /// Loss and gradient of the coming step, once somebody has asked for them.
-    pending: Option<(f64, O::Vector)>,
+    nesterov: bool,
+}
+
+impl Momentum {
+    /// The heavy ball with momentum β, or Nesterov's variant.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] for a momentum outside [0, 1).
+    pub fn new(momentum: f64, nesterov: bool) -> Result<Self> {
+        if !(0.0..1.0).contains(&momentum) {
+            return Err(Error::argument("momentum", momentum, "must be at least 0 and below 1"));
+        }
+        Ok(Self { momentum, nesterov })
+    }
 }
 
 impl<O: Objective> HeavyBall<O> {
-    /// Descent from `weights` at rest, with learning rate η and momentum β; deviations are carried by `product`.
+    /// The heavy ball from `weights` at rest, with learning rate η and momentum β; deviations are carried by `product`.
     ///
     /// # Errors
     /// [`Error::Argument`] for a momentum outside [0, 1).
     pub fn new(objective: O, weights: O::Vector, learning_rate: f64, momentum: f64, product: Product) -> Result<Self> {
-        if !(0.0..1.0).contains(&momentum) {
-            return Err(Error::argument("momentum", momentum, "must be at least 0 and below 1"));
-        }
-        let velocity = weights.zeros_like();
-        Ok(Self { objective, state: (weights, velocity), learning_rate, momentum, product, step: 0, pending: None })
+        Ok(Self::with_rule(objective, weights, learning_rate, Momentum::new(momentum, false)?, product))
     }
 
-    /// The moduli |z| of the two roots of z² − (1 + β − ηh)z + β, largest first: what one step does to a curvature h.
+    /// The same by Nesterov's variant.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] for a momentum outside [0, 1).
+    pub fn nesterov(
+        objective: O,
+        weights: O::Vector,
+        learning_rate: f64,
+        momentum: f64,
+        product: Product,
+    ) -> Result<Self> {
+        Ok(Self::with_rule(objective, weights, learning_rate, Momentum::new(momentum, true)?, product))
+    }
+
+    /// The moduli |z| of the two roots of z² − (1 + β − ηh)z + β, largest first: what one step of the heavy ball does to a
+    /// curvature h.
     ///
     /// ```
     /// use lyapunov::{HeavyBall, systems::Quadratic};
@@ -61,84 +85,74 @@ impl<O: Objective> HeavyBall<O> {
     /// assert_eq!(HeavyBall::<Quadratic>::moduli(4.0, 0.1, 0.0), [0.6, 0.0]);
     /// ```
     pub fn moduli(curvature: f64, learning_rate: f64, momentum: f64) -> [f64; 2] {
-        let half_trace = 0.5 * (1.0 + momentum - learning_rate * curvature);
-        let discriminant = half_trace * half_trace - momentum;
-        if discriminant < 0.0 {
-            return [momentum.sqrt(); 2];
-        }
-        let largest = half_trace.abs() + discriminant.sqrt();
-        [largest, if largest > 0.0 { momentum / largest } else { 0.0 }]
+        moduli_of_roots(1.0 + momentum - learning_rate * curvature, momentum)
+    }
+
+    /// The moduli |z| of the two roots of z² − (1 + β)(1 − ηh)z + β(1 − ηh), largest first: what one step of Nesterov's
+    /// variant does to a curvature h.
+    ///
+    /// ```
+    /// use lyapunov::{HeavyBall, systems::Quadratic};
+    /// let edge = (2.0 + 2.0 * 0.9) / (1.0 + 2.0 * 0.9) / 0.1;
+    /// assert!((HeavyBall::<Quadratic>::nesterov_moduli(edge, 0.1, 0.9)[0] - 1.0).abs() < 1e-12);
+    /// ```
+    pub fn nesterov_moduli(curvature: f64, learning_rate: f64, momentum: f64) -> [f64; 2] {
+        let kept = 1.0 - learning_rate * curvature;
+        moduli_of_roots((1.0 + momentum) * kept, momentum * kept)
     }
 }
 
-impl<O: Objective> System for HeavyBall<O> {
-    type Vector = (O::Vector, O::Vector);
-
-    fn state(&self) -> &(O::Vector, O::Vector) {
-        &self.state
+/// The moduli of the roots of z² − trace·z + determinant, largest first.
+fn moduli_of_roots(trace: f64, determinant: f64) -> [f64; 2] {
+    let discriminant = 0.25 * trace * trace - determinant;
+    if discriminant < 0.0 {
+        return [determinant.sqrt(); 2];
     }
+    let largest = 0.5 * trace.abs() + discriminant.sqrt();
+    [largest, if largest > 0.0 { determinant.abs() / largest } else { 0.0 }]
+}
 
-    fn set_state(&mut self, state: (O::Vector, O::Vector)) {
-        self.state = state;
-        self.pending = None;
-    }
-
-    fn step(&mut self, deviations: &mut [(O::Vector, O::Vector)]) -> Result<()> {
-        self.gradient()?;
-        let on = Sample::Mini(self.step);
-        let known = self.pending.as_ref().map(|(_, gradient)| gradient);
-        let hessian =
-            Hessian { objective: &self.objective, at: &self.state.0, on, product: self.product, gradient: known };
-        for (weights, velocity) in deviations {
-            let image = hessian.apply(weights)?;
-            velocity.scale(self.momentum);
-            velocity.axpy(1.0, &image);
-            weights.axpy(-self.learning_rate, velocity);
+impl Momentum {
+    /// The update and its derivative are the same linear map of ((w, v), g).
+    fn advance<V: Vector>(&self, (weights, velocity): &mut (V, V), gradient: &V, learning_rate: f64) {
+        velocity.scale(self.momentum);
+        velocity.axpy(1.0, gradient);
+        if self.nesterov {
+            weights.axpy(-learning_rate, gradient);
+            weights.axpy(-learning_rate * self.momentum, velocity);
+        } else {
+            weights.axpy(-learning_rate, velocity);
         }
-        if let Some((_, gradient)) = self.pending.take() {
-            let (weights, velocity) = &mut self.state;
-            velocity.scale(self.momentum);
-            velocity.axpy(1.0, &gradient);
-            weights.axpy(-self.learning_rate, velocity);
-        }
-        self.step += 1;
-        Ok(())
-    }
-
-    fn time_step(&self) -> f64 {
-        self.learning_rate
     }
 }
 
-impl<O: Objective> Descent for HeavyBall<O> {
-    type Objective = O;
+impl<V: Vector> Rule<V> for Momentum {
+    type State = (V, V);
 
-    fn objective(&self) -> &O {
-        &self.objective
+    fn start(&self, weights: V) -> (V, V) {
+        let velocity = weights.zeros_like();
+        (weights, velocity)
     }
 
-    fn weights(&self) -> &O::Vector {
-        &self.state.0
+    fn weights(state: &(V, V)) -> &V {
+        &state.0
     }
 
-    fn gradient(&mut self) -> Result<&(f64, O::Vector)> {
-        let evaluated = match self.pending.take() {
-            Some(known) => known,
-            None => self.objective.gradient(&self.state.0, Sample::Mini(self.step))?,
-        };
-        Ok(self.pending.insert(evaluated))
+    fn weights_mut(state: &mut (V, V)) -> &mut V {
+        &mut state.0
     }
 
-    fn learning_rate(&self) -> f64 {
-        self.learning_rate
+    fn update(&self, state: &mut (V, V), gradient: &V, moment: Moment) {
+        self.advance(state, gradient, moment.learning_rate);
     }
 
-    fn set_learning_rate(&mut self, learning_rate: f64) {
-        self.learning_rate = learning_rate;
+    fn tangent(&self, _state: &(V, V), _gradient: &V, deviation: &mut (V, V), image: &V, moment: Moment) {
+        self.advance(deviation, image, moment.learning_rate);
     }
 
-    fn steps_taken(&self) -> u64 {
-        self.step
+    fn edge(&self) -> Edge {
+        let stretch = if self.nesterov { 1.0 + 2.0 * self.momentum } else { 1.0 };
+        Edge { threshold: (2.0 + 2.0 * self.momentum) / stretch, preconditioned: false }
     }
 }
 
@@ -146,23 +160,12 @@ impl<O: Objective> Descent for HeavyBall<O> {
 mod tests {
     use super::*;
     use crate::{
-        descent::Sgd,
+        descent::{Descent, Sgd},
+        exponents::{Spectrum, exponents},
+        system::System,
         systems::{Quadratic, ScalarNetwork},
         testing::check_tangent,
     };
-
-    fn network() -> HeavyBall<ScalarNetwork> {
-        HeavyBall::new(ScalarNetwork { target: 2.0 }, vec![0.7, 1.9], 0.1, 0.9, Product::Exact).unwrap()
-    }
-
-    #[test]
-    fn the_tangent_passes_the_taylor_test_along_the_run() {
-        let mut descent = network();
-        for _ in 0..10 {
-            check_tangent(&descent, 3);
-            descent.step(&mut []).unwrap();
-        }
-    }
 
     #[test]
     fn without_momentum_it_is_gradient_descent() {
@@ -186,14 +189,33 @@ mod tests {
     }
 
     #[test]
-    fn deviations_do_not_change_the_descent() {
-        let (mut plain, mut carrying) = (network(), network());
-        let mut deviations = [(vec![1.0, 0.0], vec![0.0, 1.0])];
-        for _ in 0..20 {
-            plain.step(&mut []).unwrap();
-            carrying.step(&mut deviations).unwrap();
+    fn the_exponents_of_nesterov_on_a_quadratic_are_the_log_moduli_of_its_roots() {
+        // One curvature, in both regimes of the roots, and one above the edge.
+        for (curvature, tolerance) in [(-0.5, 1e-9), (20.0, 1e-9), (1.0, 2e-3)] {
+            let quadratic = Quadratic::new(vec![curvature]);
+            let mut descent = HeavyBall::nesterov(quadratic, vec![0.0], 0.1, 0.9, Product::Exact).unwrap();
+            check_tangent(&descent, 1);
+            let found = exponents(&mut descent, &Spectrum::default()).unwrap();
+            let exact = HeavyBall::<Quadratic>::nesterov_moduli(curvature, 0.1, 0.9).map(f64::ln);
+            for (found, exact) in found.values.iter().zip(exact) {
+                assert!((found - exact).abs() < tolerance, "{curvature}: {found} for {exact}");
+            }
         }
-        assert_eq!(plain.state(), carrying.state());
+    }
+
+    #[test]
+    fn a_full_batch_run_turns_unstable_at_its_edge() {
+        for nesterov in [false, true] {
+            let rule = Momentum::new(0.9, nesterov).unwrap();
+            let grows = |share: f64| {
+                let curvature = share * Rule::<Vec<f64>>::edge(&rule).threshold / 0.1;
+                let quadratic = Quadratic::new(vec![curvature]);
+                let mut descent = HeavyBall::with_rule(quadratic, vec![1.0], 0.1, rule, Product::Exact);
+                (0..2000).for_each(|_| descent.step(&mut []).unwrap());
+                descent.weights()[0].abs() > 1.0
+            };
+            assert!(grows(1.01) && !grows(0.99), "nesterov: {nesterov}");
+        }
     }
 
     #[test]

@@ -1,12 +1,23 @@
 //! Optimizers as dynamical systems: state and tangent move together.
+//!
+//! One file each for the rules; [`Optimizer`] is what they share.
 
+mod adam;
 mod heavy_ball;
+mod optimizer;
 mod sgd;
 
-pub use heavy_ball::HeavyBall;
-pub use sgd::Sgd;
+pub use adam::{Adam, Moments};
+pub use heavy_ball::{HeavyBall, Momentum};
+pub use optimizer::{Decay, Moment, Optimizer, Rule};
+pub use sgd::{Plain, Sgd};
 
-use crate::{error::Result, objective::Objective, system::System};
+use crate::{
+    error::Result,
+    objective::{Objective, Product},
+    system::System,
+    vector::Vector,
+};
 
 /// An optimizer at work on an objective: a [`System`] whose step t uses the mini-batch of step t.
 pub trait Descent: System {
@@ -26,6 +37,16 @@ pub trait Descent: System {
     /// Those of the objective.
     fn gradient(&mut self) -> Result<&(f64, <Self::Objective as Objective>::Vector)>;
 
+    /// The same, together with the product that the coming step needs for its first deviation, which must be this one:
+    /// cheaper where the objective offers a joint pass, whose gradient may differ from the plain one in the last bits.
+    ///
+    /// # Errors
+    /// Those of the objective.
+    fn gradient_along(&mut self, deviation: &Self::Vector) -> Result<&(f64, <Self::Objective as Objective>::Vector)>;
+
+    /// A deviation that moves these weights and nothing else of the state.
+    fn lift(&self, weights: <Self::Objective as Objective>::Vector) -> Self::Vector;
+
     /// The learning rate η of the coming step.
     fn learning_rate(&self) -> f64;
 
@@ -34,4 +55,67 @@ pub trait Descent: System {
 
     /// How many steps have been taken.
     fn steps_taken(&self) -> u64;
+
+    /// Goes on from the `state` after this many steps.
+    fn resume(&mut self, state: Self::Vector, steps_taken: u64);
+
+    /// Where the coming step would be unstable, were the batch the whole set.
+    fn edge(&self) -> Edge;
+
+    /// P^-½ at the coming step, where [`Descent::edge`] speaks of the sharpness of P^-½ H P^-½: a diagonal matrix, by its
+    /// action.
+    ///
+    /// # Errors
+    /// Those of the objective.
+    fn preconditioner(&mut self) -> Result<Option<Action<<Self::Objective as Objective>::Vector>>>;
+
+    /// How deviations are carried.
+    fn product(&self) -> Product;
+
+    /// The curvature that each deviation met in the last step.
+    fn curvatures(&self) -> &[Curvature];
+
+    /// ln ‖δ'‖/‖δ‖ of the first deviation in the last step as it follows from its curvature, for plain descent:
+    /// see [`Curvature::growth`].
+    fn predicted_growth(&self) -> Option<f64>;
+}
+
+/// What a matrix does to a vector, in place.
+pub type Action<V> = Box<dyn Fn(&mut V)>;
+
+/// The threshold of stability of an optimizer on the whole set.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Edge {
+    /// The curvature above which steps grow: 2/η for gradient descent.
+    pub threshold: f64,
+    /// Whether it is the curvature of P^-½ H P^-½ instead of that of H.
+    pub preconditioned: bool,
+}
+
+/// What a deviation v of weights, scaled to length 1, sees of the Hessian.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Curvature {
+    /// vᵀHv.
+    pub rayleigh: f64,
+    /// ‖Hv‖².
+    pub square: f64,
+}
+
+impl Curvature {
+    fn of<V: Vector>(deviation: &V, image: &V) -> Self {
+        let length = deviation.dot(deviation);
+        if length == 0.0 {
+            // Velocities alone have moved so far.
+            return Self { rayleigh: 0.0, square: 0.0 };
+        }
+        Self { rayleigh: deviation.dot(image) / length, square: image.dot(image) / length }
+    }
+
+    /// ½ ln(1 − 2η vᵀAv + η²‖Av‖²) with A = H + λI: the growth of v in one step of plain descent with weight decay λ, in
+    /// nats.
+    pub fn growth(&self, learning_rate: f64, decay: f64) -> f64 {
+        let rayleigh = self.rayleigh + decay;
+        let square = self.square + 2.0 * decay * self.rayleigh + decay * decay;
+        0.5 * (learning_rate * (learning_rate * square - 2.0 * rayleigh)).ln_1p()
+    }
 }

@@ -1,15 +1,16 @@
 //! Stochastic gradient descent: w' = w − η g_B(w), with the tangent δ' = (I − η H_B(w)) δ on the same batch.
 
-use super::Descent;
+use super::{
+    Edge,
+    optimizer::{Moment, Optimizer, Rule},
+};
 use crate::{
-    error::Result,
-    objective::{Hessian, Objective, Product, Sample},
-    operator::Operator,
-    system::System,
+    objective::{Objective, Product},
     vector::Vector,
 };
 
-/// Gradient descent on the mini-batches of an objective; full-batch descent where every batch is the whole set.
+/// Gradient descent. The edge of stability of a full-batch run is at λ_max = 2/η; mini-batch runs hold the batch
+/// sharpness there (Andreyev & Beneventano 2024).
 ///
 /// **Cost** per step: one gradient, and one product per deviation. **Memory**: weights and one gradient.
 ///
@@ -22,87 +23,48 @@ use crate::{
 /// assert_eq!(deviations, [vec![0.9, 0.0], vec![0.0, 0.6]]);
 /// # Ok::<(), lyapunov::Error>(())
 /// ```
-#[derive(Clone, Debug)]
-pub struct Sgd<O: Objective> {
-    objective: O,
-    weights: O::Vector,
-    learning_rate: f64,
-    product: Product,
-    step: u64,
-    /// Loss and gradient of the coming step, once somebody has asked for them.
-    pending: Option<(f64, O::Vector)>,
-}
+pub type Sgd<O> = Optimizer<O, Plain>;
+
+/// The rule of [`Sgd`].
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Plain;
 
 impl<O: Objective> Sgd<O> {
     /// Descent from `weights` with learning rate η = `learning_rate`; deviations are carried by `product`.
     pub fn new(objective: O, weights: O::Vector, learning_rate: f64, product: Product) -> Self {
-        Self { objective, weights, learning_rate, product, step: 0, pending: None }
+        Self::with_rule(objective, weights, learning_rate, Plain, product)
     }
 }
 
-impl<O: Objective> System for Sgd<O> {
-    type Vector = O::Vector;
+impl<V: Vector> Rule<V> for Plain {
+    type State = V;
 
-    fn state(&self) -> &O::Vector {
-        &self.weights
+    fn start(&self, weights: V) -> V {
+        weights
     }
 
-    fn set_state(&mut self, state: O::Vector) {
-        self.weights = state;
-        self.pending = None;
+    fn weights(state: &V) -> &V {
+        state
     }
 
-    fn step(&mut self, deviations: &mut [O::Vector]) -> Result<()> {
-        self.gradient()?;
-        let on = Sample::Mini(self.step);
-        let known = self.pending.as_ref().map(|(_, gradient)| gradient);
-        let hessian =
-            Hessian { objective: &self.objective, at: &self.weights, on, product: self.product, gradient: known };
-        for deviation in deviations {
-            let image = hessian.apply(deviation)?;
-            deviation.axpy(-self.learning_rate, &image);
-        }
-        if let Some((_, gradient)) = self.pending.take() {
-            self.weights.axpy(-self.learning_rate, &gradient);
-        }
-        self.step += 1;
-        Ok(())
+    fn weights_mut(state: &mut V) -> &mut V {
+        state
     }
 
-    fn time_step(&self) -> f64 {
-        self.learning_rate
-    }
-}
-
-impl<O: Objective> Descent for Sgd<O> {
-    type Objective = O;
-
-    fn objective(&self) -> &O {
-        &self.objective
+    fn update(&self, state: &mut V, gradient: &V, moment: Moment) {
+        state.axpy(-moment.learning_rate, gradient);
     }
 
-    fn weights(&self) -> &O::Vector {
-        &self.weights
+    fn tangent(&self, _state: &V, _gradient: &V, deviation: &mut V, image: &V, moment: Moment) {
+        deviation.axpy(-moment.learning_rate, image);
     }
 
-    fn gradient(&mut self) -> Result<&(f64, O::Vector)> {
-        let evaluated = match self.pending.take() {
-            Some(known) => known,
-            None => self.objective.gradient(&self.weights, Sample::Mini(self.step))?,
-        };
-        Ok(self.pending.insert(evaluated))
+    fn edge(&self) -> Edge {
+        Edge { threshold: 2.0, preconditioned: false }
     }
 
-    fn learning_rate(&self) -> f64 {
-        self.learning_rate
-    }
-
-    fn set_learning_rate(&mut self, learning_rate: f64) {
-        self.learning_rate = learning_rate;
-    }
-
-    fn steps_taken(&self) -> u64 {
-        self.step
+    fn is_plain(&self) -> bool {
+        true
     }
 }
 
@@ -110,7 +72,9 @@ impl<O: Objective> Descent for Sgd<O> {
 mod tests {
     use super::*;
     use crate::{
+        descent::Descent,
         objective::Difference,
+        system::System,
         systems::{Quadratic, ScalarNetwork},
         testing::check_tangent,
     };

@@ -1,5 +1,9 @@
 //! Measurements in, learning rate out.
 
+mod schedule;
+
+pub use schedule::{Schedule, Scheduled, Shape};
+
 use crate::record::Measurement;
 
 /// A rule that decides the learning rate of the coming step from what was measured before it.

@@ -1,0 +1,308 @@
+//! The one loop: measure if due, decide the learning rate, record one row, step, renormalise.
+
+mod deviations;
+mod gauge;
+
+pub use deviations::{Carry, Chaos, Deviations, Start};
+pub use gauge::{EdgeReading, Gauge};
+
+use crate::{
+    control::Controller,
+    descent::Descent,
+    error::{Error, Result},
+    objective::{Objective, Product, Sample},
+    record::{Growing, Measurement, Observer, Quantity, Sharpness},
+    system::Outcome,
+    vector::Vector,
+};
+
+/// Which data a run measures on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// The mini-batch of the coming step.
+    Batch,
+    /// A fixed random subset of this size.
+    Subset(usize),
+    /// The whole training set.
+    Full,
+}
+
+impl Target {
+    fn sample(self, step: u64) -> Sample {
+        match self {
+            Self::Batch => Sample::Mini(step),
+            Self::Subset(size) => Sample::Subset(size),
+            Self::Full => Sample::Full,
+        }
+    }
+
+    fn of(sample: Sample) -> Self {
+        match sample {
+            Sample::Mini(_) => Self::Batch,
+            Sample::Subset(size) => Self::Subset(size),
+            Sample::Full => Self::Full,
+        }
+    }
+}
+
+/// What a run does, and when.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plan {
+    /// Training steps to take.
+    pub steps: u64,
+    /// Measure before steps 0, m, 2m, …; 0 measures never.
+    pub measure_every: u64,
+    /// Which quantities are measured.
+    pub what: Vec<Quantity>,
+    /// What λ_max is measured on; the batch sharpness always speaks of the mini-batch.
+    pub on: Vec<Target>,
+    /// How products with the Hessian are computed for these measurements.
+    pub product: Product,
+    /// Products per measurement of λ_max; the first measurement takes twice as many.
+    pub products: usize,
+    /// Evaluate on held-out data before steps 0, m, 2m, …; 0 evaluates never.
+    pub evaluate_every: u64,
+    /// The deviations to carry, if any.
+    pub exponents: Option<Carry>,
+}
+
+impl Default for Plan {
+    /// 1,000 steps, λ_max of the mini-batch every 100 by five exact products, no deviations.
+    fn default() -> Self {
+        Self {
+            steps: 1000,
+            measure_every: 100,
+            what: vec![Quantity::LambdaMax],
+            on: vec![Target::Batch],
+            product: Product::Exact,
+            products: 5,
+            evaluate_every: 0,
+            exponents: None,
+        }
+    }
+}
+
+/// What is left to say when the loop has ended.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Summary {
+    /// How it ended.
+    pub outcome: Outcome,
+    /// Training steps that were taken.
+    pub steps: u64,
+    /// The last recorded row; `None` where not even the first loss was finite.
+    pub last: Option<Measurement>,
+    /// The last measurements, one per quantity and target that was ever measured.
+    pub sharpness: Vec<Sharpness>,
+    /// Where the run stood against its edge over the last fifth of its steps.
+    pub edge: Vec<EdgeReading>,
+    /// The Lyapunov exponents, where deviations were carried.
+    pub exponents: Option<Chaos>,
+    /// The cost of all measurements and deviations, in g-eq per training step.
+    pub measuring_cost: f64,
+}
+
+/// Trains: at every step measures what is due, lets `controller` decide the learning rate, hands one row to `observer`,
+/// and steps, with the deviations that the plan asks for.
+///
+/// Measuring never changes the run: the losses are the same, bit for bit, whatever `plan` measures; only a joint pass
+/// ([`Carry::joint`]) may change the last bits.
+///
+/// **Cost**: one gradient per step and one at the end, which tells whether the last step blew up; plus the measurements
+/// and one product per step and deviation: [`Summary::measuring_cost`].
+///
+/// # Errors
+/// [`Error::Argument`] where the controller decides on a learning rate that is negative or not finite, and for a plan
+/// that cannot be carried out; those of the objective and of the observer.
+///
+/// ```
+/// use lyapunov::{Constant, Outcome, Plan, Product, Sgd, run, systems::Quadratic};
+/// let mut descent = Sgd::new(Quadratic::new(vec![1.0, 3.0]), vec![1.0, 1.0], 0.0, Product::Exact);
+/// let mut rows = Vec::new();
+/// let summary = run(&mut descent, &Plan { steps: 20, ..Plan::default() }, &mut Constant(0.5), &mut rows)?;
+/// assert_eq!(summary.outcome, Outcome::Completed);
+/// assert!((rows[0].sharpness[0].value - 3.0).abs() < 1e-12);
+/// # Ok::<(), lyapunov::Error>(())
+/// ```
+pub fn run<D: Descent>(
+    descent: &mut D,
+    plan: &Plan,
+    controller: &mut dyn Controller,
+    observer: &mut dyn Observer,
+) -> Result<Summary> {
+    let mut training = Training::new(descent, plan)?;
+    training.advance(descent, plan.steps, controller, observer)?;
+    training.summary(descent)
+}
+
+/// A run in progress: all that it knows beside the optimizer, as plain data.
+///
+/// Together with the optimizer's state and step ([`Descent::resume`]) it is what a run has to save: a run that goes on from
+/// these has the bits of one that was never interrupted.
+///
+/// ```
+/// use lyapunov::{Carry, Constant, Descent, Plan, Product, Sgd, System, Training, systems::ScalarNetwork};
+/// let fresh = || Sgd::new(ScalarNetwork { target: 2.0 }, vec![0.7, 1.9], 0.1, Product::Exact);
+/// let plan = Plan { steps: 40, exponents: Some(Carry::default()), ..Plan::default() };
+/// let (mut descent, mut rows) = (fresh(), Vec::new());
+/// let mut training = Training::new(&mut descent, &plan)?;
+/// training.advance(&mut descent, 15, &mut Constant(0.1), &mut rows)?;
+/// // Saved here, gone on elsewhere.
+/// let mut resumed = fresh();
+/// resumed.resume(descent.state().clone(), descent.steps_taken());
+/// training.clone().advance(&mut resumed, 40, &mut Constant(0.1), &mut rows)?;
+/// training.advance(&mut descent, 40, &mut Constant(0.1), &mut rows)?;
+/// assert_eq!(resumed.state(), descent.state());
+/// # Ok::<(), lyapunov::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Training<S, V> {
+    plan: Plan,
+    /// The trackers, their findings and costs.
+    pub gauge: Gauge<V>,
+    /// The deviations, where there are any.
+    pub deviations: Option<Deviations<S>>,
+    /// What the last step has grown, for the row that follows.
+    pub grown: Option<Growing>,
+    /// The last recorded row.
+    pub last: Option<Measurement>,
+}
+
+impl<S: Vector, V: Vector> Training<S, V> {
+    /// A run by `plan` before the first step of `descent`.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] for more deviations than dimensions; those of the objective, where deviations start at
+    /// eigenvectors.
+    pub fn new<D>(descent: &mut D, plan: &Plan) -> Result<Self>
+    where
+        D: Descent<Vector = S>,
+        D::Objective: Objective<Vector = V>,
+    {
+        let mut gauge = Gauge::new(&plan.what, &plan.on, plan.product, plan.products);
+        let deviations = match plan.exponents.as_ref().filter(|carry| carry.count > 0) {
+            None => None,
+            Some(carry) => {
+                let (deviations, cost) = Deviations::start(descent, carry)?;
+                gauge.cost += cost;
+                Some(deviations)
+            }
+        };
+        Ok(Self { plan: plan.clone(), gauge, deviations, grown: None, last: None })
+    }
+
+    /// Goes on until `until` steps have been taken.
+    ///
+    /// # Errors
+    /// Those of [`run`].
+    pub fn advance<D>(
+        &mut self,
+        descent: &mut D,
+        until: u64,
+        controller: &mut dyn Controller,
+        observer: &mut dyn Observer,
+    ) -> Result<Outcome>
+    where
+        D: Descent<Vector = S>,
+        D::Objective: Objective<Vector = V>,
+    {
+        while descent.steps_taken() < until {
+            let step = descent.steps_taken();
+            let Some(mut row) = self.measure(descent)? else { return Ok(Outcome::Diverged { step }) };
+            row.learning_rate = decide(controller, &row)?;
+            descent.set_learning_rate(row.learning_rate);
+            row.edge = descent.edge();
+            self.gauge.compare(&row);
+            observer.record(&row).map_err(|source| Error::Observer { step, source })?;
+            self.step(descent)?;
+            self.last = Some(row);
+        }
+        Ok(Outcome::Completed)
+    }
+
+    /// How the run stands after the last step of `descent`.
+    ///
+    /// # Errors
+    /// Those of the objective.
+    pub fn summary<D>(&self, descent: &mut D) -> Result<Summary>
+    where
+        D: Descent<Vector = S>,
+        D::Objective: Objective<Vector = V>,
+    {
+        let steps = descent.steps_taken();
+        let finite = is_finite(descent.gradient()?);
+        Ok(Summary {
+            outcome: if finite { Outcome::Completed } else { Outcome::Diverged { step: steps } },
+            steps,
+            last: self.last.clone(),
+            sharpness: self.gauge.latest.clone(),
+            edge: self.gauge.readings(steps),
+            exponents: self.deviations.as_ref().map(Deviations::chaos),
+            measuring_cost: self.gauge.cost / steps.max(1) as f64,
+        })
+    }
+
+    /// The row of the coming step, with learning rate and edge of the one before; `None` where loss or gradient is not
+    /// finite.
+    fn measure<D>(&mut self, descent: &mut D) -> Result<Option<Measurement>>
+    where
+        D: Descent<Vector = S>,
+        D::Objective: Objective<Vector = V>,
+    {
+        let step = descent.steps_taken();
+        if let Some(deviations) = self.deviations.as_ref().filter(|_| self.joint()) {
+            descent.gradient_along(&deviations.benettin.deviations()[0])?;
+        }
+        let evaluated = descent.gradient()?;
+        if !is_finite(evaluated) {
+            return Ok(None);
+        }
+        let (loss, gradient_norm) = (evaluated.0, evaluated.1.norm());
+        let due = |every: u64| every > 0 && step.is_multiple_of(every);
+        let evaluation =
+            if due(self.plan.evaluate_every) { descent.objective().evaluate(descent.weights())? } else { None };
+        let sharpness = if due(self.plan.measure_every) { self.gauge.read(descent)? } else { Vec::new() };
+        Ok(Some(Measurement {
+            step,
+            loss,
+            gradient_norm,
+            learning_rate: descent.learning_rate(),
+            edge: descent.edge(),
+            evaluation,
+            sharpness,
+            exponents: self.grown.take(),
+            measuring_cost: self.gauge.cost,
+        }))
+    }
+
+    fn joint(&self) -> bool {
+        self.plan.exponents.as_ref().is_some_and(|carry| carry.joint)
+    }
+
+    fn step<D>(&mut self, descent: &mut D) -> Result<()>
+    where
+        D: Descent<Vector = S>,
+        D::Objective: Objective<Vector = V>,
+    {
+        let (Some(deviations), Some(carry)) = (&mut self.deviations, &self.plan.exponents) else {
+            return descent.step(&mut []);
+        };
+        let on = Sample::Mini(descent.steps_taken());
+        self.gauge.cost += carry.count as f64 * descent.objective().product_cost(descent.product(), on);
+        self.grown = deviations.step(descent, carry)?;
+        Ok(())
+    }
+}
+
+/// The controller's learning rate for the coming step.
+fn decide(controller: &mut dyn Controller, row: &Measurement) -> Result<f64> {
+    let learning_rate = controller.next(row);
+    if learning_rate.is_finite() && learning_rate >= 0.0 {
+        return Ok(learning_rate);
+    }
+    let reason = format!("must be finite and not negative; the controller chose it before step {}", row.step);
+    Err(Error::argument("learning_rate", learning_rate, reason))
+}
+
+fn is_finite<V: Vector>((loss, gradient): &(f64, V)) -> bool {
+    loss.is_finite() && gradient.norm().is_finite()
+}

@@ -1,0 +1,181 @@
+//! Optimizers against PyTorch's own, and exponents along descents whose answers are known.
+
+#![allow(clippy::unwrap_used, reason = "in a test a fault is a failure")]
+
+use lyapunov::{
+    Adam, Carry, Constant, Decay, Descent, Error, Growth, HeavyBall, Moments, Momentum, Objective, Optimizer, Outcome,
+    Plan, Product, Purpose, Result, Rule, Sample, Sgd, Start, Stream, System, Training, run,
+    systems::{Quadratic, ScalarNetwork},
+};
+
+const NETWORK: ScalarNetwork = ScalarNetwork { target: 2.0 };
+const RATE: f64 = 0.05;
+
+/// The weights after each step, as the fixture has them.
+fn fixture(name: &str) -> Vec<[f64; 2]> {
+    let lines = include_str!("fixtures/optimizers.csv").lines().map(|line| line.split(',').collect::<Vec<_>>());
+    let own = lines.filter(|fields| fields[0] == name);
+    own.map(|fields| [fields[2].parse().unwrap(), fields[3].parse().unwrap()]).collect()
+}
+
+fn compare<R: Rule<Vec<f64>>>(name: &str, rule: R, decay: Decay) {
+    let descent = Optimizer::with_rule(NETWORK, vec![0.7, 1.9], RATE, rule, Product::Exact);
+    let mut descent = descent.with_decay(decay).unwrap();
+    let expected = fixture(name);
+    assert_eq!(expected.len(), 25, "{name}");
+    for (step, expected) in expected.iter().enumerate() {
+        descent.step(&mut []).unwrap();
+        for (found, expected) in descent.weights().iter().zip(expected) {
+            assert!((found - expected).abs() < 1e-13, "{name}, step {}: {found} for {expected}", step + 1);
+        }
+    }
+}
+
+#[test]
+fn every_optimizer_steps_as_pytorch_does() {
+    let coupled = Decay { rate: 0.1, decoupled: false };
+    for (suffix, decay) in [("", Decay::default()), ("-decay", coupled)] {
+        compare(&format!("sgd{suffix}"), lyapunov::Plain, decay);
+        compare(&format!("heavy-ball{suffix}"), Momentum::new(0.9, false).unwrap(), decay);
+        compare(&format!("nesterov{suffix}"), Momentum::new(0.9, true).unwrap(), decay);
+        compare(&format!("adam{suffix}"), Moments::default(), decay);
+    }
+    compare("adam-betas", Moments { beta1: 0.8, beta2: 0.9, epsilon: 1e-3 }, Decay::default());
+    compare("adamw-decay", Moments::default(), Decay { rate: 0.1, decoupled: true });
+}
+
+/// A curvature that is a fair coin at every step: 1 + s or 1 − s.
+#[derive(Clone)]
+struct Coin(f64);
+
+impl Coin {
+    fn curvature(&self, on: Sample) -> f64 {
+        let Sample::Mini(step) = on else { return 1.0 };
+        1.0 + if Stream::new(7, Purpose::Data, step).uniform() < 0.5 { self.0 } else { -self.0 }
+    }
+}
+
+impl Objective for Coin {
+    type Vector = Vec<f64>;
+
+    fn gradient(&self, at: &Vec<f64>, on: Sample) -> Result<(f64, Vec<f64>)> {
+        let h = self.curvature(on);
+        Ok((0.5 * h * at[0] * at[0], vec![h * at[0]]))
+    }
+
+    fn product(&self, _kind: Product, _at: &Vec<f64>, on: Sample, v: &Vec<f64>) -> Result<Vec<f64>> {
+        Ok(vec![self.curvature(on) * v[0]])
+    }
+}
+
+fn carried(count: usize) -> Plan {
+    Plan { measure_every: 0, exponents: Some(Carry { count, ..Carry::default() }), ..Plan::default() }
+}
+
+#[test]
+fn descent_on_a_curvature_that_is_a_coin_has_the_mean_of_the_two_logarithms() {
+    let mut descent = Sgd::new(Coin(0.9), vec![1.0], 0.5, Product::Exact);
+    let summary = run(&mut descent, &Plan { steps: 4000, ..carried(1) }, &mut Constant(0.5), &mut Vec::new()).unwrap();
+    let found = summary.exponents.unwrap();
+    let (value, error) = (found.exponents.values[0], found.exponents.std_errors[0]);
+    let exact = 0.5 * ((1.0_f64 - 0.5 * 1.9).abs().ln() + (1.0_f64 - 0.5 * 0.1).ln());
+    assert!((value - exact).abs() < 4.0 * error && error < 0.05, "{value} ± {error} for {exact}");
+    assert!(found.violation.unwrap() < 1e-12);
+    // The mean of vᵀHv is that of the coin.
+    assert!((found.negative_rayleigh + 1.0).abs() < 0.05);
+}
+
+#[test]
+fn the_exponents_of_a_run_on_a_quadratic_are_those_of_its_optimizer() {
+    let quadratic = || Quadratic::new(vec![3.0, -0.5]);
+    let plan = Plan { steps: 3000, ..carried(2) };
+    let mut ball = HeavyBall::new(quadratic(), vec![1e-9, 0.0], 0.1, 0.9, Product::Exact).unwrap();
+    let found = run(&mut ball, &plan, &mut Constant(0.1), &mut Vec::new()).unwrap().exponents.unwrap();
+    let exact = HeavyBall::<Quadratic>::moduli(-0.5, 0.1, 0.9)[0].ln();
+    assert!((found.exponents.values[0] - exact).abs() < 1e-3, "{} for {exact}", found.exponents.values[0]);
+    assert_eq!(found.violation, None, "the identity is one of plain descent");
+
+    let mut sgd = Sgd::new(quadratic(), vec![0.0, 0.0], 0.1, Product::Exact);
+    let found = run(&mut sgd, &plan, &mut Constant(0.1), &mut Vec::new()).unwrap().exponents.unwrap();
+    let per_time = found.exponents.per_time();
+    assert!((per_time.values[0] - 1.05_f64.ln() / 0.1).abs() < 1e-3 && (found.negative_rayleigh - 0.5).abs() < 1e-3);
+}
+
+#[test]
+fn deviations_start_where_they_are_told_and_forget_their_warm_up() {
+    let quadratic = || Quadratic::new(vec![3.0, 2.0, 1.0, -0.5]);
+    let run = |carry: Carry| {
+        let mut descent = Sgd::new(quadratic(), vec![0.0; 4], 0.1, Product::Exact);
+        let plan = Plan { steps: 300, exponents: Some(carry), ..carried(1) };
+        run(&mut descent, &plan, &mut Constant(0.1), &mut Vec::new()).unwrap()
+    };
+    let exact = 1.05_f64.ln();
+    let value = |summary: &lyapunov::Summary| summary.exponents.clone().unwrap().exponents.values[0];
+    let bottom = run(Carry { start: Start::LambdaMin(Sample::Full), ..Carry::default() });
+    assert!((value(&bottom) - exact).abs() < 1e-9, "aligned from the first step");
+    assert!(bottom.measuring_cost > 1.0, "the search is booked beside one product per step");
+    let random = run(Carry::default());
+    assert!((value(&random) - exact).abs() > 1e-3, "the first steps of a random start turn the deviation");
+    let warm = run(Carry { warm_up: 150, ..Carry::default() });
+    assert!((value(&warm) - exact).abs() < 1e-9 && warm.exponents.unwrap().exponents.steps == 150);
+}
+
+#[test]
+fn what_cannot_be_carried_is_refused() {
+    let refused = |carry: Carry, product| {
+        let mut descent = Sgd::new(Quadratic::new(vec![3.0, 2.0]), vec![0.0; 2], 0.1, product);
+        let plan = Plan { exponents: Some(carry), ..carried(1) };
+        run(&mut descent, &plan, &mut Constant(0.1), &mut Vec::new()).unwrap_err()
+    };
+    let too_many = refused(Carry { count: 3, ..Carry::default() }, Product::Exact);
+    assert!(too_many.to_string().contains("count = 3"), "{too_many}");
+    let never = refused(Carry { every: 0, ..Carry::default() }, Product::Exact);
+    assert!(never.to_string().contains("every = 0"));
+    let bottom = Carry { start: Start::LambdaMin(Sample::Full), ..Carry::default() };
+    assert!(matches!(refused(bottom, Product::GaussNewton), Error::Product { product: "gauss-newton", .. }));
+}
+
+#[test]
+fn deviations_change_nothing_and_none_cost_nothing() {
+    let losses = |plan: &Plan| {
+        let mut descent = Adam::new(NETWORK, vec![0.7, 1.9], 0.05, Moments::default(), Product::Exact).unwrap();
+        let mut rows = Vec::new();
+        let summary = run(&mut descent, plan, &mut Constant(0.05), &mut rows).unwrap();
+        (rows.iter().map(|row| row.loss.to_bits()).collect::<Vec<_>>(), summary.measuring_cost)
+    };
+    let plain = losses(&Plan { steps: 50, exponents: None, ..carried(1) });
+    assert_eq!(plain, losses(&Plan { steps: 50, ..carried(0) }));
+    let with = losses(&Plan { steps: 50, ..carried(3) });
+    assert_eq!((plain.0, 3.0), with);
+}
+
+/// Saved in the middle as plain numbers, with fresh objects, a run reaches the bits of an unbroken one.
+#[test]
+fn a_run_resumes_to_the_same_bits() {
+    let plan = Plan {
+        steps: 400,
+        measure_every: 7,
+        exponents: Some(Carry { count: 2, every: 3, warm_up: 50, ..Carry::default() }),
+        ..Plan::default()
+    };
+    let fresh = || Adam::new(NETWORK, vec![0.7, 1.9], 0.05, Moments::default(), Product::Exact).unwrap();
+    let mut controller = Constant(0.05);
+    let (mut descent, mut whole) = (fresh(), Vec::new());
+    let summary = run(&mut descent, &plan, &mut controller, &mut whole).unwrap();
+
+    for middle in [1, 50, 101, 399] {
+        let (mut first, mut rows) = (fresh(), Vec::new());
+        let mut training = Training::new(&mut first, &plan).unwrap();
+        assert_eq!(training.advance(&mut first, middle, &mut controller, &mut rows).unwrap(), Outcome::Completed);
+        let benettin = &training.deviations.as_ref().unwrap().benettin;
+        let growth = Growth::from_bytes(&benettin.growth().to_bytes()).unwrap();
+        let deviations = benettin.deviations().to_vec();
+        let mut resumed = training.clone();
+        resumed.deviations.as_mut().unwrap().benettin = lyapunov::Benettin::resume(deviations, growth).unwrap();
+        let mut second = fresh();
+        second.resume(first.state().clone(), first.steps_taken());
+        resumed.advance(&mut second, plan.steps, &mut controller, &mut rows).unwrap();
+        assert_eq!(rows, whole, "{middle}");
+        assert_eq!(resumed.summary(&mut second).unwrap(), summary);
+    }
+}
