@@ -26,6 +26,7 @@
 
 mod control;
 mod descent;
+mod elementwise;
 mod error;
 mod exponents;
 pub mod krylov;
@@ -43,6 +44,7 @@ mod vector;
 
 pub use control::{Constant, Controller};
 pub use descent::{Descent, HeavyBall, Sgd};
+pub use elementwise::Elementwise;
 pub use error::{Error, Result};
 pub use exponents::{
     Benettin, Covariant, CovariantVectors, Estimate, Exponents, Growth, Local, Shadow, Spectrum, covariant_vectors,
@@ -53,8 +55,10 @@ pub use krylov::{
     trace,
 };
 pub use noise::{Purpose, Stream};
-pub use objective::{Difference, Evaluation, Hessian, Objective, Product, Sample, difference_product};
-pub use operator::{Affine, Dense, Operator};
+pub use objective::{
+    BatchSharpness, Difference, Evaluation, Hessian, Objective, Product, Sample, batch_sharpness, difference_product,
+};
+pub use operator::{Affine, Dense, Operator, Preconditioned, rayleigh_quotient};
 pub use record::{Measurement, Observer, Sharpness};
 pub use run::{Plan, Summary, Target, run};
 pub use system::{
