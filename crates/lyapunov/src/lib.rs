@@ -57,8 +57,10 @@ pub use krylov::{
     trace,
 };
 pub use noise::{Purpose, Stream};
-pub use objective::{Difference, Evaluation, Hessian, Objective, Product, Sample, difference_product};
-pub use operator::{Affine, Dense, Operator};
+pub use objective::{
+    BatchSharpness, Difference, Evaluation, Hessian, Objective, Product, Sample, batch_sharpness, difference_product,
+};
+pub use operator::{Affine, Dense, Operator, Preconditioned, rayleigh_quotient};
 pub use record::{Growing, Measurement, Observer, Quantity, Sharpness};
 pub use run::{Carry, Chaos, Deviations, EdgeReading, Gauge, Plan, Start, Summary, Target, Training, run};
 pub use system::{

@@ -2,7 +2,7 @@
 
 use burn::tensor::{Tensor, TensorData};
 
-use crate::{noise::Stream, vector::Vector};
+use crate::{elementwise::Elementwise, noise::Stream, vector::Vector};
 
 /// Storage is that of the tensor; inner products accumulate in its precision (blocked, by the device's matrix product)
 /// and come back in f64.
@@ -33,6 +33,25 @@ impl Vector for Tensor<1> {
 
     fn scale(&mut self, a: f64) {
         self.inplace(|y| y * a);
+    }
+}
+
+/// Entry by entry on the device, in the tensor's precision.
+impl Elementwise for Tensor<1> {
+    fn multiply(&mut self, x: &Self) {
+        self.inplace(|y| y * x.clone());
+    }
+
+    fn divide(&mut self, x: &Self) {
+        self.inplace(|y| y / x.clone());
+    }
+
+    fn sqrt(&mut self) {
+        self.inplace(Tensor::sqrt);
+    }
+
+    fn shift(&mut self, a: f64) {
+        self.inplace(|y| y + a);
     }
 }
 
@@ -79,6 +98,23 @@ mod tests {
         c.axpy(-1.0, &plain(&a));
         assert!(c.norm() < 1e-6 * a.norm());
         assert_eq!(a.zeros_like().norm(), 0.0);
+    }
+
+    #[test]
+    fn the_verbs_on_entries_agree_with_plain_vectors() {
+        let (mut a, b) = (random(1000, 0), random(1000, 1));
+        let plain = |t: &Tensor<1>| t.to_data().try_to_vec::<f32>().unwrap();
+        let (mut c, d) = (plain(&a), plain(&b));
+        a.multiply(&a.clone());
+        a.shift(0.5);
+        Elementwise::sqrt(&mut a);
+        a.divide(&b);
+        c.multiply(&c.clone());
+        c.shift(0.5);
+        Elementwise::sqrt(&mut c);
+        c.divide(&d);
+        c.axpy(-1.0, &plain(&a));
+        assert!(c.norm() < 1e-6 * a.norm());
     }
 
     #[test]

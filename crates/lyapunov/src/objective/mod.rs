@@ -1,5 +1,9 @@
 //! The one door between networks and dynamics: a loss, its gradient, and its Hessian as an action on vectors.
 
+mod batch_sharpness;
+
+pub use batch_sharpness::{BatchSharpness, batch_sharpness};
+
 use std::fmt;
 
 use crate::{
