@@ -118,14 +118,29 @@ pub struct Loss {
     /// Which loss.
     #[serde(deserialize_with = "one_of")]
     pub name: LossName,
+    /// The share of every target that is spread over all classes.
+    #[serde(deserialize_with = "share")]
+    pub label_smoothing: f64,
 }
 
 /// The kinds of losses.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum LossName {
-    /// The mean of −ln p(label).
+    /// −ln p(label).
     CrossEntropy,
+    /// ½ Σ (z − y)² over the classes.
+    SquaredError,
+    /// Σ (z − y)² over the classes, divided by their number.
+    MeanSquaredError,
+    /// Missed margins of 1 between the label and the other classes.
+    Hinge,
+    /// Squared error near 0, absolute error from 1 on.
+    Huber,
+    /// (1 − p(label))² times the cross-entropy.
+    Focal,
+    /// A logistic regression per class.
+    BinaryCrossEntropy,
 }
 
 /// `[optimizer]`
@@ -288,6 +303,13 @@ fn alternatives(names: &[String]) -> String {
 fn positive<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
     let number = f64::deserialize(deserializer).ok();
     number.filter(|x| x.is_finite() && *x > 0.0).ok_or_else(|| D::Error::custom("a number greater than 0"))
+}
+
+fn share<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+    let number = f64::deserialize(deserializer).ok();
+    number
+        .filter(|x| (0.0..1.0).contains(x))
+        .ok_or_else(|| D::Error::custom("a number that is at least 0 and less than 1"))
 }
 
 fn count<'de, D: Deserializer<'de>, T: TryFrom<u64>>(deserializer: D) -> Result<T, D::Error> {

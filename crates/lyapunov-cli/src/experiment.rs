@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use lyapunov::{
     Product,
-    train::{self, Activation, Architecture, Dataset, Network, NetworkOptions, Precision},
+    train::{self, Activation, Architecture, Dataset, Loss, Network, NetworkOptions, Precision},
 };
 use toml_edit::Value;
 
@@ -93,8 +93,15 @@ fn network_options(config: &Config) -> NetworkOptions {
             ActivationName::Tanh => Activation::Tanh,
         },
         loss: match config.loss.name {
-            LossName::CrossEntropy => train::Loss::CrossEntropy,
+            LossName::CrossEntropy => Loss::CrossEntropy,
+            LossName::SquaredError => Loss::SquaredError,
+            LossName::MeanSquaredError => Loss::MeanSquaredError,
+            LossName::Hinge => Loss::Hinge,
+            LossName::Huber => Loss::Huber,
+            LossName::Focal => Loss::Focal,
+            LossName::BinaryCrossEntropy => Loss::BinaryCrossEntropy,
         },
+        label_smoothing: config.loss.label_smoothing,
         batch_size: config.run.batch_size,
         seed: config.run.seed,
         precision: Precision::Single,

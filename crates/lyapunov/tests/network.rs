@@ -5,7 +5,7 @@
 use lyapunov::{
     Constant, Difference, HeavyBall, Hessian, Lanczos, Measurement, Objective, Plan, Product, Purpose, Sample, Sgd,
     Stream, System, Target, Vector, lanczos, run, testing,
-    train::{Activation, Architecture, Dataset, Network, NetworkOptions, Precision, Tensor, device},
+    train::{Activation, Architecture, Dataset, Loss, Network, NetworkOptions, Precision, Tensor, device},
 };
 
 fn network(architecture: Architecture, activation: Activation, precision: Precision) -> Network {
@@ -80,6 +80,81 @@ fn the_exact_product_agrees_with_central_differences_of_the_gradient() {
             assert!(error <= 1e-8, "{architecture:?}, {on}: {error:.1e}");
         }
     }
+}
+
+/// The losses beyond cross-entropy that are twice differentiable.
+const LOSSES: [Loss; 5] =
+    [Loss::SquaredError, Loss::MeanSquaredError, Loss::Huber, Loss::Focal, Loss::BinaryCrossEntropy];
+
+fn network_with(loss: Loss, label_smoothing: f64, widths: Vec<usize>) -> Network {
+    let options = NetworkOptions {
+        architecture: Architecture::Mlp { widths },
+        activation: Activation::Tanh,
+        loss,
+        label_smoothing,
+        precision: Precision::Double,
+        batch_size: 8,
+        ..NetworkOptions::default()
+    };
+    Network::new(&options, Dataset::synthetic(1, 40, 10).unwrap(), &device("flex").unwrap()).unwrap()
+}
+
+#[test]
+fn every_loss_has_its_gradient_and_its_products() {
+    let all = LOSSES.map(|loss| (loss, 0.0)).into_iter().chain([(Loss::CrossEntropy, 0.1), (Loss::Hinge, 0.0)]);
+    for (loss, smoothing) in all {
+        for widths in [vec![12, 9], vec![]] {
+            let network = network_with(loss, smoothing, widths.clone());
+            assert_eq!(network.has_kinks(), loss == Loss::Hinge);
+            let (w, on) = (network.initial_weights(), Sample::Subset(21));
+            let v = random_like(&w, 4).unit().unwrap();
+            let e = 1e-6;
+            let at = |e: f64| network.gradient(&moved(&w, e, &v), on).unwrap();
+            let slope = (at(e).0 - at(-e).0) / (2.0 * e);
+            let found = inner(&at(0.0).1, &v);
+            assert!((found - slope).abs() <= 1e-6 * slope.abs(), "{loss:?}, {widths:?}: {found} for {slope}");
+
+            let exact = network.product(Product::Exact, &w, on, &v).unwrap();
+            let difference = Product::Difference(Difference::central(1e-5));
+            let expected = network.product(difference, &w, on, &v).unwrap();
+            let error = moved(&exact, -1.0, &expected).norm();
+            assert!(error <= 1e-7 * expected.norm().max(1e-3), "{loss:?}, {widths:?}: {error:.1e}");
+            let (value, g, joint) = network.gradient_and_product(Product::Exact, &w, on, &v).unwrap();
+            let error = relative_error(&g, &at(0.0).1).max((value - at(0.0).0).abs() / value);
+            assert!(error <= 1e-12, "{loss:?}, {widths:?}: {error:.1e}");
+            assert!(moved(&joint, -1.0, &exact).norm() <= 1e-12, "{loss:?}, {widths:?}");
+
+            let gauss_newton = network.product(Product::GaussNewton, &w, on, &v).unwrap();
+            let form = inner(&gauss_newton, &v);
+            assert!(loss == Loss::Focal || form >= 0.0, "{loss:?}: {form}");
+            if widths.is_empty() {
+                // Outputs that are linear in the weights leave no residual term: the two products are one.
+                assert!(moved(&gauss_newton, -1.0, &exact).norm() <= 1e-12, "{loss:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn label_smoothing_mixes_the_label_with_all_classes() {
+    let (plain, smoothed) =
+        (network_with(Loss::CrossEntropy, 0.0, vec![5]), network_with(Loss::CrossEntropy, 0.2, vec![5]));
+    let (w, on) = (plain.initial_weights(), Sample::Mini(0));
+    let z: Vec<f64> = plain.outputs(&w, on).unwrap().to_data().try_to_vec().unwrap();
+    let uniform = |z: &[f64]| {
+        let total: f64 = z.iter().map(|z| z.exp()).sum();
+        total.ln() - z.iter().sum::<f64>() / 10.0
+    };
+    let expected = 0.8 * plain.gradient(&w, on).unwrap().0 + 0.2 * z.chunks(10).map(uniform).sum::<f64>() / 8.0;
+    assert!((smoothed.gradient(&w, on).unwrap().0 - expected).abs() < 1e-12);
+
+    let refused = |loss, label_smoothing| {
+        let options = NetworkOptions { loss, label_smoothing, ..NetworkOptions::default() };
+        let data = Dataset::synthetic(1, 64, 1).unwrap();
+        Network::new(&options, data, &device("flex").unwrap()).unwrap_err().to_string()
+    };
+    assert!(refused(Loss::SquaredError, 0.1).contains("other than cross-entropy"));
+    assert!(refused(Loss::CrossEntropy, 1.0).contains("less than 1"));
 }
 
 #[test]

@@ -44,6 +44,8 @@ pub struct NetworkOptions {
     pub activation: Activation,
     /// The loss per example.
     pub loss: Loss,
+    /// Moves this share of every target from its label evenly to all classes: for cross-entropy only; 0 = none.
+    pub label_smoothing: f64,
     /// Images per training step.
     pub batch_size: usize,
     /// The seed of the initial weights, the batches and the measuring subset.
@@ -59,6 +61,7 @@ impl Default for NetworkOptions {
             architecture: Architecture::Cnn { widths: vec![8, 16, 32] },
             activation: Activation::Relu,
             loss: Loss::CrossEntropy,
+            label_smoothing: 0.0,
             batch_size: 64,
             seed: 0,
             precision: Precision::Single,
@@ -79,6 +82,7 @@ impl Default for NetworkOptions {
 pub struct Network {
     model: Model,
     loss: Loss,
+    label_smoothing: f64,
     data: Dataset,
     colours: [(f64, f64); CHANNELS],
     samples: Samples,
@@ -92,11 +96,13 @@ impl Network {
     /// The network of `options` on `data`, computing on `device`.
     ///
     /// # Errors
-    /// [`Error::Argument`] for widths that do not fit 32×32 images and for a batch size that is zero or larger than the
-    /// training set; [`Error::Data`] for an empty held-out set.
+    /// [`Error::Argument`] for widths that do not fit 32×32 images, for a batch size that is zero or larger than the
+    /// training set and for a label smoothing outside [0, 1) or with another loss than cross-entropy; [`Error::Data`] for
+    /// an empty held-out set.
     pub fn new(options: &NetworkOptions, data: Dataset, device: &Device) -> Result<Self> {
         let model = Model::new(&options.architecture, options.activation, data.classes)?;
         let samples = Samples::new(data.train.len(), options.batch_size, options.seed)?;
+        check_smoothing(options)?;
         if data.test.is_empty() {
             return Err(Error::Data { path: data.name.into(), reason: "there are no held-out images".into() });
         }
@@ -104,6 +110,7 @@ impl Network {
             lengths: model.parameters().iter().map(Parameter::len).collect(),
             model,
             loss: options.loss,
+            label_smoothing: options.label_smoothing,
             colours: colour_statistics(&data.train),
             data,
             samples,
@@ -167,9 +174,10 @@ impl Network {
         Ok(weights::write_examples(images, labels, self.outputs(at, on)?))
     }
 
-    /// Whether the gradient jumps somewhere, as with ReLU and max-pooling: there, differences of gradients are wrong.
+    /// Whether the gradient jumps somewhere, as with ReLU, max-pooling and the hinge loss: there, differences of gradients
+    /// are wrong.
     pub fn has_kinks(&self) -> bool {
-        self.model.layers.iter().any(|layer| layer.has_kinks())
+        self.loss.has_kinks() || self.model.layers.iter().any(|layer| layer.has_kinks())
     }
 
     /// Training steps per epoch.
@@ -216,22 +224,22 @@ impl Network {
         Evaluation { loss: loss / n, accuracy: correct as f64 / n }
     }
 
-    /// The images with these indices, standardised [examples, pixels], and their one-hot labels [examples, classes].
+    /// The images with these indices, standardised [examples, pixels], and their targets [examples, classes].
     fn batch(&self, images: &Images, indices: &[u32]) -> (Tensor<2>, Tensor<2>) {
         let classes = self.data.classes;
         let mut pixels = Vec::with_capacity(indices.len() * PIXELS);
-        let mut targets = vec![0.0_f32; indices.len() * classes];
+        let smoothing = self.label_smoothing;
+        let mut targets = vec![smoothing / classes as f64; indices.len() * classes];
         for (row, &index) in indices.iter().enumerate() {
             let planes = images.image(index as usize).chunks_exact(SIZE * SIZE);
             for (plane, (mean, deviation)) in planes.zip(&self.colours) {
                 pixels.extend(plane.iter().map(|p| ((f64::from(*p) - mean) / deviation) as f32));
             }
-            targets[row * classes + usize::from(images.labels[index as usize])] = 1.0;
+            targets[row * classes + usize::from(images.labels[index as usize])] += 1.0 - smoothing;
         }
-        let tensor = |values, columns| {
-            Tensor::from_data(TensorData::new(values, [indices.len(), columns]), (&self.device, self.dtype))
-        };
-        (tensor(pixels, PIXELS), tensor(targets, classes))
+        let (examples, options) = (indices.len(), (&self.device, self.dtype));
+        let inputs = Tensor::from_data(TensorData::new(pixels, [examples, PIXELS]), options);
+        (inputs, Tensor::from_data(TensorData::new(targets, [examples, classes]), options))
     }
 
     fn forward(&self, parameters: &[Dual<1>], inputs: Tensor<2>) -> Dual<2> {
@@ -320,7 +328,7 @@ impl Network {
     }
 
     fn gauss_newton(&self, at: &Tensor<1>, on: Sample, v: &Tensor<1>) -> Result<Tensor<1>> {
-        let (_, [product]) = self.accumulate(on, |inputs, _targets, share| {
+        let (_, [product]) = self.accumulate(on, |inputs, targets, share| {
             let leaves = recorded(split(at, &self.lengths));
             let duals: Vec<_> = leaves
                 .iter()
@@ -329,7 +337,7 @@ impl Network {
                 .collect();
             let outputs = self.forward(&duals, inputs);
             let moved = outputs.tangent.expect("weights with tangents move the outputs");
-            let cotangent = self.loss.curvature(outputs.value.clone().inner(), moved);
+            let cotangent = self.loss.curvature(outputs.value.clone().inner(), targets, moved);
             (0.0, [backward(&((outputs.value * cotangent).sum() * share), &leaves)])
         })?;
         Ok(product)
@@ -402,14 +410,29 @@ impl Objective for Network {
     }
 }
 
+fn check_smoothing(options: &NetworkOptions) -> Result<()> {
+    let share = options.label_smoothing;
+    let refuse = |reason| Err(Error::argument("label_smoothing", share, reason));
+    match options.loss {
+        _ if !(0.0..1.0).contains(&share) => refuse("must be at least 0 and less than 1"),
+        Loss::CrossEntropy => Ok(()),
+        _ if share > 0.0 => refuse("must be 0 with a loss other than cross-entropy"),
+        _ => Ok(()),
+    }
+}
+
 /// Fresh leaves that record what is done with them.
 fn recorded(parts: Vec<Tensor<1>>) -> Vec<Tensor<1>> {
     parts.into_iter().map(|part| part.autodiff().require_grad()).collect()
 }
 
-/// The gradients of `output` at the `leaves`, flat.
+/// The gradients of `output` at the `leaves`, flat; zeros where it depends on none, as the slope of a hinge.
 fn backward(output: &Tensor<1>, leaves: &[Tensor<1>]) -> Tensor<1> {
-    flat(&mut output.backward(), leaves)
+    if output.is_tracked() {
+        flat(&mut output.backward(), leaves)
+    } else {
+        Tensor::cat(leaves.iter().map(zeros_of).collect(), 0)
+    }
 }
 
 /// The `gradients` that belong to the `leaves`, one after another.

@@ -223,17 +223,16 @@ fn wrong_tensor(name: &str, reason: impl Into<String>) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::train::{Activation, Architecture, Dataset, Loss, Network, NetworkOptions, Precision, device};
+    use crate::train::{Architecture, Dataset, Network, NetworkOptions, Precision, device};
     use crate::{objective::Sample, vector::Vector};
 
     fn network(precision: Precision) -> Network {
         let options = NetworkOptions {
             architecture: Architecture::Cnn { widths: vec![2] },
-            activation: Activation::Relu,
-            loss: Loss::CrossEntropy,
             batch_size: 4,
             seed: 3,
             precision,
+            ..NetworkOptions::default()
         };
         Network::new(&options, Dataset::synthetic(1, 8, 2).unwrap(), &device("flex").unwrap()).unwrap()
     }
