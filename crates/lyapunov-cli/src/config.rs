@@ -1,7 +1,7 @@
 //! The configuration as a typed structure; every key says itself what it allows.
 
 use clap::ValueEnum;
-use lyapunov::{Sample, Target};
+use lyapunov::{Quantity, Sample, Target};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use sha2::{Digest, Sha256};
 
@@ -26,6 +26,8 @@ pub struct Config {
     pub control: Control,
     /// What is measured, and when.
     pub measure: Measure,
+    /// Which Lyapunov exponents are measured, and how.
+    pub exponents: Exponents,
     /// How long, where, and from which seed.
     pub run: Run,
 }
@@ -153,6 +155,21 @@ pub struct Optimizer {
     /// The learning rate η.
     #[serde(deserialize_with = "positive")]
     pub learning_rate: f64,
+    /// β, where there is momentum.
+    #[serde(deserialize_with = "share")]
+    pub momentum: f64,
+    /// β₁ and β₂ of Adam.
+    #[serde(deserialize_with = "betas")]
+    pub betas: [f64; 2],
+    /// ε of Adam.
+    #[serde(deserialize_with = "positive")]
+    pub epsilon: f64,
+    /// λ.
+    #[serde(deserialize_with = "not_negative")]
+    pub weight_decay: f64,
+    /// Whether the weights shrink apart from the gradient.
+    #[serde(deserialize_with = "yes_or_no")]
+    pub decoupled_decay: bool,
 }
 
 /// The kinds of optimizers.
@@ -161,6 +178,36 @@ pub struct Optimizer {
 pub enum OptimizerName {
     /// Stochastic gradient descent.
     Sgd,
+    /// With momentum.
+    HeavyBall,
+    /// With Nesterov's momentum.
+    Nesterov,
+    /// By moments of the gradient.
+    Adam,
+    /// The same with decoupled weight decay.
+    #[value(name = "adamw")]
+    #[serde(rename = "adamw")]
+    AdamW,
+}
+
+impl OptimizerName {
+    /// How many vectors as long as the weights its state has.
+    pub fn vectors(self) -> usize {
+        match self {
+            Self::Sgd => 1,
+            Self::HeavyBall | Self::Nesterov => 2,
+            Self::Adam | Self::AdamW => 3,
+        }
+    }
+
+    /// The keys of `[optimizer]` that this optimizer has no use for.
+    pub fn unused_keys(self) -> &'static [&'static str] {
+        match self {
+            Self::Sgd => &["momentum", "betas", "epsilon"],
+            Self::HeavyBall | Self::Nesterov => &["betas", "epsilon"],
+            Self::Adam | Self::AdamW => &["momentum"],
+        }
+    }
 }
 
 /// `[schedule]`
@@ -170,14 +217,22 @@ pub struct Schedule {
     /// Which schedule.
     #[serde(deserialize_with = "one_of")]
     pub name: ScheduleName,
+    /// The share of the run over which the learning rate rises.
+    #[serde(deserialize_with = "part")]
+    pub warm_up: f64,
+    /// The share of the run over which it falls.
+    #[serde(deserialize_with = "part")]
+    pub cooldown: f64,
 }
 
 /// The kinds of schedules.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum ScheduleName {
-    /// The same learning rate throughout.
+    /// The same learning rate throughout, up to warm-up and cooldown.
     Constant,
+    /// Down to zero by half a cosine.
+    Cosine,
 }
 
 /// `[control]`
@@ -204,6 +259,9 @@ pub struct Measure {
     /// Steps between measurements; 0 = never.
     #[serde(deserialize_with = "whole")]
     pub every: u64,
+    /// What to measure; empty for what suits the optimizer.
+    #[serde(deserialize_with = "quantities", serialize_with = "quantity_names")]
+    pub what: Vec<Quantity>,
     /// The data to measure on.
     #[serde(deserialize_with = "targets", serialize_with = "target_names")]
     pub on: Vec<Target>,
@@ -227,6 +285,64 @@ pub enum ProductName {
     GaussNewton,
     /// A difference of gradients.
     Difference,
+}
+
+/// `[exponents]`
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Exponents {
+    /// How many.
+    #[serde(deserialize_with = "whole")]
+    pub count: usize,
+    /// Steps between two re-orthonormalisations.
+    #[serde(deserialize_with = "count")]
+    pub every: u64,
+    /// The share of the run that does not count.
+    #[serde(deserialize_with = "share")]
+    pub warm_up: f64,
+    /// Where the deviations start.
+    #[serde(deserialize_with = "one_of")]
+    pub start: StartName,
+    /// How the deviations are carried.
+    #[serde(deserialize_with = "one_of")]
+    pub product: ProductName,
+    /// Whether gradient and first product come out of one pass.
+    #[serde(deserialize_with = "one_of")]
+    pub pass: PassName,
+    /// Whether the weights move.
+    #[serde(deserialize_with = "one_of")]
+    pub weights: WeightsName,
+}
+
+/// Where deviations start.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub enum StartName {
+    /// In random directions.
+    Random,
+    /// At the eigenvectors of the smallest eigenvalues.
+    #[value(name = "lambda_min")]
+    LambdaMin,
+}
+
+/// How a step that carries deviations is computed.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum PassName {
+    /// The gradient as it would be without deviations, then the products.
+    Apart,
+    /// The gradient with the first product.
+    Joint,
+}
+
+/// What the weights do while deviations move.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum WeightsName {
+    /// They train.
+    Moving,
+    /// They stay.
+    Frozen,
 }
 
 /// `[run]`
@@ -305,6 +421,57 @@ fn positive<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error>
     number.filter(|x| x.is_finite() && *x > 0.0).ok_or_else(|| D::Error::custom("a number greater than 0"))
 }
 
+fn not_negative<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+    let number = f64::deserialize(deserializer).ok();
+    number.filter(|x| x.is_finite() && *x >= 0.0).ok_or_else(|| D::Error::custom("a number that is at least 0"))
+}
+
+fn part<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+    let number = f64::deserialize(deserializer).ok();
+    number.filter(|x| (0.0..=1.0).contains(x)).ok_or_else(|| D::Error::custom("a share of the run, from 0 to 1"))
+}
+
+fn betas<'de, D: Deserializer<'de>>(deserializer: D) -> Result<[f64; 2], D::Error> {
+    let numbers = <[f64; 2]>::deserialize(deserializer).ok();
+    numbers
+        .filter(|betas| betas.iter().all(|beta| (0.0..1.0).contains(beta)))
+        .ok_or_else(|| D::Error::custom("two numbers that are at least 0 and less than 1, such as [0.9, 0.999]"))
+}
+
+fn yes_or_no<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+    bool::deserialize(deserializer).map_err(|_| D::Error::custom("true or false"))
+}
+
+/// `"auto"` is an empty list.
+fn quantities<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Quantity>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Written {
+        Name(String),
+        Names(Vec<String>),
+    }
+    let read = |names: Vec<String>| names.iter().map(|name| quantity(name)).collect::<Option<Vec<_>>>();
+    let found = match Written::deserialize(deserializer).ok() {
+        Some(Written::Name(name)) if name == "auto" => Some(Vec::new()),
+        Some(Written::Names(names)) => read(names).filter(|list| !list.is_empty() && distinct(list)),
+        _ => None,
+    };
+    found.ok_or_else(|| {
+        let names = QUANTITIES.map(|quantity| format!("\"{quantity}\""));
+        D::Error::custom(format!("\"auto\" or a list of different names out of {}", names.join(", ")))
+    })
+}
+
+const QUANTITIES: [Quantity; 3] = [Quantity::LambdaMax, Quantity::BatchSharpness, Quantity::PreconditionedSharpness];
+
+fn quantity(name: &str) -> Option<Quantity> {
+    QUANTITIES.into_iter().find(|quantity| quantity.name() == name)
+}
+
+fn quantity_names<S: Serializer>(quantities: &[Quantity], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(quantities.iter().map(|quantity| quantity.name()))
+}
+
 fn share<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
     let number = f64::deserialize(deserializer).ok();
     number
@@ -366,8 +533,8 @@ fn target(name: &str) -> Option<Target> {
     }
 }
 
-fn distinct(targets: &[Target]) -> bool {
-    targets.iter().enumerate().all(|(i, target)| !targets[..i].contains(target))
+fn distinct<T: PartialEq>(list: &[T]) -> bool {
+    list.iter().enumerate().all(|(i, item)| !list[..i].contains(item))
 }
 
 fn target_names<S: Serializer>(targets: &[Target], serializer: S) -> Result<S::Ok, S::Error> {

@@ -3,13 +3,14 @@
 use std::{collections::BTreeMap, fs, ops::Range, path::Path};
 
 use clap::ValueEnum;
-use lyapunov::Target;
+use lyapunov::{Quantity, Schedule, Target, train::Network};
 use miette::NamedSource;
 use toml_edit::{Array, Document, DocumentMut, Item, Table, TableLike, Value};
 
 use crate::{
-    config::{Config, DEFAULTS, DataName, ModelName, ProductName, name_of},
+    config::{Config, DEFAULTS, DataName, ModelName, OptimizerName, ProductName, StartName, name_of},
     error::{Error, Misconfiguration, Result},
+    experiment,
 };
 
 /// A configuration that is still being written. Unknown keys are refused as they come, values in [`Draft::finish`].
@@ -130,6 +131,9 @@ impl Draft {
             self.blame(&key, &format!("must be {}", refusal.message()))
         })?;
         self.check_data(&config)?;
+        self.check_optimizer(&config)?;
+        self.check_schedule(&config)?;
+        self.check_products(&config)?;
         let mut settings = Settings { config, draft: self };
         settings.resolve_path();
         Ok(settings)
@@ -159,6 +163,54 @@ impl Draft {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Refuses a value that its optimizer would not look at. One that says the same as the default does no harm: a resolved
+    /// configuration has them all.
+    fn check_optimizer(&self, config: &Config) -> Result<()> {
+        let (name, defaults) = (config.optimizer.name, Self::default());
+        for unused in name.unused_keys() {
+            let key = format!("optimizer.{unused}");
+            if numbers(self.value(&key)) != numbers(defaults.value(&key)) {
+                let told = format!("`{key}` is given, but \"{}\" has none", name_of(&name));
+                let users =
+                    OptimizerName::value_variants().iter().filter(|other| !other.unused_keys().contains(unused));
+                let users: Vec<String> = users.map(|other| format!("\"{}\"", name_of(other))).collect();
+                let help = format!("`optimizer.name` may be {}", users.join(" or "));
+                return Err(self.fault_at(&key, |flag| format!("{flag}{told}"))(Some(help)));
+            }
+        }
+        let adam = matches!(name, OptimizerName::Adam | OptimizerName::AdamW);
+        if !adam && config.measure.what.contains(&Quantity::PreconditionedSharpness) {
+            let told = format!(
+                "`measure.what` names preconditioned_sharpness, but \"{}\" has no preconditioner",
+                name_of(&name)
+            );
+            let help = "only \"adam\" and \"adamw\" have one".to_owned();
+            return Err(self.fault_at("measure.what", |flag| format!("{flag}{told}"))(Some(help)));
+        }
+        Ok(())
+    }
+
+    fn check_schedule(&self, config: &Config) -> Result<()> {
+        let schedule = &config.schedule;
+        // Whatever the length of the run.
+        let made = Schedule::new(experiment::shape(schedule.name), 1000, schedule.warm_up, schedule.cooldown);
+        match made {
+            Err(lyapunov::Error::Argument { name, reason, .. }) => {
+                Err(self.blame(&format!("schedule.{name}"), &reason))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The tangent of a step needs the whole Hessian.
+    fn check_products(&self, config: &Config) -> Result<()> {
+        if config.exponents.product == ProductName::GaussNewton {
+            let reason = "must be \"auto\", \"exact\" or \"difference\": the Gauss–Newton matrix is not the derivative of a step";
+            return Err(self.blame("exponents.product", reason));
+        }
+        Ok(())
     }
 
     /// The refusal of the value of `key`: "`key` must be …, not …".
@@ -264,12 +316,42 @@ impl Settings {
         }
     }
 
-    /// Writes down what `measure.product = "auto"` means: exact products, which every network of ours offers.
-    pub fn resolve_product(&mut self) {
+    /// Writes down what `"auto"` means for this network: exact products, which every network of ours offers, and the
+    /// quantities that suit the optimizer.
+    ///
+    /// # Errors
+    /// For exponents by differences of gradients on a network with kinks.
+    pub fn resolve(&mut self, network: &Network, images: usize) -> Result<()> {
+        let exact = name_of(&ProductName::Exact);
         if self.config.measure.product == ProductName::Auto {
             self.config.measure.product = ProductName::Exact;
-            self.draft.replace("measure.product", name_of(&ProductName::Exact).into());
+            self.draft.replace("measure.product", exact.clone().into());
         }
+        if self.config.exponents.product == ProductName::Auto {
+            self.config.exponents.product = ProductName::Exact;
+            self.draft.replace("exponents.product", exact.into());
+        }
+        if self.config.measure.what.is_empty() {
+            self.config.measure.what = experiment::quantities(&self.config, images);
+            let names: Array = self.config.measure.what.iter().map(|quantity| quantity.name()).collect();
+            self.draft.replace("measure.what", names.into());
+        }
+        let (exponents, weights) = (&self.config.exponents, network.parameters());
+        // Random deviations live in the whole state, eigenvectors in the weights.
+        let dimension = match exponents.start {
+            StartName::Random => weights * self.config.optimizer.name.vectors(),
+            StartName::LambdaMin => weights,
+        };
+        if exponents.count > dimension {
+            return Err(self.draft.blame("exponents.count", &format!("must be at most the dimension, {dimension}")));
+        }
+        if exponents.count > 0 && exponents.product == ProductName::Difference && network.has_kinks() {
+            let told = "`exponents.product` is \"difference\", but differences of gradients take the kinks of ReLU and \
+                        max-pooling for curvature";
+            let help = "use \"exact\", which every network here offers".to_owned();
+            return Err(self.draft.fault_at("exponents.product", |flag| format!("{flag}{told}"))(Some(help)));
+        }
+        Ok(())
     }
 
     /// Refuses batches and subsets that are larger than the training set.
@@ -311,6 +393,13 @@ impl Place {
         let place = self.bytes.clone().map(Into::into);
         Misconfiguration { message, help, file: Some(self.file.clone()), place }.into()
     }
+}
+
+/// A number, or those of a list, however they are written.
+fn numbers(value: Option<&Value>) -> Vec<f64> {
+    let number = |value: &Value| value.as_float().or(value.as_integer().map(|whole| whole as f64));
+    let list = value.and_then(Value::as_array).map(|list| list.iter().filter_map(number).collect());
+    list.unwrap_or_else(|| value.and_then(number).into_iter().collect())
 }
 
 fn fault(message: String, help: Option<String>) -> Error {
@@ -381,6 +470,19 @@ mod tests {
             ("model.widths=[16, 0]", "must be \"auto\" or a list of whole numbers from 1 up, such as [200, 200]"),
             ("model.widths=wide", "not \"wide\""),
             ("measure.on=[\"batch\", \"batch\"]", "must be a list of different names"),
+            ("measure.what=[\"trace\"]", "must be \"auto\" or a list of different names out of \"lambda_max\", "),
+            ("measure.what=[\"preconditioned_sharpness\"]", "but \"sgd\" has no preconditioner"),
+            ("optimizer.momentum=0.5", "is given, but \"sgd\" has none"),
+            (
+                "optimizer.name=lion",
+                "must be \"sgd\", \"heavy-ball\", \"nesterov\", \"adam\" or \"adamw\", not \"lion\"",
+            ),
+            ("optimizer.betas=[0.9, 1.0]", "two numbers that are at least 0 and less than 1"),
+            ("optimizer.weight_decay=-1", "must be a number that is at least 0, not -1"),
+            ("schedule.warm_up=1.5", "must be a share of the run, from 0 to 1, not 1.5"),
+            ("exponents.product=gauss-newton", "is not the derivative of a step"),
+            ("exponents.every=0", "must be a whole number from 1 up, not 0"),
+            ("exponents.start=top", "must be \"random\" or \"lambda_min\""),
             ("measure.products=100000", "must be a whole number from 1 to 500, not 100000"),
             ("measure.product=newton", "must be \"auto\", \"exact\", \"gauss-newton\" or \"difference\""),
             ("loss.name=l2", "\"focal\" or \"binary-cross-entropy\", not \"l2\""),
@@ -397,14 +499,27 @@ mod tests {
     }
 
     #[test]
+    fn schedules_that_do_not_fit_the_run_or_decay_twice_are_refused() {
+        let refusal = |assignments: &[&str]| {
+            let mut draft = Draft::default();
+            assignments.iter().for_each(|assignment| draft.set(assignment).unwrap());
+            draft.finish().map(|_| ()).unwrap_err().to_string()
+        };
+        let long = refusal(&["schedule.warm_up=0.6", "schedule.cooldown=0.5"]);
+        assert!(long.contains("`schedule.cooldown`") && long.contains("longer than the run"), "{long}");
+        let twice = refusal(&["schedule.name=cosine", "schedule.cooldown=0.5"]);
+        assert!(twice.contains("which decays already"), "{twice}");
+    }
+
+    #[test]
     fn the_nearest_key_is_suggested() {
         assert_eq!(hint("optimizer.learning_rat"), "did you mean `optimizer.learning_rate`?");
         assert_eq!(hint("learning_rate"), "did you mean `optimizer.learning_rate`?");
         assert_eq!(hint("run.learning_rate"), "did you mean `optimizer.learning_rate`?");
         assert_eq!(hint("optimiser"), "did you mean `optimizer`?");
         assert_eq!(hint("optimiser.learning_rate"), "did you mean `optimizer.learning_rate`?");
-        assert_eq!(hint("optimizer"), "[optimizer] has `name`, `learning_rate`");
-        assert_eq!(hint("optimizer.momentum"), "[optimizer] has `name`, `learning_rate`");
+        assert_eq!(hint("loss"), "[loss] has `name`, `label_smoothing`");
+        assert_eq!(hint("loss.beta"), "[loss] has `name`, `label_smoothing`");
         assert_eq!(hint("nonsense"), "`lyapunov config` prints every key there is");
     }
 

@@ -3,14 +3,18 @@
 use std::path::{Path, PathBuf};
 
 use lyapunov::{
-    Product,
-    train::{self, Activation, Architecture, Dataset, Loss, Network, NetworkOptions, Precision},
+    Carry, Constant, Controller, Decay, Moments, Momentum, Optimizer, Plain, Plan, Product, Quantity, Rule, Sample,
+    Schedule, Scheduled, Shape, Start,
+    train::{self, Activation, Architecture, Dataset, Loss, Network, NetworkOptions, Precision, Tensor},
 };
 use toml_edit::Value;
 
 use crate::{
     commands::data,
-    config::{ActivationName, Config, DataName, LossName, ModelName, ProductName, name_of},
+    config::{
+        ActivationName, Config, DataName, LossName, ModelName, OptimizerName, PassName, ProductName, ScheduleName,
+        StartName, WeightsName, name_of,
+    },
     draft::{Draft, Settings},
     error::Result,
     summary::Subject,
@@ -115,4 +119,113 @@ pub fn product(name: ProductName, network: &Network) -> Product {
         ProductName::GaussNewton => Product::GaussNewton,
         ProductName::Difference => Product::Difference(network.difference()),
     }
+}
+
+/// Something to do with an optimizer, whichever it is.
+pub trait Study {
+    /// What comes out of it.
+    type Found;
+
+    /// Does it with the optimizer that steps by `rule`.
+    fn study<R: Rule<Tensor<1>>>(self, rule: R) -> Result<Self::Found>;
+}
+
+/// Does `study` with the rule of `[optimizer]`.
+pub fn with_rule<S: Study>(config: &Config, study: S) -> Result<S::Found> {
+    let optimizer = &config.optimizer;
+    match optimizer.name {
+        OptimizerName::Sgd => study.study(Plain),
+        OptimizerName::HeavyBall => study.study(Momentum::new(optimizer.momentum, false)?),
+        OptimizerName::Nesterov => study.study(Momentum::new(optimizer.momentum, true)?),
+        OptimizerName::Adam | OptimizerName::AdamW => {
+            let [beta1, beta2] = optimizer.betas;
+            study.study(Moments { beta1, beta2, epsilon: optimizer.epsilon })
+        }
+    }
+}
+
+/// The optimizer of a run before its first step.
+pub fn descent<'a, R: Rule<Tensor<1>>>(
+    config: &Config,
+    network: &'a Network,
+    start: Tensor<1>,
+    rule: R,
+) -> Result<Optimizer<&'a Network, R>> {
+    let optimizer = &config.optimizer;
+    let decoupled = optimizer.decoupled_decay || optimizer.name == OptimizerName::AdamW;
+    let product = product(config.exponents.product, network);
+    let descent = Optimizer::with_rule(network, start, optimizer.learning_rate, rule, product)
+        .with_decay(Decay { rate: optimizer.weight_decay, decoupled })?;
+    Ok(match config.exponents.weights {
+        WeightsName::Moving => descent,
+        WeightsName::Frozen => descent.frozen(),
+    })
+}
+
+/// What a run does, and when.
+pub fn plan(config: &Config, network: &Network) -> Plan {
+    let epoch = network.steps_per_epoch();
+    let steps = config.run.step_count(epoch);
+    Plan {
+        steps,
+        measure_every: config.measure.every,
+        what: config.measure.what.clone(),
+        on: config.measure.on.clone(),
+        product: product(config.measure.product, network),
+        products: config.measure.products,
+        evaluate_every: config.run.evaluation_period(epoch),
+        exponents: (config.exponents.count > 0).then(|| carry(config, network, steps)),
+    }
+}
+
+/// Images on which the smallest eigenvalues are sought that deviations may start from, where batches are smaller.
+const START_SUBSET: usize = 1000;
+
+fn carry(config: &Config, network: &Network, steps: u64) -> Carry {
+    let (exponents, images) = (&config.exponents, network.images(Sample::Full));
+    let on = if config.run.batch_size >= START_SUBSET.min(images) {
+        Sample::Mini(0)
+    } else {
+        Sample::Subset(START_SUBSET.min(images))
+    };
+    Carry {
+        count: exponents.count,
+        every: exponents.every,
+        warm_up: (exponents.warm_up * steps as f64).floor() as u64,
+        start: match exponents.start {
+            StartName::Random => Start::Random,
+            StartName::LambdaMin => Start::LambdaMin(on),
+        },
+        joint: exponents.pass == PassName::Joint,
+        seed: config.run.seed,
+    }
+}
+
+/// Who decides the learning rate of every step.
+pub fn controller(config: &Config, steps: u64) -> Result<Box<dyn Controller>> {
+    let (learning_rate, schedule) = (config.optimizer.learning_rate, &config.schedule);
+    let shape = shape(schedule.name);
+    if shape == Shape::Constant && schedule.warm_up == 0.0 && schedule.cooldown == 0.0 {
+        return Ok(Box::new(Constant(learning_rate)));
+    }
+    let schedule = Schedule::new(shape, steps, schedule.warm_up, schedule.cooldown)?;
+    Ok(Box::new(Scheduled { learning_rate, schedule }))
+}
+
+/// The shape of a schedule by its name.
+pub fn shape(name: ScheduleName) -> Shape {
+    match name {
+        ScheduleName::Constant => Shape::Constant,
+        ScheduleName::Cosine => Shape::Cosine,
+    }
+}
+
+/// What `measure.what = "auto"` means: λ_max, and what the edge of the optimizer speaks of.
+pub fn quantities(config: &Config, images: usize) -> Vec<Quantity> {
+    let edge = match config.optimizer.name {
+        OptimizerName::Adam | OptimizerName::AdamW => Some(Quantity::PreconditionedSharpness),
+        OptimizerName::Sgd if config.run.batch_size < images => Some(Quantity::BatchSharpness),
+        _ => None,
+    };
+    [Quantity::LambdaMax].into_iter().chain(edge).collect()
 }

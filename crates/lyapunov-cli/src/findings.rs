@@ -126,7 +126,8 @@ impl Findings {
         let _ = writeln!(text, "\n{}Cost: {cost} gradient-equivalents in {time}.", self.legend());
         if let Some(found) = &self.lambda_max {
             let scaled = self.learning_rate * found.value;
-            let _ = writeln!(text, "At η = {}, η·λ_max = {scaled:.2}: {}.", self.learning_rate, verdict(scaled));
+            let (rate, place) = (self.learning_rate, verdict(scaled / 2.0));
+            let _ = writeln!(text, "At η = {rate}, η·λ_max = {scaled:.2}: {place} of gradient descent.");
         }
         text
     }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use lyapunov::{Evaluation, Measurement, Observer, Sharpness};
+use lyapunov::{Evaluation, Measurement, Observer, Quantity, Sharpness};
 
 use crate::summary::compact;
 
@@ -29,6 +29,7 @@ struct Seen {
     loss: Option<f64>,
     evaluation: Option<Evaluation>,
     sharpness: Option<(Sharpness, f64)>,
+    exponent: Option<f64>,
     cost: f64,
     steps: u64,
 }
@@ -71,8 +72,11 @@ impl Seen {
     fn update(&mut self, row: &Measurement) {
         self.loss = Some(row.loss);
         self.evaluation = row.evaluation.or(self.evaluation);
-        let shown = row.batch_lambda_max().or(row.sharpness.first());
+        let lambda_max = |found: &&Sharpness| found.quantity == Quantity::LambdaMax;
+        let shown = row.batch_lambda_max().or(row.sharpness.iter().find(lambda_max)).or(row.sharpness.first());
         self.sharpness = shown.map(|found| (*found, row.learning_rate)).or(self.sharpness);
+        let exponent = row.exponents.as_ref().and_then(|grown| grown.values.first().copied());
+        self.exponent = exponent.filter(|value| value.is_finite()).or(self.exponent);
         self.cost = row.measuring_cost;
         self.steps = row.step + 1;
     }
@@ -86,6 +90,7 @@ impl Seen {
             let value = found.value;
             format!("λ_max {}{mark}  η·λ_max {}{mark}", compact(value, 1), compact(learning_rate * value, 2))
         }));
+        parts.extend(self.exponent.map(|value| format!("Λ₁ {value:.5}")));
         parts.push(format!("cost {:.2} g-eq/step", self.cost / self.steps.max(1) as f64));
         parts.join("  ")
     }
@@ -153,7 +158,7 @@ impl Observer for Observers<'_> {
 
 #[cfg(test)]
 mod tests {
-    use lyapunov::{Product, Sample};
+    use lyapunov::{Edge, Growing, Product, Sample};
 
     use super::*;
 
@@ -163,16 +168,32 @@ mod tests {
             loss: 1.25,
             gradient_norm: 1.0,
             learning_rate: 0.1,
+            edge: Edge { threshold: 20.0, preconditioned: false },
             evaluation: None,
             sharpness: Vec::new(),
+            exponents: None,
             measuring_cost: 10.0,
         }
+    }
+
+    fn sharpness(residual: f64, on: Sample) -> Sharpness {
+        Sharpness { quantity: Quantity::LambdaMax, value: 12.0, residual, on, product: Product::Exact, cost: 10.0 }
+    }
+
+    #[test]
+    fn the_running_exponent_is_shown() {
+        let mut seen = Seen::default();
+        let (local, std_errors) = (vec![0.2], vec![0.1]);
+        let grown = Growing { local, values: vec![0.012_345], std_errors, aligned: false, rayleigh: 0.0 };
+        seen.update(&Measurement { exponents: Some(grown), ..row(0) });
+        seen.update(&row(1));
+        assert!(seen.sentence().contains("Λ₁ 0.01235"), "{}", seen.sentence());
     }
 
     #[test]
     fn what_was_not_measured_again_is_still_shown() {
         let mut seen = Seen::default();
-        let found = Sharpness { value: 12.0, residual: 0.1, on: Sample::Mini(0), product: Product::Exact, cost: 10.0 };
+        let found = sharpness(0.1, Sample::Mini(0));
         seen.update(&Measurement { sharpness: vec![found], ..row(0) });
         seen.update(&row(4));
         assert_eq!(seen.sentence(), "loss 1.250  λ_max 12.0  η·λ_max 1.20  cost 2.00 g-eq/step");
@@ -181,7 +202,7 @@ mod tests {
     #[test]
     fn a_value_that_has_not_converged_carries_a_mark() {
         let mut seen = Seen::default();
-        let found = Sharpness { value: 12.0, residual: 3.0, on: Sample::Full, product: Product::Exact, cost: 10.0 };
+        let found = sharpness(3.0, Sample::Full);
         seen.update(&Measurement { sharpness: vec![found], ..row(0) });
         assert!(seen.sentence().contains("λ_max 12.0?  η·λ_max 1.20?"));
     }

@@ -15,7 +15,7 @@ use rusqlite::{Connection, OpenFlags, params};
 use crate::error::{Error, Result};
 
 /// The version of the tables, in `PRAGMA user_version`.
-const SCHEMA_VERSION: i64 = 1;
+const SCHEMA_VERSION: i64 = 2;
 
 /// Row t speaks of the weights before step t; NULL means "not measured". The last row of a completed run speaks of the
 /// final weights: no step follows, so it has no batch.
@@ -28,16 +28,28 @@ const SCHEMA: &str = "
         test_loss      REAL,                -- mean loss on the test images
         test_accuracy  REAL,                -- share of test images classified correctly
         train_loss     REAL,                -- mean loss on all training images
+        edge           REAL,                -- the sharpness above which the optimizer is unstable at this η
+        rayleigh       REAL,                -- mean vᵀHv of the first deviation since the last row that has exponents
         measuring_cost REAL                 -- cost of all measurements so far, in gradient-equivalents
     ) STRICT;
     CREATE TABLE sharpness (
         step     INTEGER NOT NULL REFERENCES rows (step),
+        quantity TEXT    NOT NULL,          -- lambda_max, batch_sharpness, preconditioned_sharpness
         \"on\"     TEXT    NOT NULL,        -- the data: batch, subset=COUNT, full
         product  TEXT    NOT NULL,          -- the kind of product with the Hessian
-        value    REAL,                      -- λ_max
+        value    REAL,
         residual REAL,                      -- some eigenvalue lies this close to the value
+        edge     REAL,                      -- the value over the threshold of stability, where that speaks of it
         cost     REAL    NOT NULL,          -- in gradient-equivalents
-        PRIMARY KEY (step, \"on\")
+        PRIMARY KEY (step, quantity, \"on\")
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE exponents (
+        step      INTEGER NOT NULL REFERENCES rows (step),
+        number    INTEGER NOT NULL,         -- 1 is the largest
+        local     REAL,                     -- growth since the row before, in nats per step
+        value     REAL,                     -- the exponent so far, in nats per step
+        std_error REAL,                     -- its standard error
+        PRIMARY KEY (step, number)
     ) STRICT, WITHOUT ROWID;
 ";
 
@@ -103,16 +115,34 @@ impl Store {
 }
 
 fn insert_row(connection: &Connection, row: &Measurement) -> rusqlite::Result<()> {
-    let mut rows = connection.prepare_cached("INSERT INTO rows VALUES (?1, ?2, ?3, ?4, ?5, ?6, NULL, ?7)")?;
+    let mut rows = connection.prepare_cached("INSERT INTO rows VALUES (?1, ?2, ?3, ?4, ?5, ?6, NULL, ?7, ?8, ?9)")?;
     let test = (row.evaluation.map(|test| test.loss), row.evaluation.map(|test| test.accuracy));
-    let step = row.step.cast_signed();
-    rows.execute(params![step, row.loss, row.gradient_norm, row.learning_rate, test.0, test.1, row.measuring_cost])?;
-    let mut sharpness = connection.prepare_cached("INSERT INTO sharpness VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?;
+    let (step, edge) = (row.step.cast_signed(), finite(row.edge.threshold));
+    let rayleigh = row.exponents.as_ref().map(|grown| grown.rayleigh);
+    let Measurement { loss, gradient_norm, learning_rate, measuring_cost, .. } = *row;
+    rows.execute(params![step, loss, gradient_norm, learning_rate, test.0, test.1, edge, rayleigh, measuring_cost])?;
+    let mut sharpness = connection.prepare_cached("INSERT INTO sharpness VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")?;
     for found in &row.sharpness {
-        let (on, product) = (found.on.to_string(), found.product.name());
-        sharpness.execute(params![step, on, product, found.value, found.residual, found.cost])?;
+        let (quantity, on, product) = (found.quantity.name(), found.on.to_string(), found.product.name());
+        let share = row.share_of_edge(found).and_then(finite);
+        sharpness.execute(params![step, quantity, on, product, found.value, found.residual, share, found.cost])?;
+    }
+    insert_exponents(connection, row)
+}
+
+fn insert_exponents(connection: &Connection, row: &Measurement) -> rusqlite::Result<()> {
+    let Some(grown) = &row.exponents else { return Ok(()) };
+    let mut insert = connection.prepare_cached("INSERT INTO exponents VALUES (?1, ?2, ?3, ?4, ?5)")?;
+    for (i, (local, number)) in grown.local.iter().zip(1_i64..).enumerate() {
+        let (value, error) = (finite(grown.values[i]), finite(grown.std_errors[i]));
+        insert.execute(params![row.step.cast_signed(), number, finite(*local), value, error])?;
     }
     Ok(())
+}
+
+/// What is not a number is not known.
+fn finite(value: f64) -> Option<f64> {
+    value.is_finite().then_some(value)
 }
 
 impl Observer for Store {
@@ -140,8 +170,10 @@ impl Drop for Store {
 pub struct History {
     /// One row per recorded step.
     pub rows: Vec<Row>,
-    /// λ_max per kind of data, in the order in which they were first measured.
+    /// The sharpness per quantity and kind of data, in the order in which they were first measured.
     pub sharpness: Vec<SharpnessSeries>,
+    /// The exponents, largest first.
+    pub exponents: Vec<ExponentSeries>,
 }
 
 /// One row of the table `rows`, as far as pictures need it.
@@ -155,15 +187,50 @@ pub struct Row {
     pub test_loss: Option<f64>,
 }
 
-/// λ_max on one kind of data along a run.
+/// One exponent along a run.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ExponentSeries {
+    /// The step; growth per step up to it since the row before; the exponent so far, with its standard error.
+    pub points: Vec<ExponentPoint>,
+}
+
+/// One row of the table `exponents`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ExponentPoint {
+    /// The step.
+    pub step: u64,
+    /// Growth per step.
+    pub local: Option<f64>,
+    /// The exponent so far.
+    pub value: Option<f64>,
+    /// Its standard error.
+    pub std_error: Option<f64>,
+}
+
+/// One sharpness on one kind of data along a run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SharpnessSeries {
+    /// The quantity.
+    pub quantity: String,
     /// The data.
     pub on: String,
     /// The kind of product.
     pub product: String,
-    /// The step, λ_max and η of each measurement.
-    pub points: Vec<(u64, f64, f64)>,
+    /// Each measurement.
+    pub points: Vec<SharpnessPoint>,
+}
+
+/// One row of the table `sharpness`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct SharpnessPoint {
+    /// The step.
+    pub step: u64,
+    /// The sharpness.
+    pub value: f64,
+    /// η of that step.
+    pub learning_rate: f64,
+    /// The sharpness over the threshold of stability, where that speaks of it.
+    pub edge: Option<f64>,
 }
 
 /// Reads the run in the database at `path`.
@@ -179,41 +246,78 @@ fn read_tables(path: &Path) -> rusqlite::Result<History> {
         Ok(Row { step: step.cast_unsigned(), loss: row.get(1)?, test_loss: row.get(2)? })
     })?;
     let rows = rows.collect::<rusqlite::Result<_>>()?;
-    Ok(History { rows, sharpness: read_sharpness(&connection)? })
+    Ok(History { rows, sharpness: read_sharpness(&connection)?, exponents: read_exponents(&connection)? })
 }
 
 fn read_sharpness(connection: &Connection) -> rusqlite::Result<Vec<SharpnessSeries>> {
     let mut select = connection.prepare(
-        "SELECT s.\"on\", s.product, s.step, s.value, r.learning_rate FROM sharpness s JOIN rows r USING (step) \
-         WHERE s.value IS NOT NULL AND r.learning_rate IS NOT NULL ORDER BY s.step, s.\"on\"",
+        "SELECT s.quantity, s.\"on\", s.product, s.step, s.value, r.learning_rate, s.edge \
+         FROM sharpness s JOIN rows r USING (step) \
+         WHERE s.value IS NOT NULL AND r.learning_rate IS NOT NULL ORDER BY s.step, s.quantity DESC, s.\"on\"",
     )?;
     let mut found = select.query([])?;
     let mut series: Vec<SharpnessSeries> = Vec::new();
     while let Some(row) = found.next()? {
-        let (on, product): (String, String) = (row.get(0)?, row.get(1)?);
-        let step: i64 = row.get(2)?;
-        let point = (step.cast_unsigned(), row.get(3)?, row.get(4)?);
-        match series.iter_mut().find(|series| series.on == on) {
+        let (quantity, on, product): (String, String, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
+        let step: i64 = row.get(3)?;
+        let (value, learning_rate, edge) = (row.get(4)?, row.get(5)?, row.get(6)?);
+        let point = SharpnessPoint { step: step.cast_unsigned(), value, learning_rate, edge };
+        match series.iter_mut().find(|series| series.quantity == quantity && series.on == on) {
             Some(series) => series.points.push(point),
-            None => series.push(SharpnessSeries { on, product, points: vec![point] }),
+            None => series.push(SharpnessSeries { quantity, on, product, points: vec![point] }),
         }
+    }
+    Ok(series)
+}
+
+fn read_exponents(connection: &Connection) -> rusqlite::Result<Vec<ExponentSeries>> {
+    let mut select =
+        connection.prepare("SELECT number, step, local, value, std_error FROM exponents ORDER BY number, step")?;
+    let mut found = select.query([])?;
+    let mut series: Vec<ExponentSeries> = Vec::new();
+    while let Some(row) = found.next()? {
+        let (number, step): (i64, i64) = (row.get(0)?, row.get(1)?);
+        let (local, value, std_error) = (row.get(2)?, row.get(3)?, row.get(4)?);
+        series.resize_with(series.len().max(number.max(1) as usize), ExponentSeries::default);
+        series[number.max(1) as usize - 1].points.push(ExponentPoint {
+            step: step.cast_unsigned(),
+            local,
+            value,
+            std_error,
+        });
     }
     Ok(series)
 }
 
 #[cfg(test)]
 mod tests {
-    use lyapunov::{Product, Sample, Sharpness};
+    use lyapunov::{Edge, Growing, Product, Quantity, Sample, Sharpness};
 
     use super::*;
 
     fn row(step: u64) -> Measurement {
-        let sharpness = |on| Sharpness { value: 8.0, residual: 0.5, on, product: Product::Exact, cost: 5.0 };
+        let sharpness = |on| Sharpness {
+            quantity: Quantity::LambdaMax,
+            value: 8.0,
+            residual: 0.5,
+            on,
+            product: Product::Exact,
+            cost: 5.0,
+        };
+        let grown = Growing {
+            local: vec![0.2, -0.1],
+            values: vec![0.25, f64::NEG_INFINITY],
+            std_errors: vec![0.01, f64::INFINITY],
+            aligned: true,
+            rayleigh: -2.0,
+        };
         Measurement {
             step,
             loss: 1.0 / (step + 3) as f64,
             gradient_norm: 1.0,
             learning_rate: 0.1,
+            edge: Edge { threshold: 20.0, preconditioned: false },
+            exponents: (step == 3).then_some(grown),
             evaluation: step.is_multiple_of(2).then_some(Evaluation { loss: 2.0, accuracy: 0.5 }),
             sharpness: if step == 2 { vec![sharpness(Sample::Mini(2)), sharpness(Sample::Full)] } else { Vec::new() },
             measuring_cost: 0.0,
@@ -239,7 +343,11 @@ mod tests {
         assert_eq!(history.rows[0].loss.unwrap().to_bits(), (1.0_f64 / 3.0).to_bits());
         assert_eq!(history.rows[4].loss, None);
         assert_eq!(history.sharpness.len(), 2);
-        assert_eq!(history.sharpness[0].points, [(2, 8.0, 0.1)]);
+        let point = SharpnessPoint { step: 2, value: 8.0, learning_rate: 0.1, edge: Some(0.4) };
+        assert_eq!(history.sharpness[0].points, [point]);
+        let point = |local, value, std_error| [ExponentPoint { step: 3, local: Some(local), value, std_error }];
+        assert_eq!(history.exponents[0].points, point(0.2, Some(0.25), Some(0.01)));
+        assert_eq!(history.exponents[1].points, point(-0.1, None, None), "what is not a number is not known");
         assert_eq!(number(&path, "PRAGMA user_version"), SCHEMA_VERSION);
         assert_eq!(number(&path, "SELECT count(*) FROM rows WHERE train_loss IS NOT NULL"), 1);
     }

@@ -2,10 +2,10 @@
 
 use std::fmt::Write;
 
-use lyapunov::Sharpness;
+use lyapunov::{Chaos, EdgeReading, Measurement, Quantity, Sample, Sharpness, Summary as Course};
 use serde::Serialize;
 
-use crate::plot::number;
+use crate::{config::target_name, plot::number};
 
 /// The JSON object of `train --json`. What is not a number is `null`.
 #[derive(Clone, Debug, Serialize)]
@@ -27,10 +27,20 @@ pub struct Summary {
     pub learning_rate: f64,
     /// The last λ_max that was measured, of the mini-batch where that was measured.
     pub lambda_max: Option<LambdaMax>,
+    /// The mean batch sharpness over the last fifth of the run.
+    pub batch_sharpness: Option<EdgeFound>,
+    /// The sharpness that the edge of stability of the optimizer speaks of, over the last fifth of the run.
+    pub edge: Option<EdgeFound>,
+    /// The Lyapunov exponents of the optimizer, where they were measured.
+    #[serde(flatten)]
+    pub chaos: Option<ChaosFound>,
     /// The cost of all measurements, in gradient-equivalents per training step.
     pub measuring_cost: f64,
     /// How long the run took.
     pub wall_seconds: f64,
+    /// What only the sentences say.
+    #[serde(skip)]
+    pub stand: Option<Stand>,
     /// What only the sentences say.
     #[serde(skip)]
     pub subject: Subject,
@@ -64,11 +74,184 @@ pub struct LambdaMax {
     pub cost: f64,
 }
 
-impl From<&Sharpness> for LambdaMax {
-    fn from(found: &Sharpness) -> Self {
-        let Sharpness { value, residual, on, product, cost } = *found;
-        Self { value, residual, on: on.to_string(), product: product.name(), cost }
+impl LambdaMax {
+    /// The last λ_max of a run, of the mini-batch where that was measured.
+    pub fn of(course: &Course) -> Option<Self> {
+        let measured = course.sharpness.iter().filter(|found| found.quantity == Quantity::LambdaMax);
+        let batch = measured.clone().find(|found| matches!(found.on, Sample::Mini(_)));
+        let Sharpness { value, residual, on, product, cost, .. } = *batch.or(measured.clone().next())?;
+        Some(Self { value, residual, on: on.to_string(), product: product.name(), cost })
     }
+}
+
+/// A sharpness against the edge of stability, as a mean over the last fifth of a run.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct EdgeFound {
+    /// Which sharpness.
+    pub quantity: &'static str,
+    /// The data.
+    pub on: String,
+    /// Its mean, at the last learning rate.
+    pub value: f64,
+    /// Its mean over the threshold: 1 at the edge.
+    pub share: f64,
+    /// The standard deviation of that over the measurements.
+    pub spread: Option<f64>,
+    /// How many measurements.
+    pub count: usize,
+    /// The threshold at the last learning rate, in units of 1/η.
+    pub threshold: f64,
+}
+
+impl EdgeFound {
+    fn new(reading: &EdgeReading, last: &Measurement) -> Self {
+        let EdgeReading { quantity, on, share, spread, count } = *reading;
+        Self {
+            quantity: quantity.name(),
+            on: target_name(on),
+            value: share * last.edge.threshold,
+            share,
+            spread: spread.is_finite().then_some(spread),
+            count,
+            threshold: last.edge.threshold * last.learning_rate,
+        }
+    }
+
+    /// The reading of this quantity.
+    pub fn of(course: &Course, quantity: Quantity) -> Option<Self> {
+        let last = course.last.as_ref()?;
+        let reading = course.edge.iter().find(|reading| reading.quantity == quantity)?;
+        Some(Self::new(reading, last))
+    }
+
+    /// The reading that theory speaks of: the batch sharpness where it was measured, else the first one.
+    pub fn headline(course: &Course) -> Option<Self> {
+        let batch = Self::of(course, Quantity::BatchSharpness);
+        batch.or_else(|| Some(Self::new(course.edge.first()?, course.last.as_ref()?)))
+    }
+
+    /// `At the edge of stability: batch sharpness 1.97/η …`.
+    fn sentence(&self) -> String {
+        let Self { quantity, on, share, spread, count, threshold, .. } = self;
+        let name = match *quantity {
+            "batch_sharpness" => "batch sharpness".to_owned(),
+            "preconditioned_sharpness" => format!("preconditioned sharpness {}", on_data(on)),
+            _ => format!("λ_max {}", on_data(on)),
+        };
+        let spread = spread.map(|spread| format!(" ± {}", compact(threshold * spread, 2))).unwrap_or_default();
+        let measurements = if *count == 1 { "one measurement".to_owned() } else { format!("{count} measurements") };
+        format!(
+            "{}: {name} {}{spread}/η over the last 20 % ({measurements}); the edge is {}/η.",
+            capital(verdict(*share)),
+            compact(threshold * share, 2),
+            compact(*threshold, 2)
+        )
+    }
+}
+
+/// The Lyapunov exponents of a run.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ChaosFound {
+    /// Largest first, in nats per step.
+    pub exponents: Vec<Option<f64>>,
+    /// Their standard errors.
+    pub exponent_std_errors: Vec<Option<f64>>,
+    /// Whether the averages have settled.
+    pub exponents_aligned: bool,
+    /// In nats per unit of training time.
+    pub exponents_per_time: Vec<Option<f64>>,
+    /// Steps that were measured.
+    pub exponent_steps: u64,
+    /// −⟨vᵀHv⟩ over training time for the first deviation.
+    pub negative_rayleigh: f64,
+    /// The worst disagreement of growth and curvature in a step, in nats; `null` for optimizers other than plain descent.
+    pub identity_violation: Option<f64>,
+}
+
+impl From<&Chaos> for ChaosFound {
+    fn from(chaos: &Chaos) -> Self {
+        let (per_step, per_time) = (&chaos.exponents, chaos.exponents.per_time());
+        let known = |numbers: &[f64]| numbers.iter().map(|x| x.is_finite().then_some(*x)).collect();
+        Self {
+            exponents: known(&per_step.values),
+            exponent_std_errors: known(&per_step.std_errors),
+            exponents_aligned: per_step.aligned,
+            exponents_per_time: known(&per_time.values),
+            exponent_steps: per_step.steps,
+            negative_rayleigh: chaos.negative_rayleigh,
+            identity_violation: chaos.violation,
+        }
+    }
+}
+
+impl ChaosFound {
+    fn sentences(&self) -> String {
+        let told = |number: Option<f64>| number.map_or("unknown".to_owned(), |x| format!("{x:.5}"));
+        let several = self.exponents.len() > 1;
+        let name = if several { "Lyapunov exponents" } else { "Lyapunov exponent" };
+        let each = self.exponents.iter().zip(&self.exponent_std_errors);
+        let list: Vec<String> = each.map(|(value, error)| format!("{} ± {}", told(*value), told(*error))).collect();
+        let aligned = if self.exponents_aligned { "settled" } else { "not settled: the run was too short for a limit" };
+        let steps = number(self.exponent_steps as f64, 0);
+        let first = self.exponents_per_time.first().copied().flatten();
+        let per_time = first.map_or("unknown".to_owned(), |x| compact(x, 3));
+        let mut text =
+            format!("{name} of the optimizer: {} per step, over {steps} steps, {aligned}.\n", list.join(", "));
+        let rayleigh = compact(self.negative_rayleigh, 3);
+        let _ = write!(text, "Per unit of training time: {per_time}, beside −⟨vᵀHv⟩ = {rayleigh} along its deviation.");
+        if let Some(violation) = self.identity_violation {
+            let _ = write!(text, "\nGrowth and curvature agree to {violation:.1e} at every step.");
+        }
+        text
+    }
+}
+
+/// λ_max at the last measurement, against what it is to be seen in.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Stand {
+    /// η of the last step.
+    learning_rate: f64,
+    /// The threshold of stability in units of 1/η, where it speaks of λ_max.
+    threshold: Option<f64>,
+}
+
+impl Stand {
+    /// The stand after the last row of a run.
+    pub fn of(course: &Course) -> Option<Self> {
+        let last = course.last.as_ref()?;
+        let threshold = (!last.edge.preconditioned).then_some(last.edge.threshold * last.learning_rate);
+        Some(Self { learning_rate: last.learning_rate, threshold })
+    }
+
+    fn sentence(&self, found: &LambdaMax) -> String {
+        let LambdaMax { value, residual, on, product, .. } = found;
+        let (value, residual, scaled) = (compact(*value, 2), compact(*residual, 2), self.learning_rate * value);
+        let sharpness = format!(
+            "Sharpness at the last measurement: λ_max = {value} ± {residual} ({product} products, {}).",
+            on_data(on)
+        );
+        match self.threshold {
+            Some(threshold) => {
+                let (scaled, edge) = (compact(scaled, 2), compact(threshold, 2));
+                format!("{sharpness}\nη·λ_max = {scaled}, where full-batch training has its edge at {edge}.")
+            }
+            None => format!("{sharpness}\nη·λ_max = {}.", compact(scaled, 4)),
+        }
+    }
+}
+
+/// The data in a sentence.
+fn on_data(on: &str) -> String {
+    match on {
+        "batch" => "on the mini-batch".to_owned(),
+        "full" => "on all training images".to_owned(),
+        other => format!("on a fixed {}", other.replace('=', " of ")),
+    }
+}
+
+fn capital(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
 }
 
 impl Summary {
@@ -84,8 +267,16 @@ impl Summary {
         let mut text = String::new();
         // Writing into a string cannot fail.
         let _ = writeln!(text, "{}", self.course());
-        if let Some(found) = &self.lambda_max {
-            let _ = writeln!(text, "{}", stand(found, self.learning_rate));
+        if let Some(edge) = &self.edge {
+            let _ = writeln!(text, "{}", edge.sentence());
+        }
+        if let (Some(stand), Some(found)) = (&self.stand, &self.lambda_max) {
+            let _ = writeln!(text, "{}", stand.sentence(found));
+        }
+        if let Some(chaos) = &self.chaos {
+            let _ = writeln!(text, "{}", chaos.sentences());
+        }
+        if self.measuring_cost > 0.0 {
             let _ = writeln!(text, "{}", self.cost());
         }
         let _ = writeln!(text, "Run folder: {}", self.run);
@@ -115,33 +306,13 @@ impl Summary {
     }
 }
 
-/// Where the run stands against 2/η.
-fn stand(found: &LambdaMax, learning_rate: f64) -> String {
-    let LambdaMax { value, residual, on, product, .. } = found;
-    let on = match on.as_str() {
-        "batch" => "the mini-batch".to_owned(),
-        "full" => "all training images".to_owned(),
-        other => format!("a fixed {}", other.replace('=', " of ")),
-    };
-    let scaled = learning_rate * value;
-    format!(
-        "Sharpness at the last measurement: λ_max = {} ± {} ({product} products, on {on}).\n\
-         η·λ_max = {}: {}, 2/η = {}.",
-        compact(*value, 2),
-        compact(*residual, 2),
-        compact(scaled, 2),
-        verdict(scaled),
-        compact(2.0 / learning_rate, 2)
-    )
-}
-
-/// Where η·λ_max stands. λ_max of a mini-batch differs by 10 to 15 % from batch to batch and lies above that of the whole
-/// set: this tells a place, not whether the run is stable.
-pub fn verdict(scaled: f64) -> &'static str {
-    match scaled {
-        x if x > 2.5 => "above the edge of stability of gradient descent",
-        x if x >= 1.5 => "near the edge of stability of gradient descent",
-        _ => "below the edge of stability of gradient descent",
+/// Where a sharpness stands that is this share of the threshold. λ_max of a mini-batch differs by 10 to 15 % from batch to
+/// batch and lies above that of the whole set: this tells a place, not whether the run is stable.
+pub fn verdict(share: f64) -> &'static str {
+    match share {
+        x if x > 1.25 => "above the edge of stability",
+        x if x >= 0.75 => "at the edge of stability",
+        _ => "below the edge of stability",
     }
 }
 
@@ -165,6 +336,15 @@ mod tests {
     use super::*;
 
     fn summary() -> Summary {
+        let edge = EdgeFound {
+            quantity: "batch_sharpness",
+            on: "batch".to_owned(),
+            value: 39.4,
+            share: 0.985,
+            spread: Some(0.1),
+            count: 16,
+            threshold: 2.0,
+        };
         let lambda_max = LambdaMax { value: 23.1, residual: 0.4, on: "batch".to_owned(), product: "exact", cost: 12.0 };
         Summary {
             run: "runs/cnn-sgd-0123abcd".to_owned(),
@@ -175,6 +355,10 @@ mod tests {
             test_accuracy: Some(0.613),
             learning_rate: 0.05,
             lambda_max: Some(lambda_max),
+            batch_sharpness: None,
+            edge: Some(edge),
+            chaos: None,
+            stand: Some(Stand { learning_rate: 0.05, threshold: Some(2.0) }),
             measuring_cost: 0.125,
             wall_seconds: 72.3,
             subject: Subject {
@@ -200,9 +384,34 @@ mod tests {
     }
 
     #[test]
+    fn exponents_are_told_with_what_explains_them() {
+        let chaos = ChaosFound {
+            exponents: vec![Some(0.01234), None],
+            exponent_std_errors: vec![Some(0.0004), None],
+            exponents_aligned: false,
+            exponents_per_time: vec![Some(0.2468), None],
+            exponent_steps: 1800,
+            negative_rayleigh: 0.25,
+            identity_violation: Some(3e-7),
+        };
+        insta::assert_snapshot!(chaos.sentences(), @"");
+        let json = serde_json::to_value(Summary { chaos: Some(chaos), ..summary() }).unwrap();
+        assert_eq!((&json["exponents"][0], &json["exponents_aligned"]), (&0.01234.into(), &false.into()));
+        assert!(json["exponents"][1].is_null() && json.get("chaos").is_none());
+        assert_eq!(json["edge"]["share"], 0.985);
+    }
+
+    #[test]
     fn a_diverged_run_is_told_in_sentences() {
-        let run =
-            Summary { outcome: "diverged", diverged_at: Some(12), train_loss: None, lambda_max: None, ..summary() };
+        let run = Summary {
+            outcome: "diverged",
+            diverged_at: Some(12),
+            train_loss: None,
+            lambda_max: None,
+            edge: None,
+            measuring_cost: 0.0,
+            ..summary()
+        };
         insta::assert_snapshot!(run.to_text(), @r"
         The run diverged before step 12, after 1 min 12 s: the cnn (21,098 weights) on 5,000 synthetic images.
         Run folder: runs/cnn-sgd-0123abcd

@@ -131,6 +131,9 @@ fn mistakes_in_a_file_are_shown_where_they_are() {
         ("subset-larger-than-data", "[data]\nsubset = 5001\n"),
         ("measured-subset-larger-than-data", "[measure]\non = [\"batch\", \"subset=5001\"]\n"),
         ("too-many-convolutions", "[model]\nwidths = [4, 4, 4, 4, 4, 4]\n"),
+        ("momentum-without-use", "[optimizer]\nname = \"adam\"\nmomentum = 0.5\n"),
+        ("two-decays", "[schedule]\nname = \"cosine\"\ncooldown = 0.3\n"),
+        ("unknown-optimizer", "[optimizer]\nname = \"nestrov\"\n"),
         ("no-path", "[data]\nname = \"cifar10\"\n"),
         ("not-toml", "[run\n"),
     ];
@@ -234,6 +237,8 @@ fn json_is_one_object_with_the_promised_keys() {
     let mut keys: Vec<_> = run.as_object().unwrap().keys().map(String::as_str).collect();
     keys.sort_unstable();
     let promised = [
+        "batch_sharpness",
+        "edge",
         "lambda_max",
         "learning_rate",
         "measuring_cost",
@@ -249,6 +254,7 @@ fn json_is_one_object_with_the_promised_keys() {
     keys.sort_unstable();
     assert_eq!(keys, ["cost", "on", "product", "residual", "value"]);
     assert_eq!((&run["outcome"], &run["steps"]), (&"completed".into(), &12.into()));
+    assert_eq!(run["edge"], run["batch_sharpness"], "what the edge of stochastic descent speaks of");
     let unmeasured = json(folder.path(), &["--set", "measure.every=0"]);
     assert!(unmeasured["lambda_max"].is_null());
     assert_eq!(unmeasured["measuring_cost"], 0.0);
@@ -267,7 +273,7 @@ fn a_run_folder_holds_everything_and_nothing_else_is_written() {
     names.sort();
     assert_eq!(names, ["config.toml", "manifest.json", "run.sqlite", "run.svg", "weights.safetensors"]);
     let run = serde_json::json!({ "run": run });
-    assert_eq!((count(&run, "rows"), count(&run, "sharpness")), (13, 3));
+    assert_eq!((count(&run, "rows"), count(&run, "sharpness")), (13, 6));
     let manifest: Value = serde_json::from_slice(&fs::read(folder_of(&run).join("manifest.json")).unwrap()).unwrap();
     assert_eq!((&manifest["outcome"], &manifest["steps"]), (&"completed".into(), &12.into()));
     assert_eq!((&manifest["steps_per_epoch"], &manifest["parameters"]), (&10.into(), &24_674.into()));
@@ -313,11 +319,69 @@ fn measuring_never_changes_the_run() {
     for product in ["exact", "gauss-newton", "difference"] {
         let product = format!("measure.product={product}");
         let on = "measure.on=[\"batch\", \"subset=50\", \"full\"]";
-        let always = json(folder.path(), &["--set", "measure.every=1", "--set", &product, "--set", on]);
-        assert_eq!(count(&always, "sharpness"), 36);
+        let carried = ["--set", "exponents.count=2", "--set", "exponents.start=lambda_min"];
+        let flags = [&["--set", "measure.every=1", "--set", &product, "--set", on][..], &carried].concat();
+        let always = json(folder.path(), &flags);
+        assert_eq!((count(&always, "sharpness"), count(&always, "exponents")), (48, 22));
         assert_eq!(losses(&never), losses(&always), "{product}");
         assert_eq!(never["train_loss"], always["train_loss"]);
     }
+}
+
+#[test]
+fn every_optimizer_trains_and_is_measured_against_its_own_edge() {
+    let folder = tempfile::tempdir().unwrap();
+    let cases = [
+        ("sgd", "batch_sharpness", 2.0),
+        ("heavy-ball", "lambda_max", 3.8),
+        ("nesterov", "lambda_max", 3.8 / 2.8),
+        ("adam", "preconditioned_sharpness", 38.0),
+        ("adamw", "preconditioned_sharpness", 38.0),
+    ];
+    for (name, quantity, threshold) in cases {
+        let optimizer = format!("optimizer.name={name}");
+        let flags =
+            ["--set", "optimizer.learning_rate=0.003", "--set", "measure.every=1", "--set", "exponents.count=1"];
+        let run = json(folder.path(), &[&["--set", &optimizer][..], &flags].concat());
+        assert_eq!(run["edge"]["quantity"], quantity, "{name}");
+        assert!((run["edge"]["threshold"].as_f64().unwrap() - threshold).abs() < 1e-9, "{name}");
+        assert!(run["exponents"][0].is_f64() && run["exponents_aligned"] == false, "{name}");
+        assert_eq!(run["identity_violation"].is_null(), name != "sgd", "{name}");
+    }
+}
+
+#[test]
+fn a_schedule_moves_the_learning_rate_of_every_row() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = json(folder.path(), &["--set", "schedule.warm_up=0.25", "--set", "schedule.cooldown=0.5"]);
+    let connection = Connection::open(folder_of(&run).join("run.sqlite")).unwrap();
+    let mut select = connection.prepare("SELECT learning_rate FROM rows WHERE loss IS NOT NULL ORDER BY step").unwrap();
+    let rates: Vec<f64> = select.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
+    let shares: Vec<f64> = rates.iter().map(|rate| rate / 0.05).collect();
+    let expected = [0.25, 0.5, 0.75, 1.0, 1.0, 1.0, 6.0 / 7.0, 5.0 / 7.0, 4.0 / 7.0, 3.0 / 7.0, 2.0 / 7.0, 1.0 / 7.0];
+    assert!(shares.iter().zip(expected).all(|(found, expected)| (found - expected).abs() < 1e-12), "{shares:?}");
+}
+
+#[test]
+fn frozen_weights_stay_where_they_began() {
+    let folder = tempfile::tempdir().unwrap();
+    let frozen = json(folder.path(), &["--set", "exponents.weights=frozen", "--set", "exponents.count=1"]);
+    let moving = json(folder.path(), &["--set", "exponents.count=1"]);
+    let loss = |run: &Value| run["train_loss"].as_f64().unwrap();
+    assert!(loss(&frozen) > loss(&moving), "{} and {}", loss(&frozen), loss(&moving));
+    assert_eq!(losses(&frozen)[0], losses(&moving)[0]);
+}
+
+#[test]
+fn exponents_that_cannot_be_had_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let refused = |flags: &[&str], told: &str| {
+        train(folder.path(), flags).assert().code(2).stdout("").stderr(contains(told));
+    };
+    refused(&["--set", "exponents.count=24675"], "must be at most the dimension, 24674, not 24675");
+    let kinks = ["--set", "exponents.count=1", "--set", "exponents.product=difference"];
+    refused(&kinks, "take the kinks of ReLU");
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "nothing is made");
 }
 
 #[test]

@@ -3,22 +3,23 @@
 use std::{path::Path, time::Instant};
 
 use lyapunov::{
-    Constant, Descent, Evaluation, Objective, Observer, Outcome, Plan, Sgd, Summary as Course, Vector, train::Network,
+    Descent, Evaluation, Objective, Observer, Outcome, Plan, Quantity, Rule, Summary as Course, Vector,
+    train::{Network, Tensor},
 };
 
 use super::print;
 use crate::{
     args::{TrainArguments, TrainFlags},
-    config::{Config, ControlRule, OptimizerName, ScheduleName, name_of},
+    config::{Config, ControlRule, name_of},
     draft::Settings,
     error::Result,
-    experiment::{self, Overrides},
+    experiment::{self, Overrides, Study},
     folder::{CONFIG, MANIFEST, RunFolder, WEIGHTS, check_writable},
     manifest::{self, Manifest},
     plot::{self, Caption},
     progress::{Observers, Progress},
     store::{self, Store},
-    summary::{LambdaMax, Subject, Summary},
+    summary::{ChaosFound, EdgeFound, LambdaMax, Stand, Subject, Summary},
 };
 
 /// Trains, measures and keeps everything in a new run folder.
@@ -28,7 +29,7 @@ pub fn execute(arguments: &TrainArguments) -> Result<()> {
     let mut settings = experiment::settings(file.as_deref(), &Overrides { set, data, out, device })?;
     check_writable(Path::new(&settings.config.run.out))?;
     let (network, subject) = experiment::network(&settings)?;
-    settings.resolve_product();
+    settings.resolve(&network, subject.images)?;
     let summary = Session::open(&settings, &network, subject)?.run(flags.quiet || flags.json)?;
     match flags {
         TrainFlags { json: true, .. } => print(summary.to_json().as_bytes()),
@@ -67,7 +68,8 @@ impl<'a> Session<'a> {
         let folder = RunFolder::claim(Path::new(&config.run.out), &config.identity())?;
         folder.write(CONFIG, settings.text().as_bytes())?;
         folder.write(MANIFEST, &manifest.to_json())?;
-        Ok(Self { config, network, plan: plan(config, network), folder, manifest, subject, started })
+        let plan = experiment::plan(config, network);
+        Ok(Self { config, network, plan, folder, manifest, subject, started })
     }
 
     fn run(mut self, silent: bool) -> Result<Summary> {
@@ -89,7 +91,8 @@ impl<'a> Session<'a> {
     fn train(&self, silent: bool) -> Result<End> {
         let mut store = Store::create(&self.folder.file("run.sqlite"))?;
         let mut progress = Progress::new(self.plan.steps, silent);
-        let end = self.descend(&mut Observers(vec![&mut store, &mut progress]));
+        let mut observers = Observers(vec![&mut store, &mut progress]);
+        let end = experiment::with_rule(self.config, Descend { session: self, observer: &mut observers });
         progress.finish();
         let end = end?;
         if let Some((train, test)) = end.evaluations {
@@ -100,23 +103,6 @@ impl<'a> Session<'a> {
             self.folder.write(WEIGHTS, weights)?;
         }
         Ok(end)
-    }
-
-    fn descend(&self, observer: &mut dyn Observer) -> Result<End> {
-        let learning_rate = self.config.optimizer.learning_rate;
-        let OptimizerName::Sgd = self.config.optimizer.name;
-        let mut descent = Sgd::new(self.network, self.network.initial_weights(), learning_rate, self.plan.product);
-        // The learning rate is constant in time, and nobody changes it.
-        let (ScheduleName::Constant, ControlRule::None) = (self.config.schedule.name, self.config.control.rule);
-        let course = lyapunov::run(&mut descent, &self.plan, &mut Constant(learning_rate), observer)?;
-        if let Outcome::Diverged { .. } = course.outcome {
-            return Ok(End { course, evaluations: None, weights: None });
-        }
-        let weights = descent.weights();
-        let evaluations = Some((self.network.evaluate_training_set(weights)?, self.network.evaluate(weights)?));
-        // The last step of a run may be the one that blows up.
-        let finite = weights.norm().is_finite();
-        Ok(End { course, evaluations, weights: finite.then(|| self.network.weights_to_safetensors(weights)) })
     }
 
     fn draw(&self) -> Result<()> {
@@ -142,8 +128,6 @@ impl<'a> Session<'a> {
 
     fn summary(self, end: &End) -> Summary {
         let course = &end.course;
-        let measured = &course.sharpness;
-        let batch = measured.iter().find(|found| matches!(found.on, lyapunov::Sample::Mini(_)));
         let last_rate = course.last.as_ref().map(|row| row.learning_rate);
         Summary {
             run: self.folder.path().display().to_string(),
@@ -153,7 +137,11 @@ impl<'a> Session<'a> {
             train_loss: self.manifest.train_loss,
             test_accuracy: self.manifest.test_accuracy,
             learning_rate: last_rate.unwrap_or(self.config.optimizer.learning_rate),
-            lambda_max: batch.or(measured.first()).map(LambdaMax::from),
+            lambda_max: LambdaMax::of(course),
+            stand: Stand::of(course),
+            batch_sharpness: EdgeFound::of(course, Quantity::BatchSharpness),
+            edge: EdgeFound::headline(course),
+            chaos: course.exponents.as_ref().map(ChaosFound::from),
             measuring_cost: course.measuring_cost,
             wall_seconds: self.started.elapsed().as_secs_f64(),
             subject: self.subject,
@@ -161,14 +149,29 @@ impl<'a> Session<'a> {
     }
 }
 
-fn plan(config: &Config, network: &Network) -> Plan {
-    let epoch = network.steps_per_epoch();
-    Plan {
-        steps: config.run.step_count(epoch),
-        measure_every: config.measure.every,
-        on: config.measure.on.clone(),
-        product: experiment::product(config.measure.product, network),
-        products: config.measure.products,
-        evaluate_every: config.run.evaluation_period(epoch),
+/// The training itself, by whichever optimizer.
+struct Descend<'a, 'b> {
+    session: &'a Session<'a>,
+    observer: &'b mut dyn Observer,
+}
+
+impl Study for Descend<'_, '_> {
+    type Found = End;
+
+    fn study<R: Rule<Tensor<1>>>(self, rule: R) -> Result<End> {
+        let Session { config, network, plan, .. } = self.session;
+        let mut descent = experiment::descent(config, network, network.initial_weights(), rule)?;
+        // Nobody changes the learning rate by what is measured.
+        let ControlRule::None = config.control.rule;
+        let mut controller = experiment::controller(config, plan.steps)?;
+        let course = lyapunov::run(&mut descent, plan, controller.as_mut(), self.observer)?;
+        if let Outcome::Diverged { .. } = course.outcome {
+            return Ok(End { course, evaluations: None, weights: None });
+        }
+        let weights = descent.weights();
+        let evaluations = Some((network.evaluate_training_set(weights)?, network.evaluate(weights)?));
+        // The last step of a run may be the one that blows up.
+        let finite = weights.norm().is_finite();
+        Ok(End { course, evaluations, weights: finite.then(|| network.weights_to_safetensors(weights)) })
     }
 }

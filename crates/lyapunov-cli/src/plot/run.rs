@@ -1,7 +1,7 @@
-//! What the picture of a run shows: the loss, and η·λ_max against its thresholds.
+//! What the picture of a run shows: the loss, the sharpness against the edge of stability, and the exponents.
 
-use super::{Colour, Figure, LOW, Marker, Panel, Series, Stroke};
-use crate::store::{History, SharpnessSeries};
+use super::{Band, Colour, Figure, LOW, Marker, Panel, Series, Stroke};
+use crate::store::{ExponentPoint, ExponentSeries, History, SharpnessSeries};
 
 /// The texts of the picture that are not in the rows.
 #[derive(Clone, Debug)]
@@ -18,6 +18,8 @@ const BLUE: Colour = (38, 84, 140);
 const ORANGE: Colour = (196, 92, 20);
 const PURPLE: Colour = (120, 60, 140);
 const GREEN: Colour = (30, 120, 90);
+const PALE: Colour = (205, 221, 240);
+const GREY: Colour = (120, 135, 155);
 
 /// Curves with fewer points are shown as they are, without a smoothed one.
 const SMOOTH_FROM: usize = 40;
@@ -25,9 +27,13 @@ const SMOOTH_FROM: usize = 40;
 /// The picture of a run.
 pub fn run_figure(history: &History, caption: &Caption) -> Figure {
     let mut panels = vec![loss_panel(history)];
-    if !history.sharpness.is_empty() {
-        panels.push(sharpness_panel(&history.sharpness));
-    }
+    // A sharpness in the metric of the optimizer has a scale of its own.
+    let (preconditioned, plain): (Vec<_>, Vec<_>) =
+        history.sharpness.iter().partition(|series| series.quantity == PRECONDITIONED);
+    panels.extend((!plain.is_empty()).then(|| sharpness_panel("η·λ: the sharpness, in units of 1/η", &plain)));
+    let title = "η·λ of P^-½ H P^-½: the preconditioned sharpness, in units of 1/η";
+    panels.extend((!preconditioned.is_empty()).then(|| sharpness_panel(title, &preconditioned)));
+    panels.extend((!history.exponents.is_empty()).then(|| exponents_panel(&history.exponents)));
     let event = |step: u64| (step as f64, format!("diverged at step {step}"));
     Figure {
         title: caption.title.clone(),
@@ -63,7 +69,10 @@ fn loss_panel(history: &History) -> Panel {
     Panel { title: "loss".to_owned(), series, ..Panel::default() }
 }
 
-fn sharpness_panel(measured: &[SharpnessSeries]) -> Panel {
+/// The quantity whose edge is not 2/η.
+const PRECONDITIONED: &str = "preconditioned_sharpness";
+
+fn sharpness_panel(title: &str, measured: &[&SharpnessSeries]) -> Panel {
     let looks = [
         (BLUE, Stroke::Solid, Marker::Circle),
         (ORANGE, Stroke::Dashed, Marker::Square),
@@ -71,27 +80,96 @@ fn sharpness_panel(measured: &[SharpnessSeries]) -> Panel {
         (PURPLE, Stroke::Dashed, Marker::Diamond),
     ];
     let series = measured.iter().zip(looks.into_iter().cycle()).map(|(measured, (colour, stroke, marker))| Series {
-        label: target_label(&measured.on),
-        points: measured.points.iter().map(|(step, value, rate)| (*step as f64, rate * value)).collect(),
+        label: sharpness_label(measured),
+        points: measured.points.iter().map(|point| (point.step as f64, point.learning_rate * point.value)).collect(),
         colour,
         stroke,
         marker: Some(marker),
     });
+    let edge = edge(measured);
+    let one = edge.filter(|edge| *edge < 10.0).map(|_| (1.0, "1: 1/η".to_owned()));
+    let edge = edge.map(|edge| (edge, format!("{}: the edge, {}/η", short(edge), short(edge))));
     Panel {
-        title: "η·λ_max: the sharpness, in units of 1/η".to_owned(),
+        title: title.to_owned(),
         series: series.collect(),
-        thresholds: vec![(1.0, "1: λ_max = 1/η".to_owned()), (2.0, "2: the edge, 2/η".to_owned())],
+        thresholds: one.into_iter().chain(edge).collect(),
         ..Panel::default()
     }
 }
 
-/// The name of a target as a reader would say it.
-fn target_label(on: &str) -> String {
-    match on.split_once('=') {
+/// The threshold of stability in units of 1/η, at the first measurement that it speaks of: a number of the optimizer, up to
+/// the weight decay.
+fn edge(measured: &[&SharpnessSeries]) -> Option<f64> {
+    let points = measured.iter().flat_map(|series| &series.points);
+    let mut known = points.filter_map(|point| Some(point.learning_rate * point.value / point.edge?));
+    known.find(|edge| edge.is_finite() && *edge > 0.0)
+}
+
+/// A number without needless decimals.
+fn short(value: f64) -> String {
+    let text = format!("{value:.2}");
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+/// The name of a sharpness on its data, as a reader would say it.
+fn sharpness_label(measured: &SharpnessSeries) -> String {
+    let on = match measured.on.split_once('=') {
         Some((_, size)) => format!("{size} images"),
-        None if on == "batch" => "mini-batch".to_owned(),
+        None if measured.on == "batch" => "mini-batch".to_owned(),
         None => "all images".to_owned(),
+    };
+    match measured.quantity.as_str() {
+        "batch_sharpness" => "gᵀHg/gᵀg".to_owned(),
+        PRECONDITIONED => on,
+        _ => format!("λ_max, {on}"),
     }
+}
+
+/// The exponents so far with their errors, and behind them the local growth along the first.
+fn exponents_panel(exponents: &[ExponentSeries]) -> Panel {
+    const COLOURS: [Colour; 4] = [BLUE, ORANGE, GREEN, PURPLE];
+    let mut series = Vec::new();
+    if let Some(first) = exponents.first() {
+        let points: Vec<_> = first.points.iter().filter_map(|p| Some((p.step as f64, p.local?))).collect();
+        if points.len() >= SMOOTH_FROM {
+            let (colour, stroke) = (GREY, Stroke::Thin);
+            series.push(Series {
+                label: "growth along Λ₁".to_owned(),
+                points: smoothed(&points),
+                colour,
+                stroke,
+                marker: None,
+            });
+        }
+    }
+    series.extend(exponents.iter().zip(1..).zip(COLOURS.into_iter().cycle()).map(|((one, number), colour)| Series {
+        label: format!("Λ{}", subscript(number)),
+        points: one.points.iter().filter_map(|p| Some((p.step as f64, p.value?))).collect(),
+        colour,
+        stroke: Stroke::Solid,
+        marker: None,
+    }));
+    let band = |p: &ExponentPoint| Some((p.step as f64, p.value? - p.std_error?, p.value? + p.std_error?));
+    let bands =
+        exponents.iter().map(|one| Band { points: sparse(&one.points).filter_map(band).collect(), colour: PALE });
+    Panel {
+        title: "Lyapunov exponents of the optimizer so far, per step, ± standard error".to_owned(),
+        series,
+        thresholds: vec![(0.0, "0".to_owned())],
+        bands: bands.collect(),
+        ..Panel::default()
+    }
+}
+
+/// At most some hundreds of the points: the edge of a band is smooth.
+fn sparse(points: &[ExponentPoint]) -> impl Iterator<Item = &ExponentPoint> {
+    points.iter().step_by(points.len().div_ceil(400).max(1))
+}
+
+/// A number in subscript digits.
+fn subscript(number: usize) -> String {
+    let digit = |d: char| d.to_digit(10).and_then(|d| char::from_u32(0x2080 + d)).unwrap_or(d);
+    number.to_string().chars().map(digit).collect()
 }
 
 /// A fortieth of the points at a time: the median, which does not smear a spike over its neighbours as a mean does, then
@@ -121,7 +199,7 @@ fn mean(values: &[f64]) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::Row;
+    use crate::store::{Row, SharpnessPoint};
 
     fn caption() -> Caption {
         Caption { title: "cnn on synthetic".to_owned(), subtitle: "η = 0.05".to_owned(), diverged_at: None }
@@ -129,14 +207,19 @@ mod tests {
 
     fn history(steps: u64, loss: impl Fn(u64) -> f64) -> History {
         let row = |step| Row { step, loss: Some(loss(step)), test_loss: None };
+        let point = |step, value| SharpnessPoint { step, value, learning_rate: 0.1, edge: Some(value / 20.0) };
         let sharpness = |on: &str, value| SharpnessSeries {
+            quantity: "lambda_max".to_owned(),
             on: on.to_owned(),
             product: "exact".to_owned(),
-            points: (0..steps).map(|step| (step, value, 0.1)).collect(),
+            points: (0..steps).map(|step| point(step, value)).collect(),
         };
+        let exponent =
+            |step| ExponentPoint { step, local: Some(0.2), value: Some(0.1), std_error: (step > 9).then_some(0.01) };
         History {
             rows: (0..steps).map(row).collect(),
             sharpness: vec![sharpness("batch", 12.0), sharpness("full", 9.0)],
+            exponents: vec![ExponentSeries { points: (0..steps).map(exponent).collect() }],
         }
     }
 
@@ -155,7 +238,9 @@ mod tests {
     #[test]
     fn a_picture_names_its_axes_curves_and_thresholds() {
         let svg = run_figure(&history(100, |step| 2.0 / (step + 1) as f64), &caption()).to_svg();
-        for text in ["cnn on synthetic", "training step", "mini-batch", "all images", "the edge, 2/η", "loss"] {
+        for text in
+            ["cnn on synthetic", "training step", "mini-batch", "λ_max, all images", "the edge, 2/η", "loss", "Λ₁"]
+        {
             assert!(svg.contains(text), "{text}");
         }
     }
