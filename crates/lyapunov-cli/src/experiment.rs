@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use lyapunov::{
-    Product,
+    Objective, Product,
     train::{self, Activation, Architecture, Dataset, Network, NetworkOptions, Precision},
 };
 use toml_edit::Value;

@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
-    objective::{Difference, Evaluation, Objective, Product, Sample, difference_product},
+    objective::{Evaluation, Objective, Product, Sample, difference_product},
     vector::Vector,
 };
 
@@ -167,19 +167,9 @@ impl Network {
         Ok(weights::write_examples(images, labels, self.outputs(at, on)?))
     }
 
-    /// Whether the gradient jumps somewhere, as with ReLU and max-pooling: there, differences of gradients are wrong.
-    pub fn has_kinks(&self) -> bool {
-        self.model.layers.iter().any(|layer| layer.has_kinks())
-    }
-
     /// Training steps per epoch.
     pub fn steps_per_epoch(&self) -> u64 {
         self.samples.steps_per_epoch()
-    }
-
-    /// The difference of gradients that suits this network: its layers decide the step.
-    pub fn difference(&self) -> Difference {
-        if self.has_kinks() { Difference::KINKED } else { Difference::SMOOTH }
     }
 
     /// Loss and accuracy over the whole training set, by forward passes alone.
@@ -383,6 +373,10 @@ impl Objective for Network {
 
     fn evaluate(&self, at: &Tensor<1>) -> Result<Option<Evaluation>> {
         Ok(Some(self.evaluate_images(at, &self.data.test)))
+    }
+
+    fn has_kinks(&self) -> bool {
+        self.model.layers.iter().any(|layer| layer.has_kinks())
     }
 
     fn gradient_cost(&self, on: Sample) -> f64 {
