@@ -502,7 +502,9 @@ mod tests {
     fn schedules_that_do_not_fit_the_run_or_decay_twice_are_refused() {
         let refusal = |assignments: &[&str]| {
             let mut draft = Draft::default();
-            assignments.iter().for_each(|assignment| draft.set(assignment).unwrap());
+            for assignment in assignments {
+                draft.set(assignment).unwrap();
+            }
             draft.finish().map(|_| ()).unwrap_err().to_string()
         };
         let long = refusal(&["schedule.warm_up=0.6", "schedule.cooldown=0.5"]);

@@ -5,6 +5,8 @@
 
 use std::path::PathBuf;
 
+use crate::objective::{Obstacle, Wanted};
+
 /// A fault. Fields are typed so that a program can act on them; the message says what to do.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -46,6 +48,24 @@ pub enum Error {
         product: &'static str,
         /// Why this objective cannot give it, and what can be used instead.
         reason: String,
+    },
+    /// A kind of product with the Hessian cannot give what is wanted of this objective.
+    #[error("{product} products cannot give {wanted}: {obstacle}")]
+    Unsuitable {
+        /// The kind.
+        product: &'static str,
+        /// What it was wanted for.
+        wanted: Wanted,
+        /// Why it cannot.
+        obstacle: Obstacle,
+    },
+    /// An objective does not give the same numbers when it is asked twice.
+    #[error("the {what} is not the same when it is computed twice: it moved by {difference:.1e}")]
+    NotDeterministic {
+        /// The loss or the gradient.
+        what: &'static str,
+        /// The size of the difference.
+        difference: f64,
     },
     /// A data file does not have the expected content.
     #[error("{}: {reason}", path.display())]

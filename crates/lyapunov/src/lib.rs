@@ -24,6 +24,7 @@
 //! # Ok::<(), lyapunov::Error>(())
 //! ```
 
+mod block;
 mod control;
 mod descent;
 mod elementwise;
@@ -42,6 +43,7 @@ pub mod testing;
 pub mod train;
 mod vector;
 
+pub use block::{Block, Flat};
 pub use control::{Constant, Controller, Schedule, Scheduled, Shape};
 pub use descent::{
     Action, Adam, Curvature, Decay, Descent, Edge, HeavyBall, Moment, Moments, Momentum, Optimizer, Plain, Rule, Sgd,
@@ -53,12 +55,13 @@ pub use exponents::{
     exponents, gali, shadow, zero_one_test,
 };
 pub use krylov::{
-    Density, DensityOptions, Eigenpair, Lanczos, Ritz, Trace, TraceOptions, Tracker, density, lanczos, power_iteration,
-    trace,
+    Density, DensityOptions, Eigenpair, Lanczos, LogAverage, Nearby, NearbyReading, Ritz, Trace, TraceOptions, Tracker,
+    TwoSamples, density, lambda_max_of_mean, lanczos, power_iteration, trace,
 };
 pub use noise::{Purpose, Stream};
 pub use objective::{
-    BatchSharpness, Difference, Evaluation, Hessian, Objective, Product, Sample, batch_sharpness, difference_product,
+    BatchSharpness, Difference, Evaluation, Hessian, Objective, Obstacle, Product, Sample, Wanted, batch_sharpness,
+    check_determinism, difference_product,
 };
 pub use operator::{Affine, Dense, Operator, Preconditioned, rayleigh_quotient};
 pub use record::{Growing, Measurement, Observer, Quantity, Sharpness};

@@ -153,6 +153,7 @@ impl Dense {
 
 impl Operator<Vec<f64>> for Dense {
     fn apply(&self, v: &Vec<f64>) -> Result<Vec<f64>> {
+        assert_eq!(self.rows.len(), v.len(), "a vector of another length than the matrix");
         Ok(self.rows.iter().map(|row| row.iter().zip(v).map(|(a, x)| a * x).sum()).collect())
     }
 }

@@ -4,16 +4,22 @@
 
 mod density;
 mod lanczos;
+mod log_average;
+mod nearby;
 mod power;
 mod space;
 mod trace;
 mod tracker;
+mod two_samples;
 
 pub use density::{Density, DensityOptions, density};
 pub use lanczos::{Lanczos, lanczos};
+pub use log_average::LogAverage;
+pub use nearby::{Nearby, NearbyReading};
 pub use power::power_iteration;
 pub use trace::{Trace, TraceOptions, trace};
 pub use tracker::Tracker;
+pub use two_samples::{TwoSamples, lambda_max_of_mean};
 
 use crate::vector::Vector;
 

@@ -1,8 +1,12 @@
 //! The one door between networks and dynamics: a loss, its gradient, and its Hessian as an action on vectors.
 
 mod batch_sharpness;
+mod choice;
+mod determinism;
 
 pub use batch_sharpness::{BatchSharpness, batch_sharpness};
+pub use choice::{Obstacle, Wanted};
+pub use determinism::check_determinism;
 
 use std::fmt;
 
@@ -19,6 +23,9 @@ pub enum Sample {
     Full,
     /// A fixed random subset of this size, the same at every step of a run.
     Subset(usize),
+    /// So many images that [`Sample::Subset`] of the same size leaves out: the next ones of the same random order. The two
+    /// share none, so one can check what was found on the other.
+    Disjoint(usize),
     /// The mini-batch of this training step.
     Mini(u64),
 }
@@ -28,6 +35,7 @@ impl fmt::Display for Sample {
         match self {
             Self::Full => f.write_str("full"),
             Self::Subset(size) => write!(f, "subset={size}"),
+            Self::Disjoint(size) => write!(f, "disjoint={size}"),
             Self::Mini(_) => f.write_str("batch"),
         }
     }
@@ -132,6 +140,22 @@ pub trait Objective {
         Ok(None)
     }
 
+    /// Whether products of this kind can be asked for; by default all kinds.
+    fn offers(&self, _kind: Product) -> bool {
+        true
+    }
+
+    /// Whether the gradient jumps somewhere, as with ReLU and max-pooling: there, differences of gradients are wrong. By
+    /// default it does not.
+    fn has_kinks(&self) -> bool {
+        false
+    }
+
+    /// The difference of gradients that suits this objective.
+    fn difference(&self) -> Difference {
+        if self.has_kinks() { Difference::KINKED } else { Difference::SMOOTH }
+    }
+
     /// The cost of one gradient over `on`, in g-eq.
     fn gradient_cost(&self, _on: Sample) -> f64 {
         1.0
@@ -167,6 +191,15 @@ impl<O: Objective + ?Sized> Objective for &O {
     }
     fn evaluate(&self, at: &Self::Vector) -> Result<Option<Evaluation>> {
         (**self).evaluate(at)
+    }
+    fn offers(&self, kind: Product) -> bool {
+        (**self).offers(kind)
+    }
+    fn has_kinks(&self) -> bool {
+        (**self).has_kinks()
+    }
+    fn difference(&self) -> Difference {
+        (**self).difference()
     }
     fn gradient_cost(&self, on: Sample) -> f64 {
         (**self).gradient_cost(on)

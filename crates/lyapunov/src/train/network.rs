@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
-    objective::{Difference, Evaluation, Objective, Product, Sample, difference_product},
+    objective::{Evaluation, Objective, Product, Sample, difference_product},
     vector::Vector,
 };
 
@@ -174,20 +174,9 @@ impl Network {
         Ok(weights::write_examples(images, labels, self.outputs(at, on)?))
     }
 
-    /// Whether the gradient jumps somewhere, as with ReLU, max-pooling and the hinge loss: there, differences of gradients
-    /// are wrong.
-    pub fn has_kinks(&self) -> bool {
-        self.loss.has_kinks() || self.model.layers.iter().any(|layer| layer.has_kinks())
-    }
-
     /// Training steps per epoch.
     pub fn steps_per_epoch(&self) -> u64 {
         self.samples.steps_per_epoch()
-    }
-
-    /// The difference of gradients that suits this network: its layers decide the step.
-    pub fn difference(&self) -> Difference {
-        if self.has_kinks() { Difference::KINKED } else { Difference::SMOOTH }
     }
 
     /// Loss and accuracy over the whole training set, by forward passes alone.
@@ -391,6 +380,10 @@ impl Objective for Network {
 
     fn evaluate(&self, at: &Tensor<1>) -> Result<Option<Evaluation>> {
         Ok(Some(self.evaluate_images(at, &self.data.test)))
+    }
+
+    fn has_kinks(&self) -> bool {
+        self.loss.has_kinks() || self.model.layers.iter().any(|layer| layer.has_kinks())
     }
 
     fn gradient_cost(&self, on: Sample) -> f64 {

@@ -38,7 +38,7 @@ impl Samples {
     pub fn len(&self, on: Sample) -> usize {
         match on {
             Sample::Full => self.images,
-            Sample::Subset(size) => size,
+            Sample::Subset(size) | Sample::Disjoint(size) => size,
             Sample::Mini(_) => self.batch_size,
         }
     }
@@ -55,6 +55,14 @@ impl Samples {
                 let mut order = Stream::new(self.seed, Purpose::Subset, 0).permutation(self.images);
                 order.truncate(size);
                 Ok(order)
+            }
+            Sample::Disjoint(size) if size == 0 || size > self.images / 2 => {
+                let reason = format!("must lie between 1 and half the number of training images, {}", self.images);
+                Err(Error::argument("disjoint", size, reason))
+            }
+            Sample::Disjoint(size) => {
+                let order = Stream::new(self.seed, Purpose::Subset, 0).permutation(self.images);
+                Ok(order[size..2 * size].to_vec())
             }
             Sample::Mini(step) => {
                 let (epoch, batch) = (step / self.steps_per_epoch(), step % self.steps_per_epoch());
@@ -92,6 +100,9 @@ mod tests {
         let (small, large) =
             (samples.indices(Sample::Subset(20)).unwrap(), samples.indices(Sample::Subset(50)).unwrap());
         assert_eq!(small[..], large[..20]);
+        let disjoint = samples.indices(Sample::Disjoint(20)).unwrap();
+        assert_eq!(disjoint[..], large[20..40]);
+        assert!(samples.indices(Sample::Disjoint(51)).is_ok() && samples.indices(Sample::Disjoint(52)).is_err());
         assert!(samples.indices(Sample::Subset(104)).is_err() && samples.indices(Sample::Subset(0)).is_err());
         assert!(Samples::new(103, 104, 0).unwrap_err().to_string().contains("batch_size = 104"));
     }

@@ -1,8 +1,10 @@
 //! Flat tensors as vectors, and the way from a flat vector to one tensor per parameter and back.
 
+use std::ops::Range;
+
 use burn::tensor::{Tensor, TensorData};
 
-use crate::{elementwise::Elementwise, noise::Stream, vector::Vector};
+use crate::{block::Flat, elementwise::Elementwise, noise::Stream, vector::Vector};
 
 /// Storage is that of the tensor; inner products accumulate in its precision (blocked, by the device's matrix product)
 /// and come back in f64.
@@ -52,6 +54,17 @@ impl Elementwise for Tensor<1> {
 
     fn shift(&mut self, a: f64) {
         self.inplace(|y| y + a);
+    }
+}
+
+impl Flat for Tensor<1> {
+    fn part(&self, range: Range<usize>) -> Self {
+        self.clone().slice([range])
+    }
+
+    fn padded(&self, before: usize, after: usize) -> Self {
+        let zeros = |n: usize| Tensor::zeros([n], (&self.device(), self.dtype()));
+        Tensor::cat(vec![zeros(before), self.clone(), zeros(after)], 0)
     }
 }
 
@@ -123,6 +136,14 @@ mod tests {
         vectors[2] = vectors[0].clone() + vectors[1].clone() * 1e-3;
         orthonormalize(&mut vectors);
         assert!(inner(&vectors[2], &vectors[0]).abs() < 1e-5 && inner(&vectors[2], &vectors[1]).abs() < 1e-5);
+    }
+
+    #[test]
+    fn parts_and_paddings_undo_each_other() {
+        let v = random(7, 0);
+        let padded = v.padded(2, 0);
+        assert_eq!((Vector::len(&padded), padded.part(0..2).norm()), (9, 0.0));
+        assert_eq!(padded.part(2..9).to_data(), v.to_data());
     }
 
     #[test]

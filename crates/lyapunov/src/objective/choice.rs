@@ -1,0 +1,167 @@
+//! Which kind of product can answer which question: what an objective offers, and what kinks spoil.
+
+use std::fmt;
+
+use super::{Objective, Product};
+use crate::error::{Error, Result};
+
+/// What a product with the Hessian is wanted for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    /// The algebraically largest eigenvalues, or a curvature along a given direction.
+    Largest,
+    /// The algebraically smallest eigenvalues.
+    Smallest,
+    /// All of the spectrum: its density, its sum.
+    Spectrum,
+}
+
+impl fmt::Display for Wanted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Largest => "the largest eigenvalues",
+            Self::Smallest => "the smallest eigenvalues",
+            Self::Spectrum => "the whole spectrum",
+        })
+    }
+}
+
+/// Why a kind of product cannot give what is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Obstacle {
+    /// The objective does not offer the kind.
+    NotOffered,
+    /// The matrix of the kind has no negative eigenvalues.
+    SemiDefinite,
+    /// The gradient jumps, and the kind takes the jumps for curvature.
+    Kinks,
+}
+
+impl fmt::Display for Obstacle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NotOffered => "this model does not offer it",
+            Self::SemiDefinite => {
+                "the Gauss–Newton matrix has no negative eigenvalues, so its smallest one is not that of the Hessian"
+            }
+            Self::Kinks => {
+                "differences of gradients take the kinks of ReLU and max-pooling for curvature, and show eigenvalues that are \
+                 not there"
+            }
+        })
+    }
+}
+
+impl Product {
+    /// The best kind of product that `objective` offers for what is `wanted`: exact; else differences of gradients where the
+    /// objective has no kinks; else Gauss–Newton for the largest eigenvalues, and differences where there is not even that.
+    ///
+    /// # Errors
+    /// [`Error::Unsuitable`] where nothing that is offered can give it, as the smallest eigenvalue of a ReLU network without
+    /// tangent rules: refused, not guessed.
+    ///
+    /// ```
+    /// use lyapunov::{Product, Wanted, systems::ScalarNetwork};
+    /// assert_eq!(Product::auto(&ScalarNetwork { target: 2.0 }, Wanted::Smallest)?, Product::Exact);
+    /// # Ok::<(), lyapunov::Error>(())
+    /// ```
+    pub fn auto<O: Objective>(objective: &O, wanted: Wanted) -> Result<Self> {
+        let difference = Self::Difference(objective.difference());
+        let largest = wanted == Wanted::Largest;
+        if objective.offers(Self::Exact) {
+            Ok(Self::Exact)
+        } else if largest && objective.has_kinks() && objective.offers(Self::GaussNewton) {
+            Ok(Self::GaussNewton)
+        } else {
+            difference.suited(objective, wanted)
+        }
+    }
+
+    /// This kind of product, where it can give what is `wanted`.
+    ///
+    /// # Errors
+    /// [`Error::Unsuitable`] where it cannot, with the obstacle.
+    pub fn suited<O: Objective>(self, objective: &O, wanted: Wanted) -> Result<Self> {
+        match self.obstacle(objective, wanted) {
+            None => Ok(self),
+            Some(obstacle) => Err(Error::Unsuitable { product: self.name(), wanted, obstacle }),
+        }
+    }
+
+    /// What keeps this kind of product from giving what is `wanted`; `None` where nothing does. **Cost**: none.
+    pub fn obstacle<O: Objective>(&self, objective: &O, wanted: Wanted) -> Option<Obstacle> {
+        match (self, wanted) {
+            _ if !objective.offers(*self) => Some(Obstacle::NotOffered),
+            // Its trace and density are those of another matrix, but say so truly.
+            (Self::GaussNewton, Wanted::Smallest) => Some(Obstacle::SemiDefinite),
+            (Self::Difference(_), Wanted::Smallest | Wanted::Spectrum) if objective.has_kinks() => {
+                Some(Obstacle::Kinks)
+            }
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::objective::{Difference, Sample};
+
+    /// A model that offers what it is told to.
+    struct Model {
+        exact: bool,
+        gauss_newton: bool,
+        kinks: bool,
+    }
+
+    impl Objective for Model {
+        type Vector = Vec<f64>;
+        fn gradient(&self, _at: &Vec<f64>, _on: Sample) -> Result<(f64, Vec<f64>)> {
+            panic!("a choice costs nothing")
+        }
+        fn product(&self, _kind: Product, _at: &Vec<f64>, _on: Sample, _v: &Vec<f64>) -> Result<Vec<f64>> {
+            panic!("a choice costs nothing")
+        }
+        fn offers(&self, kind: Product) -> bool {
+            match kind {
+                Product::Exact => self.exact,
+                Product::GaussNewton => self.gauss_newton,
+                Product::Difference(_) => true,
+            }
+        }
+        fn has_kinks(&self) -> bool {
+            self.kinks
+        }
+    }
+
+    fn chosen(exact: bool, gauss_newton: bool, kinks: bool) -> [std::result::Result<&'static str, Obstacle>; 3] {
+        let model = Model { exact, gauss_newton, kinks };
+        [Wanted::Largest, Wanted::Smallest, Wanted::Spectrum].map(|wanted| match Product::auto(&model, wanted) {
+            Ok(kind) => Ok(kind.name()),
+            Err(Error::Unsuitable { obstacle, wanted: refused, .. }) if refused == wanted => Err(obstacle),
+            Err(other) => panic!("{other}"),
+        })
+    }
+
+    #[test]
+    fn the_best_kind_that_is_offered_and_right_is_chosen() {
+        assert_eq!(chosen(true, true, true), [Ok("exact"); 3]);
+        assert_eq!(chosen(false, true, false), [Ok("difference"); 3]);
+        let kinks = Err(Obstacle::Kinks);
+        assert_eq!(chosen(false, true, true), [Ok("gauss-newton"), kinks, kinks]);
+        assert_eq!(chosen(false, false, true), [Ok("difference"), kinks, kinks]);
+    }
+
+    #[test]
+    fn a_kind_that_was_named_is_refused_with_the_reason() {
+        let model = Model { exact: false, gauss_newton: true, kinks: true };
+        let told = |kind: Product, wanted| kind.suited(&model, wanted).unwrap_err().to_string();
+        assert!(told(Product::Exact, Wanted::Largest).contains("this model does not offer it"));
+        assert!(told(Product::GaussNewton, Wanted::Smallest).contains("no negative eigenvalues"));
+        let difference = Product::Difference(Difference::KINKED);
+        assert!(told(difference, Wanted::Smallest).starts_with("difference products cannot give the smallest"));
+        assert!(difference.suited(&model, Wanted::Largest).is_ok());
+        assert!(Product::GaussNewton.suited(&model, Wanted::Spectrum).is_ok());
+    }
+}
