@@ -110,8 +110,13 @@ impl<V: Vector> Gauge<V> {
     /// Books where the sharpness of a finished row stands against the edge.
     pub(super) fn compare(&mut self, row: &Measurement) {
         for found in &row.sharpness {
-            if let Some(share) = row.share_of_edge(found) {
-                self.shares.push((row.step, found.quantity, Target::of(found.on), share));
+            let own = |(quantity, target, _): &&(Quantity, Target, _)| {
+                *quantity == found.quantity && target.sample(row.step) == found.on
+            };
+            if let (Some(share), Some((quantity, target, _))) =
+                (row.share_of_edge(found), self.trackers.iter().find(own))
+            {
+                self.shares.push((row.step, *quantity, *target, share));
             }
         }
     }

@@ -35,14 +35,6 @@ impl Target {
             Self::Full => Sample::Full,
         }
     }
-
-    fn of(sample: Sample) -> Self {
-        match sample {
-            Sample::Mini(_) => Self::Batch,
-            Sample::Subset(size) => Self::Subset(size),
-            Sample::Full => Self::Full,
-        }
-    }
 }
 
 /// What a run does, and when.
