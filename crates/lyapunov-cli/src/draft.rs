@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fs, ops::Range, path::Path};
 
 use clap::ValueEnum;
-use lyapunov::{Quantity, Schedule, Target, train::Network};
+use lyapunov::{Objective, Quantity, Schedule, Target, train::Network};
 use miette::NamedSource;
 use toml_edit::{Array, Document, DocumentMut, Item, Table, TableLike, Value};
 

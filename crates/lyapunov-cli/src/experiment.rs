@@ -3,14 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use lyapunov::{
-<<<<<<< HEAD
-    Carry, Constant, Controller, Decay, Moments, Momentum, Optimizer, Plain, Plan, Product, Quantity, Rule, Sample,
-    Schedule, Scheduled, Shape, Start,
+    Carry, Constant, Controller, Decay, Moments, Momentum, Objective, Optimizer, Plain, Plan, Product, Quantity, Rule,
+    Sample, Schedule, Scheduled, Shape, Start,
     train::{self, Activation, Architecture, Dataset, Loss, Network, NetworkOptions, Precision, Tensor},
-=======
-    Objective, Product,
-    train::{self, Activation, Architecture, Dataset, Network, NetworkOptions, Precision},
->>>>>>> curvature
 };
 use toml_edit::Value;
 
