@@ -79,6 +79,12 @@ pub struct Model {
     /// The nonlinearity.
     #[serde(deserialize_with = "one_of")]
     pub activation: ActivationName,
+    /// What stands before the nonlinearity.
+    #[serde(deserialize_with = "one_of")]
+    pub normalization: NormalizationName,
+    /// Groups of channels of the group normalisation.
+    #[serde(deserialize_with = "count")]
+    pub groups: usize,
 }
 
 /// The kinds of networks.
@@ -109,6 +115,20 @@ pub enum ActivationName {
     Relu,
     /// tanh x.
     Tanh,
+}
+
+/// The kinds of normalisations.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum NormalizationName {
+    /// Nothing.
+    None,
+    /// Each channel over the batch.
+    Batch,
+    /// Each image over its channels.
+    Layer,
+    /// Each image over groups of its channels.
+    Group,
 }
 
 /// `[loss]`

@@ -4,13 +4,13 @@ use std::path::{Path, PathBuf};
 
 use lyapunov::{
     Product,
-    train::{self, Activation, Architecture, Dataset, Loss, Network, NetworkOptions, Precision},
+    train::{self, Activation, Architecture, Dataset, Loss, Network, NetworkOptions, Normalization, Precision},
 };
 use toml_edit::Value;
 
 use crate::{
     commands::data,
-    config::{ActivationName, Config, DataName, LossName, ModelName, ProductName, name_of},
+    config::{ActivationName, Config, DataName, LossName, ModelName, NormalizationName, ProductName, name_of},
     draft::{Draft, Settings},
     error::Result,
     summary::Subject,
@@ -91,6 +91,12 @@ fn network_options(config: &Config) -> NetworkOptions {
         activation: match config.model.activation {
             ActivationName::Relu => Activation::Relu,
             ActivationName::Tanh => Activation::Tanh,
+        },
+        normalization: match config.model.normalization {
+            NormalizationName::None => Normalization::None,
+            NormalizationName::Batch => Normalization::Batch,
+            NormalizationName::Layer => Normalization::Layer,
+            NormalizationName::Group => Normalization::Group { groups: config.model.groups },
         },
         loss: match config.loss.name {
             LossName::CrossEntropy => Loss::CrossEntropy,

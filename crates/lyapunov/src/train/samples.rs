@@ -6,6 +6,18 @@ use crate::{
     objective::Sample,
 };
 
+/// How many images, at the least, the statistics of evaluation are estimated from, if an epoch has as many.
+const STATISTICS_IMAGES: usize = 2048;
+
+/// Images that pass through a network together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Chunk {
+    /// Which images.
+    pub indices: Vec<u32>,
+    /// How many of them, from the first one on, belong to the sample; the others fill the chunk up.
+    pub counted: usize,
+}
+
 /// The order of the training images.
 #[derive(Clone, Debug)]
 pub(super) struct Samples {
@@ -64,6 +76,27 @@ impl Samples {
             }
         }
     }
+
+    /// The images that `on` names in chunks of a batch's size. Where they are `filled`, the last one is as large as the
+    /// others, by images from the beginning of the sample, again and again if it is that small.
+    pub fn chunks(&self, on: Sample, filled: bool) -> Result<Vec<Chunk>> {
+        let sample = self.indices(on)?;
+        let chunk = |part: &[u32]| {
+            let mut indices = part.to_vec();
+            if filled {
+                indices.extend(sample.iter().cycle().take(self.batch_size - part.len()));
+            }
+            Chunk { indices, counted: part.len() }
+        };
+        Ok(sample.chunks(self.batch_size).map(chunk).collect())
+    }
+
+    /// The batches that the statistics of evaluation are estimated from: always the same whole ones.
+    pub fn for_statistics(&self) -> Vec<Vec<u32>> {
+        let batches = STATISTICS_IMAGES.div_ceil(self.batch_size).min(self.images / self.batch_size);
+        let order = Stream::new(self.seed, Purpose::Subset, 1).permutation(self.images);
+        order.chunks(self.batch_size).take(batches).map(<[u32]>::to_vec).collect()
+    }
 }
 
 #[cfg(test)]
@@ -94,5 +127,29 @@ mod tests {
         assert_eq!(small[..], large[..20]);
         assert!(samples.indices(Sample::Subset(104)).is_err() && samples.indices(Sample::Subset(0)).is_err());
         assert!(Samples::new(103, 104, 0).unwrap_err().to_string().contains("batch_size = 104"));
+    }
+
+    #[test]
+    fn the_last_chunk_is_filled_up_from_the_beginning_of_the_sample() {
+        let samples = Samples::new(103, 10, 5).unwrap();
+        let on = Sample::Subset(23);
+        let sample = samples.indices(on).unwrap();
+        let (ragged, filled) = (samples.chunks(on, false).unwrap(), samples.chunks(on, true).unwrap());
+        assert_eq!(ragged[..2], filled[..2]);
+        assert_eq!((&ragged[2].indices[..], ragged[2].counted), (&sample[20..], 3));
+        assert_eq!((&filled[2].indices[..], filled[2].counted), (&[&sample[20..], &sample[..7]].concat()[..], 3));
+        let small = samples.chunks(Sample::Subset(4), true).unwrap();
+        assert_eq!(small, [Chunk { indices: [&sample[..4], &sample[..4], &sample[..2]].concat(), counted: 4 }]);
+    }
+
+    #[test]
+    fn statistics_come_from_whole_batches_of_distinct_images() {
+        let batches = Samples::new(103, 10, 5).unwrap().for_statistics();
+        assert!(batches.len() == 10 && batches.iter().all(|batch| batch.len() == 10));
+        let mut all = batches.concat();
+        all.sort_unstable();
+        all.dedup();
+        assert_eq!(all.len(), 100);
+        assert_eq!(Samples::new(50_000, 64, 5).unwrap().for_statistics().len(), 32);
     }
 }
