@@ -184,6 +184,7 @@ def build(model):
     from torch import nn
 
     activation = {"relu": nn.ReLU, "tanh": nn.Tanh}[model["activation"]]
+    assert model.get("dropout", 0) == 0, "PyTorch draws other dropout masks: compare a run without"
     groups = {"layer": 1, "group": model.get("groups")}
     normalization = model.get("normalization", "none")
 

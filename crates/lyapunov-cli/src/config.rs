@@ -54,6 +54,9 @@ pub struct Data {
     /// How many training images to use; 0 = all.
     #[serde(deserialize_with = "whole")]
     pub subset: usize,
+    /// Whether training batches show shifted and flipped images.
+    #[serde(deserialize_with = "yes_or_no")]
+    pub augment: bool,
 }
 
 /// The kinds of images.
@@ -85,6 +88,9 @@ pub struct Model {
     /// Groups of channels of the group normalisation.
     #[serde(deserialize_with = "count")]
     pub groups: usize,
+    /// The share of entries that are dropped before linear layers.
+    #[serde(deserialize_with = "share")]
+    pub dropout: f64,
 }
 
 /// The kinds of networks.
@@ -330,6 +336,10 @@ fn share<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
     number
         .filter(|x| (0.0..1.0).contains(x))
         .ok_or_else(|| D::Error::custom("a number that is at least 0 and less than 1"))
+}
+
+fn yes_or_no<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+    bool::deserialize(deserializer).map_err(|_| D::Error::custom("true or false"))
 }
 
 fn count<'de, D: Deserializer<'de>, T: TryFrom<u64>>(deserializer: D) -> Result<T, D::Error> {

@@ -107,6 +107,8 @@ fn network_options(config: &Config) -> NetworkOptions {
             LossName::Focal => Loss::Focal,
             LossName::BinaryCrossEntropy => Loss::BinaryCrossEntropy,
         },
+        dropout: config.model.dropout,
+        augment: config.data.augment,
         label_smoothing: config.loss.label_smoothing,
         batch_size: config.run.batch_size,
         seed: config.run.seed,

@@ -5,7 +5,9 @@ use std::ops::Range;
 use burn::tensor::{DType, Device, Tensor, TensorData};
 
 use super::{
-    layers::{Convolution, Flatten, Layer, Linear, MaxPool, Normalize, Over, Parameter, Pointwise, Sequence, Start},
+    layers::{
+        Convolution, Dropout, Flatten, Layer, Linear, MaxPool, Normalize, Over, Parameter, Pointwise, Sequence, Start,
+    },
     options::{Architecture, NetworkOptions, Normalization},
 };
 use crate::{
@@ -27,11 +29,12 @@ pub(super) const CHANNELS: usize = 3;
 /// | fully connected | `k.weight`, `k.bias` | \[outputs, inputs\], \[outputs\] |
 /// | convolution | `k.weight`, `k.bias` | \[outputs, inputs, height, width\], \[outputs\] |
 /// | normalisation | `k.weight`, `k.bias` | \[channels\], \[channels\] |
-/// | activation, max-pooling, `Flatten` | none, but they count | |
+/// | activation, max-pooling, `Flatten`, dropout | none, but they count | |
 ///
 /// An [`Architecture::Mlp`] is `Sequential(Linear, ReLU, …, Linear)` over images that are flat already: 0, 2, 4, …; an
 /// [`Architecture::Cnn`] is `Sequential(Conv2d, ReLU, MaxPool2d, …, Flatten, Linear)`: 0, 3, …, and 3·convolutions + 1. A
-/// normalisation stands before each activation, and counts: `Sequential(Conv2d, BatchNorm2d, ReLU, MaxPool2d, …)`.
+/// normalisation stands before each activation, and counts: `Sequential(Conv2d, BatchNorm2d, ReLU, MaxPool2d, …)`; dropout
+/// stands before each linear layer but one on the images.
 /// Images are \[channels, rows, columns\]; flat, they are in that order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NamedParameter {
@@ -55,6 +58,9 @@ impl Model {
         let (Architecture::Mlp { widths } | Architecture::Cnn { widths }) = &options.architecture;
         if widths.contains(&0) {
             return Err(Error::argument("widths", format!("{widths:?}"), "must be positive"));
+        }
+        if !(0.0..1.0).contains(&options.dropout) {
+            return Err(Error::argument("dropout", options.dropout, "must be at least 0 and less than 1"));
         }
         check_normalization(options, widths)?;
         let layers = match options.architecture {
@@ -118,12 +124,19 @@ fn activated(options: &NetworkOptions, channels: usize, pixels: usize) -> Vec<Bo
     normalize.into_iter().chain([activation]).collect()
 }
 
+/// The dropout that is asked for, if any.
+fn dropout(options: &NetworkOptions) -> Option<Box<dyn Layer>> {
+    let rate = options.dropout;
+    (rate > 0.0).then(|| Box::new(Dropout { rate }) as Box<dyn Layer>)
+}
+
 fn mlp(options: &NetworkOptions, widths: &[usize], classes: usize) -> Vec<Box<dyn Layer>> {
     let mut layers: Vec<Box<dyn Layer>> = Vec::new();
     let mut inputs = CHANNELS * SIZE * SIZE;
     for &outputs in widths {
         layers.push(Box::new(Linear { inputs, outputs }));
         layers.extend(activated(options, outputs, 1));
+        layers.extend(dropout(options));
         inputs = outputs;
     }
     layers.push(Box::new(Linear { inputs, outputs: classes }));
@@ -144,6 +157,7 @@ fn cnn(options: &NetworkOptions, widths: &[usize], classes: usize) -> Result<Vec
         (inputs, size) = (outputs, size / 2);
     }
     layers.push(Box::new(Flatten));
+    layers.extend(dropout(options));
     layers.push(Box::new(Linear { inputs: inputs * size * size, outputs: classes }));
     Ok(layers)
 }

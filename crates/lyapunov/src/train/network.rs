@@ -3,19 +3,21 @@
 use burn::tensor::{DType, Device, Tensor, TensorData};
 
 use super::{
+    augment::augmented,
     dataset::{Dataset, Images, PIXELS, colour_statistics},
     dual::Dual,
     layers::Layer,
     loss::Loss,
     model::{CHANNELS, Model, NamedParameter, SIZE},
     options::{NetworkOptions, Precision},
-    pass::{Moments, Pass},
+    pass::{Moments, Noise, Pass},
     samples::{Chunk, Samples},
     vector::split,
     weights,
 };
 use crate::{
     error::{Error, Result},
+    noise::{Purpose, Stream},
     objective::{Difference, Evaluation, Objective, Product, Sample, difference_product},
 };
 
@@ -34,6 +36,10 @@ use crate::{
 /// images or an epoch; "precise" statistics, Wu & Johnson 2021), for a third of a gradient per batch. No running average is
 /// kept anywhere: the network is a pure function of its weights, and measuring it changes nothing.
 ///
+/// **Noise** is a pure function of the seed and the sample. A mini-batch has the dropout masks, crops and flips of its step,
+/// whoever asks for it and how often. The full set and subsets show the images as they are; their masks are those of step 0,
+/// others in each chunk. In evaluation nothing is dropped.
+///
 /// [`Normalization::Batch`]: super::Normalization::Batch
 ///
 /// **Costs** count the multiply-adds of a pass relative to those of a gradient: an exact product is 1.5 g-eq where the
@@ -44,6 +50,7 @@ pub struct Network {
     pub(super) model: Model,
     pub(super) loss: Loss,
     label_smoothing: f64,
+    augment: bool,
     data: Dataset,
     colours: [(f64, f64); CHANNELS],
     samples: Samples,
@@ -58,7 +65,8 @@ impl Network {
     ///
     /// # Errors
     /// [`Error::Argument`] for widths that do not fit 32×32 images, for a batch size that is zero or larger than the
-    /// training set (or one, with batch normalisation), for groups that do not divide the widths and for a label smoothing outside [0, 1) or with another loss than cross-entropy; [`Error::Data`] for
+    /// training set (or one, with batch normalisation), for groups that do not divide the widths, for
+    /// a dropout rate outside [0, 1) and for a label smoothing outside [0, 1) or with another loss than cross-entropy; [`Error::Data`] for
     /// an empty held-out set.
     pub fn new(options: &NetworkOptions, data: Dataset, device: &Device) -> Result<Self> {
         let samples = Samples::new(data.train.len(), options.batch_size, options.seed)?;
@@ -72,6 +80,7 @@ impl Network {
             model,
             loss: options.loss,
             label_smoothing: options.label_smoothing,
+            augment: options.augment,
             colours: colour_statistics(&data.train),
             data,
             samples,
@@ -134,7 +143,9 @@ impl Network {
     /// [`Error::Argument`] for a subset larger than the training set.
     pub fn examples_to_safetensors(&self, at: &Tensor<1>, on: Sample) -> Result<Vec<u8>> {
         let indices = self.samples.indices(on)?;
-        let inputs = self.images_at(&self.data.train, &indices);
+        let inputs =
+            self.chunks(on)?.into_iter().map(|chunk| self.batch(&chunk, on).inputs.narrow(0, 0, chunk.counted));
+        let inputs = Tensor::cat(inputs.collect(), 0);
         let labels = indices.iter().map(|index| i64::from(self.data.train.labels[*index as usize])).collect();
         let images = inputs.reshape([indices.len(), CHANNELS, SIZE, SIZE]);
         Ok(weights::write_examples(images, labels, self.outputs(at, on)?))
@@ -170,7 +181,7 @@ impl Network {
     /// [`Error::Argument`] for a subset larger than the training set.
     pub fn outputs(&self, at: &Tensor<1>, on: Sample) -> Result<Tensor<2>> {
         let parameters = self.constants(at);
-        let outputs = |chunk: &Chunk| self.training_outputs(&parameters, &self.batch(chunk)).value;
+        let outputs = |chunk: &Chunk| self.training_outputs(&parameters, &self.batch(chunk, on)).value;
         Ok(Tensor::cat(self.chunks(on)?.iter().map(outputs).collect(), 0))
     }
 
@@ -211,12 +222,12 @@ impl Network {
             return Vec::new();
         }
         let parameters = self.constants(at);
-        let of_batch = |indices: &[u32]| {
-            let mut pass = Pass::observing();
-            self.forward(&parameters, self.images_at(&self.data.train, indices), &mut pass);
+        let of_batch = |chunk: &Chunk| {
+            let mut pass = Pass::observing(chunk.noise);
+            self.forward(&parameters, self.images_at(&self.data.train, &chunk.indices), &mut pass);
             pass.noted()
         };
-        let batches: Vec<Vec<Moments>> = self.samples.for_statistics().iter().map(|b| of_batch(b)).collect();
+        let batches: Vec<Vec<Moments>> = self.samples.for_statistics().iter().map(of_batch).collect();
         let layers = batches[0].len();
         (0..layers).map(|k| Moments::pooled(&batches.iter().map(|b| b[k].clone()).collect::<Vec<_>>())).collect()
     }
@@ -230,25 +241,39 @@ impl Network {
         self.samples.chunks(on, self.mixes_examples())
     }
 
-    /// A chunk of training images as the network sees it.
-    pub(super) fn batch(&self, chunk: &Chunk) -> Batch {
+    /// A chunk of the sample `on` as the network sees it.
+    pub(super) fn batch(&self, chunk: &Chunk, on: Sample) -> Batch {
         let images = &self.data.train;
-        Batch {
-            inputs: self.images_at(images, &chunk.indices),
-            targets: self.targets(images, &chunk.indices[..chunk.counted]),
-        }
+        let inputs = match on {
+            Sample::Mini(step) if self.augment => self.augmented_images_at(&chunk.indices, step),
+            _ => self.images_at(images, &chunk.indices),
+        };
+        Batch { inputs, targets: self.targets(images, &chunk.indices[..chunk.counted]), noise: chunk.noise }
     }
 
     /// The images with these indices, standardised [examples, pixels].
     fn images_at(&self, images: &Images, indices: &[u32]) -> Tensor<2> {
-        let mut pixels = Vec::with_capacity(indices.len() * PIXELS);
-        for &index in indices {
-            let planes = images.image(index as usize).chunks_exact(SIZE * SIZE);
+        self.standardised(indices.iter().map(|index| images.image(*index as usize)), indices.len())
+    }
+
+    /// Training images with the crops and flips of a training step.
+    fn augmented_images_at(&self, indices: &[u32], step: u64) -> Tensor<2> {
+        let image = |index: &u32| {
+            let mut stream = Stream::for_part(self.seed, Purpose::Augmentation, step, u64::from(*index));
+            augmented(self.data.train.image(*index as usize), &mut stream)
+        };
+        self.standardised(indices.iter().map(image), indices.len())
+    }
+
+    fn standardised<I: AsRef<[u8]>>(&self, images: impl Iterator<Item = I>, count: usize) -> Tensor<2> {
+        let mut pixels = Vec::with_capacity(count * PIXELS);
+        for image in images {
+            let planes = image.as_ref().chunks_exact(SIZE * SIZE);
             for (plane, (mean, deviation)) in planes.zip(&self.colours) {
                 pixels.extend(plane.iter().map(|p| ((f64::from(*p) - mean) / deviation) as f32));
             }
         }
-        Tensor::from_data(TensorData::new(pixels, [indices.len(), PIXELS]), (&self.device, self.dtype))
+        Tensor::from_data(TensorData::new(pixels, [count, PIXELS]), (&self.device, self.dtype))
     }
 
     /// The targets of the images with these indices [examples, classes].
@@ -271,7 +296,7 @@ impl Network {
 
     /// The outputs in training for the images of a batch that have targets.
     pub(super) fn training_outputs(&self, parameters: &[Dual<1>], batch: &Batch) -> Dual<2> {
-        let outputs = self.forward(parameters, batch.inputs.clone(), &mut Pass::training());
+        let outputs = self.forward(parameters, batch.inputs.clone(), &mut Pass::training(batch.noise));
         let (all, counted) = (batch.inputs.dims()[0], batch.targets.dims()[0]);
         if counted == all { outputs } else { outputs.map_linear(|z| z.narrow(0, 0, counted)) }
     }
@@ -347,6 +372,8 @@ pub(super) struct Batch {
     pub inputs: Tensor<2>,
     /// [examples that count, classes]: those beyond them fill the batch up.
     pub targets: Tensor<2>,
+    /// What decides the random numbers of its pass.
+    pub noise: Noise,
 }
 
 fn check_smoothing(options: &NetworkOptions) -> Result<()> {
@@ -375,8 +402,25 @@ mod tests {
         let sample = network.samples.indices(Sample::Subset(13)).unwrap();
         let last = [&sample[8..], &sample[..3]].concat();
         let inputs = network.images_at(&network.data.train, &last);
-        let expected = network.forward(&network.constants(&w), inputs, &mut Pass::training()).value.narrow(0, 0, 5);
+        let expected = network
+            .forward(&network.constants(&w), inputs, &mut Pass::training(Noise::default()))
+            .value
+            .narrow(0, 0, 5);
         let outputs = network.outputs(&w, Sample::Subset(13)).unwrap();
         assert_eq!(outputs.narrow(0, 8, 5).to_data(), expected.to_data());
+    }
+    #[test]
+    fn an_image_is_shifted_by_seed_step_and_image_whatever_batch_it_is_in() {
+        let network = |seed| {
+            let options = NetworkOptions { seed, augment: true, batch_size: 8, ..NetworkOptions::default() };
+            let data = Dataset::synthetic(1, 40, 10).unwrap();
+            Network::new(&options, data, &device("flex").unwrap()).unwrap()
+        };
+        let first = network(0);
+        let alone = first.augmented_images_at(&[5], 1).to_data();
+        let pair = first.augmented_images_at(&[7, 5], 1);
+        assert_eq!(alone, pair.narrow(0, 1, 1).to_data());
+        assert_ne!(alone, first.augmented_images_at(&[5], 2).to_data());
+        assert_ne!(alone, network(1).augmented_images_at(&[5], 1).to_data());
     }
 }

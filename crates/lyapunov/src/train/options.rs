@@ -63,10 +63,14 @@ pub struct NetworkOptions {
     pub activation: Activation,
     /// What stands before the activation.
     pub normalization: Normalization,
+    /// The share of entries that dropout sets to zero before each fully connected layer but one on the images; 0 = none.
+    pub dropout: f64,
     /// The loss per example.
     pub loss: Loss,
     /// Moves this share of every target from its label evenly to all classes: for cross-entropy only; 0 = none.
     pub label_smoothing: f64,
+    /// Whether mini-batches show randomly shifted and flipped images.
+    pub augment: bool,
     /// Images per training step.
     pub batch_size: usize,
     /// The seed of the initial weights, the batches and the measuring subset.
@@ -82,8 +86,10 @@ impl Default for NetworkOptions {
             architecture: Architecture::Cnn { widths: vec![8, 16, 32] },
             activation: Activation::Relu,
             normalization: Normalization::None,
+            dropout: 0.0,
             loss: Loss::CrossEntropy,
             label_smoothing: 0.0,
+            augment: false,
             batch_size: 64,
             seed: 0,
             precision: Precision::Single,

@@ -4,6 +4,19 @@
 
 use burn::tensor::Tensor;
 
+use crate::noise::{Purpose, Stream};
+
+/// What decides the random numbers of a pass.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Noise {
+    /// The seed of the network.
+    pub seed: u64,
+    /// The training step; 0 for samples that belong to none.
+    pub step: u64,
+    /// Which chunk of the sample.
+    pub chunk: u32,
+}
+
 /// Mean and variance per channel.
 #[derive(Clone, Debug)]
 pub(super) struct Moments {
@@ -32,54 +45,64 @@ impl Moments {
 
 /// One pass through the layers, in their order.
 #[derive(Debug)]
-pub(super) struct Pass<'a> {
-    mode: Mode<'a>,
-}
-
-#[derive(Debug)]
-enum Mode<'a> {
-    /// Batches are normalised by their own statistics; these are noted where they are asked for.
-    Training(Option<Vec<Moments>>),
-    /// Batches are normalised by the statistics given, layer after layer.
+pub(super) enum Pass<'a> {
+    /// Batches are normalised by their own statistics, and entries dropped.
+    Training {
+        /// What decides the masks.
+        noise: Noise,
+        /// How many masks have been drawn.
+        masks: u32,
+        /// The statistics of the batch, layer after layer, where somebody wants them.
+        noted: Option<Vec<Moments>>,
+    },
+    /// Batches are normalised by the statistics given, layer after layer; no entry is dropped.
     Evaluation(std::slice::Iter<'a, Moments>),
 }
 
 impl<'a> Pass<'a> {
     /// The pass whose loss is trained and measured.
-    pub fn training() -> Self {
-        Self { mode: Mode::Training(None) }
+    pub fn training(noise: Noise) -> Self {
+        Self::Training { noise, masks: 0, noted: None }
     }
 
     /// The same, keeping the statistics of its batch.
-    pub fn observing() -> Self {
-        Self { mode: Mode::Training(Some(Vec::new())) }
+    pub fn observing(noise: Noise) -> Self {
+        Self::Training { noise, masks: 0, noted: Some(Vec::new()) }
     }
 
     /// A pass in which no image depends on another, with these statistics for the layers that normalise over a batch.
     pub fn evaluation(statistics: &'a [Moments]) -> Self {
-        Self { mode: Mode::Evaluation(statistics.iter()) }
+        Self::Evaluation(statistics.iter())
+    }
+
+    /// The random numbers of the next mask; `None` in evaluation.
+    pub fn dropout(&mut self) -> Option<Stream> {
+        let Self::Training { noise: Noise { seed, step, chunk }, masks, .. } = self else { return None };
+        let part = (u64::from(*chunk) << 32) + u64::from(*masks);
+        *masks += 1;
+        Some(Stream::for_part(*seed, Purpose::Dropout, *step, part))
     }
 
     /// The statistics of the next layer that normalises over a batch; `None` in training, where it takes those of the batch.
     pub fn statistics(&mut self) -> Option<&'a Moments> {
-        match &mut self.mode {
-            Mode::Training(_) => None,
-            Mode::Evaluation(given) => Some(given.next().expect("every layer that needs statistics has been observed")),
+        match self {
+            Self::Training { .. } => None,
+            Self::Evaluation(given) => Some(given.next().expect("every layer that needs statistics has been observed")),
         }
     }
 
     /// Keeps the statistics of a batch, if anybody wants them.
     pub fn note(&mut self, moments: impl FnOnce() -> Moments) {
-        if let Mode::Training(Some(noted)) = &mut self.mode {
+        if let Self::Training { noted: Some(noted), .. } = self {
             noted.push(moments());
         }
     }
 
     /// What was noted, layer after layer.
     pub fn noted(self) -> Vec<Moments> {
-        match self.mode {
-            Mode::Training(noted) => noted.unwrap_or_default(),
-            Mode::Evaluation(_) => Vec::new(),
+        match self {
+            Self::Training { noted, .. } => noted.unwrap_or_default(),
+            Self::Evaluation(_) => Vec::new(),
         }
     }
 }

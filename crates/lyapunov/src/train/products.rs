@@ -26,7 +26,7 @@ impl Network {
     ) -> Result<(f64, [Tensor<1>; K])> {
         let share = 1.0 / self.images(on) as f64;
         let chunks = self.chunks(on)?;
-        let mut parts = chunks.iter().map(|chunk| part(self.batch(chunk), share));
+        let mut parts = chunks.iter().map(|chunk| part(self.batch(chunk, on), share));
         let first = parts.next().expect("a sample names at least one image");
         Ok(parts.fold(first, |(loss, mut sums), (more, terms)| {
             for (sum, term) in sums.iter_mut().zip(&terms) {

@@ -1,5 +1,6 @@
 //! Which images a sample names: a pure function of (seed, sample).
 
+use super::pass::Noise;
 use crate::{
     error::{Error, Result},
     noise::{Purpose, Stream},
@@ -16,6 +17,8 @@ pub(super) struct Chunk {
     pub indices: Vec<u32>,
     /// How many of them, from the first one on, belong to the sample; the others fill the chunk up.
     pub counted: usize,
+    /// What decides the random numbers of its pass: those of its training step, of step 0 for samples that have none.
+    pub noise: Noise,
 }
 
 /// The order of the training images.
@@ -81,21 +84,26 @@ impl Samples {
     /// others, by images from the beginning of the sample, again and again if it is that small.
     pub fn chunks(&self, on: Sample, filled: bool) -> Result<Vec<Chunk>> {
         let sample = self.indices(on)?;
-        let chunk = |part: &[u32]| {
+        let step = if let Sample::Mini(step) = on { step } else { 0 };
+        let chunk = |(part, chunk): (&[u32], u32)| {
             let mut indices = part.to_vec();
             if filled {
                 indices.extend(sample.iter().cycle().take(self.batch_size - part.len()));
             }
-            Chunk { indices, counted: part.len() }
+            Chunk { indices, counted: part.len(), noise: Noise { seed: self.seed, step, chunk } }
         };
-        Ok(sample.chunks(self.batch_size).map(chunk).collect())
+        Ok(sample.chunks(self.batch_size).zip(0..).map(chunk).collect())
     }
 
     /// The batches that the statistics of evaluation are estimated from: always the same whole ones.
-    pub fn for_statistics(&self) -> Vec<Vec<u32>> {
+    pub fn for_statistics(&self) -> Vec<Chunk> {
         let batches = STATISTICS_IMAGES.div_ceil(self.batch_size).min(self.images / self.batch_size);
         let order = Stream::new(self.seed, Purpose::Subset, 1).permutation(self.images);
-        order.chunks(self.batch_size).take(batches).map(<[u32]>::to_vec).collect()
+        let chunk = |(part, chunk): (&[u32], u32)| {
+            let noise = Noise { seed: self.seed, step: 0, chunk };
+            Chunk { indices: part.to_vec(), counted: part.len(), noise }
+        };
+        order.chunks(self.batch_size).take(batches).zip(0..).map(chunk).collect()
     }
 }
 
@@ -139,14 +147,15 @@ mod tests {
         assert_eq!((&ragged[2].indices[..], ragged[2].counted), (&sample[20..], 3));
         assert_eq!((&filled[2].indices[..], filled[2].counted), (&[&sample[20..], &sample[..7]].concat()[..], 3));
         let small = samples.chunks(Sample::Subset(4), true).unwrap();
-        assert_eq!(small, [Chunk { indices: [&sample[..4], &sample[..4], &sample[..2]].concat(), counted: 4 }]);
+        assert_eq!((&small[0].indices, small[0].counted), (&[&sample[..4], &sample[..4], &sample[..2]].concat(), 4));
+        assert_eq!(small.len(), 1);
     }
 
     #[test]
     fn statistics_come_from_whole_batches_of_distinct_images() {
         let batches = Samples::new(103, 10, 5).unwrap().for_statistics();
-        assert!(batches.len() == 10 && batches.iter().all(|batch| batch.len() == 10));
-        let mut all = batches.concat();
+        assert!(batches.len() == 10 && batches.iter().all(|batch| batch.indices.len() == 10));
+        let mut all: Vec<u32> = batches.into_iter().flat_map(|batch| batch.indices).collect();
         all.sort_unstable();
         all.dedup();
         assert_eq!(all.len(), 100);

@@ -5,6 +5,7 @@
 
 mod activation;
 mod convolution;
+mod dropout;
 mod flatten;
 mod linear;
 mod max_pool;
@@ -16,6 +17,7 @@ use burn::tensor::Tensor;
 pub(super) use self::{
     activation::Pointwise,
     convolution::Convolution,
+    dropout::Dropout,
     flatten::Flatten,
     linear::Linear,
     max_pool::MaxPool,
@@ -96,6 +98,7 @@ pub(super) mod testing {
     use super::{Dual, Layer, Pass};
     use crate::{
         noise::{Purpose, Stream},
+        train::pass::Noise,
         vector::Vector,
     };
 
@@ -121,7 +124,7 @@ pub(super) mod testing {
                 let parameters: Vec<_> =
                     weights.iter().zip(&dots).map(|(w, d)| Dual::constant(moved(w, d, e))).collect();
                 let input = moved(&x, &x_dot, if input_moves { e } else { 0.0 });
-                layer.forward(&parameters, Dual::constant(rows(input)), &mut Pass::training()).value
+                layer.forward(&parameters, Dual::constant(rows(input)), &mut Pass::training(Noise::default())).value
             };
             let epsilon = 1e-6;
             let difference = (value(epsilon) - value(-epsilon)) / (2.0 * epsilon);
@@ -136,7 +139,7 @@ pub(super) mod testing {
                     value: rows(x.clone().autodiff().require_grad()),
                     tangent: input_moves.then(|| rows(wrap(&x_dot))),
                 };
-                let output = layer.forward(&parameters, input, &mut Pass::training());
+                let output = layer.forward(&parameters, input, &mut Pass::training(Noise::default()));
                 let Some(tangent) = output.tangent else {
                     assert!(shapes.is_empty() && !input_moves, "the tangent is missing");
                     continue;

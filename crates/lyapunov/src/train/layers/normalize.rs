@@ -126,7 +126,10 @@ mod tests {
     use burn::tensor::{DType, Device};
 
     use super::*;
-    use crate::train::layers::testing::{check_layer, draw};
+    use crate::train::{
+        layers::testing::{check_layer, draw},
+        pass::Noise,
+    };
 
     const BATCH: Normalize = Normalize { over: Over::Batch, channels: 3, pixels: 4 };
 
@@ -155,11 +158,11 @@ mod tests {
 
     #[test]
     fn what_shares_its_statistics_comes_out_with_mean_zero_and_variance_one() {
-        let (_, y) = pass_through(&BATCH, 5, &mut Pass::training());
+        let (_, y) = pass_through(&BATCH, 5, &mut Pass::training(Noise::default()));
         let y: Vec<f64> = y.to_data().try_to_vec().unwrap();
         let channel: Vec<f64> = (0..5).flat_map(|image| y[image * 12 + 4..image * 12 + 8].to_vec()).collect();
         let groups = Normalize { over: Over::Groups(2), channels: 4, pixels: 4 };
-        let (_, y) = pass_through(&groups, 3, &mut Pass::training());
+        let (_, y) = pass_through(&groups, 3, &mut Pass::training(Noise::default()));
         let y: Vec<f64> = y.to_data().try_to_vec().unwrap();
         for values in [&channel[..], &y[16 + 8..16 + 16]] {
             let (mean, variance) = moments(values);
@@ -170,7 +173,7 @@ mod tests {
 
     #[test]
     fn evaluation_uses_the_statistics_that_were_observed() {
-        let mut observing = Pass::observing();
+        let mut observing = Pass::observing(Noise::default());
         let (x, y) = pass_through(&BATCH, 5, &mut observing);
         let noted = observing.noted();
         let x: Vec<f64> = x.to_data().try_to_vec().unwrap();
