@@ -184,15 +184,25 @@ def build(model):
     from torch import nn
 
     activation = {"relu": nn.ReLU, "tanh": nn.Tanh}[model["activation"]]
+    assert model.get("dropout", 0) == 0, "PyTorch draws other dropout masks: compare a run without"
+    groups = {"layer": 1, "group": model.get("groups")}
+    normalization = model.get("normalization", "none")
+
+    def activated(channels, batch_norm):
+        """What stands behind a linear layer or a convolution."""
+        if normalization == "none":
+            return [activation()]
+        return [batch_norm(channels) if normalization == "batch" else nn.GroupNorm(groups[normalization], channels), activation()]
+
     layers = []
     if model["name"] == "mlp":
         sizes = [IMAGE_BYTES, *model["widths"]]
         for inputs, outputs in zip(sizes, sizes[1:]):
-            layers += [nn.Linear(inputs, outputs), activation()]
+            layers += [nn.Linear(inputs, outputs), *activated(outputs, nn.BatchNorm1d)]
         return nn.Sequential(*layers, nn.Linear(sizes[-1], 10))
     channels, size = [3, *model["widths"]], 32
     for inputs, outputs in zip(channels, channels[1:]):
-        layers += [nn.Conv2d(inputs, outputs, 3, padding=1), activation(), nn.MaxPool2d(2)]
+        layers += [nn.Conv2d(inputs, outputs, 3, padding=1), *activated(outputs, nn.BatchNorm2d), nn.MaxPool2d(2)]
         size //= 2
     return nn.Sequential(*layers, nn.Flatten(), nn.Linear(channels[-1] * size * size, 10))
 

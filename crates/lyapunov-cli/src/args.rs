@@ -42,6 +42,13 @@ pub enum Command {
     /// (run.svg), its final weights (weights.safetensors) and a manifest (manifest.json). A run that diverges is a result,
     /// not a failure: the exit code is 0, and its rows are kept.
     Train(TrainArguments),
+    /// Train two copies that differ in almost nothing, and see how far they part
+    ///
+    /// Both see the same batches in the same order. Told are the distance of their weights, the difference of their losses, the
+    /// share of test images on which their predictions differ, the rate at which the distance grows with its standard
+    /// error, the level at which it comes to rest, and what that means for repeating the run. Nothing is kept but the
+    /// picture that `--plot` asks for.
+    Twin(TwinArguments),
     /// Measure the Lyapunov exponents of a classical system
     ///
     /// Exponents come with standard errors, in nats per step for maps and per unit of time for flows, and the values of the
@@ -113,6 +120,42 @@ pub struct TrainFlags {
     /// Show no progress and no summary
     #[arg(long, short)]
     pub quiet: bool,
+}
+
+/// What to train twice, and what the two differ in.
+#[derive(Args, Clone, Debug)]
+#[command(after_help = "Examples:\n  \
+        lyapunov twin\n  \
+        lyapunov twin run.toml --differ image=17 --plot twin.svg\n  \
+        lyapunov twin --differ order=0 --set run.epochs=5\n  \
+        lyapunov twin --json | jq .growth")]
+pub struct TwinArguments {
+    /// The configuration; without it, the defaults that `lyapunov config` prints
+    #[arg(value_name = "RUN.toml")]
+    pub file: Option<PathBuf>,
+    /// What the two differ in: weights=SHARE (of the norm of the initial weights, in a random direction), image=NUMBER (one
+    /// training image is another) or order=STEP (of the images inside the batch of that training step, which only changes
+    /// the rounding)
+    #[arg(long, value_name = "WHAT", default_value = "weights=1e-6")]
+    pub differ: String,
+    /// Steps between two rows [default: a two-hundredth of the run]
+    #[arg(long, value_name = "STEPS", value_parser = clap::value_parser!(u64).range(1..))]
+    pub every: Option<u64>,
+    /// Override one key of the configuration; may be repeated
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// Train on the CIFAR-10 files in this folder
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// The device to compute on [env: BURN_DEVICE]
+    #[arg(long, value_name = "NAME")]
+    pub device: Option<String>,
+    /// Print one JSON object, and nothing else, on standard output
+    #[arg(long)]
+    pub json: bool,
+    /// Draw a picture: a .svg or .png file
+    #[arg(long, value_name = "FILE")]
+    pub plot: Option<PathBuf>,
 }
 
 /// What to measure, and for how long.

@@ -56,6 +56,9 @@ pub struct Data {
     /// How many training images to use; 0 = all.
     #[serde(deserialize_with = "whole")]
     pub subset: usize,
+    /// Whether training batches show shifted and flipped images.
+    #[serde(deserialize_with = "yes_or_no")]
+    pub augment: bool,
 }
 
 /// The kinds of images.
@@ -81,6 +84,15 @@ pub struct Model {
     /// The nonlinearity.
     #[serde(deserialize_with = "one_of")]
     pub activation: ActivationName,
+    /// What stands before the nonlinearity.
+    #[serde(deserialize_with = "one_of")]
+    pub normalization: NormalizationName,
+    /// Groups of channels of the group normalisation.
+    #[serde(deserialize_with = "count")]
+    pub groups: usize,
+    /// The share of entries that are dropped before linear layers.
+    #[serde(deserialize_with = "share")]
+    pub dropout: f64,
 }
 
 /// The kinds of networks.
@@ -111,6 +123,20 @@ pub enum ActivationName {
     Relu,
     /// tanh x.
     Tanh,
+}
+
+/// The kinds of normalisations.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum NormalizationName {
+    /// Nothing.
+    None,
+    /// Each channel over the batch.
+    Batch,
+    /// Each image over its channels.
+    Layer,
+    /// Each image over groups of its channels.
+    Group,
 }
 
 /// `[loss]`

@@ -486,6 +486,8 @@ mod tests {
             ("measure.products=100000", "must be a whole number from 1 to 500, not 100000"),
             ("measure.product=newton", "must be \"auto\", \"exact\", \"gauss-newton\" or \"difference\""),
             ("loss.name=l2", "\"focal\" or \"binary-cross-entropy\", not \"l2\""),
+            ("model.dropout=1.0", "must be a number that is at least 0 and less than 1, not 1.0"),
+            ("data.augment=1", "must be true or false, not 1"),
             ("loss.label_smoothing=1", "must be a number that is at least 0 and less than 1, not 1"),
             ("run.out=", "must be a text in quotes, not empty, not \"\""),
             ("data.name=cifar10", "`data.path` is empty"),

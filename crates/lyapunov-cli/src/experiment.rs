@@ -5,15 +5,15 @@ use std::path::{Path, PathBuf};
 use lyapunov::{
     Carry, Constant, Controller, Decay, Moments, Momentum, Objective, Optimizer, Plain, Plan, Product, Quantity, Rule,
     Sample, Schedule, Scheduled, Shape, Start,
-    train::{self, Activation, Architecture, Dataset, Loss, Network, NetworkOptions, Precision, Tensor},
+    train::{self, Activation, Architecture, Dataset, Loss, Network, NetworkOptions, Normalization, Precision, Tensor},
 };
 use toml_edit::Value;
 
 use crate::{
     commands::data,
     config::{
-        ActivationName, Config, DataName, LossName, ModelName, OptimizerName, PassName, ProductName, ScheduleName,
-        StartName, WeightsName, name_of,
+        ActivationName, Config, DataName, LossName, ModelName, NormalizationName, OptimizerName, PassName, ProductName,
+        ScheduleName, StartName, WeightsName, name_of,
     },
     draft::{Draft, Settings},
     error::Result,
@@ -96,6 +96,12 @@ fn network_options(config: &Config) -> NetworkOptions {
             ActivationName::Relu => Activation::Relu,
             ActivationName::Tanh => Activation::Tanh,
         },
+        normalization: match config.model.normalization {
+            NormalizationName::None => Normalization::None,
+            NormalizationName::Batch => Normalization::Batch,
+            NormalizationName::Layer => Normalization::Layer,
+            NormalizationName::Group => Normalization::Group { groups: config.model.groups },
+        },
         loss: match config.loss.name {
             LossName::CrossEntropy => Loss::CrossEntropy,
             LossName::SquaredError => Loss::SquaredError,
@@ -105,6 +111,8 @@ fn network_options(config: &Config) -> NetworkOptions {
             LossName::Focal => Loss::Focal,
             LossName::BinaryCrossEntropy => Loss::BinaryCrossEntropy,
         },
+        dropout: config.model.dropout,
+        augment: config.data.augment,
         label_smoothing: config.loss.label_smoothing,
         batch_size: config.run.batch_size,
         seed: config.run.seed,

@@ -51,8 +51,8 @@ pub use descent::{
 pub use elementwise::Elementwise;
 pub use error::{Error, Result};
 pub use exponents::{
-    Benettin, Covariant, CovariantVectors, Estimate, Exponents, Growth, Local, Shadow, Spectrum, covariant_vectors,
-    exponents, gali, shadow, zero_one_test,
+    Benettin, Covariant, CovariantVectors, Estimate, Exponents, Growth, Local, Separation, Shadow, Spectrum,
+    covariant_vectors, exponents, gali, separation, shadow, zero_one_test,
 };
 pub use krylov::{
     Density, DensityOptions, Eigenpair, Lanczos, LogAverage, Nearby, NearbyReading, Ritz, Trace, TraceOptions, Tracker,
@@ -65,7 +65,9 @@ pub use objective::{
 };
 pub use operator::{Affine, Dense, Operator, Preconditioned, rayleigh_quotient};
 pub use record::{Growing, Measurement, Observer, Quantity, Sharpness};
-pub use run::{Carry, Chaos, Deviations, EdgeReading, Gauge, Plan, Start, Summary, Target, Training, run};
+pub use run::{
+    Apart, Carry, Chaos, Deviations, EdgeReading, Gauge, Plan, Start, Summary, Target, Training, run, twins,
+};
 pub use system::{
     AdaptiveFlow, Closures, Differences, Field, FieldClosures, Flow, Law, Map, Outcome, RandomClosures, System,
 };

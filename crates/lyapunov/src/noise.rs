@@ -5,7 +5,7 @@
 //! exactly, and two paired trajectories see the same batches.
 //!
 //! Source: the counter-based construction of Salmon et al., *Parallel random numbers: as easy as 1, 2, 3* (2011); the
-//! generator is `ChaCha12` (Bernstein 2008), keyed by the three numbers.
+//! generator is `ChaCha12` (Bernstein 2008), keyed by the numbers.
 
 use rand::{Rng, RngExt, SeedableRng, seq::SliceRandom};
 use rand_chacha::ChaCha12Rng;
@@ -34,6 +34,10 @@ pub enum Purpose {
     Deviation = 7,
     /// The choice of training images out of a larger set; the step is 0.
     Choice = 8,
+    /// The masks of dropout; the step is that of training, the parts are chunks and layers.
+    Dropout = 9,
+    /// Crops and flips of training images; the step is that of training, the parts are images.
+    Augmentation = 10,
 }
 
 /// A stream of random numbers that belongs to one (seed, purpose, step).
@@ -51,10 +55,16 @@ pub struct Stream(ChaCha12Rng);
 impl Stream {
     /// The stream of (`seed`, `purpose`, `step`), at its beginning.
     pub fn new(seed: u64, purpose: Purpose, step: u64) -> Self {
+        Self::for_part(seed, purpose, step, 0)
+    }
+
+    /// The stream of one part of a step, where a step needs several: part 0 is that of [`Stream::new`].
+    pub fn for_part(seed: u64, purpose: Purpose, step: u64, part: u64) -> Self {
         let mut key = [0; 32];
         key[..8].copy_from_slice(&seed.to_le_bytes());
         key[8..12].copy_from_slice(&(purpose as u32).to_le_bytes());
         key[16..24].copy_from_slice(&step.to_le_bytes());
+        key[24..].copy_from_slice(&part.to_le_bytes());
         Self(ChaCha12Rng::from_seed(key))
     }
 
@@ -102,12 +112,13 @@ mod tests {
     }
 
     #[test]
-    fn seed_purpose_and_step_each_change_the_stream() {
+    fn seed_purpose_step_and_part_each_change_the_stream() {
         let first = Stream::new(1, Purpose::Weights, 1).bits();
         for other in [
             Stream::new(2, Purpose::Weights, 1),
             Stream::new(1, Purpose::Batches, 1),
             Stream::new(1, Purpose::Weights, 2),
+            Stream::for_part(1, Purpose::Weights, 1, 1),
         ] {
             assert_ne!(first, other.clone().bits());
         }

@@ -8,6 +8,7 @@ mod man;
 mod measure;
 mod scan;
 mod train;
+mod twin;
 
 use std::io::{self, Write};
 
@@ -21,6 +22,7 @@ pub fn execute(arguments: Arguments) -> Result<()> {
     match arguments.command {
         None => train::execute(&TrainArguments { file: None, flags: arguments.flags }),
         Some(Command::Train(arguments)) => train::execute(&arguments),
+        Some(Command::Twin(arguments)) => twin::execute(&arguments),
         Some(Command::Exponents(arguments)) => exponents::execute(&arguments),
         Some(Command::Measure(arguments)) => measure::execute(&arguments),
         Some(Command::Config) => config::execute(),

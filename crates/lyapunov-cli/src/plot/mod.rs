@@ -7,6 +7,7 @@ mod exponents;
 mod heat;
 mod raster;
 mod run;
+mod twin;
 
 pub use axis::number;
 pub use density::{DensityCaption, density_figure};
@@ -14,6 +15,7 @@ pub use exponents::{curve_figure, running_figure, spectrum_figure};
 pub use heat::HeatMap;
 pub use raster::Format;
 pub use run::{Caption, run_figure};
+pub use twin::{TwinCaption, twin_figure};
 
 /// The height of a panel beside others, in points.
 const LOW: f64 = 216.0;

@@ -1,7 +1,7 @@
 //! Lyapunov exponents of any [`System`], with error bars.
 //!
 //! [`exponents`] is the one call; [`Benettin`] is the same as a state machine, for loops that have more to do;
-//! [`Growth`] is what they accumulate: it can be saved, resumed and merged. [`shadow`] needs no tangent. [`covariant_vectors`] gives
+//! [`Growth`] is what they accumulate: it can be saved, resumed and merged. [`shadow`] needs no tangent; [`separation`] judges two trajectories. [`covariant_vectors`] gives
 //! the directions that belong to the exponents; [`gali`] and [`zero_one_test`] only tell regular from chaotic.
 
 mod benettin;
@@ -9,6 +9,7 @@ mod covariant;
 mod error_bars;
 mod growth;
 mod indicators;
+mod separation;
 mod shadow;
 
 pub use benettin::{Benettin, Local};
@@ -16,6 +17,7 @@ pub use covariant::{Covariant, CovariantVectors, covariant_vectors};
 pub use error_bars::Estimate;
 pub use growth::Growth;
 pub use indicators::{gali, zero_one_test};
+pub use separation::{Separation, separation};
 pub use shadow::{Shadow, shadow};
 
 use crate::{

@@ -156,6 +156,14 @@ pub trait Objective {
         if self.has_kinks() { Difference::KINKED } else { Difference::SMOOTH }
     }
 
+    /// The class predicted for each held-out example; `None` where there are none.
+    ///
+    /// # Errors
+    /// Those of the model.
+    fn predictions(&self, _at: &Self::Vector) -> Result<Option<Vec<u8>>> {
+        Ok(None)
+    }
+
     /// The cost of one gradient over `on`, in g-eq.
     fn gradient_cost(&self, _on: Sample) -> f64 {
         1.0
@@ -191,6 +199,9 @@ impl<O: Objective + ?Sized> Objective for &O {
     }
     fn evaluate(&self, at: &Self::Vector) -> Result<Option<Evaluation>> {
         (**self).evaluate(at)
+    }
+    fn predictions(&self, at: &Self::Vector) -> Result<Option<Vec<u8>>> {
+        (**self).predictions(at)
     }
     fn offers(&self, kind: Product) -> bool {
         (**self).offers(kind)

@@ -2,9 +2,11 @@
 
 mod deviations;
 mod gauge;
+mod twins;
 
 pub use deviations::{Carry, Chaos, Deviations, Start};
 pub use gauge::{EdgeReading, Gauge};
+pub use twins::{Apart, twins};
 
 use crate::{
     control::Controller,

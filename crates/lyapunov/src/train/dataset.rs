@@ -49,6 +49,12 @@ impl Images {
         &self.pixels[index * PIXELS..(index + 1) * PIXELS]
     }
 
+    /// Puts another image of the set, and its label, in the place of this one.
+    pub(super) fn replace(&mut self, index: usize, by: usize) {
+        self.labels[index] = self.labels[by];
+        self.pixels.copy_within(by * PIXELS..(by + 1) * PIXELS, index * PIXELS);
+    }
+
     fn select(&self, indices: &[u32]) -> Self {
         let mut chosen = Self::default();
         for &index in indices {

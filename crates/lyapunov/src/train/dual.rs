@@ -34,6 +34,21 @@ impl<const D: usize> Dual<D> {
         tangent.map(|tangent| rule(beside(at, &tangent), tangent))
     }
 
+    /// The sum, with that of the tangents.
+    pub fn plus(mut self, other: Self) -> Self {
+        self.value = self.value + other.value;
+        self.move_by(other.tangent);
+        self
+    }
+
+    /// Adds to the tangent that of a term which the value contains already.
+    pub fn move_by(&mut self, tangent: Option<Tensor<D>>) {
+        self.tangent = match (self.tangent.take(), tangent) {
+            (Some(moved), Some(more)) => Some(moved + more),
+            (moved, more) => moved.or(more),
+        };
+    }
+
     /// The same linear map applied to value and tangent.
     pub fn map_linear<const E: usize>(self, map: impl Fn(Tensor<D>) -> Tensor<E>) -> Dual<E> {
         Dual { value: map(self.value), tangent: self.tangent.map(&map) }
@@ -51,11 +66,9 @@ impl<const D: usize> Dual<D> {
             map(dot, fixed)
         });
         let right = other.tangent.clone().map(|dot| map(beside(&self.value, &dot), dot));
-        let tangent = match (left, right) {
-            (Some(left), Some(right)) => Some(left + right),
-            (left, right) => left.or(right),
-        };
-        Dual { value, tangent }
+        let mut product = Dual { value, tangent: left };
+        product.move_by(right);
+        product
     }
 }
 

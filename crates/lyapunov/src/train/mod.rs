@@ -4,6 +4,7 @@
 //! the same definition serves training, exact products with the Hessian and Gauss–Newton products. Its [`Dataset`] is
 //! read from files or synthesized, and batches are a pure function of (seed, step).
 
+mod augment;
 mod cifar;
 mod dataset;
 mod device;
@@ -12,6 +13,9 @@ mod layers;
 mod loss;
 mod model;
 mod network;
+mod options;
+mod pass;
+mod products;
 mod samples;
 mod synthetic;
 mod vector;
@@ -23,5 +27,6 @@ pub use cifar::{BATCH_FILES, RECORD_BYTES, TEST_FILE};
 pub use dataset::{Dataset, Images};
 pub use device::{DEVICES, device};
 pub use loss::Loss;
-pub use model::{Activation, Architecture, NamedParameter};
-pub use network::{Network, NetworkOptions, Precision};
+pub use model::NamedParameter;
+pub use network::Network;
+pub use options::{Activation, Architecture, NetworkOptions, Normalization, Precision};

@@ -4,7 +4,12 @@ use std::ops::Range;
 
 use burn::tensor::{DType, Device, Tensor, TensorData};
 
-use super::layers::{Convolution, Flatten, Layer, Linear, MaxPool, Parameter, Pointwise};
+use super::{
+    layers::{
+        Convolution, Dropout, Flatten, Layer, Linear, MaxPool, Normalize, Over, Parameter, Pointwise, Sequence, Start,
+    },
+    options::{Architecture, NetworkOptions, Normalization},
+};
 use crate::{
     error::{Error, Result},
     noise::{Purpose, Stream},
@@ -15,30 +20,6 @@ pub(super) const SIZE: usize = 32;
 /// The colour channels of an image.
 pub(super) const CHANNELS: usize = 3;
 
-/// The function between two layers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Activation {
-    /// max(x, 0).
-    Relu,
-    /// The hyperbolic tangent: smooth, so differences of gradients are usable.
-    Tanh,
-}
-
-/// What a network is made of.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Architecture {
-    /// Fully connected hidden layers of these widths, each followed by the activation; then a linear layer to the classes.
-    Mlp {
-        /// Hidden widths, first layer first.
-        widths: Vec<usize>,
-    },
-    /// 3×3 convolutions with these channels, each followed by the activation and 2×2 max-pooling; then a linear layer.
-    Cnn {
-        /// Channels, first layer first: at most five, since each halves the image.
-        widths: Vec<usize>,
-    },
-}
-
 /// One parameter of a network: its name, its shape, and where it stands in the flat weights.
 ///
 /// Names and layouts are those of a `torch.nn.Sequential` of the same layers, which PyTorch numbers from 0:
@@ -47,10 +28,13 @@ pub enum Architecture {
 /// |---|---|---|
 /// | fully connected | `k.weight`, `k.bias` | \[outputs, inputs\], \[outputs\] |
 /// | convolution | `k.weight`, `k.bias` | \[outputs, inputs, height, width\], \[outputs\] |
-/// | activation, max-pooling, `Flatten` | none, but they count | |
+/// | normalisation | `k.weight`, `k.bias` | \[channels\], \[channels\] |
+/// | activation, max-pooling, `Flatten`, dropout | none, but they count | |
 ///
 /// An [`Architecture::Mlp`] is `Sequential(Linear, ReLU, …, Linear)` over images that are flat already: 0, 2, 4, …; an
-/// [`Architecture::Cnn`] is `Sequential(Conv2d, ReLU, MaxPool2d, …, Flatten, Linear)`: 0, 3, …, and 3·convolutions + 1.
+/// [`Architecture::Cnn`] is `Sequential(Conv2d, ReLU, MaxPool2d, …, Flatten, Linear)`: 0, 3, …, and 3·convolutions + 1. A
+/// normalisation stands before each activation, and counts: `Sequential(Conv2d, BatchNorm2d, ReLU, MaxPool2d, …)`; dropout
+/// stands before each linear layer but one on the images.
 /// Images are \[channels, rows, columns\]; flat, they are in that order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NamedParameter {
@@ -62,75 +46,104 @@ pub struct NamedParameter {
     pub range: Range<usize>,
 }
 
-/// The layers in order, with the shapes of their parameters.
+/// The layers in order, and how their weights begin.
 #[derive(Debug)]
 pub(super) struct Model {
-    pub layers: Vec<Box<dyn Layer>>,
+    pub layers: Sequence,
 }
 
 impl Model {
-    /// The layers of `architecture` for 32×32 colour images and `classes` outputs.
-    pub fn new(architecture: &Architecture, activation: Activation, classes: usize) -> Result<Self> {
-        let (Architecture::Mlp { widths } | Architecture::Cnn { widths }) = architecture;
+    /// The layers that `options` ask for, for 32×32 colour images and `classes` outputs.
+    pub fn new(options: &NetworkOptions, classes: usize) -> Result<Self> {
+        let (Architecture::Mlp { widths } | Architecture::Cnn { widths }) = &options.architecture;
         if widths.contains(&0) {
             return Err(Error::argument("widths", format!("{widths:?}"), "must be positive"));
         }
-        let layers = match architecture {
-            Architecture::Mlp { .. } => mlp(widths, activation, classes),
-            Architecture::Cnn { .. } => cnn(widths, activation, classes)?,
-        };
-        Ok(Self { layers })
-    }
-
-    /// The parameters of all layers, first layer first.
-    pub fn parameters(&self) -> Vec<Parameter> {
-        self.layers.iter().flat_map(|layer| layer.parameters()).collect()
-    }
-
-    /// The same parameters with their names and places.
-    pub fn named_parameters(&self) -> Vec<NamedParameter> {
-        let mut named = Vec::new();
-        let mut start = 0;
-        for (number, layer) in self.layers.iter().enumerate() {
-            for parameter in layer.parameters() {
-                let range = start..start + parameter.len();
-                start = range.end;
-                named.push(NamedParameter {
-                    name: format!("{number}.{}", parameter.name),
-                    shape: parameter.shape,
-                    range,
-                });
-            }
+        if !(0.0..1.0).contains(&options.dropout) {
+            return Err(Error::argument("dropout", options.dropout, "must be at least 0 and less than 1"));
         }
-        named
+        check_normalization(options, widths)?;
+        let layers = match options.architecture {
+            Architecture::Mlp { .. } => mlp(options, widths, classes),
+            Architecture::Cnn { .. } => cnn(options, widths, classes)?,
+        };
+        Ok(Self { layers: Sequence::numbered(layers) })
     }
 
-    /// Weights and biases uniform in ±1/√fan-in, the default of PyTorch's linear and convolutional layers, flat.
+    /// The parameters of all layers with their names and places, first layer first.
+    pub fn named_parameters(&self) -> Vec<NamedParameter> {
+        let mut start = 0;
+        let place = |Parameter { name, shape, .. }: Parameter| {
+            let range = start..start + shape.iter().product::<usize>();
+            start = range.end;
+            NamedParameter { name, shape, range }
+        };
+        self.layers.parameters().into_iter().map(place).collect()
+    }
+
+    /// The weights that training starts from, flat.
     pub fn initial_weights(&self, seed: u64, device: &Device, dtype: DType) -> Tensor<1> {
         let draw = |(parameter, index): (Parameter, u64)| {
             let mut stream = Stream::new(seed, Purpose::Weights, index);
-            let bound = 1.0 / (parameter.fan_in as f64).sqrt();
-            (0..parameter.len()).map(move |_| bound * (2.0 * stream.uniform() - 1.0))
+            let start = parameter.start;
+            (0..parameter.len()).map(move |_| match start {
+                Start::Uniform { fan_in } => 1.0 / (fan_in as f64).sqrt() * (2.0 * stream.uniform() - 1.0),
+                Start::Constant(value) => value,
+            })
         };
-        let values: Vec<f64> = self.parameters().into_iter().zip(0..).flat_map(draw).collect();
+        let values: Vec<f64> = self.layers.parameters().into_iter().zip(0..).flat_map(draw).collect();
         let n = values.len();
         Tensor::from_data(TensorData::new(values, [n]), (device, dtype))
     }
 }
 
-fn mlp(widths: &[usize], activation: Activation, classes: usize) -> Vec<Box<dyn Layer>> {
+fn check_normalization(options: &NetworkOptions, widths: &[usize]) -> Result<()> {
+    match options.normalization {
+        Normalization::Batch if options.batch_size < 2 => {
+            let reason = "must be at least 2: batch normalization divides by the deviation within a batch";
+            Err(Error::argument("batch_size", options.batch_size, reason))
+        }
+        Normalization::Group { groups } if groups == 0 || widths.iter().any(|width| !width.is_multiple_of(groups)) => {
+            let reason = format!("must divide every one of the widths, {widths:?}");
+            Err(Error::argument("groups", groups, reason))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The normalisation that is asked for, if any, then the activation, of images of `pixels` pixels.
+fn activated(options: &NetworkOptions, channels: usize, pixels: usize) -> Vec<Box<dyn Layer>> {
+    let over = match options.normalization {
+        Normalization::None => None,
+        Normalization::Batch => Some(Over::Batch),
+        Normalization::Layer => Some(Over::Groups(1)),
+        Normalization::Group { groups } => Some(Over::Groups(groups)),
+    };
+    let normalize = over.map(|over| Box::new(Normalize { over, channels, pixels }) as Box<dyn Layer>);
+    let activation: Box<dyn Layer> = Box::new(Pointwise(options.activation));
+    normalize.into_iter().chain([activation]).collect()
+}
+
+/// The dropout that is asked for, if any.
+fn dropout(options: &NetworkOptions) -> Option<Box<dyn Layer>> {
+    let rate = options.dropout;
+    (rate > 0.0).then(|| Box::new(Dropout { rate }) as Box<dyn Layer>)
+}
+
+fn mlp(options: &NetworkOptions, widths: &[usize], classes: usize) -> Vec<Box<dyn Layer>> {
     let mut layers: Vec<Box<dyn Layer>> = Vec::new();
     let mut inputs = CHANNELS * SIZE * SIZE;
     for &outputs in widths {
         layers.push(Box::new(Linear { inputs, outputs }));
-        layers.push(Box::new(Pointwise(activation)));
+        layers.extend(activated(options, outputs, 1));
+        layers.extend(dropout(options));
         inputs = outputs;
     }
     layers.push(Box::new(Linear { inputs, outputs: classes }));
     layers
 }
 
-fn cnn(widths: &[usize], activation: Activation, classes: usize) -> Result<Vec<Box<dyn Layer>>> {
+fn cnn(options: &NetworkOptions, widths: &[usize], classes: usize) -> Result<Vec<Box<dyn Layer>>> {
     if widths.is_empty() || widths.len() > 5 {
         let reason = "must have one to five entries: each halves the 32×32 image";
         return Err(Error::argument("widths", format!("{widths:?}"), reason));
@@ -139,11 +152,12 @@ fn cnn(widths: &[usize], activation: Activation, classes: usize) -> Result<Vec<B
     let (mut inputs, mut size) = (CHANNELS, SIZE);
     for &outputs in widths {
         layers.push(Box::new(Convolution { inputs, outputs, kernel: 3, size }));
-        layers.push(Box::new(Pointwise(activation)));
+        layers.extend(activated(options, outputs, size * size));
         layers.push(Box::new(MaxPool { channels: outputs, size }));
         (inputs, size) = (outputs, size / 2);
     }
     layers.push(Box::new(Flatten));
+    layers.extend(dropout(options));
     layers.push(Box::new(Linear { inputs: inputs * size * size, outputs: classes }));
     Ok(layers)
 }
@@ -152,8 +166,17 @@ fn cnn(widths: &[usize], activation: Activation, classes: usize) -> Result<Vec<B
 mod tests {
     use super::*;
 
+    fn model(architecture: &Architecture, normalization: Normalization) -> Result<Model> {
+        let architecture = architecture.clone();
+        Model::new(&NetworkOptions { architecture, normalization, ..NetworkOptions::default() }, 10)
+    }
+
+    fn plain(architecture: &Architecture) -> Result<Model> {
+        model(architecture, Normalization::None)
+    }
+
     fn count(architecture: &Architecture) -> usize {
-        Model::new(architecture, Activation::Relu, 10).unwrap().parameters().iter().map(Parameter::len).sum()
+        plain(architecture).unwrap().layers.parameters().iter().map(Parameter::len).sum()
     }
 
     #[test]
@@ -167,7 +190,7 @@ mod tests {
     #[test]
     fn parameters_have_the_names_and_shapes_of_a_sequential_in_pytorch() {
         let told = |architecture| {
-            let named = Model::new(&architecture, Activation::Tanh, 10).unwrap().named_parameters();
+            let named = plain(&architecture).unwrap().named_parameters();
             named.iter().map(|p| format!("{} {:?} {:?}", p.name, p.shape, p.range)).collect::<Vec<_>>()
         };
         let mlp = ["0.weight [5, 3072] 0..15360", "0.bias [5] 15360..15365", "2.weight [10, 5] 15365..15415"];
@@ -180,15 +203,39 @@ mod tests {
     }
 
     #[test]
+    fn normalisations_stand_before_the_activations() {
+        let names = |architecture, normalization| -> Vec<String> {
+            let model = model(&architecture, normalization).unwrap();
+            model.named_parameters().into_iter().map(|p| format!("{} {:?}", p.name, p.shape)).collect()
+        };
+        let mlp = names(Architecture::Mlp { widths: vec![5] }, Normalization::Layer);
+        assert_eq!(mlp[2..5], ["1.weight [5]", "1.bias [5]", "3.weight [10, 5]"]);
+        let cnn = names(Architecture::Cnn { widths: vec![2, 4] }, Normalization::Batch);
+        assert_eq!(cnn[2..5], ["1.weight [2]", "1.bias [2]", "4.weight [4, 2, 3, 3]"]);
+        let buffers = model(&Architecture::Cnn { widths: vec![2, 4] }, Normalization::Batch).unwrap().layers.buffers();
+        assert_eq!(buffers[..2], ["1.running_mean", "1.running_var"]);
+        assert_eq!(buffers[5], "5.num_batches_tracked");
+    }
+
+    #[test]
+    fn a_normalisation_starts_as_the_identity_on_standardised_inputs() {
+        let weights = model(&Architecture::Cnn { widths: vec![2] }, Normalization::Batch).unwrap();
+        let values: Vec<f64> = weights.initial_weights(1, &Device::flex(), DType::F64).to_data().try_to_vec().unwrap();
+        assert_eq!(values[56..60], [1.0, 1.0, 0.0, 0.0]);
+    }
+
+    #[test]
     fn widths_that_do_not_fit_are_refused() {
-        let message = |a: &Architecture| Model::new(a, Activation::Relu, 10).unwrap_err().to_string();
+        let message = |a: &Architecture| plain(a).unwrap_err().to_string();
+        let odd = model(&Architecture::Mlp { widths: vec![8, 6] }, Normalization::Group { groups: 4 });
+        assert!(odd.unwrap_err().to_string().contains("groups = 4 must divide every one of the widths, [8, 6]"));
         assert!(message(&Architecture::Cnn { widths: vec![4; 6] }).contains("one to five"));
         assert!(message(&Architecture::Mlp { widths: vec![10, 0] }).contains("positive"));
     }
 
     #[test]
     fn initial_weights_have_the_scale_of_their_layer() {
-        let model = Model::new(&Architecture::Mlp { widths: vec![100] }, Activation::Relu, 10).unwrap();
+        let model = plain(&Architecture::Mlp { widths: vec![100] }).unwrap();
         let weights = model.initial_weights(1, &Device::flex(), DType::F64);
         let first: Vec<f64> = weights.narrow(0, 0, 307_200).to_data().try_to_vec().unwrap();
         let bound = 1.0 / 3072.0_f64.sqrt();

@@ -1,92 +1,60 @@
-//! A network on a data set as an objective: gradient, exact and Gauss–Newton products, all from one list of layers.
-//!
-//! **Exact product** (Pearlmutter 1994): the forward pass carries (x, ẋ), so that the directional derivative
-//! D = Σ ∂ℓ/∂z · ż comes out of it as a scalar; its reverse pass gives ∂D/∂w = H v. First-order autodiff suffices. Where
-//! the ẇ are leaves as well, the same reverse pass gives ∂D/∂ẇ = g: the joint pass.
-//!
-//! **Gauss–Newton**: the forward pass carries ż = J v on plain tensors, then (z · (∂²ℓ/∂z²) ż) goes backward.
-//!
-//! Every call makes fresh leaves and ends with their backward pass, so no graph outlives it.
+//! A network on a data set as an objective: what it sees, what it is asked for and what that costs.
 
-use burn::tensor::{DType, Device, Gradients, Tensor, TensorData};
+use burn::tensor::{DType, Device, Tensor, TensorData};
 
 use super::{
+    augment::augmented,
     dataset::{Dataset, Images, PIXELS, colour_statistics},
     dual::Dual,
-    layers::Parameter,
+    layers::Layer,
     loss::Loss,
-    model::{Activation, Architecture, CHANNELS, Model, NamedParameter, SIZE},
-    samples::Samples,
+    model::{CHANNELS, Model, NamedParameter, SIZE},
+    options::{NetworkOptions, Precision},
+    pass::{Moments, Noise, Pass},
+    samples::{Chunk, Samples},
     vector::split,
     weights,
 };
 use crate::{
     error::{Error, Result},
+    noise::{Purpose, Stream},
     objective::{Evaluation, Objective, Product, Sample, difference_product},
-    vector::Vector,
 };
-
-/// The storage of weights and activations.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Precision {
-    /// 32 bits: for training.
-    Single,
-    /// 64 bits: for checking.
-    Double,
-}
-
-/// What a network is and how it sees its data.
-#[derive(Clone, Debug, PartialEq)]
-pub struct NetworkOptions {
-    /// The layers.
-    pub architecture: Architecture,
-    /// The function between layers.
-    pub activation: Activation,
-    /// The loss per example.
-    pub loss: Loss,
-    /// Moves this share of every target from its label evenly to all classes: for cross-entropy only; 0 = none.
-    pub label_smoothing: f64,
-    /// Images per training step.
-    pub batch_size: usize,
-    /// The seed of the initial weights, the batches and the measuring subset.
-    pub seed: u64,
-    /// The storage of weights and activations.
-    pub precision: Precision,
-}
-
-impl Default for NetworkOptions {
-    /// A three-layer convolutional network with ReLU and cross-entropy, batches of 64, seed 0, single precision.
-    fn default() -> Self {
-        Self {
-            architecture: Architecture::Cnn { widths: vec![8, 16, 32] },
-            activation: Activation::Relu,
-            loss: Loss::CrossEntropy,
-            label_smoothing: 0.0,
-            batch_size: 64,
-            seed: 0,
-            precision: Precision::Single,
-        }
-    }
-}
 
 /// A network with its data: an [`Objective`] over flat weights of n entries.
 ///
 /// Weights are the parameters of all layers one after another, each in PyTorch's layout. Images are standardised per
-/// colour with the training set's mean and deviation. Losses are means over examples; large samples are summed batch by
-/// batch with exact weights.
+/// colour with the training set's mean and deviation. Losses are means over examples; large samples are summed chunk by
+/// chunk of a batch's size, with exact weights.
+///
+/// **Training and evaluation.** Losses, gradients, products and [`Network::outputs`] are those of the network in training:
+/// under [`Normalization::Batch`] every chunk is normalised by its own mean and variance, and these move with the weights. So a large
+/// sample means its chunks, each as large as a training batch; the last one is filled up with images from the beginning
+/// of the sample, which take part in its statistics and in nothing else. [`Objective::evaluate`] and
+/// [`Network::evaluate_training_set`] are of the network in evaluation, where no image depends on another: means and
+/// variances are estimated afresh at the given weights, over the same training images each time (whole batches, 2,048
+/// images or an epoch; "precise" statistics, Wu & Johnson 2021), for a third of a gradient per batch. No running average is
+/// kept anywhere: the network is a pure function of its weights, and measuring it changes nothing.
+///
+/// **Noise** is a pure function of the seed and the sample. A mini-batch has the dropout masks, crops and flips of its step,
+/// whoever asks for it and how often. The full set and subsets show the images as they are; their masks are those of step 0,
+/// others in each chunk. In evaluation nothing is dropped.
+///
+/// [`Normalization::Batch`]: super::Normalization::Batch
 ///
 /// **Costs** count the multiply-adds of a pass relative to those of a gradient: an exact product is 1.5 g-eq where the
 /// first layer dominates and 8/3 where deep layers do; Gauss–Newton 1.5 to 5/3. **Memory**: activations of one batch, twice that for exact
 /// products.
 #[derive(Debug)]
 pub struct Network {
-    model: Model,
-    loss: Loss,
+    pub(super) model: Model,
+    pub(super) loss: Loss,
     label_smoothing: f64,
+    augment: bool,
     data: Dataset,
     colours: [(f64, f64); CHANNELS],
     samples: Samples,
-    lengths: Vec<usize>,
+    pub(super) lengths: Vec<usize>,
     seed: u64,
     device: Device,
     dtype: DType,
@@ -97,20 +65,22 @@ impl Network {
     ///
     /// # Errors
     /// [`Error::Argument`] for widths that do not fit 32×32 images, for a batch size that is zero or larger than the
-    /// training set and for a label smoothing outside [0, 1) or with another loss than cross-entropy; [`Error::Data`] for
+    /// training set (or one, with batch normalisation), for groups that do not divide the widths, for
+    /// a dropout rate outside [0, 1) and for a label smoothing outside [0, 1) or with another loss than cross-entropy; [`Error::Data`] for
     /// an empty held-out set.
     pub fn new(options: &NetworkOptions, data: Dataset, device: &Device) -> Result<Self> {
-        let model = Model::new(&options.architecture, options.activation, data.classes)?;
         let samples = Samples::new(data.train.len(), options.batch_size, options.seed)?;
+        let model = Model::new(options, data.classes)?;
         check_smoothing(options)?;
         if data.test.is_empty() {
             return Err(Error::Data { path: data.name.into(), reason: "there are no held-out images".into() });
         }
         Ok(Self {
-            lengths: model.parameters().iter().map(Parameter::len).collect(),
+            lengths: model.named_parameters().iter().map(|parameter| parameter.range.len()).collect(),
             model,
             loss: options.loss,
             label_smoothing: options.label_smoothing,
+            augment: options.augment,
             colours: colour_statistics(&data.train),
             data,
             samples,
@@ -123,8 +93,31 @@ impl Network {
         })
     }
 
-    /// The weights that training starts from: uniform in ±1/√fan-in, biases too, as PyTorch's layers do by default; a
-    /// pure function of the seed.
+    /// The same network and data, but for the order of the images inside the batch of this training step: what differs in the
+    /// run is the rounding of sums.
+    #[must_use]
+    pub fn with_reversed_batch(mut self, step: u64) -> Self {
+        self.samples.reverse(step);
+        self
+    }
+
+    /// The same network and data, but for one training image, which is replaced by a copy of the next one with its label.
+    /// Images are standardised as before.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] where there is no such image, or no other.
+    pub fn with_replaced_image(mut self, index: usize) -> Result<Self> {
+        let images = self.data.train.len();
+        if index >= images || images < 2 {
+            let reason = format!("must be less than the number of training images, {images}, and not the only one");
+            return Err(Error::argument("image", index, reason));
+        }
+        self.data.train.replace(index, (index + 1) % images);
+        Ok(self)
+    }
+
+    /// The weights that training starts from: uniform in ±1/√fan-in, biases too, as PyTorch's layers do by default, and the
+    /// identity for normalisations; a pure function of the seed.
     pub fn initial_weights(&self) -> Tensor<1> {
         self.model.initial_weights(self.seed, &self.device, self.dtype)
     }
@@ -146,18 +139,23 @@ impl Network {
 
     /// The weights `at` as a safetensors file: one tensor per parameter, named and laid out as [`NamedParameter`] says, so
     /// that PyTorch's `load_state_dict` takes them.
+    ///
+    /// A normalisation over batches has its statistics in evaluation there as well, as PyTorch's buffers.
     pub fn weights_to_safetensors(&self, at: &Tensor<1>) -> Vec<u8> {
-        weights::write(&self.named_parameters(), at)
+        let buffers = self.model.layers.buffers();
+        let batches = self.samples.for_statistics().len();
+        weights::write(&self.named_parameters(), at, (&buffers, &self.statistics(at), batches))
     }
 
-    /// The weights in a safetensors file.
+    /// The weights in a safetensors file. Statistics of normalisations may be there, and are not used: they are estimated
+    /// afresh where they are needed.
     ///
     /// # Errors
     /// [`Error::Weights`] for a file that is cut short or malformed, that names a tensor twice or like a path, or whose
     /// tensors are not this network's: a missing or an extra one, another shape, another type of number, an entry that is
     /// not finite.
     pub fn weights_from_safetensors(&self, bytes: &[u8]) -> Result<Tensor<1>> {
-        weights::read(&self.named_parameters(), bytes, (&self.device, self.dtype))
+        weights::read((&self.named_parameters(), &self.model.layers.buffers()), bytes, (&self.device, self.dtype))
     }
 
     /// What another program needs to check a measurement, as a safetensors file: the images that `on` names as the network
@@ -168,7 +166,9 @@ impl Network {
     /// [`Error::Argument`] for a subset larger than the training set.
     pub fn examples_to_safetensors(&self, at: &Tensor<1>, on: Sample) -> Result<Vec<u8>> {
         let indices = self.samples.indices(on)?;
-        let (inputs, _) = self.batch(&self.data.train, &indices);
+        let inputs =
+            self.chunks(on)?.into_iter().map(|chunk| self.batch(&chunk, on).inputs.narrow(0, 0, chunk.counted));
+        let inputs = Tensor::cat(inputs.collect(), 0);
         let labels = indices.iter().map(|index| i64::from(self.data.train.labels[*index as usize])).collect();
         let images = inputs.reshape([indices.len(), CHANNELS, SIZE, SIZE]);
         Ok(weights::write_examples(images, labels, self.outputs(at, on)?))
@@ -187,162 +187,142 @@ impl Network {
         Ok(self.evaluate_images(at, &self.data.train))
     }
 
-    /// The outputs z [examples, classes] for the images that `on` names, before the loss.
+    /// The outputs z [examples, classes] in training for the images that `on` names, before the loss.
     ///
     /// # Errors
     /// [`Error::Argument`] for a subset larger than the training set.
     pub fn outputs(&self, at: &Tensor<1>, on: Sample) -> Result<Tensor<2>> {
-        let parameters: Vec<_> = split(at, &self.lengths).into_iter().map(Dual::constant).collect();
-        let (inputs, _) = self.batch(&self.data.train, &self.samples.indices(on)?);
-        Ok(self.forward(&parameters, inputs).value)
+        let parameters = self.constants(at);
+        let outputs = |chunk: &Chunk| self.training_outputs(&parameters, &self.batch(chunk, on)).value;
+        Ok(Tensor::cat(self.chunks(on)?.iter().map(outputs).collect(), 0))
+    }
+
+    /// The outputs [examples, classes] in evaluation for the images that `on` names: those that PyTorch's network gives in
+    /// its `eval` mode, with the weights of [`Network::weights_to_safetensors`].
+    ///
+    /// # Errors
+    /// [`Error::Argument`] for a subset larger than the training set.
+    pub fn evaluation_outputs(&self, at: &Tensor<1>, on: Sample) -> Result<Tensor<2>> {
+        let (parameters, statistics) = (self.constants(at), self.statistics(at));
+        let outputs = |indices: &[u32]| {
+            let inputs = self.images_at(&self.data.train, indices);
+            self.forward(&parameters, inputs, &mut Pass::evaluation(&statistics)).value
+        };
+        let indices = self.samples.indices(on)?;
+        Ok(Tensor::cat(indices.chunks(self.samples.batch_size()).map(outputs).collect(), 0))
     }
 
     fn evaluate_images(&self, at: &Tensor<1>, images: &Images) -> Evaluation {
-        let parameters: Vec<_> = split(at, &self.lengths).into_iter().map(Dual::constant).collect();
+        let (parameters, statistics) = (self.constants(at), self.statistics(at));
         let all: Vec<u32> = (0..images.len() as u32).collect();
         let (mut loss, mut correct) = (0.0, 0);
         for indices in all.chunks(self.samples.batch_size()) {
-            let (inputs, targets) = self.batch(images, indices);
-            let outputs = self.forward(&parameters, inputs).value;
-            let guesses: Vec<i64> = outputs.clone().argmax(1).into_data().iter::<i64>().collect();
-            correct +=
-                guesses.iter().zip(indices).filter(|(g, i)| **g == i64::from(images.labels[**i as usize])).count();
-            loss += self.loss.value(outputs, targets).into_scalar::<f64>();
+            let inputs = self.images_at(images, indices);
+            let outputs = self.forward(&parameters, inputs, &mut Pass::evaluation(&statistics)).value;
+            let guesses = classes(&outputs);
+            correct += guesses.iter().zip(indices).filter(|(g, i)| **g == images.labels[**i as usize]).count();
+            loss += self.loss.value(outputs, self.targets(images, indices)).into_scalar::<f64>();
         }
         let n = images.len() as f64;
         Evaluation { loss: loss / n, accuracy: correct as f64 / n }
     }
 
-    /// The images with these indices, standardised [examples, pixels], and their targets [examples, classes].
-    fn batch(&self, images: &Images, indices: &[u32]) -> (Tensor<2>, Tensor<2>) {
-        let classes = self.data.classes;
-        let mut pixels = Vec::with_capacity(indices.len() * PIXELS);
-        let smoothing = self.label_smoothing;
-        let mut targets = vec![smoothing / classes as f64; indices.len() * classes];
-        for (row, &index) in indices.iter().enumerate() {
-            let planes = images.image(index as usize).chunks_exact(SIZE * SIZE);
+    /// The statistics of every layer that normalises over a batch, in evaluation at the weights `at`.
+    fn statistics(&self, at: &Tensor<1>) -> Vec<Moments> {
+        if !self.mixes_examples() {
+            return Vec::new();
+        }
+        let parameters = self.constants(at);
+        let of_batch = |chunk: &Chunk| {
+            let mut pass = Pass::observing(chunk.noise);
+            self.forward(&parameters, self.images_at(&self.data.train, &chunk.indices), &mut pass);
+            pass.noted()
+        };
+        let batches: Vec<Vec<Moments>> = self.samples.for_statistics().iter().map(of_batch).collect();
+        let layers = batches[0].len();
+        (0..layers).map(|k| Moments::pooled(&batches.iter().map(|b| b[k].clone()).collect::<Vec<_>>())).collect()
+    }
+
+    /// Whether the output for an image depends on the other images of its batch.
+    fn mixes_examples(&self) -> bool {
+        !self.model.layers.buffers().is_empty()
+    }
+
+    pub(super) fn chunks(&self, on: Sample) -> Result<Vec<Chunk>> {
+        self.samples.chunks(on, self.mixes_examples())
+    }
+
+    /// A chunk of the sample `on` as the network sees it.
+    pub(super) fn batch(&self, chunk: &Chunk, on: Sample) -> Batch {
+        let images = &self.data.train;
+        let inputs = match on {
+            Sample::Mini(step) if self.augment => self.augmented_images_at(&chunk.indices, step),
+            _ => self.images_at(images, &chunk.indices),
+        };
+        Batch { inputs, targets: self.targets(images, &chunk.indices[..chunk.counted]), noise: chunk.noise }
+    }
+
+    /// The images with these indices, standardised [examples, pixels].
+    fn images_at(&self, images: &Images, indices: &[u32]) -> Tensor<2> {
+        self.standardised(indices.iter().map(|index| images.image(*index as usize)), indices.len())
+    }
+
+    /// Training images with the crops and flips of a training step.
+    fn augmented_images_at(&self, indices: &[u32], step: u64) -> Tensor<2> {
+        let image = |index: &u32| {
+            let mut stream = Stream::for_part(self.seed, Purpose::Augmentation, step, u64::from(*index));
+            augmented(self.data.train.image(*index as usize), &mut stream)
+        };
+        self.standardised(indices.iter().map(image), indices.len())
+    }
+
+    fn standardised<I: AsRef<[u8]>>(&self, images: impl Iterator<Item = I>, count: usize) -> Tensor<2> {
+        let mut pixels = Vec::with_capacity(count * PIXELS);
+        for image in images {
+            let planes = image.as_ref().chunks_exact(SIZE * SIZE);
             for (plane, (mean, deviation)) in planes.zip(&self.colours) {
                 pixels.extend(plane.iter().map(|p| ((f64::from(*p) - mean) / deviation) as f32));
             }
-            targets[row * classes + usize::from(images.labels[index as usize])] += 1.0 - smoothing;
         }
-        let (examples, options) = (indices.len(), (&self.device, self.dtype));
-        let inputs = Tensor::from_data(TensorData::new(pixels, [examples, PIXELS]), options);
-        (inputs, Tensor::from_data(TensorData::new(targets, [examples, classes]), options))
+        Tensor::from_data(TensorData::new(pixels, [count, PIXELS]), (&self.device, self.dtype))
     }
 
-    fn forward(&self, parameters: &[Dual<1>], inputs: Tensor<2>) -> Dual<2> {
-        let mut rest = parameters;
-        self.model.layers.iter().fold(Dual::constant(inputs), |input, layer| {
-            let (own, others) = rest.split_at(layer.parameters().len());
-            rest = others;
-            layer.forward(own, input)
-        })
+    /// The targets of the images with these indices [examples, classes].
+    fn targets(&self, images: &Images, indices: &[u32]) -> Tensor<2> {
+        let (classes, smoothing) = (self.data.classes, self.label_smoothing);
+        let mut targets = vec![smoothing / classes as f64; indices.len() * classes];
+        for (row, &index) in targets.chunks_exact_mut(classes).zip(indices) {
+            row[usize::from(images.labels[index as usize])] += 1.0 - smoothing;
+        }
+        Tensor::from_data(TensorData::new(targets, [indices.len(), classes]), (&self.device, self.dtype))
     }
 
-    /// Sums `part(inputs, targets, 1/examples)` over the batches of `on`: a scalar and flat vectors.
-    fn accumulate<const K: usize>(
-        &self,
-        on: Sample,
-        part: impl Fn(Tensor<2>, Tensor<2>, f64) -> (f64, [Tensor<1>; K]),
-    ) -> Result<(f64, [Tensor<1>; K])> {
-        let indices = self.samples.indices(on)?;
-        let share = 1.0 / indices.len() as f64;
-        let mut parts = indices.chunks(self.samples.batch_size()).map(|chunk| {
-            let (inputs, targets) = self.batch(&self.data.train, chunk);
-            part(inputs, targets, share)
-        });
-        let first = parts.next().expect("a sample names at least one image");
-        Ok(parts.fold(first, |(loss, mut sums), (more, terms)| {
-            for (sum, term) in sums.iter_mut().zip(&terms) {
-                sum.axpy(1.0, term);
-            }
-            (loss + more, sums)
-        }))
+    fn constants(&self, at: &Tensor<1>) -> Vec<Dual<1>> {
+        split(at, &self.lengths).into_iter().map(Dual::constant).collect()
     }
 
-    /// Loss and gradient of one batch.
-    fn batch_gradient(
-        &self,
-        at: &Tensor<1>,
-        inputs: Tensor<2>,
-        targets: Tensor<2>,
-        share: f64,
-    ) -> (f64, [Tensor<1>; 1]) {
-        let leaves = recorded(split(at, &self.lengths));
-        let parameters: Vec<_> = leaves.iter().cloned().map(Dual::constant).collect();
-        let loss = self.loss.value(self.forward(&parameters, inputs).value, targets) * share;
-        (scalar(&loss), [backward(&loss, &leaves)])
+    fn forward(&self, parameters: &[Dual<1>], inputs: Tensor<2>, pass: &mut Pass) -> Dual<2> {
+        self.model.layers.forward(parameters, Dual::constant(inputs), pass)
     }
 
-    /// The directional derivative D of one batch along the `directions`, with the loss; D's reverse pass gives H v.
-    fn directional_derivative(
-        &self,
-        leaves: &[Tensor<1>],
-        directions: Vec<Tensor<1>>,
-        (inputs, targets): (Tensor<2>, Tensor<2>),
-        share: f64,
-    ) -> (f64, Tensor<1>) {
-        let duals: Vec<_> = leaves
-            .iter()
-            .zip(directions)
-            .map(|(value, dot)| Dual { value: value.clone(), tangent: Some(dot) })
-            .collect();
-        let outputs = self.forward(&duals, inputs);
-        let loss = self.loss.value(outputs.value.clone().inner(), targets.clone()) * share;
-        let slope = self.loss.slope(outputs.value, targets);
-        let tangent = outputs.tangent.expect("weights with tangents move the outputs");
-        (scalar(&loss), (slope * tangent).sum() * share)
-    }
-
-    fn exact(&self, at: &Tensor<1>, on: Sample, v: &Tensor<1>) -> Result<Tensor<1>> {
-        let (_, [product]) = self.accumulate(on, |inputs, targets, share| {
-            let leaves = recorded(split(at, &self.lengths));
-            let directions = split(v, &self.lengths).into_iter().map(Tensor::autodiff).collect();
-            let (loss, derivative) = self.directional_derivative(&leaves, directions, (inputs, targets), share);
-            (loss, [backward(&derivative, &leaves)])
-        })?;
-        Ok(product)
-    }
-
-    fn joint(&self, at: &Tensor<1>, on: Sample, v: &Tensor<1>) -> Result<(f64, Tensor<1>, Tensor<1>)> {
-        let (loss, [gradient, product]) = self.accumulate(on, |inputs, targets, share| {
-            let leaves = recorded(split(at, &self.lengths));
-            let directions = recorded(split(v, &self.lengths));
-            let (loss, derivative) = self.directional_derivative(&leaves, directions.clone(), (inputs, targets), share);
-            let mut gradients = derivative.backward();
-            (loss, [flat(&mut gradients, &directions), flat(&mut gradients, &leaves)])
-        })?;
-        Ok((loss, gradient, product))
-    }
-
-    fn gauss_newton(&self, at: &Tensor<1>, on: Sample, v: &Tensor<1>) -> Result<Tensor<1>> {
-        let (_, [product]) = self.accumulate(on, |inputs, targets, share| {
-            let leaves = recorded(split(at, &self.lengths));
-            let duals: Vec<_> = leaves
-                .iter()
-                .zip(split(v, &self.lengths))
-                .map(|(value, dot)| Dual { value: value.clone(), tangent: Some(dot) })
-                .collect();
-            let outputs = self.forward(&duals, inputs);
-            let moved = outputs.tangent.expect("weights with tangents move the outputs");
-            let cotangent = self.loss.curvature(outputs.value.clone().inner(), targets, moved);
-            (0.0, [backward(&((outputs.value * cotangent).sum() * share), &leaves)])
-        })?;
-        Ok(product)
+    /// The outputs in training for the images of a batch that have targets.
+    pub(super) fn training_outputs(&self, parameters: &[Dual<1>], batch: &Batch) -> Dual<2> {
+        let outputs = self.forward(parameters, batch.inputs.clone(), &mut Pass::training(batch.noise));
+        let (all, counted) = (batch.inputs.dims()[0], batch.targets.dims()[0]);
+        if counted == all { outputs } else { outputs.map_linear(|z| z.narrow(0, 0, counted)) }
     }
 
     /// Batches' worth of images that `on` names: its cost in passes.
     fn batches(&self, on: Sample) -> f64 {
-        self.samples.len(on) as f64 / self.samples.batch_size() as f64
+        let batches = self.samples.len(on) as f64 / self.samples.batch_size() as f64;
+        if self.mixes_examples() { batches.ceil() } else { batches }
     }
 
     /// Multiply-adds of a pass that takes `first` matrix products in the first layer with weights and `deep` in each
     /// later one, relative to a gradient's 2 and 3.
     fn relative_cost(&self, first: f64, deep: f64) -> f64 {
-        let counts: Vec<f64> =
-            self.model.layers.iter().map(|l| l.multiply_adds() as f64).filter(|count| *count > 0.0).collect();
-        let (head, rest) = (counts[0], counts[1..].iter().sum::<f64>());
+        let counts = self.model.layers.multiply_adds();
+        let (head, rest) = (counts[0] as f64, counts[1..].iter().sum::<usize>() as f64);
         (first * head + deep * rest) / (2.0 * head + 3.0 * rest)
     }
 }
@@ -351,9 +331,7 @@ impl Objective for Network {
     type Vector = Tensor<1>;
 
     fn gradient(&self, at: &Tensor<1>, on: Sample) -> Result<(f64, Tensor<1>)> {
-        let (loss, [gradient]) =
-            self.accumulate(on, |inputs, targets, share| self.batch_gradient(at, inputs, targets, share))?;
-        Ok((loss, gradient))
+        self.plain_gradient(at, on)
     }
 
     fn product(&self, kind: Product, at: &Tensor<1>, on: Sample, v: &Tensor<1>) -> Result<Tensor<1>> {
@@ -382,8 +360,18 @@ impl Objective for Network {
         Ok(Some(self.evaluate_images(at, &self.data.test)))
     }
 
+    fn predictions(&self, at: &Tensor<1>) -> Result<Option<Vec<u8>>> {
+        let (parameters, statistics) = (self.constants(at), self.statistics(at));
+        let all: Vec<u32> = (0..self.data.test.len() as u32).collect();
+        let of_chunk = |indices: &[u32]| {
+            let inputs = self.images_at(&self.data.test, indices);
+            classes(&self.forward(&parameters, inputs, &mut Pass::evaluation(&statistics)).value)
+        };
+        Ok(Some(all.chunks(self.samples.batch_size()).flat_map(of_chunk).collect()))
+    }
+
     fn has_kinks(&self) -> bool {
-        self.loss.has_kinks() || self.model.layers.iter().any(|layer| layer.has_kinks())
+        self.loss.has_kinks() || self.model.layers.has_kinks()
     }
 
     fn gradient_cost(&self, on: Sample) -> f64 {
@@ -403,6 +391,22 @@ impl Objective for Network {
     }
 }
 
+/// Images on their way through the network.
+pub(super) struct Batch {
+    /// [examples, pixels].
+    pub inputs: Tensor<2>,
+    /// [examples that count, classes]: those beyond them fill the batch up.
+    pub targets: Tensor<2>,
+    /// What decides the random numbers of its pass.
+    pub noise: Noise,
+}
+
+/// The class with the largest output for each example.
+fn classes(outputs: &Tensor<2>) -> Vec<u8> {
+    let indices = outputs.clone().argmax(1).into_data();
+    indices.iter::<i64>().map(|class| u8::try_from(class).expect("labels are bytes")).collect()
+}
+
 fn check_smoothing(options: &NetworkOptions) -> Result<()> {
     let share = options.label_smoothing;
     let refuse = |reason| Err(Error::argument("label_smoothing", share, reason));
@@ -414,31 +418,40 @@ fn check_smoothing(options: &NetworkOptions) -> Result<()> {
     }
 }
 
-/// Fresh leaves that record what is done with them.
-fn recorded(parts: Vec<Tensor<1>>) -> Vec<Tensor<1>> {
-    parts.into_iter().map(|part| part.autodiff().require_grad()).collect()
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::train::{Normalization, device};
 
-/// The gradients of `output` at the `leaves`, flat; zeros where it depends on none, as the slope of a hinge.
-fn backward(output: &Tensor<1>, leaves: &[Tensor<1>]) -> Tensor<1> {
-    if output.is_tracked() {
-        flat(&mut output.backward(), leaves)
-    } else {
-        Tensor::cat(leaves.iter().map(zeros_of).collect(), 0)
+    #[test]
+    fn a_batch_is_filled_up_before_it_is_normalised() {
+        let normalization = Normalization::Batch;
+        let options = NetworkOptions { normalization, batch_size: 8, ..NetworkOptions::default() };
+        let data = Dataset::synthetic(1, 40, 10).unwrap();
+        let network = Network::new(&options, data, &device("flex").unwrap()).unwrap();
+        let w = network.initial_weights();
+        let sample = network.samples.indices(Sample::Subset(13)).unwrap();
+        let last = [&sample[8..], &sample[..3]].concat();
+        let inputs = network.images_at(&network.data.train, &last);
+        let expected = network
+            .forward(&network.constants(&w), inputs, &mut Pass::training(Noise::default()))
+            .value
+            .narrow(0, 0, 5);
+        let outputs = network.outputs(&w, Sample::Subset(13)).unwrap();
+        assert_eq!(outputs.narrow(0, 8, 5).to_data(), expected.to_data());
     }
-}
-
-/// The `gradients` that belong to the `leaves`, one after another.
-fn flat(gradients: &mut Gradients, leaves: &[Tensor<1>]) -> Tensor<1> {
-    let parts = leaves.iter().map(|leaf| leaf.grad_remove(gradients).unwrap_or_else(|| zeros_of(leaf)));
-    Tensor::cat(parts.collect(), 0)
-}
-
-/// The gradient of a leaf that the output does not depend on.
-fn zeros_of(leaf: &Tensor<1>) -> Tensor<1> {
-    leaf.clone().inner().zeros_like()
-}
-
-fn scalar(value: &Tensor<1>) -> f64 {
-    value.clone().inner().into_scalar::<f64>()
+    #[test]
+    fn an_image_is_shifted_by_seed_step_and_image_whatever_batch_it_is_in() {
+        let network = |seed| {
+            let options = NetworkOptions { seed, augment: true, batch_size: 8, ..NetworkOptions::default() };
+            let data = Dataset::synthetic(1, 40, 10).unwrap();
+            Network::new(&options, data, &device("flex").unwrap()).unwrap()
+        };
+        let first = network(0);
+        let alone = first.augmented_images_at(&[5], 1).to_data();
+        let pair = first.augmented_images_at(&[7, 5], 1);
+        assert_eq!(alone, pair.narrow(0, 1, 1).to_data());
+        assert_ne!(alone, first.augmented_images_at(&[5], 2).to_data());
+        assert_ne!(alone, network(1).augmented_images_at(&[5], 1).to_data());
+    }
 }

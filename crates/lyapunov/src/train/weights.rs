@@ -14,7 +14,7 @@ use serde::{
     de::{IgnoredAny, MapAccess, Visitor},
 };
 
-use super::model::NamedParameter;
+use super::{model::NamedParameter, pass::Moments};
 use crate::error::{Error, Result};
 
 /// A tensor on its way out.
@@ -39,26 +39,32 @@ impl View for Entry {
     }
 }
 
-/// The weights `at` as a file.
-pub(super) fn write(parameters: &[NamedParameter], at: &Tensor<1>) -> Vec<u8> {
+/// The weights `at` as a file, with statistics as PyTorch's `buffers`: mean, variance and number of batches of each.
+pub(super) fn write(
+    parameters: &[NamedParameter],
+    at: &Tensor<1>,
+    (buffers, statistics, batches): (&[String], &[Moments], usize),
+) -> Vec<u8> {
     let entry = |parameter: &NamedParameter| {
         let part = at.clone().slice([parameter.range.clone()]);
         (parameter.name.clone(), floats(part, parameter.shape.clone()))
     };
-    file(parameters.iter().map(entry).collect())
+    let buffer = |(names, moments): (&[String], &Moments)| {
+        let of = |tensor: &Tensor<1>| floats(tensor.clone(), tensor.dims().to_vec());
+        let count = integers(vec![i64::try_from(batches).expect("batches are images, in memory")], vec![]);
+        names.iter().cloned().zip([of(&moments.mean), of(&moments.variance), count]).collect::<Vec<_>>()
+    };
+    let buffers = buffers.chunks(3).zip(statistics).flat_map(buffer);
+    file(parameters.iter().map(entry).chain(buffers).collect())
 }
 
 /// Images, labels and outputs as a file.
 pub(super) fn write_examples(images: Tensor<4>, labels: Vec<i64>, outputs: Tensor<2>) -> Vec<u8> {
     let (inputs_shape, outputs_shape) = (images.dims().to_vec(), outputs.dims().to_vec());
-    let labels = Entry {
-        dtype: Dtype::I64,
-        shape: vec![labels.len()],
-        bytes: labels.into_iter().flat_map(i64::to_le_bytes).collect(),
-    };
+    let examples = labels.len();
     file(vec![
         ("inputs".to_owned(), floats(images, inputs_shape)),
-        ("labels".to_owned(), labels),
+        ("labels".to_owned(), integers(labels, vec![examples])),
         ("outputs".to_owned(), floats(outputs, outputs_shape)),
     ])
 }
@@ -67,6 +73,10 @@ fn file(entries: Vec<(String, Entry)>) -> Vec<u8> {
     // What loaders look for: tensors in PyTorch's layout.
     let format = [("format".to_owned(), "pt".to_owned())].into_iter().collect();
     safetensors::serialize(entries, Some(format)).expect("every entry has the bytes that its shape needs")
+}
+
+fn integers(values: Vec<i64>, shape: Vec<usize>) -> Entry {
+    Entry { dtype: Dtype::I64, shape, bytes: values.into_iter().flat_map(i64::to_le_bytes).collect() }
 }
 
 /// The entries of a tensor in the precision of its storage.
@@ -87,13 +97,17 @@ fn safetensors_type(dtype: DType) -> Dtype {
     }
 }
 
-/// The weights in a file, flat.
-pub(super) fn read(parameters: &[NamedParameter], bytes: &[u8], to: (&Device, DType)) -> Result<Tensor<1>> {
+/// The weights in a file, flat; tensors called like one of the `buffers` may be there and are not looked at.
+pub(super) fn read(
+    (parameters, buffers): (&[NamedParameter], &[String]),
+    bytes: &[u8],
+    to: (&Device, DType),
+) -> Result<Tensor<1>> {
     // Before the format's own library, which sees one of two tensors of a name only, and blames what is left over.
     check_names(&header_names(bytes))?;
     let file = SafeTensors::deserialize(bytes)
         .map_err(|cause| wrong(format!("the file is cut short or not in the safetensors format: {cause}")))?;
-    check_fit(parameters, &file)?;
+    check_fit(parameters, buffers, &file)?;
     match safetensors_type(to.1) {
         Dtype::F64 => collect(parameters, &file, to, f64::from_le_bytes, |x| x.is_finite()),
         _ => collect(parameters, &file, to, f32::from_le_bytes, |x| x.is_finite()),
@@ -147,7 +161,7 @@ fn check_names(names: &[String]) -> Result<()> {
 
 /// Whether the file holds the tensors of the network and no others. A tensor of another shape says most about what is
 /// wrong, so it comes first.
-fn check_fit(parameters: &[NamedParameter], file: &SafeTensors) -> Result<()> {
+fn check_fit(parameters: &[NamedParameter], buffers: &[String], file: &SafeTensors) -> Result<()> {
     for (parameter, tensor) in parameters.iter().filter_map(|p| Some((p, file.tensor(&p.name).ok()?))) {
         if tensor.shape() != parameter.shape {
             let reason = format!("has shape {:?} where the network has {:?}", tensor.shape(), parameter.shape);
@@ -161,7 +175,8 @@ fn check_fit(parameters: &[NamedParameter], file: &SafeTensors) -> Result<()> {
         ));
     }
     let known: Vec<&str> = parameters.iter().map(|parameter| parameter.name.as_str()).collect();
-    let mut extra: Vec<(&str, TensorView)> = file.iter().filter(|(name, _)| !known.contains(name)).collect();
+    let expected = |name: &str| known.contains(&name) || buffers.iter().any(|buffer| buffer == name);
+    let mut extra: Vec<(&str, TensorView)> = file.iter().filter(|(name, _)| !expected(name)).collect();
     extra.sort_by_key(|(name, _)| *name);
     match extra.first() {
         Some((name, tensor)) => {

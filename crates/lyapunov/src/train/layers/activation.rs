@@ -2,15 +2,15 @@
 
 use burn::tensor::{Tensor, activation};
 
-use super::{Dual, Layer};
-use crate::train::model::Activation;
+use super::{Dual, Layer, Pass};
+use crate::train::options::Activation;
 
 /// An activation as a layer.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::train) struct Pointwise(pub Activation);
 
 impl Layer for Pointwise {
-    fn forward(&self, _parameters: &[Dual<1>], input: Dual<2>) -> Dual<2> {
+    fn forward(&self, _parameters: &[Dual<1>], input: Dual<2>, _pass: &mut Pass) -> Dual<2> {
         match self.0 {
             Activation::Relu => {
                 let value = activation::relu(input.value.clone());

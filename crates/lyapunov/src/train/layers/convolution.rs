@@ -2,7 +2,7 @@
 
 use burn::tensor::{Tensor, module::conv2d, ops::ConvOptions};
 
-use super::{Dual, Layer, Parameter};
+use super::{Dual, Layer, Parameter, Pass, Start};
 
 /// Square images of `size`² with `inputs` channels to as many with `outputs`; the kernel is
 /// [outputs, inputs, kernel, kernel], the bias [outputs], as in PyTorch. `kernel` is odd.
@@ -29,15 +29,19 @@ impl Layer for Convolution {
     fn parameters(&self) -> Vec<Parameter> {
         vec![
             Parameter {
-                name: "weight",
+                name: "weight".into(),
                 shape: vec![self.outputs, self.inputs, self.kernel, self.kernel],
-                fan_in: self.fan_in(),
+                start: Start::Uniform { fan_in: self.fan_in() },
             },
-            Parameter { name: "bias", shape: vec![self.outputs], fan_in: self.fan_in() },
+            Parameter {
+                name: "bias".into(),
+                shape: vec![self.outputs],
+                start: Start::Uniform { fan_in: self.fan_in() },
+            },
         ]
     }
 
-    fn forward(&self, parameters: &[Dual<1>], input: Dual<2>) -> Dual<2> {
+    fn forward(&self, parameters: &[Dual<1>], input: Dual<2>, _pass: &mut Pass) -> Dual<2> {
         let [kernel, bias] = parameters else { unreachable!("a convolution has two parameters") };
         let examples = input.value.dims()[0];
         let (inputs, outputs, kernel_size, size) = (self.inputs, self.outputs, self.kernel, self.size);
@@ -45,15 +49,12 @@ impl Layer for Convolution {
         let images = input.map_linear(|x| x.reshape([examples, inputs, size, size]));
         let value = self.convolve(images.value.clone(), kernel.value.clone(), Some(bias.value.clone()));
         let mut output = images.bilinear(&kernel, value, |x, k| self.convolve(x, k, None));
-        output.tangent = match (output.tangent, &bias.tangent) {
-            (Some(tangent), Some(moved)) => Some(tangent + moved.clone().reshape([1, outputs, 1, 1])),
-            (tangent, _) => tangent,
-        };
+        output.move_by(bias.tangent.clone().map(|moved| moved.reshape([1, outputs, 1, 1])));
         output.map_linear(|y| y.reshape([examples, outputs * size * size]))
     }
 
-    fn multiply_adds(&self) -> usize {
-        self.fan_in() * self.outputs * self.size * self.size
+    fn multiply_adds(&self) -> Vec<usize> {
+        vec![self.fan_in() * self.outputs * self.size * self.size]
     }
 }
 

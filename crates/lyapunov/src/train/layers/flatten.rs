@@ -1,13 +1,13 @@
 //! The step from images to features: activations are flat already, so nothing happens to them.
 
-use super::{Dual, Layer};
+use super::{Dual, Layer, Pass};
 
 /// `torch.nn.Flatten`: it holds a place in the numbering of the layers, as there.
 #[derive(Clone, Debug)]
 pub(in crate::train) struct Flatten;
 
 impl Layer for Flatten {
-    fn forward(&self, _parameters: &[Dual<1>], input: Dual<2>) -> Dual<2> {
+    fn forward(&self, _parameters: &[Dual<1>], input: Dual<2>, _pass: &mut Pass) -> Dual<2> {
         input
     }
 }

@@ -2,7 +2,7 @@
 
 use burn::tensor::Tensor;
 
-use super::{Dual, Layer, Parameter, as_row};
+use super::{Dual, Layer, Parameter, Pass, Start, as_row};
 
 /// `inputs` features to `outputs`; the weight is [outputs, inputs], the bias [outputs], as in PyTorch.
 #[derive(Clone, Debug)]
@@ -14,26 +14,25 @@ pub(in crate::train) struct Linear {
 impl Layer for Linear {
     fn parameters(&self) -> Vec<Parameter> {
         vec![
-            Parameter { name: "weight", shape: vec![self.outputs, self.inputs], fan_in: self.inputs },
-            Parameter { name: "bias", shape: vec![self.outputs], fan_in: self.inputs },
+            Parameter {
+                name: "weight".into(),
+                shape: vec![self.outputs, self.inputs],
+                start: Start::Uniform { fan_in: self.inputs },
+            },
+            Parameter { name: "bias".into(), shape: vec![self.outputs], start: Start::Uniform { fan_in: self.inputs } },
         ]
     }
 
-    fn forward(&self, parameters: &[Dual<1>], input: Dual<2>) -> Dual<2> {
+    fn forward(&self, parameters: &[Dual<1>], input: Dual<2>, _pass: &mut Pass) -> Dual<2> {
         let [weight, bias] = parameters else { unreachable!("a linear layer has two parameters") };
         let weight = weight.clone().map_linear(|w| w.reshape([self.outputs, self.inputs]).transpose());
         let bias = bias.clone().map_linear(as_row);
         let product = input.value.clone().matmul(weight.value.clone());
-        let mut output = input.bilinear(&weight, product + bias.value, Tensor::matmul);
-        output.tangent = match (output.tangent, bias.tangent) {
-            (Some(tangent), Some(moved)) => Some(tangent + moved),
-            (tangent, _) => tangent,
-        };
-        output
+        input.bilinear(&weight, product, Tensor::matmul).plus(bias)
     }
 
-    fn multiply_adds(&self) -> usize {
-        self.inputs * self.outputs
+    fn multiply_adds(&self) -> Vec<usize> {
+        vec![self.inputs * self.outputs]
     }
 }
 

@@ -6,7 +6,7 @@ use burn::tensor::{
     ops::MaxPoolOptions,
 };
 
-use super::{Dual, Layer};
+use super::{Dual, Layer, Pass};
 
 /// Square images of `size`² (even) with `channels` channels to images of half the size.
 #[derive(Clone, Debug)]
@@ -16,7 +16,7 @@ pub(in crate::train) struct MaxPool {
 }
 
 impl Layer for MaxPool {
-    fn forward(&self, _parameters: &[Dual<1>], input: Dual<2>) -> Dual<2> {
+    fn forward(&self, _parameters: &[Dual<1>], input: Dual<2>, _pass: &mut Pass) -> Dual<2> {
         let (channels, size) = (self.channels, self.size);
         let examples = input.value.dims()[0];
         let pooled = channels * size * size / 4;

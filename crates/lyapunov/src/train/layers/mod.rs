@@ -5,26 +5,48 @@
 
 mod activation;
 mod convolution;
+mod dropout;
 mod flatten;
 mod linear;
 mod max_pool;
+mod normalize;
+mod sequence;
 
 use burn::tensor::Tensor;
 
 pub(super) use self::{
-    activation::Pointwise, convolution::Convolution, flatten::Flatten, linear::Linear, max_pool::MaxPool,
+    activation::Pointwise,
+    convolution::Convolution,
+    dropout::Dropout,
+    flatten::Flatten,
+    linear::Linear,
+    max_pool::MaxPool,
+    normalize::{Normalize, Over},
+    sequence::Sequence,
 };
-use super::dual::Dual;
+use super::{dual::Dual, pass::Pass};
 
 /// One parameter of a layer.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Parameter {
     /// Its name in PyTorch's layer of the same kind.
-    pub name: &'static str,
+    pub name: String,
     /// Its shape, in PyTorch's layout.
     pub shape: Vec<usize>,
-    /// How many inputs each output of the layer sums over: the scale of the initial values, also of a bias.
-    pub fan_in: usize,
+    /// Its initial values.
+    pub start: Start,
+}
+
+/// How the values of a parameter begin.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Start {
+    /// Uniform in ±1/√fan-in, where fan-in is how many inputs each output of the layer sums over: also for a bias.
+    Uniform {
+        /// The number of inputs.
+        fan_in: usize,
+    },
+    /// All alike.
+    Constant(f64),
 }
 
 impl Parameter {
@@ -41,12 +63,19 @@ pub(super) trait Layer: std::fmt::Debug + Send + Sync {
         Vec::new()
     }
 
-    /// The image of `input` under the layer with these parameters, each flat, and its tangent where one comes in.
-    fn forward(&self, parameters: &[Dual<1>], input: Dual<2>) -> Dual<2>;
+    /// What PyTorch's layer keeps beside its parameters: mean, variance and number of batches of each normalisation over
+    /// batches, three names in a row. A layer of ours keeps nothing: they come out of a [`Pass`] and go into it.
+    fn buffers(&self) -> Vec<String> {
+        Vec::new()
+    }
 
-    /// Multiply-adds per example of one forward pass, in matrix products only: the unit of the nominal costs.
-    fn multiply_adds(&self) -> usize {
-        0
+    /// The image of `input` under the layer with these parameters, each flat, and its tangent where one comes in.
+    fn forward(&self, parameters: &[Dual<1>], input: Dual<2>, pass: &mut Pass) -> Dual<2>;
+
+    /// Multiply-adds per example of one forward pass, in matrix products only, for each matrix or kernel: the unit of the
+    /// nominal costs.
+    fn multiply_adds(&self) -> Vec<usize> {
+        Vec::new()
     }
 
     /// Whether the map has kinks, where gradients jump.
@@ -66,13 +95,15 @@ pub(super) mod testing {
 
     use burn::tensor::{DType, Device, Tensor};
 
-    use super::{Dual, Layer};
+    use super::{Dual, Layer, Pass};
     use crate::{
         noise::{Purpose, Stream},
+        train::pass::Noise,
         vector::Vector,
     };
 
-    fn draw(n: usize, step: u64) -> Tensor<1> {
+    /// Standard normal entries.
+    pub fn draw(n: usize, step: u64) -> Tensor<1> {
         let mut v = Tensor::zeros([n], (&Device::flex(), DType::F64));
         v.randomize(&mut Stream::new(6, Purpose::Probe, step));
         v
@@ -93,7 +124,7 @@ pub(super) mod testing {
                 let parameters: Vec<_> =
                     weights.iter().zip(&dots).map(|(w, d)| Dual::constant(moved(w, d, e))).collect();
                 let input = moved(&x, &x_dot, if input_moves { e } else { 0.0 });
-                layer.forward(&parameters, Dual::constant(rows(input))).value
+                layer.forward(&parameters, Dual::constant(rows(input)), &mut Pass::training(Noise::default())).value
             };
             let epsilon = 1e-6;
             let difference = (value(epsilon) - value(-epsilon)) / (2.0 * epsilon);
@@ -108,7 +139,7 @@ pub(super) mod testing {
                     value: rows(x.clone().autodiff().require_grad()),
                     tangent: input_moves.then(|| rows(wrap(&x_dot))),
                 };
-                let output = layer.forward(&parameters, input);
+                let output = layer.forward(&parameters, input, &mut Pass::training(Noise::default()));
                 let Some(tangent) = output.tangent else {
                     assert!(shapes.is_empty() && !input_moves, "the tangent is missing");
                     continue;

@@ -1,0 +1,301 @@
+//! `lyapunov twin`: two copies of a run that differ in almost nothing, and how far they part.
+
+use std::{fmt::Write, time::Instant};
+
+use lyapunov::{
+    Apart, Outcome, Purpose, Rule, Separation, Stream, Vector, separation,
+    train::{Network, Tensor},
+    twins,
+};
+use serde::Serialize;
+
+use super::print;
+use crate::{
+    args::TwinArguments,
+    draft::Settings,
+    error::{Error, Result},
+    experiment::{self, Overrides, Study},
+    plot::{self, Format, TwinCaption, number},
+    summary::{Subject, duration},
+};
+
+/// Rows that a run is told in, where `--every` says nothing.
+const ROWS: u64 = 200;
+
+/// Trains the two and says how they part.
+pub fn execute(arguments: &TwinArguments) -> Result<()> {
+    let difference = Difference::parse(&arguments.differ)?;
+    let TwinArguments { set, data, device, .. } = arguments.clone();
+    let overrides = Overrides { set, data, out: None, device };
+    let mut settings = experiment::settings(arguments.file.as_deref(), &overrides)?;
+    let format = arguments.plot.as_deref().map(Format::of).transpose()?;
+    let (first, subject) = experiment::network(&settings)?;
+    settings.resolve(&first, subject.images)?;
+    let second = difference.applied_to(experiment::network(&settings)?.0, &settings, &first)?;
+    let started = Instant::now();
+    let parting = Parting { settings: &settings, networks: [&first, &second], difference, every: arguments.every };
+    let (rows, outcome) = experiment::with_rule(&settings.config, parting)?;
+    let report = Report::new(&rows, outcome, difference, started.elapsed().as_secs_f64());
+    if let (Some(path), Some(format)) = (&arguments.plot, format) {
+        format.write(path, &plot::twin_figure(&rows, &caption(&subject, difference)).to_svg())?;
+    }
+    if arguments.json { print(report.to_json().as_bytes()) } else { print(report.to_text(&subject).as_bytes()) }
+}
+
+/// What the two runs differ in.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Difference {
+    /// The initial weights, by this share of their norm in a random direction.
+    Weights(f64),
+    /// One training image.
+    Image(usize),
+    /// The order of the images inside the batch of one step.
+    Order(u64),
+}
+
+impl Difference {
+    fn parse(text: &str) -> Result<Self> {
+        let found = match text.split_once('=') {
+            Some(("weights", share)) => {
+                share.parse().ok().filter(|share: &f64| share.is_finite() && *share > 0.0).map(Self::Weights)
+            }
+            Some(("image", index)) => index.parse().ok().map(Self::Image),
+            Some(("order", step)) => step.parse().ok().map(Self::Order),
+            _ => None,
+        };
+        found.ok_or_else(|| {
+            let help =
+                "write weights=1e-6 (a share of their norm), image=0 (its number) or order=0 (the training step)";
+            Error::usage(format!("`--differ {text}` is no difference between two runs"), Some(help.to_owned()))
+        })
+    }
+
+    fn applied_to(self, network: Network, settings: &Settings, first: &Network) -> Result<Network> {
+        match self {
+            Self::Weights(_) => Ok(network),
+            Self::Image(index) => Ok(network.with_replaced_image(index)?),
+            Self::Order(step) => {
+                let steps = settings.config.run.step_count(first.steps_per_epoch());
+                if step >= steps {
+                    let message = format!("`--differ order={step}` must name a step of the run, which has {steps}");
+                    return Err(Error::usage(message, None));
+                }
+                Ok(network.with_reversed_batch(step))
+            }
+        }
+    }
+
+    fn sentence(self) -> String {
+        match self {
+            Self::Weights(share) => format!("in their initial weights, by {share:e} of their norm"),
+            Self::Image(index) => format!("in one training image, number {index}"),
+            Self::Order(step) => format!("in the order of the images inside the batch of step {step}"),
+        }
+    }
+}
+
+/// The two runs.
+struct Parting<'a> {
+    settings: &'a Settings,
+    networks: [&'a Network; 2],
+    difference: Difference,
+    every: Option<u64>,
+}
+
+impl Study for Parting<'_> {
+    type Found = (Vec<Apart>, Outcome);
+
+    fn study<R: Rule<Tensor<1>>>(self, rule: R) -> Result<Self::Found> {
+        let config = &self.settings.config;
+        let start = self.networks[0].initial_weights();
+        let mut moved = start.clone();
+        if let Difference::Weights(share) = self.difference {
+            let mut direction = start.zeros_like();
+            direction.randomize(&mut Stream::new(config.run.seed, Purpose::Deviation, 0));
+            moved.axpy(share * Vector::norm(&start) / Vector::norm(&direction), &direction);
+        }
+        let mut first = experiment::descent(config, self.networks[0], start, rule.clone())?;
+        let mut second = experiment::descent(config, self.networks[1], moved, rule)?;
+        let steps = config.run.step_count(self.networks[0].steps_per_epoch());
+        let every = self.every.unwrap_or((steps / ROWS).max(1));
+        let mut controller = experiment::controller(config, steps)?;
+        Ok(twins(&mut first, &mut second, steps, every, controller.as_mut())?)
+    }
+}
+
+/// What there is to say, and the JSON object of `--json`.
+#[derive(Debug, Serialize)]
+struct Report {
+    outcome: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    diverged_at: Option<u64>,
+    difference: String,
+    /// The growth of the distance in nats per step, before it saturates.
+    growth: Option<f64>,
+    growth_std_error: Option<f64>,
+    /// The step up to which it was taken.
+    growth_until: Option<u64>,
+    /// ‖w − w'‖/‖w‖ where the growth has come to rest.
+    saturation: Option<f64>,
+    step: Vec<u64>,
+    distance: Vec<f64>,
+    disagreement: Vec<Option<f64>>,
+    loss: Vec<f64>,
+    loss_of_twin: Vec<f64>,
+    wall_seconds: f64,
+}
+
+/// The relative size of what rounding in single precision does in a step.
+const ROUNDING: f64 = 6e-8;
+
+impl Report {
+    fn new(rows: &[Apart], outcome: Outcome, difference: Difference, wall_seconds: f64) -> Self {
+        let distances: Vec<(u64, f64)> = rows.iter().map(|row| (row.step, row.distance)).collect();
+        let parted: Option<Separation> = separation(&distances);
+        let (outcome, diverged_at) = match outcome {
+            Outcome::Completed => ("completed", None),
+            Outcome::Diverged { step } => ("diverged", Some(step)),
+        };
+        Self {
+            outcome,
+            diverged_at,
+            difference: difference.sentence(),
+            growth: parted.map(|parted| parted.rate.value),
+            growth_std_error: parted.map(|parted| parted.rate.std_error).filter(|error| error.is_finite()),
+            growth_until: parted.map(|parted| parted.until),
+            saturation: parted.and_then(|parted| parted.saturation),
+            step: rows.iter().map(|row| row.step).collect(),
+            distance: rows.iter().map(|row| row.distance).collect(),
+            disagreement: rows.iter().map(|row| row.disagreement).collect(),
+            loss: rows.iter().map(|row| row.losses[0]).collect(),
+            loss_of_twin: rows.iter().map(|row| row.losses[1]).collect(),
+            wall_seconds,
+        }
+    }
+
+    fn to_json(&self) -> String {
+        let mut text = serde_json::to_string(self).expect("numbers and texts have a JSON form");
+        text.push('\n');
+        text
+    }
+
+    fn to_text(&self, subject: &Subject) -> String {
+        let Subject { model, parameters, data, images } = subject;
+        let (parameters, images) = (number(*parameters as f64, 0), number(*images as f64, 0));
+        let mut text = format!(
+            "Two runs of the {model} ({parameters} weights) on {images} {data} images that differ\n{}, in {}.\n\n",
+            self.difference,
+            duration(self.wall_seconds)
+        );
+        text += &self.table();
+        text.push('\n');
+        text += &self.meaning();
+        text
+    }
+
+    /// Some ten of the rows.
+    fn table(&self) -> String {
+        let mut text = format!(
+            "{:>8}  {:>12}  {:>12}  {:>10}  {:>10}\n",
+            "step", "distance", "disagreement", "loss", "its twin's"
+        );
+        let last = self.step.len().saturating_sub(1);
+        let period = last.div_ceil(10).max(1);
+        for i in (0..self.step.len()).filter(|i| i.is_multiple_of(period) || *i == last) {
+            let disagreement = self.disagreement[i].map_or(String::new(), |share| format!("{:.1} %", 100.0 * share));
+            // Writing into a string cannot fail.
+            let _ = writeln!(
+                text,
+                "{:>8}  {:>12.2e}  {disagreement:>12}  {:>10.4}  {:>10.4}",
+                self.step[i], self.distance[i], self.loss[i], self.loss_of_twin[i]
+            );
+        }
+        text
+    }
+
+    /// What it says about repeating the run.
+    fn meaning(&self) -> String {
+        let mut text = String::new();
+        if let Some(step) = self.diverged_at {
+            let _ = writeln!(text, "A run diverged before step {}.", number(step as f64, 0));
+        }
+        let Some(growth) = self.growth else {
+            text += "The two did not part: every row has the same weights, or there are too few rows.\n";
+            return text;
+        };
+        let error = self.growth_std_error.map_or(String::new(), |error| format!(" ± {error:.5}"));
+        let until = number(self.growth_until.unwrap_or(0) as f64, 0);
+        let _ = writeln!(text, "Growth of the distance: {growth:.5}{error} per step, up to step {until}.");
+        if let Some(level) = self.saturation {
+            let _ = writeln!(text, "It comes to rest at {level:.3} of the weights' norm.");
+        }
+        let disagreement = self.disagreement.iter().rev().flatten().next();
+        if let Some(share) = disagreement {
+            let _ = writeln!(text, "In the end the two disagree on {:.1} % of the test images.", 100.0 * share);
+        }
+        if growth > 0.0 {
+            let folds = 1.0 / growth;
+            let to_percent = (0.01 / ROUNDING).ln() / growth;
+            let _ = writeln!(
+                text,
+                "A small difference grows e-fold every {folds:.0} steps. At that rate the rounding of single precision ({ROUNDING:.0e}) would\n\
+                 become 1 % of the weights in about {} steps: beyond them, another order of summation, another library or\n\
+                 another machine gives another network.",
+                number(to_percent.round(), 0)
+            );
+        } else {
+            text += "Small differences shrink: another order of summation, another library or another machine gives the same\n\
+                     network, up to rounding.\n";
+        }
+        text
+    }
+}
+
+fn caption(subject: &Subject, difference: Difference) -> TwinCaption {
+    let Subject { model, data, images, parameters } = subject;
+    let (images, parameters) = (number(*images as f64, 0), number(*parameters as f64, 0));
+    TwinCaption {
+        title: format!("Two runs of the {model} on {data}"),
+        subtitle: format!("{images} training images · {parameters} weights · they differ {}", difference.sentence()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report(growth: f64) -> Report {
+        let row = |step: u64| Apart {
+            step,
+            distance: (1e-6 * (growth * step as f64).exp()).min(0.4),
+            losses: [2.0, 2.0001],
+            disagreement: Some(0.125),
+        };
+        let rows: Vec<Apart> = (0..=1000).step_by(10).map(row).collect();
+        Report::new(&rows, Outcome::Completed, Difference::Weights(1e-6), 1.5)
+    }
+
+    #[test]
+    fn differences_are_read_and_others_refused() {
+        for (text, difference) in [
+            ("weights=1e-6", Difference::Weights(1e-6)),
+            ("image=3", Difference::Image(3)),
+            ("order=0", Difference::Order(0)),
+        ] {
+            assert_eq!(Difference::parse(text).unwrap(), difference);
+        }
+        for text in ["", "weights", "weights=0", "weights=nan", "image=-1", "order=x", "seed=1"] {
+            assert!(Difference::parse(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_grows_is_told_with_what_it_means() {
+        let text = report(0.02).to_text(&Subject { model: "cnn".to_owned(), ..Subject::default() });
+        assert!(text.contains("Growth of the distance: 0.02000") && text.contains("e-fold every 50 steps"), "{text}");
+        assert!(text.contains("comes to rest at 0.400") && text.contains("disagree on 12.5 %"), "{text}");
+        let json: serde_json::Value = serde_json::from_str(&report(0.02).to_json()).unwrap();
+        assert_eq!((&json["step"][1], &json["outcome"]), (&10.into(), &"completed".into()));
+        assert!(report(-0.01).meaning().contains("gives the same\nnetwork"));
+    }
+}

@@ -1,0 +1,98 @@
+//! What a network is made of and how it sees its data: the choices.
+
+use super::loss::Loss;
+
+/// The storage of weights and activations.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Precision {
+    /// 32 bits: for training.
+    Single,
+    /// 64 bits: for checking.
+    Double,
+}
+
+/// The function between two layers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Activation {
+    /// max(x, 0).
+    Relu,
+    /// The hyperbolic tangent: smooth, so differences of gradients are usable.
+    Tanh,
+}
+
+/// What stands between a linear or convolutional layer and the activation behind it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Normalization {
+    /// Nothing.
+    None,
+    /// Per channel over the images of a batch: Ioffe & Szegedy (2015), PyTorch's `BatchNorm1d` and `BatchNorm2d`.
+    Batch,
+    /// Per image over all channels, with a scale and a shift per channel: PyTorch's `LayerNorm` behind a linear layer, its
+    /// `GroupNorm` of one group behind a convolution.
+    Layer,
+    /// Per image over groups of channels: Wu & He (2018), PyTorch's `GroupNorm`.
+    Group {
+        /// How many groups: a divisor of every width.
+        groups: usize,
+    },
+}
+
+/// What a network is made of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Architecture {
+    /// Fully connected hidden layers of these widths, each followed by the normalisation and the activation; then a linear
+    /// layer to the classes.
+    Mlp {
+        /// Hidden widths, first layer first.
+        widths: Vec<usize>,
+    },
+    /// 3×3 convolutions with these channels, each followed by the normalisation, the activation and 2×2 max-pooling; then
+    /// a linear layer.
+    Cnn {
+        /// Channels, first layer first: at most five, since each halves the image.
+        widths: Vec<usize>,
+    },
+}
+
+/// What a network is and how it sees its data.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NetworkOptions {
+    /// The layers.
+    pub architecture: Architecture,
+    /// The function between layers.
+    pub activation: Activation,
+    /// What stands before the activation.
+    pub normalization: Normalization,
+    /// The share of entries that dropout sets to zero before each fully connected layer but one on the images; 0 = none.
+    pub dropout: f64,
+    /// The loss per example.
+    pub loss: Loss,
+    /// Moves this share of every target from its label evenly to all classes: for cross-entropy only; 0 = none.
+    pub label_smoothing: f64,
+    /// Whether mini-batches show randomly shifted and flipped images.
+    pub augment: bool,
+    /// Images per training step.
+    pub batch_size: usize,
+    /// The seed of the initial weights, the batches and the measuring subset.
+    pub seed: u64,
+    /// The storage of weights and activations.
+    pub precision: Precision,
+}
+
+impl Default for NetworkOptions {
+    /// A three-layer convolutional network with ReLU and cross-entropy, batches of 64, seed 0, single precision.
+    fn default() -> Self {
+        Self {
+            architecture: Architecture::Cnn { widths: vec![8, 16, 32] },
+            activation: Activation::Relu,
+            normalization: Normalization::None,
+            dropout: 0.0,
+            loss: Loss::CrossEntropy,
+            label_smoothing: 0.0,
+            augment: false,
+            batch_size: 64,
+            seed: 0,
+            precision: Precision::Single,
+        }
+    }
+}
