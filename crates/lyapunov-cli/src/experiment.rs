@@ -4,13 +4,17 @@ use std::path::{Path, PathBuf};
 
 use lyapunov::{
     Product,
-    train::{self, Activation, Architecture, Dataset, Loss, Network, NetworkOptions, Normalization, Precision},
+    train::{
+        self, Activation, Architecture, Dataset, Loss, Network, NetworkOptions, Normalization, Pooling, Precision,
+    },
 };
 use toml_edit::Value;
 
 use crate::{
     commands::data,
-    config::{ActivationName, Config, DataName, LossName, ModelName, NormalizationName, ProductName, name_of},
+    config::{
+        ActivationName, Config, DataName, LossName, ModelName, NormalizationName, PoolingName, ProductName, name_of,
+    },
     draft::{Draft, Settings},
     error::Result,
     summary::Subject,
@@ -90,7 +94,13 @@ fn network_options(config: &Config) -> NetworkOptions {
         },
         activation: match config.model.activation {
             ActivationName::Relu => Activation::Relu,
+            ActivationName::LeakyRelu => Activation::LeakyRelu,
             ActivationName::Tanh => Activation::Tanh,
+            ActivationName::Elu => Activation::Elu,
+            ActivationName::Softplus => Activation::Softplus,
+            ActivationName::Gelu => Activation::Gelu,
+            ActivationName::Silu => Activation::Silu,
+            ActivationName::Hardtanh => Activation::Hardtanh,
         },
         normalization: match config.model.normalization {
             NormalizationName::None => Normalization::None,
@@ -106,6 +116,10 @@ fn network_options(config: &Config) -> NetworkOptions {
             LossName::Huber => Loss::Huber,
             LossName::Focal => Loss::Focal,
             LossName::BinaryCrossEntropy => Loss::BinaryCrossEntropy,
+        },
+        pooling: match config.model.pooling {
+            PoolingName::Max => Pooling::Max,
+            PoolingName::Average => Pooling::Average,
         },
         dropout: config.model.dropout,
         augment: config.data.augment,

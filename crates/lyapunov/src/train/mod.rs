@@ -29,4 +29,4 @@ pub use device::{DEVICES, device};
 pub use loss::Loss;
 pub use model::NamedParameter;
 pub use network::Network;
-pub use options::{Activation, Architecture, NetworkOptions, Normalization, Precision};
+pub use options::{Activation, Architecture, NetworkOptions, Normalization, Pooling, Precision};
