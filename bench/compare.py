@@ -183,7 +183,9 @@ def build(model):
     """The `torch.nn.Sequential` of a configuration."""
     from torch import nn
 
-    activation = {"relu": nn.ReLU, "tanh": nn.Tanh}[model["activation"]]
+    names = {"leaky-relu": "LeakyReLU", "relu": "ReLU", "elu": "ELU", "gelu": "GELU", "silu": "SiLU"}
+    activation = getattr(nn, names.get(model["activation"], model["activation"].capitalize()))
+    pooling = {"max": nn.MaxPool2d, "average": nn.AvgPool2d}[model.get("pooling", "max")]
     assert model.get("dropout", 0) == 0, "PyTorch draws other dropout masks: compare a run without"
     groups = {"layer": 1, "group": model.get("groups")}
     normalization = model.get("normalization", "none")
@@ -202,7 +204,7 @@ def build(model):
         return nn.Sequential(*layers, nn.Linear(sizes[-1], 10))
     channels, size = [3, *model["widths"]], 32
     for inputs, outputs in zip(channels, channels[1:]):
-        layers += [nn.Conv2d(inputs, outputs, 3, padding=1), *activated(outputs, nn.BatchNorm2d), nn.MaxPool2d(2)]
+        layers += [nn.Conv2d(inputs, outputs, 3, padding=1), *activated(outputs, nn.BatchNorm2d), pooling(2)]
         size //= 2
     return nn.Sequential(*layers, nn.Flatten(), nn.Linear(channels[-1] * size * size, 10))
 

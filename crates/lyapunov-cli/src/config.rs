@@ -90,6 +90,9 @@ pub struct Model {
     /// Groups of channels of the group normalisation.
     #[serde(deserialize_with = "count")]
     pub groups: usize,
+    /// How images shrink.
+    #[serde(deserialize_with = "one_of")]
+    pub pooling: PoolingName,
     /// The share of entries that are dropped before linear layers.
     #[serde(deserialize_with = "share")]
     pub dropout: f64,
@@ -99,7 +102,7 @@ pub struct Model {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum ModelName {
-    /// Convolutions with max-pooling, then a linear layer.
+    /// Convolutions with pooling, then a linear layer.
     Cnn,
     /// Linear layers.
     Mlp,
@@ -121,8 +124,30 @@ impl ModelName {
 pub enum ActivationName {
     /// max(x, 0).
     Relu,
+    /// x above 0, x/100 below.
+    LeakyRelu,
     /// tanh x.
     Tanh,
+    /// x above 0, exp(x) − 1 below.
+    Elu,
+    /// ln(1 + exp x).
+    Softplus,
+    /// x times the normal distribution function.
+    Gelu,
+    /// x times the logistic function.
+    Silu,
+    /// x cut off at −1 and 1.
+    Hardtanh,
+}
+
+/// The kinds of pooling.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum PoolingName {
+    /// The largest of a window.
+    Max,
+    /// The mean of a window.
+    Average,
 }
 
 /// The kinds of normalisations.

@@ -5,15 +5,18 @@ use std::path::{Path, PathBuf};
 use lyapunov::{
     Carry, Constant, Controller, Decay, Moments, Momentum, Objective, Optimizer, Plain, Plan, Product, Quantity, Rule,
     Sample, Schedule, Scheduled, Shape, Start,
-    train::{self, Activation, Architecture, Dataset, Loss, Network, NetworkOptions, Normalization, Precision, Tensor},
+    train::{
+        self, Activation, Architecture, Dataset, Loss, Network, NetworkOptions, Normalization, Pooling, Precision,
+        Tensor,
+    },
 };
 use toml_edit::Value;
 
 use crate::{
     commands::data,
     config::{
-        ActivationName, Config, DataName, LossName, ModelName, NormalizationName, OptimizerName, PassName, ProductName,
-        ScheduleName, StartName, WeightsName, name_of,
+        ActivationName, Config, DataName, LossName, ModelName, NormalizationName, OptimizerName, PassName, PoolingName,
+        ProductName, ScheduleName, StartName, WeightsName, name_of,
     },
     draft::{Draft, Settings},
     error::Result,
@@ -94,7 +97,13 @@ fn network_options(config: &Config) -> NetworkOptions {
         },
         activation: match config.model.activation {
             ActivationName::Relu => Activation::Relu,
+            ActivationName::LeakyRelu => Activation::LeakyRelu,
             ActivationName::Tanh => Activation::Tanh,
+            ActivationName::Elu => Activation::Elu,
+            ActivationName::Softplus => Activation::Softplus,
+            ActivationName::Gelu => Activation::Gelu,
+            ActivationName::Silu => Activation::Silu,
+            ActivationName::Hardtanh => Activation::Hardtanh,
         },
         normalization: match config.model.normalization {
             NormalizationName::None => Normalization::None,
@@ -110,6 +119,10 @@ fn network_options(config: &Config) -> NetworkOptions {
             LossName::Huber => Loss::Huber,
             LossName::Focal => Loss::Focal,
             LossName::BinaryCrossEntropy => Loss::BinaryCrossEntropy,
+        },
+        pooling: match config.model.pooling {
+            PoolingName::Max => Pooling::Max,
+            PoolingName::Average => Pooling::Average,
         },
         dropout: config.model.dropout,
         augment: config.data.augment,

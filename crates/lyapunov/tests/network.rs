@@ -5,7 +5,7 @@
 use lyapunov::{
     Constant, Difference, HeavyBall, Hessian, Lanczos, Measurement, Objective, Plan, Product, Purpose, Sample, Sgd,
     Stream, System, Target, Vector, lanczos, run, testing,
-    train::{Activation, Architecture, Dataset, Loss, Network, NetworkOptions, Precision, Tensor, device},
+    train::{Activation, Architecture, Dataset, Loss, Network, NetworkOptions, Pooling, Precision, Tensor, device},
 };
 
 fn network(architecture: Architecture, activation: Activation, precision: Precision) -> Network {
@@ -131,6 +131,56 @@ fn every_loss_has_its_gradient_and_its_products() {
                 // Outputs that are linear in the weights leave no residual term: the two products are one.
                 assert!(moved(&gauss_newton, -1.0, &exact).norm() <= 1e-12, "{loss:?}");
             }
+        }
+    }
+}
+
+const ACTIVATIONS: [(Activation, bool); 8] = [
+    (Activation::Relu, true),
+    (Activation::LeakyRelu, true),
+    (Activation::Tanh, false),
+    (Activation::Elu, false),
+    (Activation::Softplus, false),
+    (Activation::Gelu, false),
+    (Activation::Silu, false),
+    (Activation::Hardtanh, true),
+];
+
+#[test]
+fn every_activation_has_its_gradient_and_its_products() {
+    for ((activation, kinks), pooling) in
+        ACTIVATIONS.into_iter().flat_map(|a| [(a, Pooling::Average), (a, Pooling::Max)])
+    {
+        let options =
+            NetworkOptions { architecture: cnn(), activation, pooling, batch_size: 8, ..NetworkOptions::default() };
+        let build = |precision| {
+            let data = Dataset::synthetic(1, 40, 10).unwrap();
+            let options = NetworkOptions { precision, ..options.clone() };
+            Network::new(&options, data, &device("flex").unwrap()).unwrap()
+        };
+        let (network, on) = (build(Precision::Double), Sample::Mini(0));
+        assert_eq!(network.has_kinks(), kinks || pooling == Pooling::Max);
+        let w = network.initial_weights();
+        let v = random_like(&w, 5).unit().unwrap();
+        let slope = |e: f64| {
+            let loss = |e: f64| network.gradient(&moved(&w, e, &v), on).unwrap().0;
+            (loss(e) - loss(-e)) / (2.0 * e)
+        };
+        let found = inner(&network.gradient(&w, on).unwrap().1, &v);
+        assert!((found - slope(1e-6)).abs() <= 1e-6 * found.abs(), "{activation:?}, {pooling:?}");
+        // The step that jumps over the fewest kinks, or rounds the least.
+        let exact = network.product(Product::Exact, &w, on, &v).unwrap();
+        let error = [1e-4, 1e-5, 1e-6, 1e-7]
+            .map(|e| Product::Difference(Difference::central(e / w.norm())))
+            .map(|kind| relative_error(&network.product(kind, &w, on, &v).unwrap(), &exact))
+            .into_iter()
+            .fold(f64::INFINITY, f64::min);
+        assert!(error <= 1e-7, "{activation:?}, {pooling:?}: {error:.1e}");
+        let single = build(Precision::Single);
+        let w = single.initial_weights();
+        for product in [Product::Exact, Product::GaussNewton] {
+            let hessian = Hessian { objective: &single, at: &w, on, product, gradient: None };
+            testing::check_operator(&hessian, &w, 1e-5);
         }
     }
 }

@@ -48,14 +48,14 @@ pub fn separation(distances: &[(u64, f64)]) -> Option<Separation> {
     Some(Separation { rate: Estimate { value, std_error }, until: known[end].0, saturation: saturation.map(f64::exp) })
 }
 
-/// The mean level of the last quarter, where the growth has come to rest there: less than a twentieth of all of it.
+/// The mean level of the last quarter, where the growth has come to rest there: less than a tenth of a nat.
 fn plateau(known: &[(u64, f64)]) -> Option<f64> {
     let quarter = &known[known.len() - known.len() / 4..];
     let mean = |points: &[(u64, f64)]| points.iter().map(|(_, level)| level).sum::<f64>() / points.len() as f64;
     let (first, second) = quarter.split_at(quarter.len() / 2);
     let level = mean(quarter);
     let grown = level - known[0].1;
-    (grown > 10.0_f64.ln() && mean(second) - mean(first) < 0.05 * grown).then_some(level)
+    (grown > 10.0_f64.ln() && mean(second) - mean(first) < 0.1).then_some(level)
 }
 
 #[cfg(test)]

@@ -73,6 +73,6 @@ impl<const D: usize> Dual<D> {
 }
 
 /// `value` in the form that a tangent rule may multiply with `tangent`: without its graph where the tangent has none.
-fn beside<const D: usize, const E: usize>(value: &Tensor<D>, tangent: &Tensor<E>) -> Tensor<D> {
+pub(super) fn beside<const D: usize, const E: usize>(value: &Tensor<D>, tangent: &Tensor<E>) -> Tensor<D> {
     if tangent.is_autodiff() { value.clone() } else { value.clone().inner() }
 }

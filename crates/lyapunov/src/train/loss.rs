@@ -149,8 +149,8 @@ fn focal_derivatives(u: Tensor<2>) -> (Tensor<2>, Tensor<2>) {
     (first, second)
 }
 
-/// 1 / (1 + e^−x), without overflow and in the precision of x: Burn's `sigmoid` computes in 32 bits.
-fn logistic(x: Tensor<2>) -> Tensor<2> {
+/// 1 / (1 + e^−x), without overflow and in the precision of x: on some devices Burn's `sigmoid` computes in 32 bits.
+pub(super) fn logistic(x: Tensor<2>) -> Tensor<2> {
     (activation::tanh(x * 0.5) + 1.0) * 0.5
 }
 

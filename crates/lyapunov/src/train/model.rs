@@ -6,9 +6,10 @@ use burn::tensor::{DType, Device, Tensor, TensorData};
 
 use super::{
     layers::{
-        Convolution, Dropout, Flatten, Layer, Linear, MaxPool, Normalize, Over, Parameter, Pointwise, Sequence, Start,
+        AveragePool, Convolution, Dropout, Flatten, Layer, Linear, MaxPool, Normalize, Over, Parameter, Pointwise,
+        Sequence, Start,
     },
-    options::{Architecture, NetworkOptions, Normalization},
+    options::{Architecture, NetworkOptions, Normalization, Pooling},
 };
 use crate::{
     error::{Error, Result},
@@ -29,7 +30,7 @@ pub(super) const CHANNELS: usize = 3;
 /// | fully connected | `k.weight`, `k.bias` | \[outputs, inputs\], \[outputs\] |
 /// | convolution | `k.weight`, `k.bias` | \[outputs, inputs, height, width\], \[outputs\] |
 /// | normalisation | `k.weight`, `k.bias` | \[channels\], \[channels\] |
-/// | activation, max-pooling, `Flatten`, dropout | none, but they count | |
+/// | activation, pooling, `Flatten`, dropout | none, but they count | |
 ///
 /// An [`Architecture::Mlp`] is `Sequential(Linear, ReLU, …, Linear)` over images that are flat already: 0, 2, 4, …; an
 /// [`Architecture::Cnn`] is `Sequential(Conv2d, ReLU, MaxPool2d, …, Flatten, Linear)`: 0, 3, …, and 3·convolutions + 1. A
@@ -124,6 +125,14 @@ fn activated(options: &NetworkOptions, channels: usize, pixels: usize) -> Vec<Bo
     normalize.into_iter().chain([activation]).collect()
 }
 
+/// The pooling that is asked for, to images of half the `size`.
+fn pool(options: &NetworkOptions, channels: usize, size: usize) -> Box<dyn Layer> {
+    match options.pooling {
+        Pooling::Max => Box::new(MaxPool { channels, size }),
+        Pooling::Average => Box::new(AveragePool { channels, size, window: 2 }),
+    }
+}
+
 /// The dropout that is asked for, if any.
 fn dropout(options: &NetworkOptions) -> Option<Box<dyn Layer>> {
     let rate = options.dropout;
@@ -153,7 +162,7 @@ fn cnn(options: &NetworkOptions, widths: &[usize], classes: usize) -> Result<Vec
     for &outputs in widths {
         layers.push(Box::new(Convolution { inputs, outputs, kernel: 3, size }));
         layers.extend(activated(options, outputs, size * size));
-        layers.push(Box::new(MaxPool { channels: outputs, size }));
+        layers.push(pool(options, outputs, size));
         (inputs, size) = (outputs, size / 2);
     }
     layers.push(Box::new(Flatten));

@@ -11,13 +11,34 @@ pub enum Precision {
     Double,
 }
 
-/// The function between two layers.
+/// The function between two layers. Where it is smooth, differences of gradients are usable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Activation {
-    /// max(x, 0).
+    /// max(x, 0): a kink at 0.
     Relu,
-    /// The hyperbolic tangent: smooth, so differences of gradients are usable.
+    /// x above 0, x/100 below: a kink at 0.
+    LeakyRelu,
+    /// The hyperbolic tangent: smooth.
     Tanh,
+    /// x above 0, eˣ − 1 below: its slope has no jump, its second derivative has one.
+    Elu,
+    /// ln(1 + eˣ): smooth.
+    Softplus,
+    /// x Φ(x) with the distribution function Φ of the standard normal: smooth.
+    Gelu,
+    /// x / (1 + e^−x): smooth.
+    Silu,
+    /// x between −1 and 1, constant outside: kinks at both.
+    Hardtanh,
+}
+
+/// How images shrink to half their size.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pooling {
+    /// The largest entry of each 2×2 window: kinks where two are equal.
+    Max,
+    /// The mean of each 2×2 window: smooth.
+    Average,
 }
 
 /// What stands between a linear or convolutional layer and the activation behind it.
@@ -46,8 +67,8 @@ pub enum Architecture {
         /// Hidden widths, first layer first.
         widths: Vec<usize>,
     },
-    /// 3×3 convolutions with these channels, each followed by the normalisation, the activation and 2×2 max-pooling; then
-    /// a linear layer.
+    /// 3×3 convolutions with these channels, each followed by the normalisation, the activation and 2×2 pooling; then a linear
+    /// layer.
     Cnn {
         /// Channels, first layer first: at most five, since each halves the image.
         widths: Vec<usize>,
@@ -63,6 +84,8 @@ pub struct NetworkOptions {
     pub activation: Activation,
     /// What stands before the activation.
     pub normalization: Normalization,
+    /// How images shrink.
+    pub pooling: Pooling,
     /// The share of entries that dropout sets to zero before each fully connected layer but one on the images; 0 = none.
     pub dropout: f64,
     /// The loss per example.
@@ -80,12 +103,13 @@ pub struct NetworkOptions {
 }
 
 impl Default for NetworkOptions {
-    /// A three-layer convolutional network with ReLU and cross-entropy, batches of 64, seed 0, single precision.
+    /// A three-layer convolutional network with ReLU, max-pooling and cross-entropy, batches of 64, seed 0, single precision.
     fn default() -> Self {
         Self {
             architecture: Architecture::Cnn { widths: vec![8, 16, 32] },
             activation: Activation::Relu,
             normalization: Normalization::None,
+            pooling: Pooling::Max,
             dropout: 0.0,
             loss: Loss::CrossEntropy,
             label_smoothing: 0.0,

@@ -4,6 +4,7 @@
 //! which copies nothing.
 
 mod activation;
+mod average_pool;
 mod convolution;
 mod dropout;
 mod flatten;
@@ -16,6 +17,7 @@ use burn::tensor::Tensor;
 
 pub(super) use self::{
     activation::Pointwise,
+    average_pool::AveragePool,
     convolution::Convolution,
     dropout::Dropout,
     flatten::Flatten,
