@@ -49,6 +49,9 @@ pub enum Command {
     /// error, the level at which it comes to rest, and what that means for repeating the run. Nothing is kept but the
     /// picture that `--plot` asks for.
     Twin(TwinArguments),
+    /// Put a claim about training to the test
+    #[command(subcommand)]
+    Verify(VerifyCommand),
     /// Measure the Lyapunov exponents of a classical system
     ///
     /// Exponents come with standard errors, in nats per step for maps and per unit of time for flows, and the values of the
@@ -145,6 +148,46 @@ pub struct TwinArguments {
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
     /// Train on the CIFAR-10 files in this folder
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// The device to compute on [env: BURN_DEVICE]
+    #[arg(long, value_name = "NAME")]
+    pub device: Option<String>,
+    /// Print one JSON object, and nothing else, on standard output
+    #[arg(long)]
+    pub json: bool,
+    /// Draw a picture: a .svg or .png file
+    #[arg(long, value_name = "FILE")]
+    pub plot: Option<PathBuf>,
+}
+
+/// The claims.
+#[derive(Debug, Subcommand)]
+pub enum VerifyCommand {
+    /// That the largest exponent of descent per unit of training time is minus the smallest eigenvalue of the Hessian
+    ///
+    /// A small smooth network is trained for a while; from there one deviation is carried along gradient descent, at learning
+    /// rates over two decades, with the weights frozen and with the weights moving. Told is the exponent beside what theory
+    /// has for it, −⟨λ_min⟩ and −⟨vᵀHv⟩, and where the claim holds (Sasdelli and others 2021). Takes some minutes.
+    #[command(after_help = "Examples:\n  \
+        lyapunov verify exponent-curvature --plot claim.svg\n  \
+        lyapunov verify exponent-curvature --data cifar10 --set run.seed=1")]
+    ExponentCurvature(VerifyArguments),
+}
+
+/// How the experiment is carried out.
+#[derive(Args, Clone, Debug)]
+pub struct VerifyArguments {
+    /// Steps of training, at optimizer.learning_rate, to the weights where the experiment begins
+    #[arg(long, value_name = "STEPS", default_value_t = 300)]
+    pub train: u64,
+    /// Steps of every run with moving weights
+    #[arg(long, value_name = "STEPS", default_value_t = 300, value_parser = clap::value_parser!(u64).range(10..))]
+    pub steps: u64,
+    /// Override one key of the configuration; may be repeated
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// Use the CIFAR-10 files in this folder
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
     /// The device to compute on [env: BURN_DEVICE]

@@ -9,11 +9,12 @@ mod measure;
 mod scan;
 mod train;
 mod twin;
+pub mod verify;
 
 use std::io::{self, Write};
 
 use crate::{
-    args::{Arguments, Command, DataCommand, TrainArguments},
+    args::{Arguments, Command, DataCommand, TrainArguments, VerifyCommand},
     error::Result,
 };
 
@@ -23,6 +24,7 @@ pub fn execute(arguments: Arguments) -> Result<()> {
         None => train::execute(&TrainArguments { file: None, flags: arguments.flags }),
         Some(Command::Train(arguments)) => train::execute(&arguments),
         Some(Command::Twin(arguments)) => twin::execute(&arguments),
+        Some(Command::Verify(VerifyCommand::ExponentCurvature(arguments))) => verify::execute(&arguments),
         Some(Command::Exponents(arguments)) => exponents::execute(&arguments),
         Some(Command::Measure(arguments)) => measure::execute(&arguments),
         Some(Command::Config) => config::execute(),

@@ -3,7 +3,7 @@
 use std::{fmt::Write, time::Instant};
 
 use lyapunov::{
-    Apart, Outcome, Purpose, Rule, Separation, Stream, Vector, separation,
+    Apart, Objective, Outcome, Purpose, Rule, Separation, Stream, Vector, separation,
     train::{Network, Tensor},
     twins,
 };
@@ -35,7 +35,8 @@ pub fn execute(arguments: &TwinArguments) -> Result<()> {
     let started = Instant::now();
     let parting = Parting { settings: &settings, networks: [&first, &second], difference, every: arguments.every };
     let (rows, outcome) = experiment::with_rule(&settings.config, parting)?;
-    let report = Report::new(&rows, outcome, difference, started.elapsed().as_secs_f64());
+    let mut report = Report::new(&rows, outcome, difference, started.elapsed().as_secs_f64());
+    report.kinks = first.has_kinks();
     if let (Some(path), Some(format)) = (&arguments.plot, format) {
         format.write(path, &plot::twin_figure(&rows, &caption(&subject, difference)).to_svg())?;
     }
@@ -142,6 +143,8 @@ struct Report {
     disagreement: Vec<Option<f64>>,
     loss: Vec<f64>,
     loss_of_twin: Vec<f64>,
+    /// Whether the gradient jumps somewhere, as with ReLU and max-pooling.
+    kinks: bool,
     wall_seconds: f64,
 }
 
@@ -169,6 +172,7 @@ impl Report {
             disagreement: rows.iter().map(|row| row.disagreement).collect(),
             loss: rows.iter().map(|row| row.losses[0]).collect(),
             loss_of_twin: rows.iter().map(|row| row.losses[1]).collect(),
+            kinks: false,
             wall_seconds,
         }
     }
@@ -223,6 +227,10 @@ impl Report {
             text += "The two did not part: every row has the same weights, or there are too few rows.\n";
             return text;
         };
+        if self.kinks {
+            text += "ReLU and max-pooling have kinks: where an input crosses one in one run and not in the other, the distance leaps,\n\
+                     so its growth lies above the exponents of the run.\n";
+        }
         let error = self.growth_std_error.map_or(String::new(), |error| format!(" ± {error:.5}"));
         let until = number(self.growth_until.unwrap_or(0) as f64, 0);
         let _ = writeln!(text, "Growth of the distance: {growth:.5}{error} per step, up to step {until}.");

@@ -8,6 +8,7 @@ mod heat;
 mod raster;
 mod run;
 mod twin;
+mod verify;
 
 pub use axis::number;
 pub use density::{DensityCaption, density_figure};
@@ -16,6 +17,7 @@ pub use heat::HeatMap;
 pub use raster::Format;
 pub use run::{Caption, run_figure};
 pub use twin::{TwinCaption, twin_figure};
+pub use verify::verify_figure;
 
 /// The height of a panel beside others, in points.
 const LOW: f64 = 216.0;

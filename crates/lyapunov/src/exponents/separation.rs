@@ -48,14 +48,20 @@ pub fn separation(distances: &[(u64, f64)]) -> Option<Separation> {
     Some(Separation { rate: Estimate { value, std_error }, until: known[end].0, saturation: saturation.map(f64::exp) })
 }
 
-/// The mean level of the last quarter, where the growth has come to rest there: less than a tenth of a nat.
+/// The mean level of the last quarter, where the growth has come to rest there: its second half lies above its first by less
+/// than a tenth of a nat, or than twice what their scatter explains.
 fn plateau(known: &[(u64, f64)]) -> Option<f64> {
     let quarter = &known[known.len() - known.len() / 4..];
     let mean = |points: &[(u64, f64)]| points.iter().map(|(_, level)| level).sum::<f64>() / points.len() as f64;
     let (first, second) = quarter.split_at(quarter.len() / 2);
     let level = mean(quarter);
     let grown = level - known[0].1;
-    (grown > 10.0_f64.ln() && mean(second) - mean(first) < 0.1).then_some(level)
+    let scatter = |points: &[(u64, f64)]| {
+        let centre = mean(points);
+        points.iter().map(|(_, level)| (level - centre).powi(2)).sum::<f64>() / (points.len() as f64).powi(2)
+    };
+    let noise = (scatter(first) + scatter(second)).sqrt();
+    (grown > 10.0_f64.ln() && mean(second) - mean(first) < (2.0 * noise).max(0.1)).then_some(level)
 }
 
 #[cfg(test)]
@@ -75,7 +81,7 @@ mod tests {
         let mut start = *first.state();
         start[0] += 1e-12;
         second.set_state(start);
-        let series: Vec<(u64, f64)> = (0..400)
+        let series: Vec<(u64, f64)> = (0..1000)
             .map(|step| {
                 let (a, b) = (*first.state(), *second.state());
                 first.step(&mut []).unwrap();

@@ -1,0 +1,439 @@
+//! `lyapunov verify exponent-curvature`: the claim that the largest exponent of descent, per unit of training time, is minus
+//! the most negative eigenvalue of the Hessian, put to the test on a small network.
+//!
+//! Frozen weights: the map is δ' = (I − ηH)δ with one H, and Λ = max ln|1 − ηλᵢ| exactly; the claim is its limit for small η,
+//! up to the switch to the sharp end at ηλ_max = 2 + η|λ_min|. Moving weights: the deviation has to follow a bottom of the
+//! spectrum that turns, and what it sees is −⟨vᵀHv⟩.
+
+use std::{fmt::Write, time::Instant};
+
+use lyapunov::{
+    Carry, Chaos, Constant, Descent, Hessian, Lanczos, Outcome, Plan, Product, Purpose, Sample, Sgd, Stream, System,
+    Training, Vector, lanczos,
+    train::{Network, Tensor},
+};
+use serde::Serialize;
+
+use super::print;
+use crate::{
+    args::VerifyArguments,
+    error::{Error, Result},
+    experiment::{self, Overrides},
+    plot::{Format, number, verify_figure},
+    progress::Spinner,
+    summary::{Subject, duration},
+};
+
+/// The network of the experiment: small, so that it takes minutes, and smooth.
+const NETWORK: [&str; 7] = [
+    "model.name=cnn",
+    "model.widths=[3, 3, 3, 3, 3]",
+    "model.activation=tanh",
+    "model.pooling=average",
+    "data.subset=64",
+    "run.batch_size=64",
+    "optimizer.learning_rate=0.1",
+];
+
+/// η·λ_max of the rows.
+const SCALED_RATES: [f64; 9] = [0.025, 0.05, 0.1, 0.2, 0.35, 0.6, 1.2, 1.9, 2.5];
+
+/// Steps of frozen weights that turn the deviation, and steps that are measured.
+const FROZEN: (u64, u64) = (125, 25);
+
+/// Points at which both ends of the spectrum are measured while the weights move.
+const LOOKS: u64 = 6;
+
+/// Within this share of each other two numbers count as equal.
+const EQUAL: f64 = 0.1;
+
+/// Carries out the experiment.
+pub fn execute(arguments: &VerifyArguments) -> Result<()> {
+    let VerifyArguments { set, data, device, .. } = arguments.clone();
+    let set = NETWORK.iter().map(ToString::to_string).chain(set).collect();
+    let mut settings = experiment::settings(None, &Overrides { set, data, out: None, device })?;
+    let format = arguments.plot.as_deref().map(Format::of).transpose()?;
+    let (network, subject) = experiment::network(&settings)?;
+    settings.resolve(&network, subject.images)?;
+    let spinner = Spinner::new(arguments.json);
+    let rate = settings.config.optimizer.learning_rate;
+    let experiment = Experiment { network: &network, steps: arguments.steps, spinner: &spinner };
+    let started = Instant::now();
+    let mut report = experiment.report(rate, arguments.train)?;
+    spinner.finish();
+    report.wall_seconds = started.elapsed().as_secs_f64();
+    if let (Some(path), Some(format)) = (&arguments.plot, format) {
+        format.write(path, &verify_figure(&report, &heading(&subject)).to_svg())?;
+    }
+    if arguments.json { print(report.to_json().as_bytes()) } else { print(report.to_text(&subject).as_bytes()) }
+}
+
+struct Experiment<'a> {
+    network: &'a Network,
+    /// Steps of moving weights.
+    steps: u64,
+    spinner: &'a Spinner,
+}
+
+/// The ends of the spectrum with their vectors.
+struct Ends {
+    largest: f64,
+    smallest: f64,
+    top: Tensor<1>,
+    bottom: Tensor<1>,
+}
+
+impl Experiment<'_> {
+    fn report(&self, learning_rate: f64, train: u64) -> Result<Report> {
+        self.spinner.begin("training to the weights of the experiment");
+        let mut descent = self.descent(self.network.initial_weights(), learning_rate);
+        for _ in 0..train {
+            descent.step(&mut [])?;
+            self.spinner.tick();
+        }
+        let weights = descent.weights().clone();
+        let ends = self.ends(&weights)?;
+        if !(ends.largest > 0.0 && ends.smallest < 0.0) {
+            let help = "train longer or shorter: `--train STEPS`".to_owned();
+            let (low, high) = (ends.smallest, ends.largest);
+            let message = format!(
+                "the Hessian at the weights of the experiment lies between {low:.3e} and {high:.3e}: it needs a negative and a positive end"
+            );
+            return Err(Error::usage(message, Some(help)));
+        }
+        let rates = SCALED_RATES.map(|scaled| scaled / ends.largest);
+        let frozen = rates.iter().map(|rate| self.frozen(&weights, &ends, *rate)).collect::<Result<Vec<_>>>()?;
+        let moving = rates.iter().map(|rate| self.moving(&weights, &ends, *rate)).collect::<Result<Vec<_>>>()?;
+        Ok(Report {
+            parameters: self.network.parameters(),
+            lambda_max: ends.largest,
+            lambda_min: ends.smallest,
+            switch: self.switch(&weights, &ends)?,
+            frozen,
+            moving,
+            steps: self.steps,
+            wall_seconds: 0.0,
+        })
+    }
+
+    fn descent(&self, weights: Tensor<1>, learning_rate: f64) -> Sgd<&Network> {
+        Sgd::new(self.network, weights, learning_rate, Product::Exact)
+    }
+
+    fn ends(&self, at: &Tensor<1>) -> Result<Ends> {
+        let hessian =
+            Hessian { objective: self.network, at, on: Sample::Full, product: Product::Exact, gradient: None };
+        let mut start = at.zeros_like();
+        start.randomize(&mut Stream::new(0, Purpose::Probe, 0));
+        let options = Lanczos { largest: 1, smallest: 1, tolerance: 1e-4, max_applications: 400, max_basis: 100 };
+        let mut ritz = lanczos(&hessian, &start, &options)?;
+        let (top, bottom) = (ritz.largest.remove(0), ritz.smallest.remove(0));
+        Ok(Ends { largest: top.value, smallest: bottom.value, top: top.vector, bottom: bottom.vector })
+    }
+
+    /// A run with one deviation that starts as `deviation`.
+    fn carry(&self, mut descent: Sgd<&Network>, deviation: Tensor<1>, warm_up: u64, steps: u64) -> Result<Carried> {
+        let rate = descent.learning_rate();
+        let plan = Plan {
+            steps: warm_up + steps,
+            measure_every: 0,
+            exponents: Some(Carry { warm_up, ..Carry::default() }),
+            ..Plan::default()
+        };
+        let mut training = Training::new(&mut descent, &plan)?;
+        if let Some(deviations) = &mut training.deviations {
+            deviations.benettin.deviations_mut()[0] = deviation.unit().unwrap_or(deviation);
+        }
+        let mut looks = Vec::new();
+        let mut rows = Silent(self.spinner);
+        for look in 0..LOOKS {
+            let until = warm_up + steps * (look + 1) / LOOKS;
+            if warm_up == 0 {
+                let Ends { largest, smallest, .. } = self.ends(descent.weights())?;
+                looks.push((smallest, largest));
+            }
+            if training.advance(&mut descent, until, &mut Constant(rate), &mut rows)? != Outcome::Completed {
+                return Ok(Carried { chaos: None, looks });
+            }
+        }
+        Ok(Carried { chaos: training.deviations.as_ref().map(lyapunov::Deviations::chaos), looks })
+    }
+
+    /// Λ at frozen weights, from a deviation in the plane of both ends: every other eigenvalue lies between them.
+    fn frozen(&self, weights: &Tensor<1>, ends: &Ends, rate: f64) -> Result<Frozen> {
+        self.spinner.begin("frozen weights");
+        let descent = self.descent(weights.clone(), rate).frozen();
+        let carried = self.carry(descent, both(ends), FROZEN.0, FROZEN.1)?;
+        let (value, error) = carried.first().unwrap_or((f64::NAN, f64::NAN));
+        let exact = (1.0 - rate * ends.largest).abs().ln().max((1.0 - rate * ends.smallest).ln());
+        Ok(Frozen { learning_rate: rate, scaled: rate * ends.largest, exponent: value, std_error: error, exact })
+    }
+
+    /// Λ while the weights move, from the bottom of the spectrum.
+    fn moving(&self, weights: &Tensor<1>, ends: &Ends, rate: f64) -> Result<Moving> {
+        self.spinner.begin("moving weights");
+        let carried = self.carry(self.descent(weights.clone(), rate), ends.bottom.clone(), 0, self.steps)?;
+        let scaled = rate * ends.largest;
+        let mean = carried.looks.iter().map(|(low, _)| low).sum::<f64>() / carried.looks.len() as f64;
+        let most = carried.looks.iter().map(|(_, high)| *high).fold(0.0, f64::max);
+        let per_time = |x: f64| x / rate;
+        Ok(Moving {
+            learning_rate: rate,
+            scaled,
+            scaled_most: rate * most,
+            exponent_per_time: carried.first().map(|(value, _)| per_time(value)),
+            std_error: carried.first().map(|(_, error)| per_time(error)).filter(|error| error.is_finite()),
+            negative_rayleigh: carried.chaos.as_ref().map(|chaos| chaos.negative_rayleigh),
+            negative_lambda_min: carried.chaos.as_ref().map(|_| -mean),
+            identity_violation: carried.chaos.as_ref().and_then(|chaos| chaos.violation),
+        })
+    }
+
+    /// ηλ_max at which the growth at frozen weights goes over to the sharp end, by bisection: there the deviation sees a
+    /// positive curvature.
+    fn switch(&self, weights: &Tensor<1>, ends: &Ends) -> Result<Option<Switch>> {
+        let predicted = 2.0 / (ends.largest + ends.smallest);
+        if predicted <= 0.0 {
+            return Ok(None);
+        }
+        self.spinner.begin("the switch to the sharp end");
+        let (mut low, mut high) = (0.9 * predicted, 1.1 * predicted);
+        for _ in 0..5 {
+            let rate = 0.5 * (low + high);
+            let descent = self.descent(weights.clone(), rate).frozen();
+            let carried = self.carry(descent, both(ends), 2 * FROZEN.0, 10)?;
+            let sharp = carried.chaos.is_some_and(|chaos| chaos.negative_rayleigh < 0.0);
+            (low, high) = if sharp { (low, rate) } else { (rate, high) };
+        }
+        let found = 0.5 * (low + high);
+        Ok(Some(Switch { predicted: predicted * ends.largest, found: found * ends.largest }))
+    }
+}
+
+fn both(ends: &Ends) -> Tensor<1> {
+    let mut sum = ends.top.clone();
+    sum.axpy(1.0, &ends.bottom);
+    sum
+}
+
+struct Carried {
+    /// `None` where the run diverged.
+    chaos: Option<Chaos>,
+    /// λ_min and λ_max along the run.
+    looks: Vec<(f64, f64)>,
+}
+
+impl Carried {
+    fn first(&self) -> Option<(f64, f64)> {
+        let exponents = &self.chaos.as_ref()?.exponents;
+        Some((exponents.values[0], exponents.std_errors[0]))
+    }
+}
+
+/// Counts steps for the spinner.
+struct Silent<'a>(&'a Spinner);
+
+impl lyapunov::Observer for Silent<'_> {
+    fn record(
+        &mut self,
+        _: &lyapunov::Measurement,
+    ) -> std::result::Result<(), Box<dyn std::error::Error + Send + Sync>> {
+        self.0.tick();
+        Ok(())
+    }
+}
+
+/// What was found: the JSON object of `--json`.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    /// How many weights.
+    pub parameters: usize,
+    /// The ends of the spectrum at the weights of the experiment.
+    pub lambda_max: f64,
+    /// The other end.
+    pub lambda_min: f64,
+    /// Where the sharp end takes over; `None` where it never does.
+    pub switch: Option<Switch>,
+    /// One row per learning rate.
+    pub frozen: Vec<Frozen>,
+    /// One row per learning rate.
+    pub moving: Vec<Moving>,
+    /// Steps of every moving row.
+    pub steps: u64,
+    /// How long it took.
+    pub wall_seconds: f64,
+}
+
+/// η·λ_max at the switch.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Switch {
+    /// 2 + η|λ_min|.
+    pub predicted: f64,
+    /// By bisection.
+    pub found: f64,
+}
+
+/// A row of frozen weights; exponents per step.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Frozen {
+    /// η.
+    pub learning_rate: f64,
+    /// η·λ_max.
+    pub scaled: f64,
+    /// Λ.
+    pub exponent: f64,
+    /// Its standard error.
+    pub std_error: f64,
+    /// max ln|1 − ηλᵢ|.
+    pub exact: f64,
+}
+
+/// A row of moving weights; everything per unit of training time, `None` where the run diverged.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Moving {
+    /// η.
+    pub learning_rate: f64,
+    /// η·λ_max at the beginning.
+    pub scaled: f64,
+    /// The largest η·λ_max that was seen along the run.
+    pub scaled_most: f64,
+    /// Λ/η.
+    pub exponent_per_time: Option<f64>,
+    /// Its standard error.
+    pub std_error: Option<f64>,
+    /// −⟨vᵀHv⟩ along the deviation.
+    pub negative_rayleigh: Option<f64>,
+    /// −⟨λ_min⟩ along the run.
+    pub negative_lambda_min: Option<f64>,
+    /// The worst disagreement of growth and curvature in a step, in nats.
+    pub identity_violation: Option<f64>,
+}
+
+impl Moving {
+    /// Λ/η over −⟨λ_min⟩.
+    pub fn claim(&self) -> Option<f64> {
+        Some(self.exponent_per_time? / self.negative_lambda_min?)
+    }
+
+    /// Λ/η over −⟨vᵀHv⟩.
+    pub fn identity(&self) -> Option<f64> {
+        Some(self.exponent_per_time? / self.negative_rayleigh?)
+    }
+}
+
+impl Report {
+    fn to_json(&self) -> String {
+        let mut text = serde_json::to_string(self).expect("numbers have a JSON form");
+        text.push('\n');
+        text
+    }
+
+    fn to_text(&self, subject: &Subject) -> String {
+        let Subject { model, data, images, .. } = subject;
+        let mut text = format!(
+            "The {model} ({} weights) on all {images} {data} images at every step, in {}.\nλ_max = {:.4}, λ_min = {:.4} where it begins.\n\n",
+            number(self.parameters as f64, 0),
+            duration(self.wall_seconds),
+            self.lambda_max,
+            self.lambda_min
+        );
+        text += &self.frozen_table();
+        text += &self.moving_table();
+        text += &self.verdict();
+        text
+    }
+
+    fn frozen_table(&self) -> String {
+        let mut text = format!(
+            "Frozen weights, per step:\n{:>10}  {:>8}  {:>12}  {:>16}  {:>8}\n",
+            "η", "η·λ_max", "Λ", "max ln|1 − ηλᵢ|", "error"
+        );
+        for row in &self.frozen {
+            let error = 100.0 * (row.exponent / row.exact - 1.0).abs();
+            // Writing into a string cannot fail.
+            let _ = writeln!(
+                text,
+                "{:>10.5}  {:>8.3}  {:>12.6}  {:>16.6}  {error:>6.2} %",
+                row.learning_rate, row.scaled, row.exponent, row.exact
+            );
+        }
+        if let Some(Switch { predicted, found }) = self.switch {
+            let off = 100.0 * (found / predicted - 1.0).abs();
+            let _ = writeln!(
+                text,
+                "The sharp end takes over at η·λ_max = {found:.3}; 2 + η|λ_min| is {predicted:.3} there ({off:.1} % off)."
+            );
+        }
+        text.push('\n');
+        text
+    }
+
+    fn moving_table(&self) -> String {
+        let mut text = format!(
+            "Moving weights, {} steps, per unit of training time:\n{:>9}  {:>16}  {:>9}  {:>8}  {:>9}  {:>9}  {:>14}  {:>14}\n",
+            self.steps, "η", "η·λ_max, at most", "Λ/η", "±", "−⟨vᵀHv⟩", "−⟨λ_min⟩", "Λ/η ÷ −⟨vᵀHv⟩", "Λ/η ÷ −⟨λ_min⟩"
+        );
+        for row in &self.moving {
+            let told = |x: Option<f64>, decimals: usize| x.map_or("—".to_owned(), |x| format!("{x:.decimals$}"));
+            let _ = writeln!(
+                text,
+                "{:>9.5}  {:>7.3}  {:>7.3}  {:>9}  {:>8}  {:>9}  {:>9}  {:>14}  {:>14}",
+                row.learning_rate,
+                row.scaled,
+                row.scaled_most,
+                told(row.exponent_per_time, 5),
+                told(row.std_error, 5),
+                told(row.negative_rayleigh, 5),
+                told(row.negative_lambda_min, 5),
+                told(row.identity(), 3),
+                told(row.claim(), 3)
+            );
+        }
+        text.push('\n');
+        text
+    }
+
+    /// Where the claim holds, in words.
+    fn verdict(&self) -> String {
+        let list = |rows: Vec<&Moving>| {
+            let names: Vec<String> = rows.iter().map(|row| short(row.scaled)).collect();
+            if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+        };
+        let holds = |row: &&Moving| row.claim().is_some_and(|ratio| (ratio - 1.0).abs() <= EQUAL);
+        let known = self.moving.iter().filter(|row| row.claim().is_some());
+        let (good, bad): (Vec<&Moving>, Vec<&Moving>) = known.partition(holds);
+        let slow: Vec<&Moving> = self.moving.iter().filter(|row| row.scaled_most < 0.7).collect();
+        let worst = slow.iter().filter_map(|row| row.identity()).map(|ratio| (ratio - 1.0).abs()).fold(0.0, f64::max);
+        let mut text = String::new();
+        let _ =
+            writeln!(text, "The claim Λ/η = −λ_min holds within {:.0} % at η·λ_max = {}.", 100.0 * EQUAL, list(good));
+        if !bad.is_empty() {
+            let ratios: Vec<f64> = bad.iter().filter_map(|row| row.claim()).collect();
+            let (least, most) =
+                ratios.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), x| (a.min(*x), b.max(*x)));
+            let _ = writeln!(
+                text,
+                "It fails at η·λ_max = {}: there Λ/η is {least:.2} to {most:.2} of −⟨λ_min⟩.",
+                list(bad)
+            );
+        }
+        let _ = writeln!(
+            text,
+            "Λ/η = −⟨vᵀHv⟩ holds within {:.1} % where η·λ_max stays below 0.7: the deviation sees the curvature of its own direction, which\nlags behind the bottom of a spectrum that turns.",
+            100.0 * worst
+        );
+        text
+    }
+}
+
+/// A number without needless decimals.
+fn short(value: f64) -> String {
+    let text = format!("{value:.3}");
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+fn heading(subject: &Subject) -> (String, String) {
+    let Subject { model, data, images, parameters } = subject;
+    let subtitle = format!("{model} with {parameters} weights · {images} {data} images, all of them at every step");
+    ("The largest exponent of gradient descent beside the curvature".to_owned(), subtitle)
+}
