@@ -27,7 +27,12 @@ pub fn check_tangent<S: System + Clone>(system: &S, seed: u64) {
     }
 }
 
-fn check_tangent_along<S: System + Clone>(system: &S, v: &S::Vector) {
+/// [`check_tangent`] along one direction v of length 1: for states whose parts have such different sizes that a random
+/// direction leaves their domain.
+///
+/// # Panics
+/// As for [`check_tangent`].
+pub fn check_tangent_along<S: System + Clone>(system: &S, v: &S::Vector) {
     let (image, mut deviations) = stepped(system, system.state().clone(), vec![v.clone()]);
     let size = image.state().norm();
     let tangent = deviations.remove(0);

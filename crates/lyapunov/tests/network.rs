@@ -3,8 +3,8 @@
 #![cfg(feature = "train")]
 
 use lyapunov::{
-    Constant, Difference, HeavyBall, Hessian, Lanczos, Measurement, Objective, Plan, Product, Purpose, Sample, Sgd,
-    Stream, System, Target, Vector, lanczos, run, testing,
+    Adam, Constant, Descent, Difference, HeavyBall, Hessian, Lanczos, Measurement, Moments, Objective, Plan, Product,
+    Purpose, Sample, Sgd, Stream, System, Target, Vector, lanczos, run, testing,
     train::{Activation, Architecture, Dataset, Loss, Network, NetworkOptions, Pooling, Precision, Tensor, device},
 };
 
@@ -225,12 +225,23 @@ fn descents_on_a_network_pass_the_taylor_test_on_every_batch() {
     let network = network(mlp(), Activation::Tanh, Precision::Double);
     let w = network.initial_weights();
     let mut sgd = Sgd::new(&network, w.clone(), 0.5, Product::Exact);
-    let mut ball = HeavyBall::new(&network, w, 0.1, 0.9, Product::Exact).unwrap();
+    let mut ball = HeavyBall::new(&network, w.clone(), 0.1, 0.9, Product::Exact).unwrap();
+    let mut nesterov = HeavyBall::nesterov(&network, w.clone(), 0.1, 0.9, Product::Exact).unwrap();
+    let (start, rule) = (w.clone(), Moments { beta2: 0.9, epsilon: 1e-3, ..Moments::default() });
+    let mut adam = Adam::new(&network, w, 0.01, rule, Product::Exact).unwrap();
     for seed in 0..3 {
         testing::check_tangent(&sgd, seed);
         testing::check_tangent(&ball, seed);
+        testing::check_tangent(&nesterov, seed);
         sgd.step(&mut []).unwrap();
         ball.step(&mut []).unwrap();
+        nesterov.step(&mut []).unwrap();
+    }
+    // A second moment is so small that a random direction of the state would make it negative: along weights alone.
+    let direction = random_like(&start, 9).unit().unwrap();
+    for _ in 0..3 {
+        testing::check_tangent_along(&adam, &adam.lift(direction.clone()));
+        adam.step(&mut []).unwrap();
     }
 }
 
