@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use lyapunov::{
-    Objective, Product,
+    Objective, Product, Wanted,
     train::{self, Activation, Architecture, Dataset, Network, NetworkOptions, Precision},
 };
 use toml_edit::Value;
@@ -101,11 +101,12 @@ fn network_options(config: &Config) -> NetworkOptions {
     }
 }
 
-/// The products with the Hessian that go by this name; `auto` are exact ones, which every network of ours offers.
-pub fn product(name: ProductName, network: &Network) -> Product {
+/// The products with the Hessian that go by this name, where they can give what is `wanted`.
+pub fn product(name: ProductName, network: &Network, wanted: Wanted) -> lyapunov::Result<Product> {
     match name {
-        ProductName::Auto | ProductName::Exact => Product::Exact,
-        ProductName::GaussNewton => Product::GaussNewton,
-        ProductName::Difference => Product::Difference(network.difference()),
+        ProductName::Auto => Product::auto(network, wanted),
+        ProductName::Exact => Product::Exact.suited(network, wanted),
+        ProductName::GaussNewton => Product::GaussNewton.suited(network, wanted),
+        ProductName::Difference => Product::Difference(network.difference()).suited(network, wanted),
     }
 }

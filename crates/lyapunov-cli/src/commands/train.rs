@@ -3,7 +3,8 @@
 use std::{path::Path, time::Instant};
 
 use lyapunov::{
-    Constant, Descent, Evaluation, Objective, Observer, Outcome, Plan, Sgd, Summary as Course, Vector, train::Network,
+    Constant, Descent, Evaluation, Objective, Observer, Outcome, Plan, Sgd, Summary as Course, Vector, Wanted,
+    train::Network,
 };
 
 use super::print;
@@ -67,7 +68,7 @@ impl<'a> Session<'a> {
         let folder = RunFolder::claim(Path::new(&config.run.out), &config.identity())?;
         folder.write(CONFIG, settings.text().as_bytes())?;
         folder.write(MANIFEST, &manifest.to_json())?;
-        Ok(Self { config, network, plan: plan(config, network), folder, manifest, subject, started })
+        Ok(Self { config, network, plan: plan(config, network)?, folder, manifest, subject, started })
     }
 
     fn run(mut self, silent: bool) -> Result<Summary> {
@@ -161,14 +162,14 @@ impl<'a> Session<'a> {
     }
 }
 
-fn plan(config: &Config, network: &Network) -> Plan {
+fn plan(config: &Config, network: &Network) -> Result<Plan> {
     let epoch = network.steps_per_epoch();
-    Plan {
+    Ok(Plan {
         steps: config.run.step_count(epoch),
         measure_every: config.measure.every,
         on: config.measure.on.clone(),
-        product: experiment::product(config.measure.product, network),
+        product: experiment::product(config.measure.product, network, Wanted::Largest)?,
         products: config.measure.products,
         evaluate_every: config.run.evaluation_period(epoch),
-    }
+    })
 }

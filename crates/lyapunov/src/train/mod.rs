@@ -23,5 +23,5 @@ pub use cifar::{BATCH_FILES, RECORD_BYTES, TEST_FILE};
 pub use dataset::{Dataset, Images};
 pub use device::{DEVICES, device};
 pub use loss::Loss;
-pub use model::{Activation, Architecture, NamedParameter};
+pub use model::{Activation, Architecture, NamedLayer, NamedParameter};
 pub use network::{Network, NetworkOptions, Precision};

@@ -62,6 +62,30 @@ pub struct NamedParameter {
     pub range: Range<usize>,
 }
 
+/// One layer with weights: its name, and where it stands in the flat weights.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NamedLayer {
+    /// What the names of its parameters have in common: `0` of `0.weight` and `0.bias`.
+    pub name: String,
+    /// The entries of the flat weights that belong to it.
+    pub range: Range<usize>,
+}
+
+impl NamedLayer {
+    /// The layers of these parameters, which stand one after another.
+    pub(super) fn of(parameters: &[NamedParameter]) -> Vec<Self> {
+        let mut layers: Vec<Self> = Vec::new();
+        for parameter in parameters {
+            let name = parameter.name.rsplit_once('.').map_or(parameter.name.as_str(), |(layer, _)| layer);
+            match layers.last_mut() {
+                Some(last) if last.name == name => last.range.end = parameter.range.end,
+                _ => layers.push(Self { name: name.to_owned(), range: parameter.range.clone() }),
+            }
+        }
+        layers
+    }
+}
+
 /// The layers in order, with the shapes of their parameters.
 #[derive(Debug)]
 pub(super) struct Model {
@@ -177,6 +201,14 @@ mod tests {
         assert_eq!(cnn[2], "3.weight [4, 2, 3, 3] 56..128");
         assert_eq!(cnn[4], "7.weight [10, 256] 132..2692");
         assert_eq!(cnn[5], "7.bias [10] 2692..2702");
+    }
+
+    #[test]
+    fn a_layer_is_its_weights_and_its_biases() {
+        let model = Model::new(&Architecture::Cnn { widths: vec![2, 4] }, Activation::Relu, 10).unwrap();
+        let layers = NamedLayer::of(&model.named_parameters());
+        let told: Vec<_> = layers.iter().map(|layer| (layer.name.as_str(), layer.range.clone())).collect();
+        assert_eq!(told, [("0", 0..56), ("3", 56..132), ("7", 132..2702)]);
     }
 
     #[test]

@@ -15,7 +15,7 @@ use super::{
     dual::Dual,
     layers::Parameter,
     loss::Loss,
-    model::{Activation, Architecture, CHANNELS, Model, NamedParameter, SIZE},
+    model::{Activation, Architecture, CHANNELS, Model, NamedLayer, NamedParameter, SIZE},
     samples::Samples,
     vector::split,
     weights,
@@ -130,6 +130,11 @@ impl Network {
     /// The parameters by name, in the order of the flat weights.
     pub fn named_parameters(&self) -> Vec<NamedParameter> {
         self.model.named_parameters()
+    }
+
+    /// The layers with weights by name, in the order of the flat weights.
+    pub fn named_layers(&self) -> Vec<NamedLayer> {
+        NamedLayer::of(&self.named_parameters())
     }
 
     /// How many images `on` names.
