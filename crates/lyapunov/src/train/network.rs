@@ -159,8 +159,9 @@ impl Network {
     }
 
     /// What another program needs to check a measurement, as a safetensors file: the images that `on` names as the network
-    /// sees them, `inputs` \[examples, channels, rows, columns\], their `labels` \[examples\], and the network's `outputs`
-    /// \[examples, classes\] before the loss.
+    /// sees them, `inputs` \[examples, channels, rows, columns\], the mean and the deviation that their `colours`
+    /// \[channels, 2\] were standardised by, their `labels` \[examples\], and the network's `outputs` \[examples, classes\]
+    /// before the loss.
     ///
     /// # Errors
     /// [`Error::Argument`] for a subset larger than the training set.
@@ -169,7 +170,7 @@ impl Network {
         let (inputs, _) = self.batch(&self.data.train, &indices);
         let labels = indices.iter().map(|index| i64::from(self.data.train.labels[*index as usize])).collect();
         let images = inputs.reshape([indices.len(), CHANNELS, SIZE, SIZE]);
-        Ok(weights::write_examples(images, labels, self.outputs(at, on)?))
+        Ok(weights::write_examples(images, labels, self.outputs(at, on)?, &self.colours))
     }
 
     /// Training steps per epoch.
