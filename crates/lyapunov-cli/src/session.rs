@@ -3,8 +3,9 @@
 use std::time::Instant;
 
 use lyapunov::{
-    Block, DensityOptions, Eigenpair, Flat, Hessian, Lanczos, Objective, Operator, Product, Purpose, Ritz, Sample,
-    Stream, TraceOptions, Vector, batch_sharpness, check_determinism, density, lambda_max_of_mean, lanczos, trace,
+    Block, DensityOptions, Difference, Eigenpair, Flat, Hessian, Lanczos, Objective, Operator, Product, Purpose, Ritz,
+    Sample, Stream, TraceOptions, Vector, batch_sharpness, check_determinism, density, lambda_max_of_mean, lanczos,
+    trace,
     train::{NamedLayer, Network, Tensor},
 };
 
@@ -136,7 +137,10 @@ impl<'a> Session<'a> {
         let value = seen.value().unwrap_or(f64::NAN);
         let error = Uncertainty::HalfBracket(seen.half_bracket());
         let mut found = self.found(value, error, seen.applications, Some(seen.converged), began);
-        let extra = self.network.product_cost(self.product, other);
+        // A forward difference needs the gradient of these images as well.
+        let forward = matches!(self.product, Product::Difference(Difference { central: false, .. }));
+        let base = if forward { self.network.gradient_cost(other) } else { 0.0 };
+        let extra = base + self.network.product_cost(self.product, other);
         self.cost += extra;
         (found.cost, found.products) = (found.cost + extra, found.products + 1);
         found.on = format!("{}, {}", self.on, name_of_sample(other));
