@@ -250,15 +250,19 @@ pub struct ExponentsArguments {
 #[command(
     group(ArgGroup::new("network").args(["run", "config"]).required(true)),
     after_help = "Quantities:\n  \
-        lambda_max   the algebraically largest eigenvalue, with its residual\n  \
-        lambda_min   the algebraically smallest one\n  \
-        top=COUNT    the largest ones\n  \
-        trace        the sum of all, with its standard error (Hutch++, 60 products)\n  \
-        density      how they are spread, with its standard error (stochastic Lanczos, 160 products)\n\n\
+        lambda_max       the algebraically largest eigenvalue, with its residual\n  \
+        lambda_min       the algebraically smallest one\n  \
+        lambda_max_full  an estimate of the largest one for all images, from two disjoint parts of them\n  \
+        top=COUNT        the largest ones\n  \
+        layers           the largest one of each layer's diagonal block\n  \
+        batch_sharpness  the mean of gᵀHg / gᵀg over 20 mini-batches, or batch_sharpness=COUNT of them\n  \
+        trace            the sum of all, with its standard error (Hutch++, 60 products)\n  \
+        density          how they are spread, with its standard error (stochastic Lanczos, 160 products)\n\n\
         Weights are named and laid out as torch.nn.Sequential has them: `0.weight` [outputs, inputs] and so on.\n\n\
         Examples:\n  \
         lyapunov measure --run runs/cnn-sgd-0123abcd\n  \
         lyapunov measure --run runs/cnn-sgd-0123abcd --what top=10,trace --on full --product gauss-newton\n  \
+        lyapunov measure --run runs/cnn-sgd-0123abcd --what layers,batch_sharpness\n  \
         lyapunov measure --run runs/cnn-sgd-0123abcd --what density --plot spectrum.svg\n  \
         lyapunov measure --config run.toml --weights weights.safetensors --json | jq .lambda_max.value"
 )]
@@ -278,6 +282,9 @@ pub struct MeasureArguments {
     /// Override one key of the configuration; may be repeated
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
+    /// The device to compute on: flex, the processor, in this build [env: BURN_DEVICE]
+    #[arg(long, value_name = "NAME")]
+    pub device: Option<String>,
     /// The quantities, separated by commas
     #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "lambda_max,lambda_min")]
     pub what: Vec<String>,
@@ -285,7 +292,7 @@ pub struct MeasureArguments {
     /// [default: subset=1000, or full where there are fewer]
     #[arg(long, value_name = "IMAGES")]
     pub on: Option<String>,
-    /// How products with the Hessian are computed; auto is exact
+    /// How products with the Hessian are computed; auto is the best that the network offers, here exact
     #[arg(long, value_enum, default_value_t = ProductName::Auto, hide_possible_values = true, value_name = "auto|exact|gauss-newton|difference")]
     pub product: ProductName,
     /// Search until every residual is at most this share of its eigenvalue

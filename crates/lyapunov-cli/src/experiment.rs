@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use lyapunov::{
     Carry, Constant, Controller, Decay, Moments, Momentum, Objective, Optimizer, Plain, Plan, Product, Quantity, Rule,
-    Sample, Schedule, Scheduled, Shape, Start,
+    Sample, Schedule, Scheduled, Shape, Start, Wanted,
     train::{
         self, Activation, Architecture, Dataset, Loss, Network, NetworkOptions, Normalization, Pooling, Precision,
         Tensor,
@@ -133,12 +133,13 @@ fn network_options(config: &Config) -> NetworkOptions {
     }
 }
 
-/// The products with the Hessian that go by this name; `auto` are exact ones, which every network of ours offers.
-pub fn product(name: ProductName, network: &Network) -> Product {
+/// The products with the Hessian that go by this name, where they can give what is `wanted`.
+pub fn product(name: ProductName, network: &Network, wanted: Wanted) -> lyapunov::Result<Product> {
     match name {
-        ProductName::Auto | ProductName::Exact => Product::Exact,
-        ProductName::GaussNewton => Product::GaussNewton,
-        ProductName::Difference => Product::Difference(network.difference()),
+        ProductName::Auto => Product::auto(network, wanted),
+        ProductName::Exact => Product::Exact.suited(network, wanted),
+        ProductName::GaussNewton => Product::GaussNewton.suited(network, wanted),
+        ProductName::Difference => Product::Difference(network.difference()).suited(network, wanted),
     }
 }
 
@@ -174,7 +175,7 @@ pub fn descent<'a, R: Rule<Tensor<1>>>(
 ) -> Result<Optimizer<&'a Network, R>> {
     let optimizer = &config.optimizer;
     let decoupled = optimizer.decoupled_decay || optimizer.name == OptimizerName::AdamW;
-    let product = product(config.exponents.product, network);
+    let product = product(config.exponents.product, network, Wanted::Spectrum)?;
     let descent = Optimizer::with_rule(network, start, optimizer.learning_rate, rule, product)
         .with_decay(Decay { rate: optimizer.weight_decay, decoupled })?;
     Ok(match config.exponents.weights {
@@ -184,19 +185,19 @@ pub fn descent<'a, R: Rule<Tensor<1>>>(
 }
 
 /// What a run does, and when.
-pub fn plan(config: &Config, network: &Network) -> Plan {
+pub fn plan(config: &Config, network: &Network) -> Result<Plan> {
     let epoch = network.steps_per_epoch();
     let steps = config.run.step_count(epoch);
-    Plan {
+    Ok(Plan {
         steps,
         measure_every: config.measure.every,
         what: config.measure.what.clone(),
         on: config.measure.on.clone(),
-        product: product(config.measure.product, network),
+        product: product(config.measure.product, network, Wanted::Largest)?,
         products: config.measure.products,
         evaluate_every: config.run.evaluation_period(epoch),
         exponents: (config.exponents.count > 0).then(|| carry(config, network, steps)),
-    }
+    })
 }
 
 /// Images on which the smallest eigenvalues are sought that deviations may start from, where batches are smaller.

@@ -7,6 +7,7 @@ use serde::Serialize;
 use crate::{
     plot::number,
     summary::{Subject, duration, verdict},
+    table::{Line, significant, table},
 };
 
 /// The JSON object of `measure --json`. What is not a number is `null`.
@@ -32,9 +33,18 @@ pub struct Findings {
     /// The algebraically smallest eigenvalue.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lambda_min: Option<Found<f64>>,
+    /// The algebraically largest eigenvalue for all images, estimated from two disjoint parts of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lambda_max_full: Option<TwoParts>,
     /// The largest eigenvalues, largest first.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub top: Option<Found<Vec<f64>>>,
+    /// The largest eigenvalue of each layer's diagonal block, first layer first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub layers: Option<Vec<LayerFound>>,
+    /// The mean of gᵀHg / gᵀg over mini-batches.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub batch_sharpness: Option<OverBatches>,
     /// The sum of all eigenvalues.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trace: Option<Found<f64>>,
@@ -78,8 +88,56 @@ pub struct Found<T> {
 pub enum Uncertainty<T> {
     /// Some eigenvalue lies within this distance of the value.
     Residual(T),
-    /// The standard error of a mean over random vectors.
+    /// The standard error of a mean over random vectors or over mini-batches.
     StdError(T),
+    /// Half the distance between two values that lie on either side of the truth in expectation.
+    HalfBracket(T),
+}
+
+impl<T> Uncertainty<T> {
+    /// The error, whatever its kind.
+    pub fn size(&self) -> &T {
+        let (Self::Residual(error) | Self::StdError(error) | Self::HalfBracket(error)) = self;
+        error
+    }
+}
+
+/// The square root of an eigenvalue on one part of the images times the Rayleigh quotient of its vector on another.
+#[derive(Clone, Debug, Serialize)]
+pub struct TwoParts {
+    /// The largest eigenvalue on the first part: too large in expectation.
+    pub in_sample: f64,
+    /// Its residual.
+    pub residual: f64,
+    /// The Rayleigh quotient on the second part: too small in expectation.
+    pub out_of_sample: f64,
+    /// The geometric mean of the two; `null` where one is not positive.
+    #[serde(flatten)]
+    pub found: Found<f64>,
+}
+
+/// The largest eigenvalue of one layer.
+#[derive(Clone, Debug, Serialize)]
+pub struct LayerFound {
+    /// The name of the layer: that of its weights, without `.weight`.
+    pub name: String,
+    /// How many weights it has.
+    pub parameters: usize,
+    /// The eigenvalue.
+    #[serde(flatten)]
+    pub found: Found<f64>,
+}
+
+/// A mean over mini-batches.
+#[derive(Clone, Debug, Serialize)]
+pub struct OverBatches {
+    /// The standard deviation over the batches.
+    pub spread: f64,
+    /// How many batches.
+    pub batches: usize,
+    /// The mean.
+    #[serde(flatten)]
+    pub found: Found<f64>,
 }
 
 /// The density of the eigenvalues on a grid.
@@ -98,16 +156,6 @@ pub struct Spectrum {
     pub found: Found<Vec<f64>>,
 }
 
-/// One line of the table.
-struct Line {
-    name: String,
-    value: f64,
-    error: Uncertainty<f64>,
-    cost: Option<f64>,
-    product: &'static str,
-    converged: Option<bool>,
-}
-
 impl Findings {
     /// One line of JSON.
     pub fn to_json(&self) -> String {
@@ -121,7 +169,7 @@ impl Findings {
         let mut text = String::new();
         // Writing into a string cannot fail.
         let _ = writeln!(text, "{}\n", self.subject_line());
-        let _ = write!(text, "{}", table(&self.lines(), &self.on));
+        let _ = write!(text, "{}", table(&self.lines()));
         let (cost, time) = (number(self.cost, 0), duration(self.wall_seconds));
         let _ = writeln!(text, "\n{}Cost: {cost} gradient-equivalents in {time}.", self.legend());
         if let Some(found) = &self.lambda_max {
@@ -147,7 +195,10 @@ impl Findings {
         let eigenvalues = [("lambda_max", &self.lambda_max), ("lambda_min", &self.lambda_min)];
         let mut lines: Vec<Line> =
             eigenvalues.into_iter().filter_map(|(name, found)| Some(line(name, found.as_ref()?))).collect();
+        lines.extend(self.lambda_max_full.iter().map(|parts| line("lambda_max_full", &parts.found)));
         lines.extend(self.top.iter().flat_map(top_lines));
+        lines.extend(self.layers.iter().flatten().map(|layer| line(&format!("layer {}", layer.name), &layer.found)));
+        lines.extend(self.batch_sharpness.iter().map(|batches| line("batch_sharpness", &batches.found)));
         lines.extend(self.trace.iter().map(|found| line("trace", found)));
         lines.extend(self.density.iter().map(density_line));
         lines
@@ -162,7 +213,16 @@ impl Findings {
             legend += "Residual: some eigenvalue lies this close to the value.\n";
         }
         if any(|error| matches!(error, Uncertainty::StdError(_))) {
-            legend += "Standard error: of an estimate by random vectors.\n";
+            legend += "Standard error: of an estimate by random vectors, or of a mean over mini-batches.\n";
+        }
+        if let Some(OverBatches { spread, batches, .. }) = &self.batch_sharpness {
+            let spread = significant(*spread, 2);
+            let _ = writeln!(legend, "The {batches} batches scatter by ± {spread} about their mean.");
+        }
+        if let Some(TwoParts { in_sample, out_of_sample, .. }) = &self.lambda_max_full {
+            let (inside, outside) = (significant(*in_sample, 4), significant(*out_of_sample, 4));
+            let values = format!("{inside} in sample and {outside} out of it");
+            let _ = writeln!(legend, "Half bracket: of {values}, between which the truth is expected.");
         }
         legend
     }
@@ -177,19 +237,21 @@ fn line(name: &str, found: &Found<f64>) -> Line {
         value: found.value,
         error: found.error.clone(),
         cost: Some(found.cost),
+        on: found.on.clone(),
         product: found.product,
         converged: found.converged,
     }
 }
 
 fn top_lines(found: &Found<Vec<f64>>) -> Vec<Line> {
-    let (Uncertainty::Residual(errors) | Uncertainty::StdError(errors)) = &found.error;
+    let errors = found.error.size();
     let one = |(i, (value, residual)): (usize, (&f64, &f64))| Line {
         name: format!("top {}", i + 1),
         value: *value,
         error: Uncertainty::Residual(*residual),
         // They are found together: the cost stands beside the first.
         cost: (i == 0).then_some(found.cost),
+        on: found.on.clone(),
         product: found.product,
         converged: found.converged,
     };
@@ -203,62 +265,9 @@ fn density_line(spectrum: &Spectrum) -> Line {
         value: spectrum.mean,
         error: Uncertainty::StdError(spectrum.mean_std_error),
         cost: Some(spectrum.found.cost),
+        on: spectrum.found.on.clone(),
         product: spectrum.found.product,
         converged: spectrum.found.converged,
-    }
-}
-
-fn table(lines: &[Line], on: &str) -> String {
-    let heads = ["quantity", "value", "error", "", "cost, g-eq", "data", "product", "converged"];
-    let mut rows = vec![heads.map(str::to_owned)];
-    rows.extend(lines.iter().map(|line| cells(line, on)));
-    let widths: Vec<usize> =
-        (0..heads.len()).map(|i| rows.iter().map(|row| row[i].chars().count()).max().unwrap_or(0)).collect();
-    let mut text = String::new();
-    for row in &rows {
-        let padded = row.iter().zip(&widths).enumerate().map(|(i, (cell, width))| match i {
-            1 | 2 | 4 => format!("{cell:>width$}"),
-            _ => format!("{cell:<width$}"),
-        });
-        let line = padded.collect::<Vec<_>>().join("  ");
-        text += line.trim_end();
-        text.push('\n');
-    }
-    text
-}
-
-fn cells(line: &Line, on: &str) -> [String; 8] {
-    let (error, kind) = match line.error {
-        Uncertainty::Residual(error) => (error, "residual"),
-        Uncertainty::StdError(error) => (error, "standard error"),
-    };
-    let converged = match line.converged {
-        Some(true) => "yes",
-        Some(false) => "no",
-        None => "—",
-    };
-    [
-        line.name.clone(),
-        significant(line.value, 6),
-        format!("± {}", significant(error, 2)),
-        kind.to_owned(),
-        line.cost.map(|cost| number(cost, usize::from(cost < 1000.0))).unwrap_or_default(),
-        on.to_owned(),
-        line.product.to_owned(),
-        converged.to_owned(),
-    ]
-}
-
-/// A number with this many significant digits.
-fn significant(value: f64, digits: i32) -> String {
-    let power = value.abs().log10().floor();
-    match power {
-        _ if value == 0.0 => "0".to_owned(),
-        power if (-4.0..6.0).contains(&power) => {
-            let decimals = (f64::from(digits) - 1.0 - power).max(0.0) as usize;
-            format!("{value:.decimals$}")
-        }
-        _ => format!("{value:.*e}", digits as usize - 1),
     }
 }
 
@@ -269,6 +278,14 @@ mod tests {
     fn found<T>(value: T, error: Uncertainty<T>, converged: Option<bool>) -> Found<T> {
         let on = "batch=300".to_owned();
         Found { value, error, cost: 31.25, products: 12, product: "exact", on, converged, wall_seconds: 0.5 }
+    }
+
+    fn layer(name: &str, value: f64) -> LayerFound {
+        LayerFound {
+            name: name.to_owned(),
+            parameters: 100,
+            found: found(value, Uncertainty::Residual(0.01), Some(true)),
+        }
     }
 
     fn findings() -> Findings {
@@ -282,6 +299,18 @@ mod tests {
             learning_rate: 0.05,
             lambda_max: Some(found(23.104_567, Uncertainty::Residual(0.012_34), Some(true))),
             lambda_min: Some(found(-1.203, Uncertainty::Residual(0.0123), Some(false))),
+            lambda_max_full: Some(TwoParts {
+                in_sample: 25.0,
+                residual: 0.02,
+                out_of_sample: 16.0,
+                found: found(20.0, Uncertainty::HalfBracket(4.5), Some(true)),
+            }),
+            layers: Some(vec![layer("0", 5.5), layer("3", 11.25)]),
+            batch_sharpness: Some(OverBatches {
+                spread: 4.3,
+                batches: 20,
+                found: found(36.5, Uncertainty::StdError(0.97), None),
+            }),
             top: Some(found(vec![23.104_567, 9.0], Uncertainty::Residual(vec![0.01, 0.0]), Some(true))),
             trace: Some(found(1234.5, Uncertainty::StdError(23.0), None)),
             density: Some(Spectrum {
@@ -308,16 +337,22 @@ mod tests {
         The cnn (21,098 weights: runs/cnn-sgd-0123abcd/weights.safetensors)
         on 64 of 5,000 synthetic images: loss 0.4123.
 
-        quantity            value     error                  cost, g-eq  data       product  converged
-        lambda_max        23.1046   ± 0.012  residual              31.2  batch=300  exact    yes
-        lambda_min       -1.20300   ± 0.012  residual              31.2  batch=300  exact    no
-        top 1             23.1046   ± 0.010  residual              31.2  batch=300  exact    yes
-        top 2             9.00000       ± 0  residual                    batch=300  exact    yes
-        trace             1234.50      ± 23  standard error        31.2  batch=300  exact    —
-        density (mean)  0.0585000  ± 0.0012  standard error        31.2  batch=300  exact    —
+        quantity             value     error                  cost, g-eq  data       product  converged
+        lambda_max         23.1046   ± 0.012  residual              31.2  batch=300  exact    yes
+        lambda_min        -1.20300   ± 0.012  residual              31.2  batch=300  exact    no
+        lambda_max_full    20.0000     ± 4.5  half bracket          31.2  batch=300  exact    yes
+        top 1              23.1046   ± 0.010  residual              31.2  batch=300  exact    yes
+        top 2              9.00000       ± 0  residual                    batch=300  exact    yes
+        layer 0            5.50000   ± 0.010  residual              31.2  batch=300  exact    yes
+        layer 3            11.2500   ± 0.010  residual              31.2  batch=300  exact    yes
+        batch_sharpness    36.5000    ± 0.97  standard error        31.2  batch=300  exact    —
+        trace              1234.50      ± 23  standard error        31.2  batch=300  exact    —
+        density (mean)   0.0585000  ± 0.0012  standard error        31.2  batch=300  exact    —
 
         Residual: some eigenvalue lies this close to the value.
-        Standard error: of an estimate by random vectors.
+        Standard error: of an estimate by random vectors, or of a mean over mini-batches.
+        The 20 batches scatter by ± 4.3 about their mean.
+        Half bracket: of 25.00 in sample and 16.00 out of it, between which the truth is expected.
         Cost: 1,234 gradient-equivalents in 1 min 12 s.
         At η = 0.05, η·λ_max = 1.16: below the edge of stability of gradient descent.
         ");
@@ -332,17 +367,14 @@ mod tests {
         assert!(json["trace"]["converged"].is_null() && json["trace"].get("residual").is_none());
         assert_eq!((&json["density"]["eigenvalue"][0], &json["density"]["value"][1]), (&(-1.0).into(), &1.0.into()));
         assert!(json["density"]["std_error"][1].is_null(), "what is not a number is null");
-        for name in ["lambda_max", "lambda_min", "top", "trace", "density"] {
+        let (parts, batches) = (&json["lambda_max_full"], &json["batch_sharpness"]);
+        assert_eq!((&parts["half_bracket"], &parts["out_of_sample"]), (&4.5.into(), &16.0.into()));
+        assert_eq!((&batches["std_error"], &batches["spread"]), (&0.97.into(), &4.3.into()));
+        assert_eq!((&json["layers"][1]["name"], &json["layers"][1]["value"]), (&"3".into(), &11.25.into()));
+        for name in ["lambda_max", "lambda_min", "lambda_max_full", "top", "batch_sharpness", "trace", "density"] {
             for key in ["value", "cost", "products", "product", "on", "converged", "wall_seconds"] {
                 assert!(json[name].get(key).is_some(), "{name}.{key}");
             }
         }
-    }
-
-    #[test]
-    fn numbers_have_their_significant_digits() {
-        let told = [123.456_789, -0.001_234_567, 1e-9, 1_234_567.0, 0.0].map(|x| significant(x, 6));
-        assert_eq!(told, ["123.457", "-0.00123457", "1.00000e-9", "1.23457e6", "0"]);
-        assert_eq!(significant(23.4, 2), "23");
     }
 }

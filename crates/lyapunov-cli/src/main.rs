@@ -12,8 +12,10 @@ mod manifest;
 mod plot;
 mod progress;
 mod request;
+mod session;
 mod store;
 mod summary;
+mod table;
 
 use std::{
     io::{self, IsTerminal, Write},

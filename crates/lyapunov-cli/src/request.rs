@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use lyapunov::{Product, Sample};
+use lyapunov::{Sample, Wanted};
 
 use crate::error::{Error, Result};
 
@@ -13,8 +13,14 @@ pub enum Quantity {
     LambdaMax,
     /// The algebraically smallest eigenvalue.
     LambdaMin,
+    /// The largest eigenvalue for all images, estimated from a part of them.
+    LambdaMaxFull,
     /// This many of the largest eigenvalues.
     Top(usize),
+    /// The largest eigenvalue of each layer's diagonal block.
+    Layers,
+    /// The mean of gᵀHg / gᵀg over this many mini-batches.
+    BatchSharpness(usize),
     /// The sum of the eigenvalues.
     Trace,
     /// How the eigenvalues are spread.
@@ -22,7 +28,11 @@ pub enum Quantity {
 }
 
 /// How the quantities are written.
-const NAMES: [&str; 5] = ["lambda_max", "lambda_min", "top=COUNT", "trace", "density"];
+const NAMES: [&str; 8] =
+    ["lambda_max", "lambda_min", "lambda_max_full", "top=COUNT", "layers", "batch_sharpness=COUNT", "trace", "density"];
+
+/// Mini-batches that the batch sharpness is a mean over, unless told otherwise.
+const BATCHES: usize = 20;
 
 impl Quantity {
     /// The quantities in a list, each at most once.
@@ -43,6 +53,13 @@ impl Quantity {
         match (name, count) {
             ("lambda_max", None) => Ok(Self::LambdaMax),
             ("lambda_min", None) => Ok(Self::LambdaMin),
+            ("lambda_max_full", None) => Ok(Self::LambdaMaxFull),
+            ("layers", None) => Ok(Self::Layers),
+            ("batch_sharpness", None) => Ok(Self::BatchSharpness(BATCHES)),
+            ("batch_sharpness", Some(count)) => match count.parse() {
+                Ok(count) if count > 1 => Ok(Self::BatchSharpness(count)),
+                _ => Err(Error::usage(format!("`--what {text}`: the count must be a whole number from 2 up"), None)),
+            },
             ("trace", None) => Ok(Self::Trace),
             ("density", None) => Ok(Self::Density),
             ("top", Some(count)) => match count.parse() {
@@ -65,23 +82,21 @@ impl Quantity {
         match self {
             Self::LambdaMax => "lambda_max",
             Self::LambdaMin => "lambda_min",
+            Self::LambdaMaxFull => "lambda_max_full",
             Self::Top(_) => "top",
+            Self::Layers => "layers",
+            Self::BatchSharpness(_) => "batch_sharpness",
             Self::Trace => "trace",
             Self::Density => "density",
         }
     }
 
-    /// Why products of this kind cannot give the quantity, on a network with kinks or without; `None` where they can.
-    pub fn obstacle(self, product: Product, kinks: bool) -> Option<&'static str> {
-        match (self, product) {
-            (Self::LambdaMin, Product::GaussNewton) => Some(
-                "the Gauss–Newton matrix has no negative eigenvalues, so its smallest one is not that of the Hessian",
-            ),
-            (Self::LambdaMin | Self::Trace | Self::Density, Product::Difference(_)) if kinks => Some(
-                "differences of gradients take the kinks of ReLU and max-pooling for curvature, and show eigenvalues that \
-                 are not there",
-            ),
-            _ => None,
+    /// What products with the Hessian are wanted for.
+    pub fn wanted(self) -> Wanted {
+        match self {
+            Self::LambdaMin => Wanted::Smallest,
+            Self::Trace | Self::Density => Wanted::Spectrum,
+            _ => Wanted::Largest,
         }
     }
 }
@@ -144,8 +159,6 @@ impl fmt::Display for Data {
 
 #[cfg(test)]
 mod tests {
-    use lyapunov::Difference;
-
     use super::*;
 
     fn list(text: &str) -> Result<Vec<Quantity>> {
@@ -163,17 +176,22 @@ mod tests {
     fn quantities_are_read_by_name() {
         let all = [Quantity::LambdaMax, Quantity::LambdaMin, Quantity::Top(10), Quantity::Trace, Quantity::Density];
         assert_eq!(list("lambda_max, lambda_min,top=10,trace,density").unwrap(), all);
+        let others = [Quantity::LambdaMaxFull, Quantity::Layers, Quantity::BatchSharpness(20)];
+        assert_eq!(list("lambda_max_full,layers,batch_sharpness").unwrap(), others);
+        assert_eq!(list("batch_sharpness=5").unwrap(), [Quantity::BatchSharpness(5)]);
     }
 
     #[test]
     fn what_is_not_a_quantity_is_refused_with_the_nearest_name() {
         assert_eq!(refusal("lamda_max").1, "did you mean `lambda_max`?");
         assert_eq!(refusal("tarce").1, "did you mean `trace`?");
+        assert_eq!(refusal("sharpness").1, "did you mean `batch_sharpness=COUNT`?");
         assert_eq!(refusal("tops=3").1, "did you mean `top=COUNT`?");
-        assert_eq!(refusal("sharpness").1, "there are lambda_max, lambda_min, top=COUNT, trace, density");
+        assert_eq!(refusal("hessian").1, format!("there are {}", NAMES.join(", ")));
         assert_eq!(refusal("top").0, "`--what top` has no count");
         assert!(refusal("top=0").0.contains("must be a whole number from 1 up"));
         assert!(refusal("top=-3").0.contains("must be a whole number from 1 up"));
+        assert!(refusal("batch_sharpness=1").0.contains("must be a whole number from 2 up"));
         assert_eq!(refusal("trace=3").0, "`--what trace=3`: trace takes no count");
         assert_eq!(refusal("top=2,top=3").0, "`--what` names top twice");
         assert_eq!(refusal("").0, "`--what `: unknown quantity");
@@ -186,20 +204,6 @@ mod tests {
         }
         for text in ["", "batch", "batch=-1", "subset", "subset=0", "subset=x", "Full", "full=1"] {
             assert!(Data::parse(text).is_err(), "{text}");
-        }
-    }
-
-    #[test]
-    fn products_that_cannot_give_a_quantity_are_known() {
-        let difference = Product::Difference(Difference::KINKED);
-        for quantity in [Quantity::LambdaMax, Quantity::LambdaMin, Quantity::Top(3), Quantity::Trace, Quantity::Density]
-        {
-            let lower = matches!(quantity, Quantity::LambdaMin);
-            let whole = lower || matches!(quantity, Quantity::Trace | Quantity::Density);
-            assert_eq!(quantity.obstacle(Product::Exact, true), None);
-            assert_eq!(quantity.obstacle(difference, false), None);
-            assert_eq!(quantity.obstacle(difference, true).is_some(), whole, "{quantity:?}");
-            assert_eq!(quantity.obstacle(Product::GaussNewton, false).is_some(), lower, "{quantity:?}");
         }
     }
 }

@@ -532,9 +532,54 @@ fn every_quantity_is_measured_with_its_error_and_its_cost() {
     let parts: f64 =
         ["lambda_max", "lambda_min", "top", "trace", "density"].map(|name| at(&found[name], "/cost")).iter().sum();
     assert!(
-        (at(&found, "/cost") - parts - 1.0).abs() < 1e-9,
-        "the parts, and the gradient that the search starts from"
+        (at(&found, "/cost") - parts - 2.0).abs() < 1e-9,
+        "the parts, and the gradient that the search starts from, twice"
     );
+}
+
+#[test]
+fn layers_are_blocks_of_the_whole_and_batches_have_a_sharpness() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = json(folder.path(), &["--set", "model.activation=tanh"]);
+    let found = measured(&run, &["--what", "lambda_max,layers,batch_sharpness=4", "--on", "batch=2"]);
+    let largest = at(&found, "/lambda_max/value");
+    let layers = found["layers"].as_array().unwrap();
+    let told: Vec<_> =
+        layers.iter().map(|l| (l["name"].as_str().unwrap(), l["parameters"].as_u64().unwrap())).collect();
+    assert_eq!(told, [("0", 24_584), ("2", 90)]);
+    for layer in layers {
+        let (value, residual) = (at(layer, "/value"), at(layer, "/residual"));
+        assert!(value <= largest * (1.0 + 1e-3) && residual <= 1e-3 * value.abs(), "{layer}");
+        assert_eq!((&layer["converged"], &layer["on"]), (&true.into(), &"batch=2".into()));
+    }
+    let sharpness = &found["batch_sharpness"];
+    assert_eq!((&sharpness["batches"], &sharpness["on"]), (&4.into(), &"batch=2..5".into()));
+    let (spread, error) = (at(sharpness, "/spread"), at(sharpness, "/std_error"));
+    assert!(spread > 0.0 && (error - spread / 2.0).abs() < 1e-12, "{sharpness}");
+    let costs = layers.iter().map(|layer| at(layer, "/cost")).sum::<f64>() + at(sharpness, "/cost");
+    assert!((at(&found, "/cost") - costs - at(&found, "/lambda_max/cost") - 2.0).abs() < 1e-9);
+    // One gradient and one product for each batch.
+    let product = at(&found, "/lambda_max/cost") / at(&found, "/lambda_max/products");
+    assert!((at(sharpness, "/cost") - 4.0 * (1.0 + product)).abs() < 1e-9);
+}
+
+#[test]
+fn the_largest_eigenvalue_of_all_images_is_estimated_from_two_parts() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = json(folder.path(), &[]);
+    let whole = at(&measured(&run, &["--what", "lambda_max", "--on", "full"]), "/lambda_max/value");
+    let by = |on: &str| measured(&run, &["--what", "lambda_max,lambda_max_full", "--on", on]);
+    let found = by("subset=80");
+    let estimate = &found["lambda_max_full"];
+    assert_eq!(estimate["on"], "subset=80, disjoint=80");
+    assert_eq!(at(estimate, "/in_sample"), at(&found, "/lambda_max/value"));
+    let (inside, outside) = (at(estimate, "/in_sample"), at(estimate, "/out_of_sample"));
+    assert!((at(estimate, "/value") - (inside * outside).sqrt()).abs() < 1e-9);
+    assert!((at(estimate, "/half_bracket") - 0.5 * (inside - outside).abs()).abs() < 1e-9);
+    assert!((at(estimate, "/value") / whole - 1.0).abs() < 0.3, "{estimate} for {whole}");
+    // The last batch of an epoch is compared with the one before it.
+    assert_eq!(by("batch=3")["lambda_max_full"]["on"], "batch=3, batch=4");
+    assert_eq!(by("batch=9")["lambda_max_full"]["on"], "batch=9, batch=8");
 }
 
 #[test]
@@ -593,7 +638,7 @@ fn measurements_that_cannot_be_made_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let run = json(folder.path(), &[]);
     let missing = folder.path().join("missing/spectrum.svg");
-    let cases: [(&str, &[&str]); 15] = [
+    let cases: [(&str, &[&str]); 20] = [
         ("tolerance-zero", &["--tolerance", "0"]),
         ("tolerance-not-a-number", &["--tolerance", "nan"]),
         ("no-products", &["--max-products", "0"]),
@@ -607,6 +652,11 @@ fn measurements_that_cannot_be_made_are_refused() {
         ("lambda-min-by-gauss-newton", &["--product", "gauss-newton"]),
         ("lambda-min-by-difference", &["--product", "difference"]),
         ("density-by-difference", &["--product", "difference", "--what", "density"]),
+        ("one-batch", &["--what", "batch_sharpness=1"]),
+        ("full-from-all-images", &["--what", "lambda_max_full", "--on", "full"]),
+        ("full-from-too-many", &["--what", "lambda_max_full", "--on", "subset=101"]),
+        ("full-from-the-only-batch", &["--what", "lambda_max_full", "--on", "batch=0", "--set", "run.batch_size=200"]),
+        ("no-device", &["--device", "abacus"]),
         ("plot-without-density", &["--plot", "spectrum.svg"]),
         ("plot-in-a-missing-folder", &["--what", "density", "--plot", missing.to_str().unwrap()]),
     ];

@@ -3,8 +3,9 @@
 #![cfg(feature = "train")]
 
 use lyapunov::{
-    Adam, Constant, Descent, Difference, HeavyBall, Hessian, Lanczos, Measurement, Moments, Objective, Plan, Product,
-    Purpose, Sample, Sgd, Stream, System, Target, Vector, lanczos, run, testing,
+    Adam, Block, Constant, Dense, Descent, Difference, Flat, HeavyBall, Hessian, Lanczos, Measurement, Moments,
+    Objective, Plan, Preconditioned, Product, Purpose, Sample, Sgd, Stream, System, Target, Vector, batch_sharpness,
+    lanczos, run, testing,
     train::{Activation, Architecture, Dataset, Loss, Network, NetworkOptions, Pooling, Precision, Tensor, device},
 };
 
@@ -307,6 +308,49 @@ fn gauss_newton_equals_the_dense_jacobian_product() {
             assert!(error <= 1e-8 * size, "({i}, {j}): {} for {expected}", product[j]);
         }
     }
+}
+
+#[test]
+fn the_blocks_of_a_network_are_those_of_its_dense_hessian() {
+    let network = network(Architecture::Cnn { widths: vec![1; 5] }, Activation::Tanh, Precision::Double);
+    let (w, on) = (network.initial_weights(), Sample::Subset(13));
+    let n = network.parameters();
+    let hessian = Hessian { objective: &network, at: &w, on, product: Product::Exact, gradient: None };
+    let column = |k: usize| {
+        let values: Vec<f64> = (0..n).map(|j| f64::from(u8::from(j == k))).collect();
+        let unit = Tensor::<1>::from_data(&values[..], (&device("flex").unwrap(), w.dtype()));
+        network.product(Product::Exact, &w, on, &unit).unwrap().to_data().try_to_vec::<f64>().unwrap()
+    };
+    let columns: Vec<Vec<f64>> = (0..n).map(column).collect();
+    let layers = network.named_layers();
+    assert_eq!(layers.len(), 6);
+    for layer in layers {
+        let rows = layer.range.clone().map(|i| layer.range.clone().map(|j| columns[j][i]).collect()).collect();
+        let expected = Dense::new(rows).eigenvalues()[0];
+        let block = Block { operator: &hessian, range: layer.range.clone(), dimension: n };
+        let start = random_like(&w, 4).part(layer.range.clone());
+        testing::check_operator(&block, &start, 1e-12);
+        let found = lanczos(&block, &start, &Lanczos { tolerance: 1e-10, ..Lanczos::default() }).unwrap();
+        assert!((found.largest[0].value - expected).abs() < 1e-9 * expected.abs(), "layer {}", layer.name);
+    }
+    let scale = random_like(&w, 5);
+    testing::check_operator(&Preconditioned { operator: &hessian, scale }, &w, 1e-12);
+}
+
+#[test]
+fn the_batch_sharpness_is_that_of_central_differences_batch_by_batch() {
+    let network = network(mlp(), Activation::Tanh, Precision::Double);
+    let w = network.initial_weights();
+    let found = batch_sharpness(&network, Product::Exact, &w, (1..4).map(Sample::Mini)).unwrap().unwrap();
+    let curvature = |step: u64| {
+        let on = Sample::Mini(step);
+        let direction = network.gradient(&w, on).unwrap().1.unit().unwrap();
+        let slope = |e: f64| inner(&network.gradient(&moved(&w, e, &direction), on).unwrap().1, &direction);
+        (slope(1e-5) - slope(-1e-5)) / 2e-5
+    };
+    let expected = (1..4).map(curvature).sum::<f64>() / 3.0;
+    assert!((found.value - expected).abs() < 1e-6 * expected.abs(), "{} for {expected}", found.value);
+    assert_eq!((found.batches, found.spread > 0.0), (3, true));
 }
 
 /// Σ over images of aᵀ (diag p − p pᵀ) b with p the softmax of z: the curvature of cross-entropy, ten classes.

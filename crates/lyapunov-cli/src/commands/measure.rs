@@ -3,12 +3,10 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    time::Instant,
 };
 
 use lyapunov::{
-    DensityOptions, Hessian, Lanczos, Objective, Operator, Product, Purpose, Ritz, Sample, Stream, TraceOptions,
-    Vector, density, lanczos, trace,
+    Product, Sample, Wanted,
     train::{Network, Tensor},
 };
 
@@ -19,21 +17,13 @@ use crate::{
     draft::Settings,
     error::{Error, Result},
     experiment::{self, Overrides},
-    findings::{Findings, Found, INITIAL, Spectrum, Uncertainty},
+    findings::{Findings, INITIAL},
     folder::{self, CONFIG, MANIFEST, WEIGHTS},
     plot::{DensityCaption, Format, density_figure, number},
-    progress::Spinner,
     request::{Data, Quantity},
+    session::Session,
     summary::Subject,
 };
-
-/// Random vectors of the density, and Lanczos steps for each.
-const PROBES: usize = 4;
-const STEPS: usize = 40;
-
-/// Points at which the density is told, and how much wider than their distance each eigenvalue is spread.
-const GRID: usize = 600;
-const SPREAD: f64 = 4.0;
 
 /// Where fewer images are there, the default is all of them.
 const DEFAULT_SUBSET: usize = 1000;
@@ -50,7 +40,8 @@ pub fn execute(arguments: &MeasureArguments) -> Result<()> {
     if let Some(path) = &arguments.export {
         folder::write_file(path, &network.examples_to_safetensors(&at, on.sample())?)?;
     }
-    let mut session = Session::open(&network, &at, on, product, arguments)?;
+    let other = request.other_part(on, &network, subject.images)?;
+    let mut session = Session::open(&network, &at, (on, other), product, arguments)?;
     let origin = weights_file.map_or(INITIAL.to_owned(), |path| path.display().to_string());
     let findings = session.findings(&request.quantities, origin, subject, settings.config.optimizer.learning_rate)?;
     if let (Some((path, format)), Some(spectrum)) = (&request.plot, &findings.density) {
@@ -107,15 +98,46 @@ impl<'a> Request<'a> {
 
     /// The kind of products, refused where it cannot give what is asked for.
     fn product(&self, network: &Network) -> Result<Product> {
-        let product = experiment::product(self.arguments.product, network);
+        let asked = self.arguments.product;
+        let mut product = experiment::product(asked, network, Wanted::Largest)?;
         for quantity in &self.quantities {
-            if let Some(reason) = quantity.obstacle(product, network.has_kinks()) {
-                let (name, kind) = (quantity.name(), name_of(&self.arguments.product));
-                let help = "use `--product exact`, which every network here offers".to_owned();
-                return Err(Error::usage(format!("`--product {kind}` cannot give {name}: {reason}"), Some(help)));
-            }
+            product = match experiment::product(asked, network, quantity.wanted()) {
+                Err(lyapunov::Error::Unsuitable { obstacle, .. }) => {
+                    let (name, kind) = (quantity.name(), name_of(&asked));
+                    let help = "use `--product exact`, which every network here offers".to_owned();
+                    let message = format!("`--product {kind}` cannot give {name}: {obstacle}");
+                    return Err(Error::usage(message, Some(help)));
+                }
+                found => found?,
+            };
         }
         Ok(product)
+    }
+
+    /// The data of `lambda_max_full`, where that is asked for: two parts of the images that share none.
+    fn other_part(&self, on: Data, network: &Network, images: usize) -> Result<Option<Sample>> {
+        if !self.quantities.contains(&Quantity::LambdaMaxFull) {
+            return Ok(None);
+        }
+        let refused = |message: &str, help: &str| Err(Error::usage(message.to_owned(), Some(help.to_owned())));
+        match on {
+            Data::Full => refused(
+                "`--what lambda_max_full` is an estimate from a part of the images, and `--on full` takes them all",
+                "use `--on subset=COUNT`, or `--what lambda_max`, which needs no estimate there",
+            ),
+            Data::Subset(size) if 2 * size > images => refused(
+                &format!("`--what lambda_max_full` needs another {size} images that `subset={size}` leaves out"),
+                &format!("use at most half of the {} images", number(images as f64, 0)),
+            ),
+            Data::Subset(size) => Ok(Some(Sample::Disjoint(size))),
+            Data::Batch(_) if network.steps_per_epoch() < 2 => refused(
+                "`--what lambda_max_full` needs a second mini-batch, and an epoch has only one",
+                "use `--on subset=COUNT` with at most half of the images",
+            ),
+            // The next batch of the same epoch, or at its end the one before: within an epoch they share no image.
+            Data::Batch(step) if (step + 1) % network.steps_per_epoch() == 0 => Ok(Some(Sample::Mini(step - 1))),
+            Data::Batch(step) => Ok(Some(Sample::Mini(step + 1))),
+        }
     }
 
     fn check_count(&self, parameters: usize) -> Result<()> {
@@ -154,12 +176,12 @@ fn picture<'a>(path: &'a Path, quantities: &[Quantity]) -> Result<(&'a Path, For
 
 /// The configuration, and the file of the weights if there is one.
 fn source(arguments: &MeasureArguments) -> Result<(Settings, Option<PathBuf>)> {
-    let MeasureArguments { run, config, weights, set, data, .. } = arguments;
+    let MeasureArguments { run, config, weights, set, data, device, .. } = arguments;
     let file = match run {
         Some(folder) => Some(configuration_of(folder)?),
         None => config.clone(),
     };
-    let overrides = Overrides { set: set.clone(), data: data.clone(), ..Overrides::default() };
+    let overrides = Overrides { set: set.clone(), data: data.clone(), device: device.clone(), out: None };
     let settings = experiment::settings(file.as_deref(), &overrides)?;
     let weights = match (weights, run) {
         (Some(path), _) => Some(path.clone()),
@@ -214,190 +236,5 @@ fn caption(findings: &Findings) -> DensityCaption {
         subtitle: format!("{weights} weights · {images} images ({}) · loss {:.3}", findings.on, findings.loss),
         learning_rate: findings.learning_rate,
         dimension: findings.parameters,
-    }
-}
-
-/// Measurements on one operator: the Hessian at these weights on these data.
-struct Session<'a> {
-    network: &'a Network,
-    at: &'a Tensor<1>,
-    on: Data,
-    product: Product,
-    arguments: &'a MeasureArguments,
-    loss: f64,
-    gradient: Tensor<1>,
-    spinner: Spinner,
-    started: Instant,
-    cost: f64,
-}
-
-impl<'a> Session<'a> {
-    fn open(
-        network: &'a Network,
-        at: &'a Tensor<1>,
-        on: Data,
-        product: Product,
-        arguments: &'a MeasureArguments,
-    ) -> Result<Self> {
-        let started = Instant::now();
-        let (loss, gradient) = network.gradient(at, on.sample())?;
-        if !(loss.is_finite() && gradient.norm().is_finite()) {
-            let reason = "must be finite, and so must its gradient: at these weights there is nothing to measure";
-            return Err(lyapunov::Error::argument("loss", loss, reason).into());
-        }
-        let (spinner, cost) = (Spinner::new(arguments.json), network.gradient_cost(on.sample()));
-        Ok(Self { network, at, on, product, arguments, loss, gradient, spinner, started, cost })
-    }
-
-    fn findings(
-        &mut self,
-        wanted: &[Quantity],
-        weights: String,
-        subject: Subject,
-        learning_rate: f64,
-    ) -> Result<Findings> {
-        let mut findings = Findings {
-            weights,
-            parameters: self.network.parameters(),
-            on: self.on.to_string(),
-            images: self.network.images(self.on.sample()),
-            loss: self.loss,
-            gradient_norm: self.gradient.norm(),
-            learning_rate,
-            lambda_max: None,
-            lambda_min: None,
-            top: None,
-            trace: None,
-            density: None,
-            cost: 0.0,
-            wall_seconds: 0.0,
-            subject,
-        };
-        for quantity in wanted {
-            match *quantity {
-                Quantity::LambdaMax => findings.lambda_max = Some(self.largest()?),
-                Quantity::LambdaMin => findings.lambda_min = Some(self.smallest()?),
-                Quantity::Top(count) => findings.top = Some(self.top(count)?),
-                Quantity::Trace => findings.trace = Some(self.trace()?),
-                Quantity::Density => findings.density = Some(self.density()?),
-            }
-        }
-        self.spinner.finish();
-        (findings.cost, findings.wall_seconds) = (self.cost, self.started.elapsed().as_secs_f64());
-        Ok(findings)
-    }
-
-    fn largest(&mut self) -> Result<Found<f64>> {
-        let found = self.extremes(Quantity::LambdaMax, 1, 0)?;
-        let (value, residual) = found.0.largest.first().map_or((f64::NAN, f64::NAN), |top| (top.value, top.residual));
-        Ok(self.found(value, Uncertainty::Residual(residual), found.0.applications, Some(found.0.converged), found.1))
-    }
-
-    fn smallest(&mut self) -> Result<Found<f64>> {
-        let found = self.extremes(Quantity::LambdaMin, 0, 1)?;
-        let (value, residual) = found.0.smallest.first().map_or((f64::NAN, f64::NAN), |low| (low.value, low.residual));
-        Ok(self.found(value, Uncertainty::Residual(residual), found.0.applications, Some(found.0.converged), found.1))
-    }
-
-    fn top(&mut self, count: usize) -> Result<Found<Vec<f64>>> {
-        let (ritz, began) = self.extremes(Quantity::Top(count), count, 0)?;
-        let values = ritz.largest.iter().map(|pair| pair.value).collect();
-        let residuals = ritz.largest.iter().map(|pair| pair.residual).collect();
-        Ok(self.found(values, Uncertainty::Residual(residuals), ritz.applications, Some(ritz.converged), began))
-    }
-
-    /// So many eigenvalues at either end.
-    fn extremes(&self, quantity: Quantity, largest: usize, smallest: usize) -> Result<(Ritz<Tensor<1>>, Instant)> {
-        let began = Instant::now();
-        let options = Lanczos {
-            largest,
-            smallest,
-            tolerance: self.arguments.tolerance,
-            max_applications: self.arguments.max_products,
-            max_basis: 80 + 2 * largest,
-        };
-        Ok((lanczos(&self.hessian(quantity), &self.start(), &options)?, began))
-    }
-
-    fn trace(&mut self) -> Result<Found<f64>> {
-        let began = Instant::now();
-        let options = TraceOptions { seed: self.arguments.seed, ..TraceOptions::default() };
-        let found = trace(&self.hessian(Quantity::Trace), self.at, &options)?;
-        Ok(self.found(found.value, Uncertainty::StdError(found.std_error), found.applications, None, began))
-    }
-
-    fn density(&mut self) -> Result<Spectrum> {
-        let began = Instant::now();
-        let options = DensityOptions { probes: PROBES, steps: STEPS, seed: self.arguments.seed };
-        let sampled = density(&self.hessian(Quantity::Density), self.at, &options)?;
-        let (low, high) = sampled.range();
-        let span = (high - low).max(f64::MIN_POSITIVE);
-        let (margin, step) = (0.05 * span, 1.1 * span / (GRID - 1) as f64);
-        let width = SPREAD * step;
-        let eigenvalue: Vec<f64> = (0..GRID).map(|i| low - margin + step * i as f64).collect();
-        let (values, errors) = eigenvalue.iter().map(|t| sampled.at(*t, width)).unzip();
-        let (mean, mean_std_error) = sampled.mean(|t| t);
-        let found = self.found(values, Uncertainty::StdError(errors), sampled.applications, None, began);
-        Ok(Spectrum { eigenvalue, width, mean, mean_std_error, found })
-    }
-
-    fn hessian(&self, quantity: Quantity) -> Watched<'_> {
-        self.spinner.begin(quantity.name());
-        let on: Sample = self.on.sample();
-        let gradient = Some(&self.gradient);
-        Watched {
-            hessian: Hessian { objective: self.network, at: self.at, on, product: self.product, gradient },
-            spinner: &self.spinner,
-        }
-    }
-
-    /// The gradient, which leans towards the top of the spectrum, and as much of a random direction, which leaves nothing
-    /// out.
-    fn start(&self) -> Tensor<1> {
-        let mut start = self.at.zeros_like();
-        start.randomize(&mut Stream::new(self.arguments.seed, Purpose::Probe, 0));
-        match (start.unit(), self.gradient.unit()) {
-            (Some(mut random), Some(gradient)) => {
-                random.axpy(1.0, &gradient);
-                random
-            }
-            _ => start,
-        }
-    }
-
-    /// Books the cost of a finding.
-    fn found<T>(
-        &mut self,
-        value: T,
-        error: Uncertainty<T>,
-        products: usize,
-        converged: Option<bool>,
-        began: Instant,
-    ) -> Found<T> {
-        let cost = products as f64 * self.network.product_cost(self.product, self.on.sample());
-        self.cost += cost;
-        Found {
-            value,
-            error,
-            cost,
-            products,
-            product: self.product.name(),
-            on: self.on.to_string(),
-            converged,
-            wall_seconds: began.elapsed().as_secs_f64(),
-        }
-    }
-}
-
-/// The Hessian, with somebody watching how often it is applied.
-struct Watched<'a> {
-    hessian: Hessian<'a, Network>,
-    spinner: &'a Spinner,
-}
-
-impl Operator<Tensor<1>> for Watched<'_> {
-    fn apply(&self, v: &Tensor<1>) -> lyapunov::Result<Tensor<1>> {
-        self.spinner.tick();
-        self.hessian.apply(v)
     }
 }

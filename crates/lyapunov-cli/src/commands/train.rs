@@ -68,7 +68,7 @@ impl<'a> Session<'a> {
         let folder = RunFolder::claim(Path::new(&config.run.out), &config.identity())?;
         folder.write(CONFIG, settings.text().as_bytes())?;
         folder.write(MANIFEST, &manifest.to_json())?;
-        let plan = experiment::plan(config, network);
+        let plan = experiment::plan(config, network)?;
         Ok(Self { config, network, plan, folder, manifest, subject, started })
     }
 

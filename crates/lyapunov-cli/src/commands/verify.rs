@@ -163,7 +163,8 @@ impl Experiment<'_> {
     fn frozen(&self, weights: &Tensor<1>, ends: &Ends, rate: f64) -> Result<Frozen> {
         self.spinner.begin("frozen weights");
         let descent = self.descent(weights.clone(), rate).frozen();
-        let carried = self.carry(descent, both(ends), FROZEN.0, FROZEN.1)?;
+        // Mostly the bottom: at small η the top takes long to shrink, at large η it grows fast.
+        let carried = self.carry(descent, both(ends, 0.1), FROZEN.0, FROZEN.1)?;
         let (value, error) = carried.first().unwrap_or((f64::NAN, f64::NAN));
         let exact = (1.0 - rate * ends.largest).abs().ln().max((1.0 - rate * ends.smallest).ln());
         Ok(Frozen { learning_rate: rate, scaled: rate * ends.largest, exponent: value, std_error: error, exact })
@@ -201,7 +202,7 @@ impl Experiment<'_> {
         for _ in 0..5 {
             let rate = 0.5 * (low + high);
             let descent = self.descent(weights.clone(), rate).frozen();
-            let carried = self.carry(descent, both(ends), 2 * FROZEN.0, 10)?;
+            let carried = self.carry(descent, both(ends, 1.0), 2 * FROZEN.0, 10)?;
             let sharp = carried.chaos.is_some_and(|chaos| chaos.negative_rayleigh < 0.0);
             (low, high) = if sharp { (low, rate) } else { (rate, high) };
         }
@@ -210,9 +211,10 @@ impl Experiment<'_> {
     }
 }
 
-fn both(ends: &Ends) -> Tensor<1> {
-    let mut sum = ends.top.clone();
-    sum.axpy(1.0, &ends.bottom);
+/// The bottom with this much of the top.
+fn both(ends: &Ends, top: f64) -> Tensor<1> {
+    let mut sum = ends.bottom.clone();
+    sum.axpy(top, &ends.top);
     sum
 }
 

@@ -1,7 +1,7 @@
 //! What the picture of a spectrum shows: the density of the eigenvalues over decades, with its error.
 
 use super::{Band, Colour, Figure, Panel, Series, Stroke, TALL, Vertical};
-use crate::findings::{Spectrum, Uncertainty};
+use crate::findings::Spectrum;
 
 const BLUE: Colour = (38, 84, 140);
 const PALE: Colour = (205, 221, 240);
@@ -25,7 +25,7 @@ pub fn density_figure(spectrum: &Spectrum, caption: &DensityCaption) -> Figure {
     // A lone eigenvalue, spread over the width, is this high at its place.
     let lone = 1.0 / (caption.dimension as f64 * width * std::f64::consts::TAU.sqrt());
     let floor = 0.1 * lone;
-    let (Uncertainty::StdError(errors) | Uncertainty::Residual(errors)) = &found.error;
+    let errors = found.error.size();
     let curve = Series {
         label: "density".to_owned(),
         points: from_floor(eigenvalue.iter().copied().zip(found.value.iter().copied()), floor),
@@ -71,7 +71,7 @@ fn from_floor(points: impl Iterator<Item = (f64, f64)>, floor: f64) -> Vec<(f64,
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::findings::Found;
+    use crate::findings::{Found, Uncertainty};
 
     fn spectrum() -> Spectrum {
         let eigenvalue: Vec<f64> = (-20..=120).map(|i| f64::from(i) / 4.0).collect();

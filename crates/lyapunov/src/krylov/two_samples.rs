@@ -6,10 +6,10 @@
 //! √( λ_max(A_S) · vᵀA_S'v )
 //!
 //! leaves out most of both. For a sample covariance with one large eigenvalue ℓ over a bulk at 1 (n dimensions, m samples,
-//! γ = n/m) it is exactly right in the limit: λ_max(A_S) → ℓ(1 + γ/(ℓ − 1)) and vᵀA_S'v → ℓ / (1 + γ/(ℓ − 1)).
+//! γ = n/m, ℓ > 1 + √γ) it is exactly right in the limit: λ_max(A_S) → ℓ(1 + γ/(ℓ − 1)) and vᵀA_S'v → ℓ / (1 + γ/(ℓ − 1)).
 //!
-//! Source: the limits are those of Paul, *Asymptotics of sample eigenstructure for a large dimensional spiked covariance
-//! model* (2007), theorems 2 and 4; their product is ours.
+//! Source: the first limit, and the angle of v that gives the second, are those of Paul, *Asymptotics of sample eigenstructure
+//! for a large dimensional spiked covariance model* (2007); the product of the two is ours.
 
 use super::{Lanczos, lanczos};
 use crate::{

@@ -3,7 +3,7 @@
 //! BS(w) = E_B\[ g_Bᵀ H_B g_B / g_Bᵀ g_B \]: the mean over mini-batches of a quotient of each. Stochastic gradient descent
 //! moves along g_B, and at its edge of stability BS sits at 2/η, where λ_max of the full loss lies below that.
 //!
-//! Source: Andreyev and Beneventano, *Edge of stochastic stability* (2024), definition 1.
+//! Source: Andreyev and Beneventano, *Edge of stochastic stability: revisiting the edge of stability for SGD* (2024).
 
 use super::{Hessian, Objective, Product, Sample};
 use crate::{error::Result, operator::rayleigh_quotient, vector::Vector};

@@ -29,6 +29,6 @@ pub use dataset::{Dataset, Images};
 pub use device::{DEVICES, device};
 pub use foreign::{ModuleObjective, ModuleOptions, OutputLoss};
 pub use loss::Loss;
-pub use model::NamedParameter;
+pub use model::{NamedLayer, NamedParameter};
 pub use network::Network;
 pub use options::{Activation, Architecture, NetworkOptions, Normalization, Pooling, Precision};

@@ -47,6 +47,30 @@ pub struct NamedParameter {
     pub range: Range<usize>,
 }
 
+/// One layer with weights: its name, and where it stands in the flat weights.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NamedLayer {
+    /// What the names of its parameters have in common: `0` of `0.weight` and `0.bias`.
+    pub name: String,
+    /// The entries of the flat weights that belong to it.
+    pub range: Range<usize>,
+}
+
+impl NamedLayer {
+    /// The layers of these parameters, which stand one after another.
+    pub(super) fn of(parameters: &[NamedParameter]) -> Vec<Self> {
+        let mut layers: Vec<Self> = Vec::new();
+        for parameter in parameters {
+            let name = parameter.name.rsplit_once('.').map_or(parameter.name.as_str(), |(layer, _)| layer);
+            match layers.last_mut() {
+                Some(last) if last.name == name => last.range.end = parameter.range.end,
+                _ => layers.push(Self { name: name.to_owned(), range: parameter.range.clone() }),
+            }
+        }
+        layers
+    }
+}
+
 /// The layers in order, and how their weights begin.
 #[derive(Debug)]
 pub(super) struct Model {
@@ -231,6 +255,14 @@ mod tests {
         let weights = model(&Architecture::Cnn { widths: vec![2] }, Normalization::Batch).unwrap();
         let values: Vec<f64> = weights.initial_weights(1, &Device::flex(), DType::F64).to_data().try_to_vec().unwrap();
         assert_eq!(values[56..60], [1.0, 1.0, 0.0, 0.0]);
+    }
+
+    #[test]
+    fn a_layer_is_its_weights_and_its_biases() {
+        let model = model(&Architecture::Cnn { widths: vec![2, 4] }, Normalization::None).unwrap();
+        let layers = NamedLayer::of(&model.named_parameters());
+        let told: Vec<_> = layers.iter().map(|layer| (layer.name.as_str(), layer.range.clone())).collect();
+        assert_eq!(told, [("0", 0..56), ("3", 56..132), ("7", 132..2702)]);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use super::{
     dual::Dual,
     layers::Layer,
     loss::Loss,
-    model::{CHANNELS, Model, NamedParameter, SIZE},
+    model::{CHANNELS, Model, NamedLayer, NamedParameter, SIZE},
     options::{NetworkOptions, Precision},
     pass::{Moments, Noise, Pass},
     samples::{Chunk, Samples},
@@ -132,6 +132,11 @@ impl Network {
         self.model.named_parameters()
     }
 
+    /// The layers with weights by name, in the order of the flat weights.
+    pub fn named_layers(&self) -> Vec<NamedLayer> {
+        NamedLayer::of(&self.named_parameters())
+    }
+
     /// How many images `on` names.
     pub fn images(&self, on: Sample) -> usize {
         self.samples.len(on)
@@ -159,8 +164,9 @@ impl Network {
     }
 
     /// What another program needs to check a measurement, as a safetensors file: the images that `on` names as the network
-    /// sees them, `inputs` \[examples, channels, rows, columns\], their `labels` \[examples\], and the network's `outputs`
-    /// \[examples, classes\] before the loss.
+    /// sees them, `inputs` \[examples, channels, rows, columns\], the mean and the deviation that their `colours`
+    /// \[channels, 2\] were standardised by, their `labels` \[examples\], and the network's `outputs` \[examples, classes\]
+    /// before the loss.
     ///
     /// # Errors
     /// [`Error::Argument`] for a subset larger than the training set.
@@ -171,7 +177,7 @@ impl Network {
         let inputs = Tensor::cat(inputs.collect(), 0);
         let labels = indices.iter().map(|index| i64::from(self.data.train.labels[*index as usize])).collect();
         let images = inputs.reshape([indices.len(), CHANNELS, SIZE, SIZE]);
-        Ok(weights::write_examples(images, labels, self.outputs(at, on)?))
+        Ok(weights::write_examples(images, labels, self.outputs(at, on)?, &self.colours))
     }
 
     /// Training steps per epoch.

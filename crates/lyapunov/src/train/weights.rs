@@ -58,11 +58,22 @@ pub(super) fn write(
     file(parameters.iter().map(entry).chain(buffers).collect())
 }
 
-/// Images, labels and outputs as a file.
-pub(super) fn write_examples(images: Tensor<4>, labels: Vec<i64>, outputs: Tensor<2>) -> Vec<u8> {
+/// Images, labels and outputs as a file, with the mean and the deviation of each colour.
+pub(super) fn write_examples(
+    images: Tensor<4>,
+    labels: Vec<i64>,
+    outputs: Tensor<2>,
+    colours: &[(f64, f64)],
+) -> Vec<u8> {
     let (inputs_shape, outputs_shape) = (images.dims().to_vec(), outputs.dims().to_vec());
     let examples = labels.len();
+    let colours = Entry {
+        dtype: Dtype::F64,
+        shape: vec![colours.len(), 2],
+        bytes: colours.iter().flat_map(|(mean, deviation)| [*mean, *deviation]).flat_map(f64::to_le_bytes).collect(),
+    };
     file(vec![
+        ("colours".to_owned(), colours),
         ("inputs".to_owned(), floats(images, inputs_shape)),
         ("labels".to_owned(), integers(labels, vec![examples])),
         ("outputs".to_owned(), floats(outputs, outputs_shape)),
@@ -319,6 +330,8 @@ mod tests {
             (file.tensor("labels").unwrap().shape(), file.tensor("labels").unwrap().dtype()),
             (&[4][..], Dtype::I64)
         );
+        let colours = file.tensor("colours").unwrap();
+        assert_eq!((colours.shape(), colours.dtype()), (&[3, 2][..], Dtype::F64));
         let outputs: Vec<f32> = network.outputs(&weights, Sample::Mini(1)).unwrap().to_data().try_to_vec().unwrap();
         let told: Vec<u8> = outputs.into_iter().flat_map(f32::to_le_bytes).collect();
         assert_eq!(file.tensor("outputs").unwrap().data(), told);
