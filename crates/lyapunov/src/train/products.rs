@@ -105,12 +105,12 @@ fn moving(leaves: &[Tensor<1>], directions: Vec<Tensor<1>>) -> Vec<Dual<1>> {
 }
 
 /// Fresh leaves that record what is done with them.
-fn recorded(parts: Vec<Tensor<1>>) -> Vec<Tensor<1>> {
+pub(super) fn recorded(parts: Vec<Tensor<1>>) -> Vec<Tensor<1>> {
     parts.into_iter().map(|part| part.autodiff().require_grad()).collect()
 }
 
 /// The gradients of `output` at the `leaves`, flat; zeros where it depends on none, as the slope of a hinge.
-fn backward(output: &Tensor<1>, leaves: &[Tensor<1>]) -> Tensor<1> {
+pub(super) fn backward(output: &Tensor<1>, leaves: &[Tensor<1>]) -> Tensor<1> {
     if output.is_tracked() {
         flat(&mut output.backward(), leaves)
     } else {
@@ -129,6 +129,6 @@ fn zeros_of(leaf: &Tensor<1>) -> Tensor<1> {
     leaf.clone().inner().zeros_like()
 }
 
-fn scalar(value: &Tensor<1>) -> f64 {
+pub(super) fn scalar(value: &Tensor<1>) -> f64 {
     value.clone().inner().into_scalar::<f64>()
 }
