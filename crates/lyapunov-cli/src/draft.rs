@@ -134,6 +134,9 @@ impl Draft {
         self.check_optimizer(&config)?;
         self.check_schedule(&config)?;
         self.check_products(&config)?;
+        if config.model.name == ModelName::Linear && !config.model.widths.is_empty() {
+            return Err(self.blame("model.widths", "must be \"auto\" or [] where `model.name` is \"linear\""));
+        }
         let mut settings = Settings { config, draft: self };
         settings.resolve_path();
         Ok(settings)
@@ -470,6 +473,7 @@ mod tests {
             ("model.pooling=min", "must be \"max\" or \"average\", not \"min\""),
             ("model.widths=[16, 0]", "must be \"auto\" or a list of whole numbers from 1 up, such as [200, 200]"),
             ("model.widths=wide", "not \"wide\""),
+            ("model.name=vgg", "\"resnet32\" or \"resnet56\", not \"vgg\""),
             ("measure.on=[\"batch\", \"batch\"]", "must be a list of different names"),
             ("measure.what=[\"trace\"]", "must be \"auto\" or a list of different names out of \"lambda_max\", "),
             ("measure.what=[\"preconditioned_sharpness\"]", "but \"sgd\" has no preconditioner"),
@@ -514,6 +518,15 @@ mod tests {
         assert!(long.contains("`schedule.cooldown`") && long.contains("longer than the run"), "{long}");
         let twice = refusal(&["schedule.name=cosine", "schedule.cooldown=0.5"]);
         assert!(twice.contains("which decays already"), "{twice}");
+    }
+
+    #[test]
+    fn a_linear_model_has_no_widths() {
+        let mut draft = Draft::default();
+        draft.set("model.name=linear").unwrap();
+        draft.set("model.widths=[5]").unwrap();
+        let message = draft.finish().map(|_| ()).unwrap_err().to_string();
+        assert!(message.contains("`model.widths` must be \"auto\" or []") && message.contains("[5]"), "{message}");
     }
 
     #[test]

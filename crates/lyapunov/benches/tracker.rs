@@ -79,8 +79,11 @@ impl Options {
                 Some(("network", "cnn")) => found.architecture = Architecture::Cnn { widths: vec![8, 16, 32] },
                 Some(("network", "mlp")) => found.architecture = Architecture::Mlp { widths: vec![200, 200] },
                 Some(("widths", text)) => {
-                    let (Architecture::Cnn { widths } | Architecture::Mlp { widths }) = &mut found.architecture;
-                    *widths = list(text).into_iter().map(|width| width as usize).collect();
+                    let given = list(text).into_iter().map(|width| width as usize).collect();
+                    found.architecture = match found.architecture {
+                        Architecture::Cnn { .. } => Architecture::Cnn { widths: given },
+                        _ => Architecture::Mlp { widths: given },
+                    };
                 }
                 Some(("activation", "relu")) => found.activation = Activation::Relu,
                 Some(("activation", "tanh")) => found.activation = Activation::Tanh,
