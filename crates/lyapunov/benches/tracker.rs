@@ -8,7 +8,7 @@
 //! Trains once per learning rate on the CIFAR-10 files in FOLDER (on synthetic images without it), and lets every contender
 //! watch the same run. There are two truths: λ_max of the mini-batch at the very step, every 10 steps, beside which stands what a
 //! contender has just read; and λ_max of the whole training set every `full` steps after the first tenth of the run (0: never),
-//! beside which stands the log-average of its readings, with the memory τ. Errors are relative: the median with its sign
+//! beside which stands the log-average of its readings, with a memory of 60 steps. Errors are relative: the median with its sign
 //! (bias), the median and the 90th percentile without. A contender of period T runs up to five times, started at as many
 //! phases of it, so that it has more records.
 
@@ -24,6 +24,8 @@ use lyapunov::{
 const EVERY: u64 = 10;
 /// Runs of every contender, at most, at different phases of its period.
 const PHASES: u64 = 5;
+/// The memory of the averages, in steps.
+const MEMORY: f64 = 60.0;
 
 fn main() {
     let options = Options::read(std::env::args().skip(1).filter(|argument| !argument.starts_with("--")));
@@ -42,9 +44,9 @@ fn main() {
     for rate in &options.rates {
         println!("\nη = {rate}\n");
         println!(
-            "| contender | T | τ | g-eq per step | batch: bias | median | 90th | records | full: bias | median | 90th | records |"
+            "| contender | T | g-eq per step | batch: bias | median | 90th | records | full: bias | median | 90th | records |"
         );
-        println!("|---|---|---|---|---|---|---|---|---|---|---|---|");
+        println!("|---|---|---|---|---|---|---|---|---|---|---|");
         watch(&network, *rate, &options);
     }
 }
@@ -178,12 +180,11 @@ struct Contender {
     method: Method,
     product: Product,
     period: u64,
-    memory: f64,
 }
 
 impl Contender {
     fn name(&self) -> String {
-        format!("| {} | {} | {} |", self.label, self.period, self.memory)
+        format!("| {} | {} |", self.label, self.period)
     }
 }
 
@@ -202,43 +203,42 @@ enum Method {
 fn contenders(network: &Network, rate: f64) -> Vec<Contender> {
     let (exact, newton) = (Product::Exact, Product::GaussNewton);
     let difference = Product::Difference(network.difference());
-    let one = |name: String, method, product: Product, period, memory| Contender {
+    let one = |name: String, method, product: Product, period| Contender {
         label: format!("{name}, {}", product.name()),
         method,
         product,
         period,
-        memory,
     };
-    let burst = |product, products: usize, period, memory| {
-        one(format!("burst {products}"), Method::Burst(Tracker::new(products)), product, period, memory)
+    let burst = |product, products: usize, period| {
+        one(format!("burst {products}"), Method::Burst(Tracker::new(products)), product, period)
     };
     let adaptive = |tolerance: f64, period| {
         let method = Method::Burst(Tracker::adaptive(tolerance));
-        one(format!("burst to {tolerance}"), method, exact, period, 60.0)
+        one(format!("burst to {tolerance}"), method, exact, period)
     };
-    let two = |product, tolerance: f64, period, memory| {
+    let two = |product, tolerance: f64, period| {
         let method = Method::TwoBatches(Tracker::adaptive(tolerance));
-        one(format!("two batches, burst to {tolerance}"), method, product, period, memory)
+        one(format!("two batches, burst to {tolerance}"), method, product, period)
     };
     // Periods are multiples of ten, so that every reading meets a truth.
     vec![
-        burst(exact, 3, 50, 60.0),
-        burst(exact, 5, 20, 60.0),
-        burst(exact, 5, 100, 60.0),
+        burst(exact, 3, 50),
+        burst(exact, 5, 20),
+        burst(exact, 5, 100),
         adaptive(0.1, 70),
         adaptive(0.05, 40),
         adaptive(0.05, 80),
         adaptive(0.02, 100),
-        burst(newton, 5, 80, 60.0),
-        burst(difference, 3, 30, 60.0),
-        burst(difference, 5, 60, 60.0),
-        two(exact, 0.05, 40, 60.0),
-        two(exact, 0.05, 100, 60.0),
-        two(exact, 0.05, 100, 200.0),
-        two(newton, 0.05, 80, 60.0),
-        one("nearby quotient".to_owned(), Method::Quotient(rate, None), exact, 1, 60.0),
-        one("nearby growth".to_owned(), Method::Growth(rate, None), exact, 1, 60.0),
-        one("nearby quotient".to_owned(), Method::Quotient(rate, None), difference, 1, 60.0),
+        burst(newton, 5, 80),
+        burst(difference, 3, 30),
+        burst(difference, 5, 60),
+        two(exact, 0.05, 40),
+        two(exact, 0.05, 100),
+        two(exact, 0.1, 80),
+        two(newton, 0.05, 80),
+        one("nearby quotient".to_owned(), Method::Quotient(rate, None), exact, 1),
+        one("nearby growth".to_owned(), Method::Growth(rate, None), exact, 1),
+        one("nearby quotient".to_owned(), Method::Quotient(rate, None), difference, 1),
     ]
 }
 
@@ -258,7 +258,7 @@ impl Watcher {
         let moments = (contender.period / EVERY).max(1);
         let one = |phase| Self {
             phase: phase * (moments / PHASES).max(1) * EVERY,
-            average: LogAverage::new(contender.memory),
+            average: LogAverage::new(MEMORY),
             contender: contender.clone(),
             cost: 0.0,
             batch_errors: Vec::new(),
