@@ -197,6 +197,20 @@ def build(model):
         return [batch_norm(channels) if normalization == "batch" else nn.GroupNorm(groups[normalization], channels), activation()]
 
     layers = []
+    if model["name"].startswith("resnet"):
+        return resnet(model, activation, {"batch": nn.BatchNorm2d}.get(normalization, lambda channels: nn.GroupNorm(groups[normalization], channels)))
+    if model["name"] in ("linear", "deep-linear"):
+        sizes = [IMAGE_BYTES, *model["widths"], 10]
+        return nn.Sequential(*(nn.Linear(inputs, outputs) for inputs, outputs in zip(sizes, sizes[1:])))
+    if model["name"].startswith("vgg"):
+        stages = {"vgg11": (1, 1, 2, 2, 2), "vgg16": (2, 2, 3, 3, 3)}[model["name"]]
+        inputs = 3
+        for count, outputs in zip(stages, model["widths"]):
+            for _ in range(count):
+                layers += [nn.Conv2d(inputs, outputs, 3, padding=1), *activated(outputs, nn.BatchNorm2d)]
+                inputs = outputs
+            layers.append(pooling(2))
+        return nn.Sequential(*layers, nn.Flatten(), nn.Linear(inputs, 10))
     if model["name"] == "mlp":
         sizes = [IMAGE_BYTES, *model["widths"]]
         for inputs, outputs in zip(sizes, sizes[1:]):
@@ -207,6 +221,45 @@ def build(model):
         layers += [nn.Conv2d(inputs, outputs, 3, padding=1), *activated(outputs, nn.BatchNorm2d), pooling(2)]
         size //= 2
     return nn.Sequential(*layers, nn.Flatten(), nn.Linear(channels[-1] * size * size, 10))
+
+
+def resnet(model, activation, normalized):
+    """The residual network for CIFAR, with shortcuts without parameters."""
+    import torch
+    from torch import nn
+
+    assert model["normalization"] != "none", "with nothing to normalise, the convolutions have biases: not built here"
+
+    class Block(nn.Module):
+        def __init__(self, inputs, outputs, stride):
+            super().__init__()
+            self.conv1, self.bn1 = nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False), normalized(outputs)
+            self.conv2, self.bn2 = nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False), normalized(outputs)
+            self.activation, self.stride, more = activation(), stride, outputs - inputs
+            self.padding = (0, 0, 0, 0, more // 2, more - more // 2)
+
+        def forward(self, x):
+            shortcut = nn.functional.pad(x[:, :, :: self.stride, :: self.stride], self.padding)
+            return self.activation(self.bn2(self.conv2(self.activation(self.bn1(self.conv1(x))))) + shortcut)
+
+    class ResNet(nn.Module):
+        def __init__(self):
+            super().__init__()
+            widths, blocks = model["widths"], {"resnet20": 3, "resnet32": 5, "resnet56": 9}[model["name"]]
+            self.conv1, self.bn1, self.activation = nn.Conv2d(3, widths[0], 3, 1, 1, bias=False), normalized(widths[0]), activation()
+            for stage, (inputs, outputs) in enumerate(zip([widths[0], *widths], widths), 1):
+                first = Block(inputs, outputs, 1 if stage == 1 else 2)
+                setattr(self, f"layer{stage}", nn.Sequential(first, *(Block(outputs, outputs, 1) for _ in range(blocks - 1))))
+            self.linear = nn.Linear(widths[-1], 10)
+
+        def __getitem__(self, index):
+            return list(self.children())[index]
+
+        def forward(self, x):
+            x = self.layer3(self.layer2(self.layer1(self.activation(self.bn1(self.conv1(x))))))
+            return self.linear(torch.flatten(nn.functional.adaptive_avg_pool2d(x, 1), 1))
+
+    return ResNet()
 
 
 def gradient_seconds(network, loss, images, labels):

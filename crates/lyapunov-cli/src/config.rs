@@ -76,7 +76,7 @@ pub struct Model {
     /// Which network.
     #[serde(deserialize_with = "one_of")]
     pub name: ModelName,
-    /// Channels of each convolution, or units of each hidden layer.
+    /// Channels of each convolution or stage, or units of each hidden layer.
     #[serde(deserialize_with = "widths")]
     pub widths: Vec<usize>,
     /// The nonlinearity.
@@ -102,8 +102,22 @@ pub struct Model {
 pub enum ModelName {
     /// Convolutions with pooling, then a linear layer.
     Cnn,
-    /// Linear layers.
+    /// Linear layers with activations.
     Mlp,
+    /// One linear layer.
+    Linear,
+    /// Linear layers with nothing between them.
+    DeepLinear,
+    /// VGG with 11 layers.
+    Vgg11,
+    /// VGG with 16 layers.
+    Vgg16,
+    /// A residual network with 20 layers.
+    Resnet20,
+    /// A residual network with 32 layers.
+    Resnet32,
+    /// A residual network with 56 layers.
+    Resnet56,
 }
 
 impl ModelName {
@@ -111,7 +125,10 @@ impl ModelName {
     pub fn automatic_widths(self) -> &'static [i64] {
         match self {
             Self::Cnn => &[8, 16, 32],
-            Self::Mlp => &[200, 200],
+            Self::Mlp | Self::DeepLinear => &[200, 200],
+            Self::Linear => &[],
+            Self::Vgg11 | Self::Vgg16 => &[64, 128, 256, 512, 512],
+            Self::Resnet20 | Self::Resnet32 | Self::Resnet56 => &[16, 32, 64],
         }
     }
 }
@@ -452,7 +469,7 @@ mod tests {
     #[test]
     fn the_comment_on_automatic_widths_tells_the_truth() {
         for model in ModelName::value_variants() {
-            let told = format!("{:?} for the {}", model.automatic_widths(), name_of(model));
+            let told = format!("\"{}\" {:?}", name_of(model), model.automatic_widths());
             assert!(DEFAULTS.contains(&told), "{told}");
         }
     }

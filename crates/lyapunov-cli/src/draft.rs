@@ -130,6 +130,9 @@ impl Draft {
             self.blame(&key, &format!("must be {}", refusal.message()))
         })?;
         self.check_data(&config)?;
+        if config.model.name == ModelName::Linear && !config.model.widths.is_empty() {
+            return Err(self.blame("model.widths", "must be \"auto\" or [] where `model.name` is \"linear\""));
+        }
         let mut settings = Settings { config, draft: self };
         settings.resolve_path();
         Ok(settings)
@@ -381,6 +384,7 @@ mod tests {
             ("model.pooling=min", "must be \"max\" or \"average\", not \"min\""),
             ("model.widths=[16, 0]", "must be \"auto\" or a list of whole numbers from 1 up, such as [200, 200]"),
             ("model.widths=wide", "not \"wide\""),
+            ("model.name=vgg", "\"resnet32\" or \"resnet56\", not \"vgg\""),
             ("measure.on=[\"batch\", \"batch\"]", "must be a list of different names"),
             ("measure.products=100000", "must be a whole number from 1 to 500, not 100000"),
             ("measure.product=newton", "must be \"auto\", \"exact\", \"gauss-newton\" or \"difference\""),
@@ -397,6 +401,15 @@ mod tests {
             let key = assignment.split('=').next().unwrap();
             assert!(message.contains(told) && message.contains(key), "{assignment}: {message}");
         }
+    }
+
+    #[test]
+    fn a_linear_model_has_no_widths() {
+        let mut draft = Draft::default();
+        draft.set("model.name=linear").unwrap();
+        draft.set("model.widths=[5]").unwrap();
+        let message = draft.finish().map(|_| ()).unwrap_err().to_string();
+        assert!(message.contains("`model.widths` must be \"auto\" or []") && message.contains("[5]"), "{message}");
     }
 
     #[test]

@@ -90,7 +90,13 @@ fn network_options(config: &Config) -> NetworkOptions {
     NetworkOptions {
         architecture: match config.model.name {
             ModelName::Cnn => Architecture::Cnn { widths },
-            ModelName::Mlp => Architecture::Mlp { widths },
+            ModelName::Mlp | ModelName::Linear => Architecture::Mlp { widths },
+            ModelName::DeepLinear => Architecture::DeepLinear { widths },
+            ModelName::Vgg11 => Architecture::Vgg { depth: 11, widths },
+            ModelName::Vgg16 => Architecture::Vgg { depth: 16, widths },
+            ModelName::Resnet20 => Architecture::ResNet { blocks: 3, widths },
+            ModelName::Resnet32 => Architecture::ResNet { blocks: 5, widths },
+            ModelName::Resnet56 => Architecture::ResNet { blocks: 9, widths },
         },
         activation: match config.model.activation {
             ActivationName::Relu => Activation::Relu,

@@ -4,6 +4,7 @@
 //! the same definition serves training, exact products with the Hessian and Gauss–Newton products. Its [`Dataset`] is
 //! read from files or synthesized, and batches are a pure function of (seed, step).
 
+mod architectures;
 mod augment;
 mod cifar;
 mod dataset;

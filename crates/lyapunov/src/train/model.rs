@@ -1,15 +1,13 @@
-//! Architectures: what the layers are, and how their weights begin.
+//! The layers of a network as one, the places of their parameters, and how these begin.
 
 use std::ops::Range;
 
 use burn::tensor::{DType, Device, Tensor, TensorData};
 
 use super::{
-    layers::{
-        AveragePool, Convolution, Dropout, Flatten, Layer, Linear, MaxPool, Normalize, Over, Parameter, Pointwise,
-        Sequence, Start,
-    },
-    options::{Architecture, NetworkOptions, Normalization, Pooling},
+    architectures,
+    layers::{Layer, Parameter, Sequence, Start},
+    options::NetworkOptions,
 };
 use crate::{
     error::{Error, Result},
@@ -35,8 +33,15 @@ pub(super) const CHANNELS: usize = 3;
 /// An [`Architecture::Mlp`] is `Sequential(Linear, ReLU, …, Linear)` over images that are flat already: 0, 2, 4, …; an
 /// [`Architecture::Cnn`] is `Sequential(Conv2d, ReLU, MaxPool2d, …, Flatten, Linear)`: 0, 3, …, and 3·convolutions + 1. A
 /// normalisation stands before each activation, and counts: `Sequential(Conv2d, BatchNorm2d, ReLU, MaxPool2d, …)`; dropout
-/// stands before each linear layer but one on the images.
+/// stands before each linear layer but one on the images. An [`Architecture::Vgg`] is such a sequence as well, with pooling
+/// behind each stage only. An [`Architecture::ResNet`] has the names of the usual one for CIFAR: `conv1`, `bn1`,
+/// `layer1.0.conv1`, …, `linear`.
 /// Images are \[channels, rows, columns\]; flat, they are in that order.
+///
+/// [`Architecture::Mlp`]: super::Architecture::Mlp
+/// [`Architecture::Cnn`]: super::Architecture::Cnn
+/// [`Architecture::Vgg`]: super::Architecture::Vgg
+/// [`Architecture::ResNet`]: super::Architecture::ResNet
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NamedParameter {
     /// The name, such as `0.weight`.
@@ -56,19 +61,11 @@ pub(super) struct Model {
 impl Model {
     /// The layers that `options` ask for, for 32×32 colour images and `classes` outputs.
     pub fn new(options: &NetworkOptions, classes: usize) -> Result<Self> {
-        let (Architecture::Mlp { widths } | Architecture::Cnn { widths }) = &options.architecture;
-        if widths.contains(&0) {
-            return Err(Error::argument("widths", format!("{widths:?}"), "must be positive"));
-        }
         if !(0.0..1.0).contains(&options.dropout) {
             return Err(Error::argument("dropout", options.dropout, "must be at least 0 and less than 1"));
         }
-        check_normalization(options, widths)?;
-        let layers = match options.architecture {
-            Architecture::Mlp { .. } => mlp(options, widths, classes),
-            Architecture::Cnn { .. } => cnn(options, widths, classes)?,
-        };
-        Ok(Self { layers: Sequence::numbered(layers) })
+        let layers = architectures::layers(options, classes)?;
+        Ok(Self { layers })
     }
 
     /// The parameters of all layers with their names and places, first layer first.
@@ -98,82 +95,10 @@ impl Model {
     }
 }
 
-fn check_normalization(options: &NetworkOptions, widths: &[usize]) -> Result<()> {
-    match options.normalization {
-        Normalization::Batch if options.batch_size < 2 => {
-            let reason = "must be at least 2: batch normalization divides by the deviation within a batch";
-            Err(Error::argument("batch_size", options.batch_size, reason))
-        }
-        Normalization::Group { groups } if groups == 0 || widths.iter().any(|width| !width.is_multiple_of(groups)) => {
-            let reason = format!("must divide every one of the widths, {widths:?}");
-            Err(Error::argument("groups", groups, reason))
-        }
-        _ => Ok(()),
-    }
-}
-
-/// The normalisation that is asked for, if any, then the activation, of images of `pixels` pixels.
-fn activated(options: &NetworkOptions, channels: usize, pixels: usize) -> Vec<Box<dyn Layer>> {
-    let over = match options.normalization {
-        Normalization::None => None,
-        Normalization::Batch => Some(Over::Batch),
-        Normalization::Layer => Some(Over::Groups(1)),
-        Normalization::Group { groups } => Some(Over::Groups(groups)),
-    };
-    let normalize = over.map(|over| Box::new(Normalize { over, channels, pixels }) as Box<dyn Layer>);
-    let activation: Box<dyn Layer> = Box::new(Pointwise(options.activation));
-    normalize.into_iter().chain([activation]).collect()
-}
-
-/// The pooling that is asked for, to images of half the `size`.
-fn pool(options: &NetworkOptions, channels: usize, size: usize) -> Box<dyn Layer> {
-    match options.pooling {
-        Pooling::Max => Box::new(MaxPool { channels, size }),
-        Pooling::Average => Box::new(AveragePool { channels, size, window: 2 }),
-    }
-}
-
-/// The dropout that is asked for, if any.
-fn dropout(options: &NetworkOptions) -> Option<Box<dyn Layer>> {
-    let rate = options.dropout;
-    (rate > 0.0).then(|| Box::new(Dropout { rate }) as Box<dyn Layer>)
-}
-
-fn mlp(options: &NetworkOptions, widths: &[usize], classes: usize) -> Vec<Box<dyn Layer>> {
-    let mut layers: Vec<Box<dyn Layer>> = Vec::new();
-    let mut inputs = CHANNELS * SIZE * SIZE;
-    for &outputs in widths {
-        layers.push(Box::new(Linear { inputs, outputs }));
-        layers.extend(activated(options, outputs, 1));
-        layers.extend(dropout(options));
-        inputs = outputs;
-    }
-    layers.push(Box::new(Linear { inputs, outputs: classes }));
-    layers
-}
-
-fn cnn(options: &NetworkOptions, widths: &[usize], classes: usize) -> Result<Vec<Box<dyn Layer>>> {
-    if widths.is_empty() || widths.len() > 5 {
-        let reason = "must have one to five entries: each halves the 32×32 image";
-        return Err(Error::argument("widths", format!("{widths:?}"), reason));
-    }
-    let mut layers: Vec<Box<dyn Layer>> = Vec::new();
-    let (mut inputs, mut size) = (CHANNELS, SIZE);
-    for &outputs in widths {
-        layers.push(Box::new(Convolution { inputs, outputs, kernel: 3, size }));
-        layers.extend(activated(options, outputs, size * size));
-        layers.push(pool(options, outputs, size));
-        (inputs, size) = (outputs, size / 2);
-    }
-    layers.push(Box::new(Flatten));
-    layers.extend(dropout(options));
-    layers.push(Box::new(Linear { inputs: inputs * size * size, outputs: classes }));
-    Ok(layers)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::train::options::{Architecture, Normalization};
 
     fn model(architecture: &Architecture, normalization: Normalization) -> Result<Model> {
         let architecture = architecture.clone();
@@ -194,6 +119,33 @@ mod tests {
         assert_eq!(count(&Architecture::Mlp { widths: vec![] }), 30_730);
         let (first, second, last) = (8 * 27 + 8, 16 * 72 + 16, 16 * 64 * 10 + 10);
         assert_eq!(count(&Architecture::Cnn { widths: vec![8, 16] }), first + second + last);
+    }
+
+    /// Those of the papers, in the forms for CIFAR: 14.7 M for VGG-16, 0.27, 0.46 and 0.85 M for the residual networks.
+    #[test]
+    fn the_parameter_counts_are_those_of_the_papers() {
+        let count = |architecture: Architecture| -> usize {
+            let model = model(&architecture, Normalization::Batch).unwrap();
+            model.layers.parameters().iter().map(Parameter::len).sum()
+        };
+        let vgg = |depth| count(Architecture::Vgg { depth, widths: vec![64, 128, 256, 512, 512] });
+        assert_eq!((vgg(11), vgg(16)), (9_231_114, 14_728_266));
+        let resnet = |blocks| count(Architecture::ResNet { blocks, widths: vec![16, 32, 64] });
+        assert_eq!((resnet(3), resnet(5), resnet(9)), (269_722, 464_154, 853_018));
+    }
+
+    #[test]
+    fn a_residual_network_has_the_usual_names() {
+        let resnet = Architecture::ResNet { blocks: 2, widths: vec![2, 4, 8] };
+        let names: Vec<String> =
+            model(&resnet, Normalization::Batch).unwrap().named_parameters().into_iter().map(|p| p.name).collect();
+        assert_eq!(names[..4], ["conv1.weight", "bn1.weight", "bn1.bias", "layer1.0.conv1.weight"]);
+        assert!(
+            names.contains(&"layer3.1.bn2.bias".into())
+                && names.ends_with(&["linear.weight".into(), "linear.bias".into()])
+        );
+        let plain: Vec<String> = plain(&resnet).unwrap().named_parameters().into_iter().map(|p| p.name).collect();
+        assert_eq!(plain[..3], ["conv1.weight", "conv1.bias", "layer1.0.conv1.weight"]);
     }
 
     #[test]
@@ -240,6 +192,10 @@ mod tests {
         assert!(odd.unwrap_err().to_string().contains("groups = 4 must divide every one of the widths, [8, 6]"));
         assert!(message(&Architecture::Cnn { widths: vec![4; 6] }).contains("one to five"));
         assert!(message(&Architecture::Mlp { widths: vec![10, 0] }).contains("positive"));
+        assert!(message(&Architecture::Vgg { depth: 11, widths: vec![4; 4] }).contains("five entries"));
+        assert!(message(&Architecture::Vgg { depth: 12, widths: vec![4; 5] }).contains("11, 13, 16 or 19"));
+        assert!(message(&Architecture::ResNet { blocks: 1, widths: vec![8, 4, 4] }).contains("none less"));
+        assert!(message(&Architecture::ResNet { blocks: 0, widths: vec![4, 4, 4] }).contains("at least 1"));
     }
 
     #[test]

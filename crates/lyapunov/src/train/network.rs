@@ -32,7 +32,7 @@ use crate::{
 /// sample means its chunks, each as large as a training batch; the last one is filled up with images from the beginning
 /// of the sample, which take part in its statistics and in nothing else. [`Objective::evaluate`] and
 /// [`Network::evaluate_training_set`] are of the network in evaluation, where no image depends on another: means and
-/// variances are estimated afresh at the given weights, over the same training images each time (whole batches, 2,048
+/// variances are estimated afresh at the given weights, over the same training images each time (whole batches, 1,024
 /// images or an epoch; "precise" statistics, Wu & Johnson 2021), for a third of a gradient per batch. No running average is
 /// kept anywhere: the network is a pure function of its weights, and measuring it changes nothing.
 ///

@@ -62,8 +62,13 @@ pub enum Normalization {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Architecture {
     /// Fully connected hidden layers of these widths, each followed by the normalisation and the activation; then a linear
-    /// layer to the classes.
+    /// layer to the classes. Without hidden layers: a linear model.
     Mlp {
+        /// Hidden widths, first layer first.
+        widths: Vec<usize>,
+    },
+    /// Fully connected layers with nothing between them: linear in the images, not in the weights.
+    DeepLinear {
         /// Hidden widths, first layer first.
         widths: Vec<usize>,
     },
@@ -73,6 +78,34 @@ pub enum Architecture {
         /// Channels, first layer first: at most five, since each halves the image.
         widths: Vec<usize>,
     },
+    /// Five stages of 3×3 convolutions as in the `cnn`, each followed by pooling; then a linear layer: Simonyan & Zisserman
+    /// (2014) in the form for CIFAR.
+    Vgg {
+        /// Layers with weights: 11, 13, 16 or 19.
+        depth: usize,
+        /// Channels of each stage: 64, 128, 256, 512 and 512 in the paper.
+        widths: Vec<usize>,
+    },
+    /// A convolution, three stages of residual blocks, the mean over the image and a linear layer: He et al. (2015), section
+    /// 4.2, with shortcuts without parameters. Made for [`Normalization::Batch`].
+    ResNet {
+        /// Blocks of each stage: 3 for ResNet-20, 5 for ResNet-32, 9 for ResNet-56.
+        blocks: usize,
+        /// Channels of each stage: 16, 32 and 64 in the paper.
+        widths: Vec<usize>,
+    },
+}
+
+impl Architecture {
+    /// Widths or channels, first layer or stage first.
+    pub(super) fn widths(&self) -> &[usize] {
+        let (Self::Mlp { widths }
+        | Self::DeepLinear { widths }
+        | Self::Cnn { widths }
+        | Self::Vgg { widths, .. }
+        | Self::ResNet { widths, .. }) = self;
+        widths
+    }
 }
 
 /// What a network is and how it sees its data.

@@ -8,7 +8,7 @@ use crate::{
 };
 
 /// How many images, at the least, the statistics of evaluation are estimated from, if an epoch has as many.
-const STATISTICS_IMAGES: usize = 2048;
+const STATISTICS_IMAGES: usize = 1024;
 
 /// Images that pass through a network together.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -159,6 +159,6 @@ mod tests {
         all.sort_unstable();
         all.dedup();
         assert_eq!(all.len(), 100);
-        assert_eq!(Samples::new(50_000, 64, 5).unwrap().for_statistics().len(), 32);
+        assert_eq!(Samples::new(50_000, 64, 5).unwrap().for_statistics().len(), 16);
     }
 }

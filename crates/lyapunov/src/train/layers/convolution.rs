@@ -1,17 +1,20 @@
-//! The two-dimensional convolution with zero padding that keeps the image size: bilinear in kernel and image.
+//! The two-dimensional convolution with zero padding: bilinear in kernel and image.
 
 use burn::tensor::{Tensor, module::conv2d, ops::ConvOptions};
 
 use super::{Dual, Layer, Parameter, Pass, Start};
 
-/// Square images of `size`² with `inputs` channels to as many with `outputs`; the kernel is
-/// [outputs, inputs, kernel, kernel], the bias [outputs], as in PyTorch. `kernel` is odd.
+/// Square images of `size`² with `inputs` channels to such of `size`/`stride` with `outputs`; the kernel is
+/// [outputs, inputs, kernel, kernel], the bias [outputs], if there is one, as in PyTorch. `kernel` is odd, and `stride`
+/// divides the size.
 #[derive(Clone, Debug)]
 pub(in crate::train) struct Convolution {
     pub inputs: usize,
     pub outputs: usize,
     pub kernel: usize,
     pub size: usize,
+    pub stride: usize,
+    pub bias: bool,
 }
 
 impl Convolution {
@@ -21,40 +24,38 @@ impl Convolution {
 
     fn convolve(&self, image: Tensor<4>, kernel: Tensor<4>, bias: Option<Tensor<1>>) -> Tensor<4> {
         let padding = self.kernel / 2;
-        conv2d(image, kernel, bias, ConvOptions::new([1, 1], [padding, padding], [1, 1], 1))
+        conv2d(image, kernel, bias, ConvOptions::new([self.stride, self.stride], [padding, padding], [1, 1], 1))
     }
 }
 
 impl Layer for Convolution {
     fn parameters(&self) -> Vec<Parameter> {
-        vec![
-            Parameter {
-                name: "weight".into(),
-                shape: vec![self.outputs, self.inputs, self.kernel, self.kernel],
-                start: Start::Uniform { fan_in: self.fan_in() },
-            },
-            Parameter {
-                name: "bias".into(),
-                shape: vec![self.outputs],
-                start: Start::Uniform { fan_in: self.fan_in() },
-            },
-        ]
+        let parameter = |name: &str, shape| Parameter {
+            name: name.to_owned(),
+            shape,
+            start: Start::Uniform { fan_in: self.fan_in() },
+        };
+        let kernel = parameter("weight", vec![self.outputs, self.inputs, self.kernel, self.kernel]);
+        let bias = self.bias.then(|| parameter("bias", vec![self.outputs]));
+        [kernel].into_iter().chain(bias).collect()
     }
 
     fn forward(&self, parameters: &[Dual<1>], input: Dual<2>, _pass: &mut Pass) -> Dual<2> {
-        let [kernel, bias] = parameters else { unreachable!("a convolution has two parameters") };
+        let [kernel, bias @ ..] = parameters else { unreachable!("a convolution has a kernel") };
+        let bias = bias.first();
         let examples = input.value.dims()[0];
         let (inputs, outputs, kernel_size, size) = (self.inputs, self.outputs, self.kernel, self.size);
         let kernel = kernel.clone().map_linear(|k| k.reshape([outputs, inputs, kernel_size, kernel_size]));
         let images = input.map_linear(|x| x.reshape([examples, inputs, size, size]));
-        let value = self.convolve(images.value.clone(), kernel.value.clone(), Some(bias.value.clone()));
+        let value = self.convolve(images.value.clone(), kernel.value.clone(), bias.map(|bias| bias.value.clone()));
         let mut output = images.bilinear(&kernel, value, |x, k| self.convolve(x, k, None));
-        output.move_by(bias.tangent.clone().map(|moved| moved.reshape([1, outputs, 1, 1])));
-        output.map_linear(|y| y.reshape([examples, outputs * size * size]))
+        let moved = bias.and_then(|bias| bias.tangent.clone());
+        output.move_by(moved.map(|moved| moved.reshape([1, outputs, 1, 1])));
+        output.map_linear(|y| y.reshape([examples, outputs * (size / self.stride).pow(2)]))
     }
 
     fn multiply_adds(&self) -> Vec<usize> {
-        vec![self.fan_in() * self.outputs * self.size * self.size]
+        vec![self.fan_in() * self.outputs * (self.size / self.stride).pow(2)]
     }
 }
 
@@ -65,6 +66,8 @@ mod tests {
 
     #[test]
     fn the_tangent_is_the_derivative() {
-        check_layer(&Convolution { inputs: 2, outputs: 3, kernel: 3, size: 4 }, 2, 2 * 16);
+        let convolution = Convolution { inputs: 2, outputs: 3, kernel: 3, size: 4, stride: 1, bias: true };
+        check_layer(&convolution, 2, 2 * 16);
+        check_layer(&Convolution { stride: 2, bias: false, ..convolution }, 2, 2 * 16);
     }
 }

@@ -11,6 +11,7 @@ mod flatten;
 mod linear;
 mod max_pool;
 mod normalize;
+mod residual;
 mod sequence;
 
 use burn::tensor::Tensor;
@@ -24,6 +25,7 @@ pub(super) use self::{
     linear::Linear,
     max_pool::MaxPool,
     normalize::{Normalize, Over},
+    residual::Residual,
     sequence::Sequence,
 };
 use super::{dual::Dual, pass::Pass};
