@@ -134,9 +134,6 @@ impl Draft {
         self.check_optimizer(&config)?;
         self.check_schedule(&config)?;
         self.check_products(&config)?;
-        if config.model.name == ModelName::Linear && !config.model.widths.is_empty() {
-            return Err(self.blame("model.widths", "must be \"auto\" or [] where `model.name` is \"linear\""));
-        }
         let mut settings = Settings { config, draft: self };
         settings.resolve_path();
         Ok(settings)
@@ -152,7 +149,14 @@ impl Draft {
         }
     }
 
+    fn check_widths(&self, config: &Config) -> Result<()> {
+        let contradictory = config.model.name == ModelName::Linear && !config.model.widths.is_empty();
+        let told = "must be \"auto\" or [] where `model.name` is \"linear\"";
+        if contradictory { Err(self.blame("model.widths", told)) } else { Ok(()) }
+    }
+
     fn check_data(&self, config: &Config) -> Result<()> {
+        self.check_widths(config)?;
         match config.data.name {
             DataName::Cifar10 if config.data.path.is_empty() => {
                 let fault =
@@ -461,6 +465,15 @@ mod tests {
     }
 
     #[test]
+    fn a_linear_model_has_no_widths() {
+        let mut draft = Draft::default();
+        draft.set("model.name=linear").unwrap();
+        draft.set("model.widths=[5]").unwrap();
+        let message = draft.finish().map(|_| ()).unwrap_err().to_string();
+        assert!(message.contains("`model.widths` must be \"auto\" or []") && message.contains("[5]"), "{message}");
+    }
+
+    #[test]
     fn values_outside_their_domain_are_refused_by_name() {
         let cases = [
             ("optimizer.learning_rate=-0.1", "must be a number greater than 0, not -0.1"),
@@ -518,15 +531,6 @@ mod tests {
         assert!(long.contains("`schedule.cooldown`") && long.contains("longer than the run"), "{long}");
         let twice = refusal(&["schedule.name=cosine", "schedule.cooldown=0.5"]);
         assert!(twice.contains("which decays already"), "{twice}");
-    }
-
-    #[test]
-    fn a_linear_model_has_no_widths() {
-        let mut draft = Draft::default();
-        draft.set("model.name=linear").unwrap();
-        draft.set("model.widths=[5]").unwrap();
-        let message = draft.finish().map(|_| ()).unwrap_err().to_string();
-        assert!(message.contains("`model.widths` must be \"auto\" or []") && message.contains("[5]"), "{message}");
     }
 
     #[test]

@@ -42,6 +42,11 @@ pub trait OutputLoss {
     fn curvature(&self, _outputs: Tensor<2>, _targets: Tensor<2>, _tangents: Tensor<2>) -> Option<Tensor<2>> {
         None
     }
+
+    /// Whether [`OutputLoss::curvature`] is known.
+    fn has_curvature(&self) -> bool {
+        false
+    }
 }
 
 impl OutputLoss for Loss {
@@ -51,6 +56,10 @@ impl OutputLoss for Loss {
 
     fn curvature(&self, outputs: Tensor<2>, targets: Tensor<2>, tangents: Tensor<2>) -> Option<Tensor<2>> {
         Some(Loss::curvature(*self, outputs, targets, tangents))
+    }
+
+    fn has_curvature(&self) -> bool {
+        true
     }
 }
 
@@ -65,14 +74,16 @@ impl<F: Fn(Tensor<2>, Tensor<2>) -> Tensor<1>> OutputLoss for F {
 pub struct ModuleOptions {
     /// The difference of outputs behind Gauss–Newton products.
     pub outputs: Difference,
+    /// Whether the gradient jumps somewhere, as with ReLU and max-pooling: there, differences of gradients are wrong.
+    pub kinks: bool,
     /// Decides what the module draws at random, together with the sample.
     pub seed: u64,
 }
 
 impl Default for ModuleOptions {
-    /// Forward differences of outputs at 3e-4 ‖w‖, right for single precision; seed 0.
+    /// Forward differences of outputs at 3e-4 ‖w‖, right for single precision; with kinks, as most networks; seed 0.
     fn default() -> Self {
-        Self { outputs: Difference { relative_step: 3e-4, central: false }, seed: 0 }
+        Self { outputs: Difference { relative_step: 3e-4, central: false }, kinks: true, seed: 0 }
     }
 }
 
@@ -276,6 +287,18 @@ where
         }
     }
 
+    fn offers(&self, kind: Product) -> bool {
+        match kind {
+            Product::Exact => false,
+            Product::GaussNewton => self.loss.has_curvature(),
+            Product::Difference(_) => true,
+        }
+    }
+
+    fn has_kinks(&self) -> bool {
+        self.options.kinks
+    }
+
     fn gradient_cost(&self, on: Sample) -> f64 {
         let examples = |on| self.shared(on).map_or(f64::NAN, |(_, share)| 1.0 / share);
         let batches = examples(on) / examples(Sample::Mini(0));
@@ -349,6 +372,7 @@ mod tests {
     };
 
     use super::*;
+    use crate::objective::Wanted;
     use crate::train::{Activation, Architecture, Dataset, Network, NetworkOptions, Normalization, Precision, device};
 
     /// The perceptron of the oracle as a user would write it, but for the layout of its weights, which is ours.
@@ -534,13 +558,27 @@ mod tests {
         assert!(refused(Product::Exact).contains("use gauss-newton"));
         assert!(refused(Product::GaussNewton).contains("use one of `Loss`"));
         assert!(objective.product(Product::Difference(Difference::SMOOTH), &w, on, &w).is_ok());
-        let tiny = ModuleOptions { outputs: Difference::central(1e-9), seed: 0 };
+        let tiny = ModuleOptions { outputs: Difference::central(1e-9), ..ModuleOptions::default() };
         let objective = ModuleObjective::new(&two(), forward, examples, Loss::Huber).unwrap().with_options(tiny);
         assert!(objective.product(Product::GaussNewton, &w, on, &w).unwrap_err().to_string().contains("rounding"));
         let nothing = ModuleObjective::new(&two(), forward, |_| Ok(vec![]), Loss::Huber).unwrap();
         let frozen = ModuleObjective::new(&two().no_grad(), forward, examples, Loss::Huber);
         assert!(frozen.unwrap_err().to_string().contains("must be at least one"));
         assert!(nothing.gradient(&w, on).unwrap_err().to_string().contains("at least one example"));
+    }
+
+    #[test]
+    fn the_choice_of_products_knows_what_a_module_cannot_do() {
+        let forward = |module: &Two, x| module.forward(x);
+        let objective = ModuleObjective::new(&two(), forward, examples, Loss::SquaredError).unwrap();
+        assert_eq!(Product::auto(&objective, Wanted::Largest).unwrap(), Product::GaussNewton);
+        // With kinks and without tangents the bottom of the spectrum is refused, not guessed.
+        assert!(matches!(Product::auto(&objective, Wanted::Smallest), Err(Error::Unsuitable { .. })));
+        let smooth = objective.with_options(ModuleOptions { kinks: false, ..ModuleOptions::default() });
+        assert!(matches!(Product::auto(&smooth, Wanted::Smallest).unwrap(), Product::Difference(_)));
+        let absolute = |z: Tensor<2>, y: Tensor<2>| (z - y).abs().sum();
+        let unknown = ModuleObjective::new(&two(), forward, examples, absolute).unwrap();
+        assert!(matches!(Product::auto(&unknown, Wanted::Largest).unwrap(), Product::Difference(_)));
     }
 
     #[test]
