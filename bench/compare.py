@@ -224,7 +224,7 @@ def build(model):
 
 
 def resnet(model, activation, normalized):
-    """The residual network for CIFAR, with shortcuts without parameters."""
+    """The residual network for CIFAR."""
     import torch
     from torch import nn
 
@@ -235,28 +235,36 @@ def resnet(model, activation, normalized):
             super().__init__()
             self.conv1, self.bn1 = nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False), normalized(outputs)
             self.conv2, self.bn2 = nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False), normalized(outputs)
-            self.activation, self.stride, more = activation(), stride, outputs - inputs
+            self.activation, more = activation(), outputs - inputs
             self.padding = (0, 0, 0, 0, more // 2, more - more // 2)
+            if model["name"] == "resnet18":
+                projection = (nn.Conv2d(inputs, outputs, 1, stride, bias=False), normalized(outputs))
+                self.shortcut = nn.Sequential(*projection) if stride > 1 or more else nn.Sequential()
+            else:
+                self.shortcut = lambda x: nn.functional.pad(x[:, :, ::stride, ::stride], self.padding)
 
         def forward(self, x):
-            shortcut = nn.functional.pad(x[:, :, :: self.stride, :: self.stride], self.padding)
+            shortcut = self.shortcut(x)
             return self.activation(self.bn2(self.conv2(self.activation(self.bn1(self.conv1(x))))) + shortcut)
 
     class ResNet(nn.Module):
         def __init__(self):
             super().__init__()
-            widths, blocks = model["widths"], {"resnet20": 3, "resnet32": 5, "resnet56": 9}[model["name"]]
+            widths, blocks = model["widths"], {"resnet18": 2, "resnet20": 3, "resnet32": 5, "resnet56": 9}[model["name"]]
             self.conv1, self.bn1, self.activation = nn.Conv2d(3, widths[0], 3, 1, 1, bias=False), normalized(widths[0]), activation()
             for stage, (inputs, outputs) in enumerate(zip([widths[0], *widths], widths), 1):
                 first = Block(inputs, outputs, 1 if stage == 1 else 2)
                 setattr(self, f"layer{stage}", nn.Sequential(first, *(Block(outputs, outputs, 1) for _ in range(blocks - 1))))
+            self.stages = len(widths)
             self.linear = nn.Linear(widths[-1], 10)
 
         def __getitem__(self, index):
             return list(self.children())[index]
 
         def forward(self, x):
-            x = self.layer3(self.layer2(self.layer1(self.activation(self.bn1(self.conv1(x))))))
+            x = self.activation(self.bn1(self.conv1(x)))
+            for stage in range(1, self.stages + 1):
+                x = getattr(self, f"layer{stage}")(x)
             return self.linear(torch.flatten(nn.functional.adaptive_avg_pool2d(x, 1), 1))
 
     return ResNet()

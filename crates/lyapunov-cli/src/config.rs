@@ -112,6 +112,8 @@ pub enum ModelName {
     Vgg11,
     /// VGG with 16 layers.
     Vgg16,
+    /// A residual network with 18 layers, as wide as the one for ImageNet.
+    Resnet18,
     /// A residual network with 20 layers.
     Resnet20,
     /// A residual network with 32 layers.
@@ -128,6 +130,7 @@ impl ModelName {
             Self::Mlp | Self::DeepLinear => &[200, 200],
             Self::Linear => &[],
             Self::Vgg11 | Self::Vgg16 => &[64, 128, 256, 512, 512],
+            Self::Resnet18 => &[64, 128, 256, 512],
             Self::Resnet20 | Self::Resnet32 | Self::Resnet56 => &[16, 32, 64],
         }
     }

@@ -5,22 +5,23 @@
 use lyapunov::{
     Descent, Difference, Hessian, Objective, Product, Purpose, Sample, Sgd, Stream, System, Vector, testing,
     train::{
-        Activation, Architecture, Dataset, Loss, Network, NetworkOptions, Normalization, Pooling, Precision, Tensor,
-        device,
+        Activation, Architecture, Dataset, Loss, Network, NetworkOptions, Normalization, Pooling, Precision, Shortcut,
+        Tensor, device,
     },
 };
 
 /// Each architecture, as small as it can be.
-fn architectures() -> [(Architecture, Normalization); 6] {
+fn architectures() -> [(Architecture, Normalization); 7] {
     let vgg = Architecture::Vgg { depth: 11, widths: vec![2, 3, 3, 4, 4] };
-    let resnet = Architecture::ResNet { blocks: 1, widths: vec![2, 3, 6] };
+    let resnet = |shortcut| Architecture::ResNet { blocks: 1, widths: vec![2, 3, 6], shortcut };
     [
         (Architecture::Mlp { widths: vec![] }, Normalization::None),
         (Architecture::DeepLinear { widths: vec![8, 6] }, Normalization::None),
         (vgg.clone(), Normalization::None),
         (vgg, Normalization::Batch),
-        (resnet.clone(), Normalization::None),
-        (resnet, Normalization::Batch),
+        (resnet(Shortcut::Padded), Normalization::None),
+        (resnet(Shortcut::Padded), Normalization::Batch),
+        (resnet(Shortcut::Projected), Normalization::Batch),
     ]
 }
 

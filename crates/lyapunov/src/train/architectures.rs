@@ -3,10 +3,10 @@
 use super::{
     layers::{
         AveragePool, Convolution, Dropout, Flatten, Layer, Linear, MaxPool, Normalize, Over, Pointwise, Residual,
-        Sequence,
+        Sequence, Skip,
     },
     model::{CHANNELS, SIZE},
-    options::{Architecture, NetworkOptions, Normalization, Pooling},
+    options::{Architecture, NetworkOptions, Normalization, Pooling, Shortcut},
 };
 use crate::error::{Error, Result};
 
@@ -23,7 +23,7 @@ pub(super) fn layers(options: &NetworkOptions, classes: usize) -> Result<Sequenc
         Architecture::Mlp { .. } | Architecture::DeepLinear { .. } => Sequence::numbered(mlp(options, widths, classes)),
         Architecture::Cnn { .. } => Sequence::numbered(cnn(options, widths, classes)?),
         Architecture::Vgg { depth, .. } => Sequence::numbered(vgg(options, depth, widths, classes)?),
-        Architecture::ResNet { blocks, .. } => resnet(options, blocks, widths, classes)?,
+        Architecture::ResNet { blocks, shortcut, .. } => resnet(options, (blocks, shortcut), widths, classes)?,
     })
 }
 
@@ -146,21 +146,29 @@ fn vgg(options: &NetworkOptions, depth: usize, widths: &[usize], classes: usize)
     Ok(layers)
 }
 
-fn resnet(options: &NetworkOptions, blocks: usize, widths: &[usize], classes: usize) -> Result<Sequence> {
+fn resnet(
+    options: &NetworkOptions,
+    (blocks, shortcut): (usize, Shortcut),
+    widths: &[usize],
+    classes: usize,
+) -> Result<Sequence> {
     if blocks == 0 {
         return Err(Error::argument("blocks", blocks, "must be at least 1"));
     }
-    if widths.len() != 3 || !widths.is_sorted() {
-        return Err(refused(widths, "must have three entries, one for each stage, and none less than the one before"));
+    if !(1..=6).contains(&widths.len()) || !widths.is_sorted() {
+        return Err(refused(
+            widths,
+            "must have one to six entries, one for each stage, and none less than the one before",
+        ));
     }
-    let mut layers = normalized_convolution(options, "1", [CHANNELS, widths[0]], SIZE, 1);
+    let mut layers = normalized_convolution(options, ["conv1", "bn1"], [CHANNELS, widths[0], 3], SIZE, 1);
     layers.push(("relu".into(), activation(options)));
     let (mut inputs, mut size) = (widths[0], SIZE);
     for (stage, &outputs) in (1..).zip(widths) {
         let first_stride = if stage == 1 { 1 } else { 2 };
         let mut stage_layers = Layers::new();
         for stride in [first_stride].into_iter().chain(std::iter::repeat_n(1, blocks - 1)) {
-            stage_layers.push(residual(options, [inputs, outputs], size, stride));
+            stage_layers.push(residual(options, shortcut, [inputs, outputs], size, stride));
             (inputs, size) = (outputs, size / stride);
         }
         layers.push((format!("layer{stage}"), Box::new(Sequence::numbered(stage_layers))));
@@ -172,24 +180,38 @@ fn resnet(options: &NetworkOptions, blocks: usize, widths: &[usize], classes: us
 }
 
 /// Two convolutions around an activation, beside their shortcut, and an activation behind both.
-fn residual(options: &NetworkOptions, [inputs, outputs]: [usize; 2], size: usize, stride: usize) -> Box<dyn Layer> {
-    let mut body = normalized_convolution(options, "1", [inputs, outputs], size, stride);
+fn residual(
+    options: &NetworkOptions,
+    shortcut: Shortcut,
+    [inputs, outputs]: [usize; 2],
+    size: usize,
+    stride: usize,
+) -> Box<dyn Layer> {
+    let mut body = normalized_convolution(options, ["conv1", "bn1"], [inputs, outputs, 3], size, stride);
     body.push(("relu".into(), activation(options)));
-    body.extend(normalized_convolution(options, "2", [outputs, outputs], size / stride, 1));
+    body.extend(normalized_convolution(options, ["conv2", "bn2"], [outputs, outputs, 3], size / stride, 1));
+    let shortcut = match shortcut {
+        _ if stride == 1 && inputs == outputs => Vec::new(),
+        Shortcut::Padded => vec![("skip".into(), Box::new(Skip { inputs, outputs, size, stride }) as Box<dyn Layer>)],
+        Shortcut::Projected => {
+            normalized_convolution(options, ["shortcut.0", "shortcut.1"], [inputs, outputs, 1], size, stride)
+        }
+    };
     let activation = Pointwise(options.activation);
-    Box::new(Residual { body: Sequence(body), activation, inputs, outputs, size, stride })
+    Box::new(Residual { body: Sequence(body), shortcut: Sequence(shortcut), activation })
 }
 
-/// `conv<number>` and `bn<number>`; where nothing normalises, the convolution has a bias.
+/// A convolution and its normalisation; where nothing normalises, the convolution has a bias.
 fn normalized_convolution(
     options: &NetworkOptions,
-    number: &str,
-    [inputs, outputs]: [usize; 2],
+    [name, normalization]: [&str; 2],
+    [inputs, outputs, kernel]: [usize; 3],
     size: usize,
     stride: usize,
 ) -> Vec<(String, Box<dyn Layer>)> {
     let bias = options.normalization == Normalization::None;
-    let convolution: Box<dyn Layer> = Box::new(Convolution { inputs, outputs, kernel: 3, size, stride, bias });
-    let normalized = normalized(options, outputs, (size / stride).pow(2)).map(|layer| (format!("bn{number}"), layer));
-    [(format!("conv{number}"), convolution)].into_iter().chain(normalized).collect()
+    let convolution: Box<dyn Layer> = Box::new(Convolution { inputs, outputs, kernel, size, stride, bias });
+    let normalized =
+        normalized(options, outputs, (size / stride).pow(2)).map(|layer| (normalization.to_owned(), layer));
+    [(name.to_owned(), convolution)].into_iter().chain(normalized).collect()
 }

@@ -32,4 +32,4 @@ pub use foreign::{ModuleObjective, ModuleOptions, OutputLoss};
 pub use loss::Loss;
 pub use model::NamedParameter;
 pub use network::Network;
-pub use options::{Activation, Architecture, NetworkOptions, Normalization, Pooling, Precision};
+pub use options::{Activation, Architecture, NetworkOptions, Normalization, Pooling, Precision, Shortcut};

@@ -98,7 +98,7 @@ impl Model {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::train::options::{Architecture, Normalization};
+    use crate::train::options::{Architecture, Normalization, Shortcut};
 
     fn model(architecture: &Architecture, normalization: Normalization) -> Result<Model> {
         let architecture = architecture.clone();
@@ -121,7 +121,8 @@ mod tests {
         assert_eq!(count(&Architecture::Cnn { widths: vec![8, 16] }), first + second + last);
     }
 
-    /// Those of the papers, in the forms for CIFAR: 14.7 M for VGG-16, 0.27, 0.46 and 0.85 M for the residual networks.
+    /// Those of the papers, in the forms for CIFAR: 14.7 M for VGG-16, 11.17 M for ResNet-18, 0.27, 0.46 and 0.85 M for
+    /// the narrow residual networks.
     #[test]
     fn the_parameter_counts_are_those_of_the_papers() {
         let count = |architecture: Architecture| -> usize {
@@ -130,13 +131,17 @@ mod tests {
         };
         let vgg = |depth| count(Architecture::Vgg { depth, widths: vec![64, 128, 256, 512, 512] });
         assert_eq!((vgg(11), vgg(16)), (9_231_114, 14_728_266));
-        let resnet = |blocks| count(Architecture::ResNet { blocks, widths: vec![16, 32, 64] });
-        assert_eq!((resnet(3), resnet(5), resnet(9)), (269_722, 464_154, 853_018));
+        let resnet = |blocks, shortcut| count(Architecture::ResNet { blocks, widths: vec![16, 32, 64], shortcut });
+        let padded = [3, 5, 9].map(|blocks| resnet(blocks, Shortcut::Padded));
+        assert_eq!(padded, [269_722, 464_154, 853_018]);
+        assert_eq!(resnet(3, Shortcut::Projected), 272_474);
+        let (widths, shortcut) = (vec![64, 128, 256, 512], Shortcut::Projected);
+        assert_eq!(count(Architecture::ResNet { blocks: 2, widths, shortcut }), 11_173_962);
     }
 
     #[test]
     fn a_residual_network_has_the_usual_names() {
-        let resnet = Architecture::ResNet { blocks: 2, widths: vec![2, 4, 8] };
+        let resnet = Architecture::ResNet { blocks: 2, widths: vec![2, 4, 8], shortcut: Shortcut::Projected };
         let names: Vec<String> =
             model(&resnet, Normalization::Batch).unwrap().named_parameters().into_iter().map(|p| p.name).collect();
         assert_eq!(names[..4], ["conv1.weight", "bn1.weight", "bn1.bias", "layer1.0.conv1.weight"]);
@@ -194,8 +199,14 @@ mod tests {
         assert!(message(&Architecture::Mlp { widths: vec![10, 0] }).contains("positive"));
         assert!(message(&Architecture::Vgg { depth: 11, widths: vec![4; 4] }).contains("five entries"));
         assert!(message(&Architecture::Vgg { depth: 12, widths: vec![4; 5] }).contains("11, 13, 16 or 19"));
-        assert!(message(&Architecture::ResNet { blocks: 1, widths: vec![8, 4, 4] }).contains("none less"));
-        assert!(message(&Architecture::ResNet { blocks: 0, widths: vec![4, 4, 4] }).contains("at least 1"));
+        assert!(
+            message(&Architecture::ResNet { blocks: 1, widths: vec![8, 4, 4], shortcut: Shortcut::Padded })
+                .contains("none less")
+        );
+        assert!(
+            message(&Architecture::ResNet { blocks: 0, widths: vec![4, 4, 4], shortcut: Shortcut::Padded })
+                .contains("at least 1")
+        );
     }
 
     #[test]

@@ -58,6 +58,15 @@ pub enum Normalization {
     },
 }
 
+/// What stands beside a residual block that changes the size or the channels: He et al. (2015), section 3.3.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shortcut {
+    /// Every other pixel, between channels of zeros: option A.
+    Padded,
+    /// A 1×1 convolution with its normalisation: option B.
+    Projected,
+}
+
 /// What a network is made of.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Architecture {
@@ -86,13 +95,15 @@ pub enum Architecture {
         /// Channels of each stage: 64, 128, 256, 512 and 512 in the paper.
         widths: Vec<usize>,
     },
-    /// A convolution, three stages of residual blocks, the mean over the image and a linear layer: He et al. (2015), section
-    /// 4.2, with shortcuts without parameters. Made for [`Normalization::Batch`].
+    /// A convolution, stages of residual blocks, each but the first at half the size, the mean over the image and a linear
+    /// layer: He et al. (2015) in the forms for CIFAR. Made for [`Normalization::Batch`].
     ResNet {
-        /// Blocks of each stage: 3 for ResNet-20, 5 for ResNet-32, 9 for ResNet-56.
+        /// Blocks of each stage: 3 for ResNet-20, 5 for ResNet-32, 9 for ResNet-56, 2 for ResNet-18.
         blocks: usize,
-        /// Channels of each stage: 16, 32 and 64 in the paper.
+        /// Channels of each stage: 16, 32 and 64 in section 4.2 of the paper, 64, 128, 256 and 512 for ResNet-18.
         widths: Vec<usize>,
+        /// What stands beside a block that changes the size or the channels.
+        shortcut: Shortcut,
     },
 }
 

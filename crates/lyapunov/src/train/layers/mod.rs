@@ -13,6 +13,7 @@ mod max_pool;
 mod normalize;
 mod residual;
 mod sequence;
+mod skip;
 
 use burn::tensor::Tensor;
 
@@ -27,6 +28,7 @@ pub(super) use self::{
     normalize::{Normalize, Over},
     residual::Residual,
     sequence::Sequence,
+    skip::Skip,
 };
 use super::{dual::Dual, pass::Pass};
 

@@ -1,64 +1,42 @@
-//! A residual block: y = a(f(x) + s(x)), with a sequence of layers f, a shortcut s without parameters, an activation a.
+//! A residual block: y = a(f(x) + s(x)), with sequences of layers f and s and an activation a.
 //!
-//! Source: He et al., *Deep residual learning* (2015), section 4.2: where a block halves the image and adds channels, the
-//! shortcut takes every other pixel and fills up with channels of zeros ("option A").
-
-use burn::tensor::Tensor;
+//! Source: He et al., *Deep residual learning* (2015).
 
 use super::{Dual, Layer, Parameter, Pass, Pointwise, Sequence};
 
-/// A block that takes square images of `size`² with `inputs` channels to `outputs` channels, at 1/`stride` of the size.
+/// A block; its parameters are those of the body, then those of the shortcut, by the names that these give them.
 #[derive(Debug)]
 pub(in crate::train) struct Residual {
     /// f.
     pub body: Sequence,
+    /// s: the identity if it is empty.
+    pub shortcut: Sequence,
     /// a.
     pub activation: Pointwise,
-    pub inputs: usize,
-    pub outputs: usize,
-    pub size: usize,
-    pub stride: usize,
-}
-
-impl Residual {
-    /// s(x): linear.
-    fn shortcut(&self, x: Tensor<2>) -> Tensor<2> {
-        let Self { inputs, outputs, stride, .. } = *self;
-        if stride == 1 && inputs == outputs {
-            return x;
-        }
-        let (examples, size) = (x.dims()[0], self.size / stride);
-        let windows: Tensor<6> = x.reshape([examples, inputs, size, stride, size, stride]);
-        let kept: Tensor<4> = windows.narrow(3, 0, 1).narrow(5, 0, 1).reshape([examples, inputs, size, size]);
-        let before = (outputs - inputs) / 2;
-        let zeros = |channels| Tensor::zeros([examples, channels, size, size], (&kept.device(), kept.dtype()));
-        let padding = [zeros(before), zeros(outputs - inputs - before)];
-        let [before, after] = padding;
-        Tensor::cat(vec![before, kept, after], 1).reshape([examples, outputs * size * size])
-    }
 }
 
 impl Layer for Residual {
     fn parameters(&self) -> Vec<Parameter> {
-        self.body.parameters()
+        [self.body.parameters(), self.shortcut.parameters()].concat()
     }
 
     fn buffers(&self) -> Vec<String> {
-        self.body.buffers()
+        [self.body.buffers(), self.shortcut.buffers()].concat()
     }
 
     fn forward(&self, parameters: &[Dual<1>], input: Dual<2>, pass: &mut Pass) -> Dual<2> {
-        let shortcut = input.clone().map_linear(|x| self.shortcut(x));
-        let sum = self.body.forward(parameters, input, pass).plus(shortcut);
+        let (of_body, of_shortcut) = parameters.split_at(self.body.parameters().len());
+        let body = self.body.forward(of_body, input.clone(), pass);
+        let sum = body.plus(self.shortcut.forward(of_shortcut, input, pass));
         self.activation.forward(&[], sum, pass)
     }
 
     fn multiply_adds(&self) -> Vec<usize> {
-        self.body.multiply_adds()
+        [self.body.multiply_adds(), self.shortcut.multiply_adds()].concat()
     }
 
     fn has_kinks(&self) -> bool {
-        self.body.has_kinks() || self.activation.has_kinks()
+        self.body.has_kinks() || self.shortcut.has_kinks() || self.activation.has_kinks()
     }
 }
 
@@ -66,36 +44,54 @@ impl Layer for Residual {
 mod tests {
     use super::{
         super::{
-            Convolution,
+            Convolution, Normalize, Over,
             testing::{check_layer, draw},
         },
         *,
     };
-    use crate::train::{options::Activation, pass::Noise};
+    use crate::{
+        train::{options::Activation, pass::Noise},
+        vector::Vector,
+    };
 
-    fn block(outputs: usize, stride: usize) -> Residual {
-        let convolution = Convolution { inputs: 2, outputs, kernel: 3, size: 4, stride, bias: false };
-        let body = Sequence::numbered(vec![Box::new(convolution)]);
-        Residual { body, activation: Pointwise(Activation::Softplus), inputs: 2, outputs, size: 4, stride }
+    fn convolution(kernel: usize, stride: usize) -> Box<dyn Layer> {
+        Box::new(Convolution { inputs: 2, outputs: 2, kernel, size: 4, stride, bias: false })
+    }
+
+    const SOFT: Pointwise = Pointwise(Activation::Softplus);
+
+    fn normalized(kernel: usize, names: [&str; 2]) -> Sequence {
+        let normalize: Box<dyn Layer> = Box::new(Normalize { over: Over::Batch, channels: 2, pixels: 4 });
+        Sequence(names.map(str::to_owned).into_iter().zip([convolution(kernel, 2), normalize]).collect())
+    }
+
+    fn projected() -> Residual {
+        let (body, shortcut) = (normalized(3, ["conv1", "bn1"]), normalized(1, ["shortcut.0", "shortcut.1"]));
+        Residual { body, shortcut, activation: SOFT }
     }
 
     #[test]
     fn the_tangent_is_the_derivative() {
-        check_layer(&block(2, 1), 3, 2 * 16);
-        check_layer(&block(5, 2), 3, 2 * 16);
+        let (body, shortcut) = (Sequence::numbered(vec![convolution(3, 1)]), Sequence(vec![]));
+        check_layer(&Residual { body, shortcut, activation: SOFT }, 3, 2 * 16);
+        check_layer(&projected(), 3, 2 * 16);
+        assert_eq!(projected().multiply_adds(), [2 * 9 * 2 * 4, 2 * 2 * 4]);
     }
 
+    /// The order of passing through is that of the names.
     #[test]
-    fn the_shortcut_takes_every_other_pixel_between_channels_of_zeros() {
-        let image: Tensor<2> = draw(32, 0).reshape([1, 32]);
-        let x: Vec<f64> = image.to_data().try_to_vec().unwrap();
-        let block = block(4, 2);
-        let kernel = draw(2 * 4 * 9, 1).zeros_like();
-        let y = block.forward(&[Dual::constant(kernel)], Dual::constant(image), &mut Pass::training(Noise::default()));
-        let y: Vec<f64> = y.value.to_data().try_to_vec().unwrap();
-        let x: Vec<f64> = x.into_iter().map(|x| x.exp().ln_1p()).collect();
-        let nothing = [2.0_f64.ln(); 4];
-        let expected = [nothing, [x[0], x[2], x[8], x[10]], [x[16], x[18], x[24], x[26]], nothing].concat();
-        assert!(y.len() == 16 && y.iter().zip(expected).all(|(y, expected)| (y - expected).abs() < 1e-14));
+    fn parameters_and_statistics_are_those_of_body_and_shortcut() {
+        let block = projected();
+        let shapes = block.parameters();
+        let names: Vec<&str> = shapes.iter().map(|parameter| parameter.name.as_str()).collect();
+        assert_eq!(names[..4], ["conv1.weight", "bn1.weight", "bn1.bias", "shortcut.0.weight"]);
+        assert_eq!(block.buffers()[3], "shortcut.1.running_mean");
+        let values = |(parameter, k): (&Parameter, u64)| Dual::constant(draw(parameter.len(), k));
+        let mut parameters: Vec<_> = shapes.iter().zip(0..).map(values).collect();
+        parameters[0].value = parameters[0].value.zeros_like();
+        let mut pass = Pass::observing(Noise::default());
+        block.forward(&parameters, Dual::constant(draw(96, 9).reshape([3, 32])), &mut pass);
+        let sizes: Vec<f64> = pass.noted().iter().map(|moments| moments.mean.norm()).collect();
+        assert!(sizes[0] == 0.0 && sizes[1] > 0.0, "a body of zeros comes first: {sizes:?}");
     }
 }
