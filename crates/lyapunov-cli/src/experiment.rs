@@ -6,7 +6,6 @@ use lyapunov::{
     Product,
     train::{
         self, Activation, Architecture, Dataset, Loss, Network, NetworkOptions, Normalization, Pooling, Precision,
-        Shortcut,
     },
 };
 use toml_edit::Value;
@@ -95,10 +94,10 @@ fn network_options(config: &Config) -> NetworkOptions {
             ModelName::DeepLinear => Architecture::DeepLinear { widths },
             ModelName::Vgg11 => Architecture::Vgg { depth: 11, widths },
             ModelName::Vgg16 => Architecture::Vgg { depth: 16, widths },
-            ModelName::Resnet18 => Architecture::ResNet { blocks: 2, widths, shortcut: Shortcut::Projected },
-            ModelName::Resnet20 => Architecture::ResNet { blocks: 3, widths, shortcut: Shortcut::Padded },
-            ModelName::Resnet32 => Architecture::ResNet { blocks: 5, widths, shortcut: Shortcut::Padded },
-            ModelName::Resnet56 => Architecture::ResNet { blocks: 9, widths, shortcut: Shortcut::Padded },
+            ModelName::Resnet18 => Architecture::ResNet { blocks: 2, widths, shortcut: train::Shortcut::Projected },
+            ModelName::Resnet20 => Architecture::ResNet { blocks: 3, widths, shortcut: train::Shortcut::Padded },
+            ModelName::Resnet32 => Architecture::ResNet { blocks: 5, widths, shortcut: train::Shortcut::Padded },
+            ModelName::Resnet56 => Architecture::ResNet { blocks: 9, widths, shortcut: train::Shortcut::Padded },
         },
         activation: match config.model.activation {
             ActivationName::Relu => Activation::Relu,
