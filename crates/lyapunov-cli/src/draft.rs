@@ -130,6 +130,9 @@ impl Draft {
             self.blame(&key, &format!("must be {}", refusal.message()))
         })?;
         self.check_data(&config)?;
+        if config.model.name == ModelName::Linear && !config.model.widths.is_empty() {
+            return Err(self.blame("model.widths", "must be \"auto\" or [] where `model.name` is \"linear\""));
+        }
         let mut settings = Settings { config, draft: self };
         settings.resolve_path();
         Ok(settings)
@@ -145,14 +148,7 @@ impl Draft {
         }
     }
 
-    fn check_widths(&self, config: &Config) -> Result<()> {
-        let contradictory = config.model.name == ModelName::Linear && !config.model.widths.is_empty();
-        let told = "must be \"auto\" or [] where `model.name` is \"linear\"";
-        if contradictory { Err(self.blame("model.widths", told)) } else { Ok(()) }
-    }
-
     fn check_data(&self, config: &Config) -> Result<()> {
-        self.check_widths(config)?;
         match config.data.name {
             DataName::Cifar10 if config.data.path.is_empty() => {
                 let fault =
@@ -376,15 +372,6 @@ mod tests {
     }
 
     #[test]
-    fn a_linear_model_has_no_widths() {
-        let mut draft = Draft::default();
-        draft.set("model.name=linear").unwrap();
-        draft.set("model.widths=[5]").unwrap();
-        let message = draft.finish().map(|_| ()).unwrap_err().to_string();
-        assert!(message.contains("`model.widths` must be \"auto\" or []") && message.contains("[5]"), "{message}");
-    }
-
-    #[test]
     fn values_outside_their_domain_are_refused_by_name() {
         let cases = [
             ("optimizer.learning_rate=-0.1", "must be a number greater than 0, not -0.1"),
@@ -414,6 +401,15 @@ mod tests {
             let key = assignment.split('=').next().unwrap();
             assert!(message.contains(told) && message.contains(key), "{assignment}: {message}");
         }
+    }
+
+    #[test]
+    fn a_linear_model_has_no_widths() {
+        let mut draft = Draft::default();
+        draft.set("model.name=linear").unwrap();
+        draft.set("model.widths=[5]").unwrap();
+        let message = draft.finish().map(|_| ()).unwrap_err().to_string();
+        assert!(message.contains("`model.widths` must be \"auto\" or []") && message.contains("[5]"), "{message}");
     }
 
     #[test]
