@@ -55,7 +55,7 @@ impl OutputLoss for Loss {
     }
 
     fn curvature(&self, outputs: Tensor<2>, targets: Tensor<2>, tangents: Tensor<2>) -> Option<Tensor<2>> {
-        Some(Loss::curvature(*self, outputs, targets, tangents))
+        self.is_curved().then(|| Loss::curvature(*self, outputs, targets, tangents))
     }
 
     fn has_curvature(&self) -> bool {
@@ -233,7 +233,7 @@ where
             let cotangent = curved.clone().unwrap_or_else(|| outputs.clone().inner().zeros_like());
             let product = backward(&((outputs * cotangent).sum() * share), &leaves);
             if curved.is_none() {
-                return Err(no_product("gauss-newton", "the loss has no curvature; use one of `Loss`"));
+                return Err(no_product("gauss-newton", "the loss has no curvature; use one of `Loss` but the hinge"));
             }
             sum.axpy(1.0, &product);
         }

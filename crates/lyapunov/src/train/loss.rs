@@ -10,7 +10,7 @@ use burn::tensor::{DType, Tensor, activation};
 /// | cross-entropy, binary cross-entropy, the squared errors | no | positive semi-definite |
 /// | Huber | no; the second derivative jumps where an error is 1 | positive semi-definite |
 /// | focal | no | indefinite where the label has little probability: so are Gauss–Newton products |
-/// | hinge | yes | 0: so are Gauss–Newton products |
+/// | hinge | yes | 0: Gauss–Newton products are refused |
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Loss {
     /// −Σ_j y_j ln p_j with p = softmax(z); y may be smoothed.
@@ -34,6 +34,11 @@ impl Loss {
     /// Whether ∂ℓ/∂z jumps somewhere: there, differences of gradients are wrong.
     pub fn has_kinks(self) -> bool {
         self == Self::Hinge
+    }
+
+    /// Whether ∂²ℓ/∂z² is anything but zero: without, there are no Gauss–Newton products.
+    pub(super) fn is_curved(self) -> bool {
+        self != Self::Hinge
     }
 
     /// Σ ℓ over the rows of `outputs` [examples, classes] with `targets` of the same shape.

@@ -343,6 +343,10 @@ impl Objective for Network {
     fn product(&self, kind: Product, at: &Tensor<1>, on: Sample, v: &Tensor<1>) -> Result<Tensor<1>> {
         match kind {
             Product::Exact => self.exact(at, on, v),
+            Product::GaussNewton if !self.loss.is_curved() => Err(Error::Product {
+                product: kind.name(),
+                reason: "the hinge loss is piecewise linear in the outputs, so it would be zero; use exact".to_owned(),
+            }),
             Product::GaussNewton => self.gauss_newton(at, on, v),
             Product::Difference(difference) => difference_product(self, difference, at, on, v, None),
         }
