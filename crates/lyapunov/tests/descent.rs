@@ -4,7 +4,7 @@
 
 use lyapunov::{
     Adam, Carry, Constant, Decay, Descent, Error, Growth, HeavyBall, Moments, Momentum, Objective, Optimizer, Outcome,
-    Plan, Product, Purpose, Result, Rule, Sample, Sgd, Start, Stream, System, Training, run,
+    Plan, Product, Purpose, Quantity, Result, Rule, Sample, Sgd, Start, Stream, System, Training, run,
     systems::{Quadratic, ScalarNetwork},
 };
 
@@ -68,6 +68,47 @@ impl Objective for Coin {
     }
 }
 
+#[test]
+fn the_preconditioned_sharpness_is_that_of_the_dense_matrix() {
+    let curvatures = vec![1.0, 30.0, -2.0, 4.0];
+    let start = vec![1.0, -0.5, 0.3, 2.0];
+    let mut adam =
+        Adam::new(Quadratic::new(curvatures.clone()), start, 0.01, Moments::default(), Product::Exact).unwrap();
+    let what = vec![Quantity::LambdaMax, Quantity::PreconditionedSharpness];
+    let plan = Plan { steps: 20, measure_every: 1, what, ..Plan::default() };
+    let mut rows = Vec::new();
+    let summary = run(&mut adam, &plan, &mut Constant(0.01), &mut rows).unwrap();
+    // The moments again, by hand: P = (1 − β₁ᵗ)(√v̂ + ε) after the gradient of the coming step.
+    let (mut replay, mut second) = (
+        Adam::new(
+            Quadratic::new(curvatures.clone()),
+            vec![1.0, -0.5, 0.3, 2.0],
+            0.01,
+            Moments::default(),
+            Product::Exact,
+        )
+        .unwrap(),
+        [0.0; 4],
+    );
+    for row in &rows {
+        let t = row.step as i32 + 1;
+        let expected = (0..4)
+            .map(|i| {
+                let gradient = curvatures[i] * replay.weights()[i];
+                second[i] = 0.999 * second[i] + 0.001 * gradient * gradient;
+                let root = (second[i] / (1.0 - 0.999_f64.powi(t))).sqrt();
+                curvatures[i] / ((1.0 - 0.9_f64.powi(t)) * (root + 1e-8))
+            })
+            .fold(f64::NEG_INFINITY, f64::max);
+        let found = row.sharpness.iter().find(|s| s.quantity == Quantity::PreconditionedSharpness).unwrap();
+        assert!((found.value / expected - 1.0).abs() < 1e-9, "{} for {expected}", found.value);
+        assert!((row.share_of_edge(found).unwrap() / (expected * 0.01 / 38.0) - 1.0).abs() < 1e-9);
+        assert_eq!(row.share_of_edge(&row.sharpness[0]), None, "λ_max has no threshold under Adam");
+        replay.step(&mut []).unwrap();
+    }
+    assert_eq!((summary.edge.len(), summary.edge[0].count), (1, 4));
+}
+
 fn carried(count: usize) -> Plan {
     Plan { measure_every: 0, exponents: Some(Carry { count, ..Carry::default() }), ..Plan::default() }
 }
@@ -75,7 +116,14 @@ fn carried(count: usize) -> Plan {
 #[test]
 fn descent_on_a_curvature_that_is_a_coin_has_the_mean_of_the_two_logarithms() {
     let mut descent = Sgd::new(Coin(0.9), vec![1.0], 0.5, Product::Exact);
-    let summary = run(&mut descent, &Plan { steps: 4000, ..carried(1) }, &mut Constant(0.5), &mut Vec::new()).unwrap();
+    let mut rows = Vec::new();
+    let summary = run(&mut descent, &Plan { steps: 4000, ..carried(1) }, &mut Constant(0.5), &mut rows).unwrap();
+    // The growth of every single step is that of its own toss.
+    for pair in rows.windows(2) {
+        let h = Coin(0.9).curvature(Sample::Mini(pair[0].step));
+        let grown = pair[1].exponents.as_ref().unwrap();
+        assert!((grown.local[0] - (1.0 - 0.5 * h).abs().ln()).abs() < 1e-12 && (grown.rayleigh - h).abs() < 1e-12);
+    }
     let found = summary.exponents.unwrap();
     let (value, error) = (found.exponents.values[0], found.exponents.std_errors[0]);
     let exact = 0.5 * ((1.0_f64 - 0.5 * 1.9).abs().ln() + (1.0_f64 - 0.5 * 0.1).ln());
