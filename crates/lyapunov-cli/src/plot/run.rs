@@ -130,7 +130,7 @@ fn exponents_panel(exponents: &[ExponentSeries]) -> Panel {
     const COLOURS: [Colour; 4] = [BLUE, ORANGE, GREEN, PURPLE];
     let mut series = Vec::new();
     if let Some(first) = exponents.first() {
-        let points: Vec<_> = first.points.iter().filter_map(|p| Some((p.step as f64, p.local?))).collect();
+        let points: Vec<_> = settled(&first.points).iter().filter_map(|p| Some((p.step as f64, p.local?))).collect();
         if points.len() >= SMOOTH_FROM {
             let (colour, stroke) = (GREY, Stroke::Thin);
             series.push(Series {
@@ -144,14 +144,15 @@ fn exponents_panel(exponents: &[ExponentSeries]) -> Panel {
     }
     series.extend(exponents.iter().zip(1..).zip(COLOURS.into_iter().cycle()).map(|((one, number), colour)| Series {
         label: format!("Λ{}", subscript(number)),
-        points: one.points.iter().filter_map(|p| Some((p.step as f64, p.value?))).collect(),
+        points: settled(&one.points).iter().filter_map(|p| Some((p.step as f64, p.value?))).collect(),
         colour,
         stroke: Stroke::Solid,
         marker: None,
     }));
     let band = |p: &ExponentPoint| Some((p.step as f64, p.value? - p.std_error?, p.value? + p.std_error?));
-    let bands =
-        exponents.iter().map(|one| Band { points: sparse(&one.points).filter_map(band).collect(), colour: PALE });
+    let bands = exponents
+        .iter()
+        .map(|one| Band { points: sparse(settled(&one.points)).filter_map(band).collect(), colour: PALE });
     Panel {
         title: "Lyapunov exponents of the optimizer so far, per step, ± standard error".to_owned(),
         series,
@@ -159,6 +160,11 @@ fn exponents_panel(exponents: &[ExponentSeries]) -> Panel {
         bands: bands.collect(),
         ..Panel::default()
     }
+}
+
+/// Without the first twentieth: means of a few steps say nothing, and would rule the axis.
+fn settled(points: &[ExponentPoint]) -> &[ExponentPoint] {
+    &points[points.len() / 20..]
 }
 
 /// At most some hundreds of the points: the edge of a band is smooth.
