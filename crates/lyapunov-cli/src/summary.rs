@@ -165,14 +165,17 @@ pub struct ChaosFound {
     pub exponents_per_time: Vec<Option<f64>>,
     /// Steps that were measured.
     pub exponent_steps: u64,
+    /// The kind of product with the Hessian that carried the deviations.
+    pub exponent_product: String,
     /// −⟨vᵀHv⟩ over training time for the first deviation.
     pub negative_rayleigh: f64,
     /// The worst disagreement of growth and curvature in a step, in nats; `null` for optimizers other than plain descent.
     pub identity_violation: Option<f64>,
 }
 
-impl From<&Chaos> for ChaosFound {
-    fn from(chaos: &Chaos) -> Self {
+impl ChaosFound {
+    /// The exponents of a run whose deviations were carried by this kind of product.
+    pub fn new(chaos: &Chaos, exponent_product: String) -> Self {
         let (per_step, per_time) = (&chaos.exponents, chaos.exponents.per_time());
         let known = |numbers: &[f64]| numbers.iter().map(|x| x.is_finite().then_some(*x)).collect();
         Self {
@@ -181,13 +184,12 @@ impl From<&Chaos> for ChaosFound {
             exponents_aligned: per_step.aligned,
             exponents_per_time: known(&per_time.values),
             exponent_steps: per_step.steps,
+            exponent_product,
             negative_rayleigh: chaos.negative_rayleigh,
             identity_violation: chaos.violation,
         }
     }
-}
 
-impl ChaosFound {
     fn sentences(&self) -> String {
         let told = |(value, error): (&Option<f64>, &Option<f64>)| match (value, error) {
             (Some(value), Some(error)) => format!("{value:.5} ± {error:.5}"),
@@ -202,8 +204,9 @@ impl ChaosFound {
         let steps = number(self.exponent_steps as f64, 0);
         let first = self.exponents_per_time.first().copied().flatten();
         let per_time = first.map_or("unknown".to_owned(), |x| compact(x, 3));
+        let (list, product) = (list.join(", "), &self.exponent_product);
         let mut text =
-            format!("{name} of the optimizer: {} per step, over {steps} steps, {aligned}.\n", list.join(", "));
+            format!("{name} of the optimizer: {list} per step, over {steps} steps by {product} products, {aligned}.\n");
         let rayleigh = compact(self.negative_rayleigh, 3);
         let _ = write!(text, "Per unit of training time: {per_time}, beside −⟨vᵀHv⟩ = {rayleigh} along its deviation.");
         if let Some(violation) = self.identity_violation {
@@ -399,11 +402,12 @@ mod tests {
             exponents_aligned: false,
             exponents_per_time: vec![Some(0.2468), None],
             exponent_steps: 1800,
+            exponent_product: "exact".to_owned(),
             negative_rayleigh: 0.25,
             identity_violation: Some(3e-7),
         };
         insta::assert_snapshot!(chaos.sentences(), @r"
-        Lyapunov exponents of the optimizer: 0.01234 ± 0.00040, unknown per step, over 1,800 steps, not settled: the run was too short for a limit.
+        Lyapunov exponents of the optimizer: 0.01234 ± 0.00040, unknown per step, over 1,800 steps by exact products, not settled: the run was too short for a limit.
         Per unit of training time: 0.247, beside −⟨vᵀHv⟩ = 0.250 along its deviation.
         Growth and curvature agree to 3.0e-7 at every step.
         ");

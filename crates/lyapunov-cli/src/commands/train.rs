@@ -141,7 +141,10 @@ impl<'a> Session<'a> {
             stand: Stand::of(course),
             batch_sharpness: EdgeFound::of(course, Quantity::BatchSharpness),
             edge: EdgeFound::headline(course),
-            chaos: course.exponents.as_ref().map(ChaosFound::from),
+            chaos: course
+                .exponents
+                .as_ref()
+                .map(|chaos| ChaosFound::new(chaos, name_of(&self.config.exponents.product))),
             measuring_cost: course.measuring_cost,
             wall_seconds: self.started.elapsed().as_secs_f64(),
             subject: self.subject,
