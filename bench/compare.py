@@ -157,6 +157,11 @@ def work(tool, run, examples, data):
     images, labels = exported["inputs"], exported["labels"]
     network = build(tomllib.loads((run / "config.toml").read_text())["model"])
     network.load_state_dict(load(run / "weights.safetensors"))
+    for layer in network.modules():
+        if isinstance(layer, torch.nn.modules.batchnorm._BatchNorm):
+            # In training a batch is normalised by itself; curvlinops bears no running averages that move.
+            layer.track_running_stats = False
+            layer.running_mean = layer.running_var = layer.num_batches_tracked = None
     images = images.flatten(1) if isinstance(network[0], torch.nn.Linear) else images
     loss = torch.nn.CrossEntropyLoss()
     if tool == "network":
