@@ -13,19 +13,20 @@ use burn::tensor::{Gradients, Tensor};
 use super::{
     dual::Dual,
     network::{Batch, Network},
+    samples::Chunk,
     vector::split,
 };
 use crate::{error::Result, objective::Sample, vector::Vector};
 
 impl Network {
-    /// Sums `part(batch, 1/examples)` over the chunks of `on`: a scalar and flat vectors.
+    /// Sums `part(batch, 1/examples)` over the `chunks` of `on`: a scalar and flat vectors.
     fn accumulate<const K: usize>(
         &self,
         on: Sample,
+        chunks: Vec<Chunk>,
         part: impl Fn(Batch, f64) -> (f64, [Tensor<1>; K]),
     ) -> Result<(f64, [Tensor<1>; K])> {
         let share = 1.0 / self.images(on) as f64;
-        let chunks = self.chunks(on)?;
         let mut parts = chunks.iter().map(|chunk| part(self.batch(chunk, on), share));
         let first = parts.next().expect("a sample names at least one image");
         Ok(parts.fold(first, |(loss, mut sums), (more, terms)| {
@@ -38,7 +39,7 @@ impl Network {
 
     /// Loss and gradient.
     pub(super) fn plain_gradient(&self, at: &Tensor<1>, on: Sample) -> Result<(f64, Tensor<1>)> {
-        let (loss, [gradient]) = self.accumulate(on, |batch, share| {
+        let (loss, [gradient]) = self.accumulate(on, self.chunks(on)?, |batch, share| {
             let leaves = recorded(split(at, &self.lengths));
             let parameters: Vec<_> = leaves.iter().cloned().map(Dual::constant).collect();
             let outputs = self.training_outputs(&parameters, &batch).value;
@@ -65,7 +66,7 @@ impl Network {
 
     /// H v.
     pub(super) fn exact(&self, at: &Tensor<1>, on: Sample, v: &Tensor<1>) -> Result<Tensor<1>> {
-        let (_, [product]) = self.accumulate(on, |batch, share| {
+        let (_, [product]) = self.accumulate(on, self.chunks_with_tangents(on)?, |batch, share| {
             let leaves = recorded(split(at, &self.lengths));
             let directions = split(v, &self.lengths).into_iter().map(Tensor::autodiff).collect();
             let (loss, derivative) = self.directional_derivative(&leaves, directions, batch, share);
@@ -76,7 +77,7 @@ impl Network {
 
     /// Loss, gradient and H v.
     pub(super) fn joint(&self, at: &Tensor<1>, on: Sample, v: &Tensor<1>) -> Result<(f64, Tensor<1>, Tensor<1>)> {
-        let (loss, [gradient, product]) = self.accumulate(on, |batch, share| {
+        let (loss, [gradient, product]) = self.accumulate(on, self.chunks_with_tangents(on)?, |batch, share| {
             let leaves = recorded(split(at, &self.lengths));
             let directions = recorded(split(v, &self.lengths));
             let (loss, derivative) = self.directional_derivative(&leaves, directions.clone(), batch, share);
@@ -88,7 +89,7 @@ impl Network {
 
     /// Jᵀ(∂²ℓ/∂z²)J v.
     pub(super) fn gauss_newton(&self, at: &Tensor<1>, on: Sample, v: &Tensor<1>) -> Result<Tensor<1>> {
-        let (_, [product]) = self.accumulate(on, |batch, share| {
+        let (_, [product]) = self.accumulate(on, self.chunks(on)?, |batch, share| {
             let leaves = recorded(split(at, &self.lengths));
             let outputs = self.training_outputs(&moving(&leaves, split(v, &self.lengths)), &batch);
             let moved = outputs.tangent.expect("weights with tangents move the outputs");
