@@ -43,8 +43,9 @@ use crate::{
 /// [`Normalization::Batch`]: super::Normalization::Batch
 ///
 /// **Costs** count the multiply-adds of a pass relative to those of a gradient: an exact product is 1.5 g-eq where the
-/// first layer dominates and 8/3 where deep layers do; Gauss–Newton 1.5 to 5/3. **Memory**: activations of one batch, twice that for exact
-/// products.
+/// first layer dominates and 8/3 where deep layers do; Gauss–Newton 1.5 to 5/3. **Memory**: activations of one batch. Exact
+/// products keep twice as many per image; where weights serve many times per image, as kernels do, they take each chunk
+/// in two halves, unless batch normalisation or dropout holds it together.
 #[derive(Debug)]
 pub struct Network {
     pub(super) model: Model,
@@ -258,6 +259,17 @@ impl Network {
         self.samples.chunks(on, self.mixes_examples())
     }
 
+    /// The chunks of passes that carry a recorded tangent, and so twice the activations of a gradient: half as large where
+    /// that matters and no image depends on which others are in its chunk. It matters where weights serve many times per image, as
+    /// kernels do; elsewhere the weights outweigh the activations, and two passes over them take longer than one.
+    pub(super) fn chunks_with_tangents(&self, on: Sample) -> Result<Vec<Chunk>> {
+        let chunks = self.chunks(on)?;
+        let layers = &self.model.layers;
+        let shares_weights = layers.multiply_adds().iter().sum::<usize>() > self.parameters();
+        let halve = shares_weights && !self.mixes_examples() && !layers.draws_masks();
+        Ok(if halve { chunks.iter().flat_map(Chunk::halves).collect() } else { chunks })
+    }
+
     /// A chunk of the sample `on` as the network sees it.
     pub(super) fn batch(&self, chunk: &Chunk, on: Sample) -> Batch {
         let images = &self.data.train;
@@ -431,7 +443,7 @@ fn check_smoothing(options: &NetworkOptions) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::train::{Normalization, device};
+    use crate::train::{Architecture, Normalization, device};
 
     #[test]
     fn a_batch_is_filled_up_before_it_is_normalised() {
@@ -450,6 +462,25 @@ mod tests {
         let outputs = network.outputs(&w, Sample::Subset(13)).unwrap();
         assert_eq!(outputs.narrow(0, 8, 5).to_data(), expected.to_data());
     }
+
+    #[test]
+    fn passes_with_tangents_take_half_chunks_where_kernels_meet_images_that_do_not_meet() {
+        let sizes = |options: NetworkOptions| -> Vec<(usize, usize)> {
+            let options = NetworkOptions { batch_size: 9, ..options };
+            let network =
+                Network::new(&options, Dataset::synthetic(1, 40, 10).unwrap(), &device("flex").unwrap()).unwrap();
+            let chunks = network.chunks_with_tangents(Sample::Subset(13)).unwrap();
+            chunks.iter().map(|chunk| (chunk.indices.len(), chunk.counted)).collect()
+        };
+        let cnn =
+            || NetworkOptions { architecture: Architecture::Cnn { widths: vec![4] }, ..NetworkOptions::default() };
+        assert_eq!(sizes(cnn()), [(5, 5), (4, 4), (2, 2), (2, 2)]);
+        assert_eq!(sizes(NetworkOptions { dropout: 0.1, ..cnn() }), [(9, 9), (4, 4)]);
+        assert_eq!(sizes(NetworkOptions { normalization: Normalization::Batch, ..cnn() }), [(9, 9), (9, 4)]);
+        let mlp = Architecture::Mlp { widths: vec![5] };
+        assert_eq!(sizes(NetworkOptions { architecture: mlp, ..cnn() }), [(9, 9), (4, 4)]);
+    }
+
     #[test]
     fn an_image_is_shifted_by_seed_step_and_image_whatever_batch_it_is_in() {
         let network = |seed| {

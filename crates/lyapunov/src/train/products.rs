@@ -13,38 +13,39 @@ use burn::tensor::{Gradients, Tensor};
 use super::{
     dual::Dual,
     network::{Batch, Network},
+    samples::Chunk,
     vector::split,
 };
 use crate::{error::Result, objective::Sample, vector::Vector};
 
 impl Network {
-    /// Sums `part(batch, 1/examples)` over the chunks of `on`: a scalar and flat vectors.
+    /// Sums `part(batch, 1/examples)` over the `chunks` of `on`: a scalar and flat vectors.
     fn accumulate<const K: usize>(
         &self,
         on: Sample,
+        chunks: &[Chunk],
         part: impl Fn(Batch, f64) -> (f64, [Tensor<1>; K]),
-    ) -> Result<(f64, [Tensor<1>; K])> {
+    ) -> (f64, [Tensor<1>; K]) {
         let share = 1.0 / self.images(on) as f64;
-        let chunks = self.chunks(on)?;
         let mut parts = chunks.iter().map(|chunk| part(self.batch(chunk, on), share));
         let first = parts.next().expect("a sample names at least one image");
-        Ok(parts.fold(first, |(loss, mut sums), (more, terms)| {
+        parts.fold(first, |(loss, mut sums), (more, terms)| {
             for (sum, term) in sums.iter_mut().zip(&terms) {
                 sum.axpy(1.0, term);
             }
             (loss + more, sums)
-        }))
+        })
     }
 
     /// Loss and gradient.
     pub(super) fn plain_gradient(&self, at: &Tensor<1>, on: Sample) -> Result<(f64, Tensor<1>)> {
-        let (loss, [gradient]) = self.accumulate(on, |batch, share| {
+        let (loss, [gradient]) = self.accumulate(on, &self.chunks(on)?, |batch, share| {
             let leaves = recorded(split(at, &self.lengths));
             let parameters: Vec<_> = leaves.iter().cloned().map(Dual::constant).collect();
             let outputs = self.training_outputs(&parameters, &batch).value;
             let loss = self.loss.value(outputs, batch.targets) * share;
             (scalar(&loss), [backward(&loss, &leaves)])
-        })?;
+        });
         Ok((loss, gradient))
     }
 
@@ -65,36 +66,36 @@ impl Network {
 
     /// H v.
     pub(super) fn exact(&self, at: &Tensor<1>, on: Sample, v: &Tensor<1>) -> Result<Tensor<1>> {
-        let (_, [product]) = self.accumulate(on, |batch, share| {
+        let (_, [product]) = self.accumulate(on, &self.chunks_with_tangents(on)?, |batch, share| {
             let leaves = recorded(split(at, &self.lengths));
             let directions = split(v, &self.lengths).into_iter().map(Tensor::autodiff).collect();
             let (loss, derivative) = self.directional_derivative(&leaves, directions, batch, share);
             (loss, [backward(&derivative, &leaves)])
-        })?;
+        });
         Ok(product)
     }
 
     /// Loss, gradient and H v.
     pub(super) fn joint(&self, at: &Tensor<1>, on: Sample, v: &Tensor<1>) -> Result<(f64, Tensor<1>, Tensor<1>)> {
-        let (loss, [gradient, product]) = self.accumulate(on, |batch, share| {
+        let (loss, [gradient, product]) = self.accumulate(on, &self.chunks_with_tangents(on)?, |batch, share| {
             let leaves = recorded(split(at, &self.lengths));
             let directions = recorded(split(v, &self.lengths));
             let (loss, derivative) = self.directional_derivative(&leaves, directions.clone(), batch, share);
             let mut gradients = derivative.backward();
             (loss, [flat(&mut gradients, &directions), flat(&mut gradients, &leaves)])
-        })?;
+        });
         Ok((loss, gradient, product))
     }
 
     /// Jᵀ(∂²ℓ/∂z²)J v.
     pub(super) fn gauss_newton(&self, at: &Tensor<1>, on: Sample, v: &Tensor<1>) -> Result<Tensor<1>> {
-        let (_, [product]) = self.accumulate(on, |batch, share| {
+        let (_, [product]) = self.accumulate(on, &self.chunks(on)?, |batch, share| {
             let leaves = recorded(split(at, &self.lengths));
             let outputs = self.training_outputs(&moving(&leaves, split(v, &self.lengths)), &batch);
             let moved = outputs.tangent.expect("weights with tangents move the outputs");
             let cotangent = self.loss.curvature(outputs.value.clone().inner(), batch.targets, moved);
             (0.0, [backward(&((outputs.value * cotangent).sum() * share), &leaves)])
-        })?;
+        });
         Ok(product)
     }
 }

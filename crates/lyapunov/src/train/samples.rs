@@ -21,6 +21,14 @@ pub(super) struct Chunk {
     pub noise: Noise,
 }
 
+impl Chunk {
+    /// The same images in two passes, the first as large as the other or larger by one.
+    pub fn halves(&self) -> impl Iterator<Item = Self> {
+        let part = |indices: &[u32]| Self { indices: indices.to_vec(), counted: indices.len(), noise: self.noise };
+        self.indices.chunks(self.indices.len().div_ceil(2)).map(part)
+    }
+}
+
 /// The order of the training images.
 #[derive(Clone, Debug)]
 pub(super) struct Samples {

@@ -24,6 +24,10 @@ impl Layer for Dropout {
         let mask = Tensor::<2>::from_data(TensorData::new(mask, shape), options);
         input.map_linear(|x| x * mask.clone())
     }
+
+    fn draws_masks(&self) -> bool {
+        true
+    }
 }
 
 #[cfg(test)]

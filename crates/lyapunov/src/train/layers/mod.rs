@@ -88,6 +88,11 @@ pub(super) trait Layer: std::fmt::Debug + Send + Sync {
     fn has_kinks(&self) -> bool {
         false
     }
+
+    /// Whether the map is random in training.
+    fn draws_masks(&self) -> bool {
+        false
+    }
 }
 
 /// The sum over rows that belongs to a bias: [features] to [1, features].

@@ -38,6 +38,10 @@ impl Layer for Residual {
     fn has_kinks(&self) -> bool {
         self.body.has_kinks() || self.shortcut.has_kinks() || self.activation.has_kinks()
     }
+
+    fn draws_masks(&self) -> bool {
+        self.body.draws_masks() || self.shortcut.draws_masks()
+    }
 }
 
 #[cfg(test)]

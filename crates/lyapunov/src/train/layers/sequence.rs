@@ -49,6 +49,10 @@ impl Layer for Sequence {
     fn has_kinks(&self) -> bool {
         self.layers().any(Layer::has_kinks)
     }
+
+    fn draws_masks(&self) -> bool {
+        self.layers().any(Layer::draws_masks)
+    }
 }
 
 #[cfg(test)]
