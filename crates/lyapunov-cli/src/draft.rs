@@ -8,7 +8,7 @@ use miette::NamedSource;
 use toml_edit::{Array, Document, DocumentMut, Item, Table, TableLike, Value};
 
 use crate::{
-    config::{Config, DEFAULTS, DataName, ModelName, OptimizerName, ProductName, StartName, name_of},
+    config::{Config, DEFAULTS, DataName, ModelName, OptimizerName, ProductName, StartName, WeightsName, name_of},
     error::{Error, Misconfiguration, Result},
     experiment,
 };
@@ -216,6 +216,11 @@ impl Draft {
         if config.exponents.product == ProductName::GaussNewton {
             let reason = "must be \"auto\", \"exact\" or \"difference\": the Gauss–Newton matrix is not the derivative of a step";
             return Err(self.blame("exponents.product", reason));
+        }
+        if config.exponents.weights == WeightsName::Frozen && config.exponents.count == 0 {
+            let told = "`exponents.weights` is \"frozen\", but no exponents are asked for: nothing would move";
+            let help = "set `exponents.count` to 1 or more".to_owned();
+            return Err(self.fault_at("exponents.weights", |flag| format!("{flag}{told}"))(Some(help)));
         }
         Ok(())
     }
@@ -499,6 +504,7 @@ mod tests {
             ("optimizer.weight_decay=-1", "must be a number that is at least 0, not -1"),
             ("schedule.warm_up=1.5", "must be a share of the run, from 0 to 1, not 1.5"),
             ("exponents.product=gauss-newton", "is not the derivative of a step"),
+            ("exponents.weights=frozen", "nothing would move"),
             ("exponents.every=0", "must be a whole number from 1 up, not 0"),
             ("exponents.start=top", "must be \"random\" or \"lambda_min\""),
             ("measure.products=100000", "must be a whole number from 1 to 500, not 100000"),

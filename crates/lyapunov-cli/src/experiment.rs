@@ -182,7 +182,11 @@ pub fn descent<'a, R: Rule<Tensor<1>>>(
 ) -> Result<Optimizer<&'a Network, R>> {
     let optimizer = &config.optimizer;
     let decoupled = optimizer.decoupled_decay || optimizer.name == OptimizerName::AdamW;
-    let product = product(config.exponents.product, network, Wanted::Spectrum)?;
+    // Without deviations nothing asks for a product.
+    let product = match config.exponents.count {
+        0 => Product::Exact,
+        _ => product(config.exponents.product, network, Wanted::Spectrum)?,
+    };
     let descent = Optimizer::with_rule(network, start, optimizer.learning_rate, rule, product)
         .with_decay(Decay { rate: optimizer.weight_decay, decoupled })?;
     Ok(match config.exponents.weights {

@@ -86,9 +86,15 @@ impl Seen {
         parts.extend(self.loss.map(|loss| format!("loss {}", compact(loss, 3))));
         parts.extend(self.evaluation.map(|test| format!("accuracy {:.1} %", 100.0 * test.accuracy)));
         parts.extend(self.sharpness.map(|(found, learning_rate)| {
-            let mark = if found.converged() { "" } else { "?" };
-            let value = found.value;
-            format!("λ_max {}{mark}  η·λ_max {}{mark}", compact(value, 1), compact(learning_rate * value, 2))
+            // A quotient along the gradient belongs to no eigenvalue.
+            let mark = if found.converged() || found.quantity == Quantity::BatchSharpness { "" } else { "?" };
+            let name = match found.quantity {
+                Quantity::LambdaMax => "λ_max",
+                Quantity::BatchSharpness => "gᵀHg/gᵀg",
+                Quantity::PreconditionedSharpness => "λ_max(P⁻¹H)",
+            };
+            let (value, scaled) = (compact(found.value, 1), compact(learning_rate * found.value, 2));
+            format!("{name} {value}{mark}  η·{name} {scaled}{mark}")
         }));
         parts.extend(self.exponent.map(|value| format!("Λ₁ {value:.5}")));
         parts.push(format!("cost {:.2} g-eq/step", self.cost / self.steps.max(1) as f64));
@@ -168,7 +174,7 @@ mod tests {
             loss: 1.25,
             gradient_norm: 1.0,
             learning_rate: 0.1,
-            edge: Edge { threshold: 20.0, preconditioned: false },
+            edge: Edge { threshold: 20.0, preconditioned: false, holds_batch_sharpness: true },
             evaluation: None,
             sharpness: Vec::new(),
             exponents: None,

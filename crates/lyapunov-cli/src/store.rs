@@ -316,7 +316,7 @@ mod tests {
             loss: 1.0 / (step + 3) as f64,
             gradient_norm: 1.0,
             learning_rate: 0.1,
-            edge: Edge { threshold: 20.0, preconditioned: false },
+            edge: Edge { threshold: 20.0, preconditioned: false, holds_batch_sharpness: true },
             exponents: (step == 3).then_some(grown),
             evaluation: step.is_multiple_of(2).then_some(Evaluation { loss: 2.0, accuracy: 0.5 }),
             sharpness: if step == 2 { vec![sharpness(Sample::Mini(2)), sharpness(Sample::Full)] } else { Vec::new() },

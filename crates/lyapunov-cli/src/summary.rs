@@ -38,6 +38,9 @@ pub struct Summary {
     pub measuring_cost: f64,
     /// How long the run took.
     pub wall_seconds: f64,
+    /// Whether the weights stayed where they began.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub weights_frozen: bool,
     /// What only the sentences say.
     #[serde(skip)]
     pub stand: Option<Stand>,
@@ -91,29 +94,39 @@ pub struct EdgeFound {
     pub quantity: &'static str,
     /// The data.
     pub on: String,
-    /// Its mean, at the last learning rate.
+    /// Its mean.
     pub value: f64,
-    /// Its mean over the threshold: 1 at the edge.
-    pub share: f64,
+    /// Its standard deviation over the measurements.
+    pub value_spread: Option<f64>,
+    /// Its mean over the threshold, 1 at the edge; `null` where the threshold speaks of another sharpness.
+    pub share: Option<f64>,
     /// The standard deviation of that over the measurements.
     pub spread: Option<f64>,
     /// How many measurements.
     pub count: usize,
+    /// The step of the first of them.
+    pub since: u64,
     /// The threshold at the last learning rate, in units of 1/η.
     pub threshold: f64,
+    /// Steps that were taken.
+    #[serde(skip)]
+    steps: u64,
 }
 
 impl EdgeFound {
     fn new(reading: &EdgeReading, last: &Measurement) -> Self {
-        let EdgeReading { quantity, on, share, spread, count } = *reading;
+        let finite = |x: f64| x.is_finite().then_some(x);
         Self {
-            quantity: quantity.name(),
-            on: target_name(on),
-            value: share * last.edge.threshold,
-            share,
-            spread: spread.is_finite().then_some(spread),
-            count,
+            quantity: reading.quantity.name(),
+            on: target_name(reading.on),
+            value: reading.value,
+            value_spread: finite(reading.value_spread),
+            share: reading.share,
+            spread: finite(reading.spread),
+            count: reading.count,
+            since: reading.since,
             threshold: last.edge.threshold * last.learning_rate,
+            steps: last.step + 1,
         }
     }
 
@@ -124,38 +137,47 @@ impl EdgeFound {
         Some(Self::new(reading, last))
     }
 
-    /// The reading that theory speaks of: the batch sharpness where it was measured, else the first one.
+    /// The reading that theory speaks of: the batch sharpness where the edge holds it, else the first one of which it speaks.
     pub fn headline(course: &Course) -> Option<Self> {
-        let batch = Self::of(course, Quantity::BatchSharpness);
-        batch.or_else(|| Some(Self::new(course.edge.first()?, course.last.as_ref()?)))
+        let spoken_of = || course.edge.iter().filter(|reading| reading.share.is_some());
+        let batch = spoken_of().find(|reading| reading.quantity == Quantity::BatchSharpness);
+        Some(Self::new(batch.or_else(|| spoken_of().next())?, course.last.as_ref()?))
     }
 
     /// `At the edge of stability: batch sharpness 1.97/η …`.
     fn sentence(&self) -> String {
-        let Self { quantity, on, share, spread, count, threshold, .. } = self;
+        let Self { quantity, on, spread, count, since, threshold, .. } = self;
+        let share = self.share.unwrap_or(f64::NAN);
         let name = match *quantity {
             "batch_sharpness" => "batch sharpness".to_owned(),
             "preconditioned_sharpness" => format!("preconditioned sharpness {}", on_data(on)),
             _ => format!("λ_max {}", on_data(on)),
         };
+        if *threshold <= 0.0 {
+            return format!("Above the edge of stability: the weight decay alone is beyond it, whatever the {name}.");
+        }
         let mean = compact(threshold * share, 2);
         let value = match spread {
             Some(spread) => format!("({mean} ± {})/η", compact(threshold * spread, 2)),
             None => format!("{mean}/η"),
         };
         let measurements = if *count == 1 { "one measurement".to_owned() } else { format!("{count} measurements") };
-        format!(
-            "{}: {name} {value} over the last 20 % ({measurements}); the edge is {}/η.",
-            capital(verdict(*share)),
-            compact(*threshold, 2)
-        )
+        let when = if *since >= self.steps - self.steps / 5 {
+            format!("over the last 20 % ({measurements})")
+        } else {
+            format!("at step {}, the last measurement", number(*since as f64, 0))
+        };
+        let error = spread.map_or(0.0, |spread| spread / (*count as f64).sqrt());
+        let (low, high) = (verdict(share - error), verdict(share + error));
+        let place = if low == high { capital(low) } else { "Not to be told from the edge of stability".to_owned() };
+        format!("{place}: {name} {value} {when}; the edge is {}/η.", compact(*threshold, 2))
     }
 }
 
 /// The Lyapunov exponents of a run.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ChaosFound {
-    /// Largest first, in nats per step.
+    /// In the order of the factorisation, which is largest first once the deviations are aligned; in nats per step.
     pub exponents: Vec<Option<f64>>,
     /// Their standard errors.
     pub exponent_std_errors: Vec<Option<f64>>,
@@ -168,7 +190,7 @@ pub struct ChaosFound {
     /// The kind of product with the Hessian that carried the deviations.
     pub exponent_product: String,
     /// −⟨vᵀHv⟩ over training time for the first deviation.
-    pub negative_rayleigh: f64,
+    pub negative_rayleigh: Option<f64>,
     /// The worst disagreement of growth and curvature in a step, in nats; `null` for optimizers other than plain descent.
     pub identity_violation: Option<f64>,
 }
@@ -177,7 +199,8 @@ impl ChaosFound {
     /// The exponents of a run whose deviations were carried by this kind of product.
     pub fn new(chaos: &Chaos, exponent_product: String) -> Self {
         let (per_step, per_time) = (&chaos.exponents, chaos.exponents.per_time());
-        let known = |numbers: &[f64]| numbers.iter().map(|x| x.is_finite().then_some(*x)).collect();
+        let measured = per_step.steps > 0;
+        let known = |numbers: &[f64]| numbers.iter().map(|x| (measured && x.is_finite()).then_some(*x)).collect();
         Self {
             exponents: known(&per_step.values),
             exponent_std_errors: known(&per_step.std_errors),
@@ -185,8 +208,8 @@ impl ChaosFound {
             exponents_per_time: known(&per_time.values),
             exponent_steps: per_step.steps,
             exponent_product,
-            negative_rayleigh: chaos.negative_rayleigh,
-            identity_violation: chaos.violation,
+            negative_rayleigh: measured.then_some(chaos.negative_rayleigh).filter(|x| x.is_finite()),
+            identity_violation: chaos.violation.filter(|x| x.is_finite()),
         }
     }
 
@@ -207,7 +230,7 @@ impl ChaosFound {
         let (list, product) = (list.join(", "), &self.exponent_product);
         let mut text =
             format!("{name} of the optimizer: {list} per step, over {steps} steps by {product} products, {aligned}.\n");
-        let rayleigh = compact(self.negative_rayleigh, 3);
+        let rayleigh = self.negative_rayleigh.map_or("unknown".to_owned(), |x| compact(x, 3));
         let _ = write!(text, "Per unit of training time: {per_time}, beside −⟨vᵀHv⟩ = {rayleigh} along its deviation.");
         if let Some(violation) = self.identity_violation {
             let _ = write!(text, "\nGrowth and curvature agree to {violation:.1e} at every step.");
@@ -307,6 +330,11 @@ impl Summary {
         let accuracy = accuracy.unwrap_or_default();
         let loss = self.train_loss.filter(|loss| loss.is_finite());
         let result = loss.map(|loss| format!("\nTraining loss {}{accuracy}.", compact(loss, 3))).unwrap_or_default();
+        if self.weights_frozen {
+            return format!(
+                "Went over the batches of {network} with its weights frozen: {steps} steps in {time}.{result}"
+            );
+        }
         format!("Trained {network}: {steps} steps in {time}.{result}")
     }
 
@@ -350,10 +378,13 @@ mod tests {
             quantity: "batch_sharpness",
             on: "batch".to_owned(),
             value: 39.4,
-            share: 0.985,
+            value_spread: Some(4.0),
+            share: Some(0.985),
             spread: Some(0.1),
             count: 16,
+            since: 1600,
             threshold: 2.0,
+            steps: 1975,
         };
         let lambda_max = LambdaMax { value: 23.1, residual: 0.4, on: "batch".to_owned(), product: "exact", cost: 12.0 };
         Summary {
@@ -368,6 +399,7 @@ mod tests {
             batch_sharpness: None,
             edge: Some(edge),
             chaos: None,
+            weights_frozen: false,
             stand: Some(Stand { learning_rate: 0.05, threshold: Some(2.0) }),
             measuring_cost: 0.125,
             wall_seconds: 72.3,
@@ -395,6 +427,16 @@ mod tests {
     }
 
     #[test]
+    fn a_verdict_needs_measurements_that_agree_and_says_when_they_are_old() {
+        let edge = |share, spread, since| EdgeFound { share: Some(share), spread, since, ..summary().edge.unwrap() };
+        assert!(edge(0.8, Some(1.0), 1600).sentence().starts_with("Not to be told from the edge"));
+        assert!(edge(0.3, Some(0.1), 1600).sentence().starts_with("Below the edge"));
+        assert!(edge(0.3, None, 100).sentence().contains("at step 100, the last measurement"));
+        let decayed = EdgeFound { threshold: -3.0, ..summary().edge.unwrap() };
+        assert!(decayed.sentence().contains("the weight decay alone is beyond it"));
+    }
+
+    #[test]
     fn exponents_are_told_with_what_explains_them() {
         let chaos = ChaosFound {
             exponents: vec![Some(0.01234), None],
@@ -403,7 +445,7 @@ mod tests {
             exponents_per_time: vec![Some(0.2468), None],
             exponent_steps: 1800,
             exponent_product: "exact".to_owned(),
-            negative_rayleigh: 0.25,
+            negative_rayleigh: Some(0.25),
             identity_violation: Some(3e-7),
         };
         insta::assert_snapshot!(chaos.sentences(), @r"

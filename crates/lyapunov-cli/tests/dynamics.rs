@@ -75,10 +75,35 @@ fn what_twins_cannot_differ_in_is_refused() {
     for (difference, told) in [
         ("seed=1", "is no difference between two runs"),
         ("weights=0", "is no difference between two runs"),
+        ("weights=1e-9", "would be lost in the rounding of the weights"),
         ("image=200", "must be less than the number of training images, 200"),
         ("order=30", "must name a step of the run, which has 30"),
     ] {
         program().arg("twin").args(SMALL).args(["--differ", difference]).assert().code(2).stderr(contains(told));
+    }
+}
+
+#[test]
+fn rounding_is_not_told_as_chaos() {
+    let flags = ["--differ", "order=0", "--set", "model.activation=tanh", "--set", "optimizer.learning_rate=0.01"];
+    program().arg("twin").args(SMALL).args(flags).assert().success().stdout(contains("not grown out of rounding"));
+    program()
+        .arg("twin")
+        .args(SMALL)
+        .args(["--set", "exponents.weights=frozen", "--set", "exponents.count=1"])
+        .assert()
+        .code(2)
+        .stderr(contains("cannot part"));
+}
+
+#[test]
+fn the_experiment_refuses_what_it_would_not_look_at() {
+    for (set, told) in [
+        ("optimizer.name=adam", "has no place in the experiment"),
+        ("run.batch_size=4", "takes all 64 images at every step"),
+    ] {
+        let verify = ["verify", "exponent-curvature", "--set", set];
+        program().args(verify).assert().code(2).stderr(contains(told));
     }
 }
 

@@ -363,12 +363,29 @@ fn a_schedule_moves_the_learning_rate_of_every_row() {
 }
 
 #[test]
+fn what_is_told_of_a_sharpness_is_what_was_measured_whatever_the_schedule() {
+    let folder = tempfile::tempdir().unwrap();
+    let flags = ["--set", "schedule.name=cosine", "--set", "measure.every=1", "--set", "run.steps=20"];
+    let run = json(folder.path(), &flags);
+    let connection = Connection::open(folder_of(&run).join("run.sqlite")).unwrap();
+    let query = "SELECT avg(value) FROM sharpness WHERE quantity = 'batch_sharpness' AND step >= 16";
+    let mean: f64 = connection.query_row(query, [], |row| row.get(0)).unwrap();
+    assert!((run["batch_sharpness"]["value"].as_f64().unwrap() / mean - 1.0).abs() < 1e-9);
+    // Under another optimizer it is told without a share of an edge that does not hold it.
+    let what = ["--set", "measure.what=[\"batch_sharpness\", \"lambda_max\"]", "--set", "optimizer.name=heavy-ball"];
+    let ball = json(folder.path(), &[&what[..], &["--set", "optimizer.learning_rate=0.01"]].concat());
+    assert!(ball["batch_sharpness"]["share"].is_null() && ball["batch_sharpness"]["value"].is_f64());
+    assert_eq!(ball["edge"]["quantity"], "lambda_max");
+}
+
+#[test]
 fn frozen_weights_stay_where_they_began() {
     let folder = tempfile::tempdir().unwrap();
     let frozen = json(folder.path(), &["--set", "exponents.weights=frozen", "--set", "exponents.count=1"]);
     let moving = json(folder.path(), &["--set", "exponents.count=1"]);
     let loss = |run: &Value| run["train_loss"].as_f64().unwrap();
     assert!(loss(&frozen) > loss(&moving), "{} and {}", loss(&frozen), loss(&moving));
+    assert_eq!((&frozen["weights_frozen"], moving.get("weights_frozen")), (&true.into(), None));
     assert_eq!(losses(&frozen)[0], losses(&moving)[0]);
 }
 

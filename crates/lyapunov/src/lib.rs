@@ -66,7 +66,7 @@ pub use objective::{
 pub use operator::{Affine, Dense, Operator, Preconditioned, rayleigh_quotient};
 pub use record::{Growing, Measurement, Observer, Quantity, Sharpness};
 pub use run::{
-    Apart, Carry, Chaos, Deviations, EdgeReading, Gauge, Plan, Start, Summary, Target, Training, run, twins,
+    Apart, Carry, Chaos, Deviations, EdgeReading, Gauge, Plan, Reading, Start, Summary, Target, Training, run, twins,
 };
 pub use system::{
     AdaptiveFlow, Closures, Differences, Field, FieldClosures, Flow, Law, Map, Outcome, RandomClosures, System,

@@ -108,8 +108,14 @@ impl Measurement {
 
     /// `sharpness` over the threshold of stability, where that speaks of this quantity.
     pub fn share_of_edge(&self, sharpness: &Sharpness) -> Option<f64> {
-        let preconditioned = sharpness.quantity == Quantity::PreconditionedSharpness;
-        (preconditioned == self.edge.preconditioned).then(|| sharpness.value / self.edge.threshold)
+        let spoken_of = match sharpness.quantity {
+            Quantity::LambdaMax => !self.edge.preconditioned,
+            Quantity::BatchSharpness => self.edge.holds_batch_sharpness,
+            Quantity::PreconditionedSharpness => self.edge.preconditioned,
+        };
+        // Where decay alone is beyond the threshold, every curvature is.
+        let share = |threshold: f64| if threshold > 0.0 { sharpness.value / threshold } else { f64::INFINITY };
+        spoken_of.then(|| share(self.edge.threshold))
     }
 }
 

@@ -106,7 +106,10 @@ fn the_preconditioned_sharpness_is_that_of_the_dense_matrix() {
         assert_eq!(row.share_of_edge(&row.sharpness[0]), None, "λ_max has no threshold under Adam");
         replay.step(&mut []).unwrap();
     }
-    assert_eq!((summary.edge.len(), summary.edge[0].count), (1, 4));
+    let [plain, preconditioned] = &summary.edge[..] else { panic!("both are summarised") };
+    assert_eq!((plain.share, preconditioned.count, preconditioned.since), (None, 4, 16));
+    let late: Vec<f64> = rows[16..].iter().map(|row| row.sharpness[1].value).collect();
+    assert!((preconditioned.value - late.iter().sum::<f64>() / 4.0).abs() < 1e-9 * preconditioned.value);
 }
 
 fn carried(count: usize) -> Plan {
@@ -166,6 +169,60 @@ fn deviations_start_where_they_are_told_and_forget_their_warm_up() {
     assert!((value(&random) - exact).abs() > 1e-3, "the first steps of a random start turn the deviation");
     let warm = run(Carry { warm_up: 150, ..Carry::default() });
     assert!((value(&warm) - exact).abs() < 1e-9 && warm.exponents.unwrap().exponents.steps == 150);
+}
+
+/// Whatever the period of the renormalisations, and whether it divides the run or not.
+#[test]
+fn exponent_and_curvature_speak_of_the_same_steps() {
+    let run = |every: u64, warm_up: u64| {
+        let mut descent = Sgd::new(Coin(0.5), vec![1.0], 0.1, Product::Exact);
+        let carry = Carry { every, warm_up, ..Carry::default() };
+        let plan = Plan { steps: 70, exponents: Some(carry), ..carried(1) };
+        run(&mut descent, &plan, &mut Constant(0.1), &mut Vec::new()).unwrap().exponents.unwrap()
+    };
+    for warm_up in [0, 25] {
+        let exact = run(1, warm_up);
+        let curvatures = (warm_up..70).map(|t| Coin(0.5).curvature(Sample::Mini(t)));
+        let mean = curvatures.sum::<f64>() / (70 - warm_up) as f64;
+        assert!((exact.negative_rayleigh + mean).abs() < 1e-12, "{} for {mean}", -exact.negative_rayleigh);
+        for every in [3, 30, 1000] {
+            let found = run(every, warm_up);
+            assert!((found.negative_rayleigh - exact.negative_rayleigh).abs() < 1e-12, "{every}, {warm_up}");
+            assert!((found.exponents.values[0] - exact.exponents.values[0]).abs() < 1e-12, "{every}, {warm_up}");
+            assert_eq!(found.exponents.steps, 70 - warm_up);
+        }
+    }
+}
+
+#[test]
+fn deviations_that_outgrow_the_numbers_are_renormalised_before() {
+    let mut descent = Sgd::new(Quadratic::new(vec![-90.0]), vec![0.0], 1.0, Product::Exact);
+    let carry = Carry { every: 500, ..Carry::default() };
+    let plan = Plan { steps: 400, exponents: Some(carry), ..carried(1) };
+    let found = run(&mut descent, &plan, &mut Constant(1.0), &mut Vec::new()).unwrap().exponents.unwrap();
+    // 91^400 is beyond every number.
+    assert!((found.exponents.values[0] - 91.0_f64.ln()).abs() < 1e-12 && found.exponents.steps == 400);
+}
+
+#[test]
+fn a_run_that_blows_up_says_so_in_its_exponents_too() {
+    let mut descent = Sgd::new(ScalarNetwork { target: 2.0 }, vec![9.0, 9.0], 1.0, Product::Exact);
+    let plan = Plan { steps: 400, ..carried(1) };
+    let summary = run(&mut descent, &plan, &mut Constant(1.0), &mut Vec::new()).unwrap();
+    let Outcome::Diverged { step } = summary.outcome else { panic!("a leap of 700 has no way back") };
+    let found = summary.exponents.unwrap();
+    assert_eq!(found.exponents.outcome, Outcome::Diverged { step });
+    assert!(found.exponents.steps > 0 && found.exponents.values[0] > 1.0);
+}
+
+#[test]
+fn a_run_measured_only_early_is_summed_up_by_its_last_look() {
+    let mut descent = Sgd::new(Quadratic::new(vec![3.0]), vec![1.0], 0.1, Product::Exact);
+    let plan = Plan { steps: 95, ..Plan::default() };
+    let summary = run(&mut descent, &plan, &mut Constant(0.1), &mut Vec::new()).unwrap();
+    let [only] = summary.edge[..] else { panic!("one quantity") };
+    assert_eq!((only.count, only.since), (1, 0));
+    assert!((only.share.unwrap() - 0.15).abs() < 1e-12);
 }
 
 #[test]

@@ -10,7 +10,7 @@ use lyapunov::{
 use super::print;
 use crate::{
     args::{TrainArguments, TrainFlags},
-    config::{Config, ControlRule, name_of},
+    config::{Config, ControlRule, WeightsName, name_of},
     draft::Settings,
     error::Result,
     experiment::{self, Overrides, Study},
@@ -138,6 +138,7 @@ impl<'a> Session<'a> {
             test_accuracy: self.manifest.test_accuracy,
             learning_rate: last_rate.unwrap_or(self.config.optimizer.learning_rate),
             lambda_max: LambdaMax::of(course),
+            weights_frozen: self.config.exponents.weights == WeightsName::Frozen,
             stand: Stand::of(course),
             batch_sharpness: EdgeFound::of(course, Quantity::BatchSharpness),
             edge: EdgeFound::headline(course),

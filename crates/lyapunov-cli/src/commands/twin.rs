@@ -12,6 +12,7 @@ use serde::Serialize;
 use super::print;
 use crate::{
     args::TwinArguments,
+    config::WeightsName,
     draft::Settings,
     error::{Error, Result},
     experiment::{self, Overrides, Study},
@@ -31,6 +32,10 @@ pub fn execute(arguments: &TwinArguments) -> Result<()> {
     let format = arguments.plot.as_deref().map(Format::of).transpose()?;
     let (first, subject) = experiment::network(&settings)?;
     settings.resolve(&first, subject.images)?;
+    if settings.config.exponents.weights == WeightsName::Frozen {
+        let help = "set `exponents.weights` to \"moving\"".to_owned();
+        return Err(Error::usage("twins whose weights are frozen cannot part".to_owned(), Some(help)));
+    }
     let second = difference.applied_to(experiment::network(&settings)?.0, &settings, &first)?;
     let started = Instant::now();
     let parting = Parting { settings: &settings, networks: [&first, &second], difference, every: arguments.every };
@@ -58,7 +63,12 @@ impl Difference {
     fn parse(text: &str) -> Result<Self> {
         let found = match text.split_once('=') {
             Some(("weights", share)) => {
-                share.parse().ok().filter(|share: &f64| share.is_finite() && *share > 0.0).map(Self::Weights)
+                let share: Option<f64> = share.parse().ok();
+                if let Some(small) = share.filter(|share| *share > 0.0 && *share < LEAST_SHARE) {
+                    let message = format!("`--differ weights={small:e}` would be lost in the rounding of the weights");
+                    return Err(Error::usage(message, Some(format!("use at least weights={LEAST_SHARE:e}"))));
+                }
+                share.filter(|share| share.is_finite() && *share > 0.0).map(Self::Weights)
             }
             Some(("image", index)) => index.parse().ok().map(Self::Image),
             Some(("order", step)) => step.parse().ok().map(Self::Order),
@@ -131,6 +141,9 @@ struct Report {
     #[serde(skip_serializing_if = "Option::is_none")]
     diverged_at: Option<u64>,
     difference: String,
+    /// Whether the runs differ in their beginning only, and not again and again.
+    #[serde(skip)]
+    once: bool,
     /// The growth of the distance in nats per step, before it saturates.
     growth: Option<f64>,
     growth_std_error: Option<f64>,
@@ -148,13 +161,21 @@ struct Report {
     wall_seconds: f64,
 }
 
+/// Smaller differences of the weights are lost in single precision.
+const LEAST_SHARE: f64 = 1e-6;
+
+/// Below this share of the weights, distances are rounding that goes on at every step.
+const FLOOR: f64 = 1e-6;
+
 /// The relative size of what rounding in single precision does in a step.
 const ROUNDING: f64 = 6e-8;
 
 impl Report {
     fn new(rows: &[Apart], outcome: Outcome, difference: Difference, wall_seconds: f64) -> Self {
         let distances: Vec<(u64, f64)> = rows.iter().map(|row| (row.step, row.distance)).collect();
-        let parted: Option<Separation> = separation(&distances);
+        let above: Vec<(u64, f64)> =
+            distances.iter().copied().filter(|(_, distance)| *distance >= 0.5 * FLOOR).collect();
+        let parted: Option<Separation> = separation(&above);
         let (outcome, diverged_at) = match outcome {
             Outcome::Completed => ("completed", None),
             Outcome::Diverged { step } => ("diverged", Some(step)),
@@ -163,6 +184,7 @@ impl Report {
             outcome,
             diverged_at,
             difference: difference.sentence(),
+            once: !matches!(difference, Difference::Image(_)),
             growth: parted.map(|parted| parted.rate.value),
             growth_std_error: parted.map(|parted| parted.rate.std_error).filter(|error| error.is_finite()),
             growth_until: parted.map(|parted| parted.until),
@@ -224,7 +246,15 @@ impl Report {
             let _ = writeln!(text, "A run diverged before step {}.", number(step as f64, 0));
         }
         let Some(growth) = self.growth else {
-            text += "The two did not part: every row has the same weights, or there are too few rows.\n";
+            let most = self.distance.iter().copied().fold(0.0, f64::max);
+            let _ = match most {
+                0.0 => writeln!(text, "The two did not part: every row has the same weights."),
+                most if most < 0.5 * FLOOR => writeln!(
+                    text,
+                    "The two are {most:.1e} of their norm apart at most: rounding that has not grown out of rounding."
+                ),
+                _ => writeln!(text, "Too few rows to tell how fast they part: use a smaller `--every`, or more steps."),
+            };
             return text;
         };
         if self.kinks {
@@ -235,26 +265,31 @@ impl Report {
         let until = number(self.growth_until.unwrap_or(0) as f64, 0);
         let _ = writeln!(text, "Growth of the distance: {growth:.5}{error} per step, up to step {until}.");
         if let Some(level) = self.saturation {
-            let _ = writeln!(text, "It comes to rest at {level:.3} of the weights' norm.");
+            let _ = writeln!(text, "It comes to rest at {level:.2e} of the weights' norm.");
         }
         let disagreement = self.disagreement.iter().rev().flatten().next();
         if let Some(share) = disagreement {
             let _ = writeln!(text, "In the end the two disagree on {:.1} % of the test images.", 100.0 * share);
         }
-        if growth > 0.0 {
-            let folds = 1.0 / growth;
-            let to_percent = (0.01 / ROUNDING).ln() / growth;
-            let _ = writeln!(
-                text,
-                "A small difference grows e-fold every {folds:.0} steps. At that rate the rounding of single precision ({ROUNDING:.0e}) would\n\
+        let error = self.growth_std_error.unwrap_or(f64::INFINITY);
+        text += &match growth {
+            _ if growth.abs() <= 2.0 * error => {
+                "Whether small differences grow or shrink cannot be told: the rate lies within two of its errors of zero.\n".to_owned()
+            }
+            _ if !self.once => {
+                "The other image is met again in every epoch, so the distance does not grow from one small difference alone.\n".to_owned()
+            }
+            growth if growth > 0.0 => format!(
+                "A small difference grows e-fold every {:.0} steps. At that rate the rounding of single precision ({ROUNDING:.0e}) would\n\
                  become 1 % of the weights in about {} steps: beyond them, another order of summation, another library or\n\
-                 another machine gives another network.",
-                number(to_percent.round(), 0)
-            );
-        } else {
-            text += "Small differences shrink: another order of summation, another library or another machine gives the same\n\
-                     network, up to rounding.\n";
-        }
+                 another machine gives another network.\n",
+                1.0 / growth,
+                number(((0.01 / ROUNDING).ln() / growth).round(), 0)
+            ),
+            _ => "Small differences shrink: another order of summation, another library or another machine gives the same\n\
+                  network, up to rounding.\n"
+                .to_owned(),
+        };
         text
     }
 }
@@ -301,7 +336,7 @@ mod tests {
     fn what_grows_is_told_with_what_it_means() {
         let text = report(0.02).to_text(&Subject { model: "cnn".to_owned(), ..Subject::default() });
         assert!(text.contains("Growth of the distance: 0.02000") && text.contains("e-fold every 50 steps"), "{text}");
-        assert!(text.contains("comes to rest at 0.400") && text.contains("disagree on 12.5 %"), "{text}");
+        assert!(text.contains("comes to rest at 4.00e-1") && text.contains("disagree on 12.5 %"), "{text}");
         let json: serde_json::Value = serde_json::from_str(&report(0.02).to_json()).unwrap();
         assert_eq!((&json["step"][1], &json["outcome"]), (&10.into(), &"completed".into()));
         assert!(report(-0.01).meaning().contains("gives the same\nnetwork"));

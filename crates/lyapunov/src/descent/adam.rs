@@ -2,7 +2,7 @@
 
 use super::{
     Action, Edge,
-    optimizer::{Moment, Optimizer, Rule},
+    optimizer::{Decay, Moment, Optimizer, Rule},
 };
 use crate::{
     elementwise::Elementwise,
@@ -18,7 +18,8 @@ use crate::{
 /// weight has never had a gradient.
 ///
 /// The edge of a full-batch run speaks of the preconditioned sharpness λ_max(P^-½ H P^-½) with
-/// P = (1 − β₁ᵗ) diag(√v̂ + ε), at (2 + 2β₁)/((1 − β₁)η), 38/η for β₁ = 0.9.
+/// P = (1 − β₁ᵗ) diag(√v̂ + ε), at (2 + 2β₁)/((1 − β₁)η), 38/η for β₁ = 0.9. Coupled decay would belong to H there, as H + λI, and is
+/// left out.
 ///
 /// **Cost** per step: one gradient, and one product per deviation. **Memory**: weights, two moments and one gradient, three
 /// vectors of n for each deviation. **Source**: Kingma & Ba 2015; Loshchilov & Hutter 2019; Cohen and others 2022 for the edge.
@@ -158,8 +159,10 @@ impl<V: Elementwise + 'static> Rule<V> for Moments {
         moved.axpy(-moment.learning_rate / Self::warmth(self.beta1, moment), &direction);
     }
 
-    fn edge(&self) -> Edge {
-        Edge { threshold: (2.0 + 2.0 * self.beta1) / (1.0 - self.beta1), preconditioned: true }
+    fn edge(&self, learning_rate: f64, decay: Decay) -> Edge {
+        let room = (2.0 - learning_rate * decay.parts().1) / learning_rate;
+        let threshold = room * (1.0 + self.beta1) / (1.0 - self.beta1);
+        Edge { threshold, preconditioned: true, holds_batch_sharpness: false }
     }
 
     fn preconditioner(&self, state: &Self::State, gradient: &V, moment: Moment) -> Option<Action<V>> {

@@ -2,7 +2,7 @@
 
 use super::{
     Edge,
-    optimizer::{Moment, Optimizer, Rule},
+    optimizer::{Decay, Moment, Optimizer, Rule},
 };
 use crate::{
     error::{Error, Result},
@@ -150,9 +150,12 @@ impl<V: Vector> Rule<V> for Momentum {
         self.advance(deviation, image, moment.learning_rate);
     }
 
-    fn edge(&self) -> Edge {
+    fn edge(&self, learning_rate: f64, decay: Decay) -> Edge {
         let stretch = if self.nesterov { 1.0 + 2.0 * self.momentum } else { 1.0 };
-        Edge { threshold: (2.0 + 2.0 * self.momentum) / stretch, preconditioned: false }
+        let (coupled, decoupled) = decay.parts();
+        let room = (2.0 - learning_rate * decoupled) / learning_rate;
+        let threshold = room * (1.0 + self.momentum) / stretch - coupled;
+        Edge { threshold, preconditioned: false, holds_batch_sharpness: false }
     }
 }
 
@@ -208,7 +211,7 @@ mod tests {
         for nesterov in [false, true] {
             let rule = Momentum::new(0.9, nesterov).unwrap();
             let grows = |share: f64| {
-                let curvature = share * Rule::<Vec<f64>>::edge(&rule).threshold / 0.1;
+                let curvature = share * Rule::<Vec<f64>>::edge(&rule, 0.1, Decay::default()).threshold;
                 let quadratic = Quadratic::new(vec![curvature]);
                 let mut descent = HeavyBall::with_rule(quadratic, vec![1.0], 0.1, rule, Product::Exact);
                 (0..2000).for_each(|_| descent.step(&mut []).unwrap());

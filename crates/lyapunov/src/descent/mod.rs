@@ -75,9 +75,10 @@ pub trait Descent: System {
     /// The curvature that each deviation met in the last step.
     fn curvatures(&self) -> &[Curvature];
 
-    /// ln ‖δ'‖/‖δ‖ of the first deviation in the last step as it follows from its curvature, for plain descent:
-    /// see [`Curvature::growth`].
-    fn predicted_growth(&self) -> Option<f64>;
+    /// How far ln ‖δ'‖/‖δ‖ of the first deviation in the last step was from what follows from its curvature, in nats, for
+    /// plain descent: see [`Curvature::growth`]. It sees rounding and errors of bookkeeping, not a wrong product, which
+    /// enters both.
+    fn growth_violation(&self) -> Option<f64>;
 }
 
 /// What a matrix does to a vector, in place.
@@ -90,6 +91,8 @@ pub struct Edge {
     pub threshold: f64,
     /// Whether it is the curvature of P^-½ H P^-½ instead of that of H.
     pub preconditioned: bool,
+    /// Whether mini-batch runs hold the batch sharpness at this threshold: known of plain descent only.
+    pub holds_batch_sharpness: bool,
 }
 
 /// What a deviation v of weights, scaled to length 1, sees of the Hessian.

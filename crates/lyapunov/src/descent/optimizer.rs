@@ -32,8 +32,8 @@ pub trait Rule<V: Vector>: Clone {
     /// The derivative of [`Rule::update`] at `state`, applied to `deviation`, with `image` = (∂gradient/∂weights) δw.
     fn tangent(&self, state: &Self::State, gradient: &V, deviation: &mut Self::State, image: &V, moment: Moment);
 
-    /// Where the step of a full-batch run becomes unstable, in units of 1/η and without weight decay.
-    fn edge(&self) -> Edge;
+    /// Where the step of a full-batch run becomes unstable at this learning rate and with this decay.
+    fn edge(&self, learning_rate: f64, decay: Decay) -> Edge;
 
     /// P^-½ for the coming step, for a rule whose edge speaks of P^-½ H P^-½.
     fn preconditioner(&self, _state: &Self::State, _gradient: &V, _moment: Moment) -> Option<Action<V>> {
@@ -64,6 +64,13 @@ pub struct Decay {
     pub decoupled: bool,
 }
 
+impl Decay {
+    /// λ in the gradient, and λ apart from it.
+    pub(super) fn parts(self) -> (f64, f64) {
+        if self.decoupled { (0.0, self.rate) } else { (self.rate, 0.0) }
+    }
+}
+
 /// An optimizer at work on the mini-batches of an objective; full-batch descent where every batch is the whole set.
 ///
 /// [`Sgd`](super::Sgd), [`HeavyBall`](super::HeavyBall) and [`Adam`](super::Adam) are this with their rules.
@@ -80,7 +87,7 @@ pub struct Optimizer<O: Objective, R: Rule<O::Vector>> {
     /// What is known of the coming step, once somebody has asked for it.
     pending: Option<Pending<O::Vector>>,
     curvatures: Vec<Curvature>,
-    predicted: Option<f64>,
+    violation: Option<f64>,
 }
 
 #[derive(Clone, Debug)]
@@ -105,7 +112,7 @@ impl<O: Objective, R: Rule<O::Vector>> Optimizer<O, R> {
             step: 0,
             pending: None,
             curvatures: Vec::new(),
-            predicted: None,
+            violation: None,
         }
     }
 
@@ -139,12 +146,12 @@ impl<O: Objective, R: Rule<O::Vector>> Optimizer<O, R> {
 
     /// λ where weight decay is part of the gradient.
     fn coupled(&self) -> f64 {
-        if self.decay.decoupled { 0.0 } else { self.decay.rate }
+        self.decay.parts().0
     }
 
     /// What decoupled weight decay leaves of the weights.
     fn shrinkage(&self) -> f64 {
-        if self.decay.decoupled { 1.0 - self.learning_rate * self.decay.rate } else { 1.0 }
+        1.0 - self.learning_rate * self.decay.parts().1
     }
 
     /// Gradient of loss and coupled decay.
@@ -163,7 +170,7 @@ impl<O: Objective, R: Rule<O::Vector>> Optimizer<O, R> {
         mut first_image: Option<O::Vector>,
     ) -> Result<()> {
         self.curvatures.clear();
-        self.predicted = None;
+        self.violation = None;
         let (moment, effective) = (self.moment(), self.effective(gradient));
         let at = R::weights(&self.state);
         let on = Sample::Mini(self.step);
@@ -174,10 +181,7 @@ impl<O: Objective, R: Rule<O::Vector>> Optimizer<O, R> {
                 Some(image) => image,
                 None => hessian.apply(moved)?,
             };
-            let curvature = Curvature::of(moved, &image);
-            if self.rule.is_plain() && self.predicted.is_none() {
-                self.predicted = Some(curvature.growth(self.learning_rate, self.decay.rate));
-            }
+            let (curvature, length) = (Curvature::of(moved, &image), moved.norm());
             self.curvatures.push(curvature);
             if self.coupled() > 0.0 {
                 image.axpy(self.coupled(), moved);
@@ -186,6 +190,10 @@ impl<O: Objective, R: Rule<O::Vector>> Optimizer<O, R> {
                 R::weights_mut(deviation).scale(self.shrinkage());
             }
             self.rule.tangent(&self.state, &effective, deviation, &image, moment);
+            if self.rule.is_plain() && self.violation.is_none() {
+                let grown = (R::weights(deviation).norm() / length).ln();
+                self.violation = Some((grown - curvature.growth(self.learning_rate, self.decay.rate)).abs());
+            }
         }
         Ok(())
     }
@@ -283,13 +291,11 @@ impl<O: Objective, R: Rule<O::Vector>> Descent for Optimizer<O, R> {
     }
 
     fn edge(&self) -> Edge {
-        let edge = self.rule.edge();
-        let decay = if edge.preconditioned { 0.0 } else { self.decay.rate };
-        Edge { threshold: edge.threshold / self.learning_rate - decay, ..edge }
+        self.rule.edge(self.learning_rate, self.decay)
     }
 
     fn preconditioner(&mut self) -> Result<Option<Action<O::Vector>>> {
-        if !self.rule.edge().preconditioned {
+        if !self.edge().preconditioned {
             return Ok(None);
         }
         let gradient = self.gradient()?.1.clone();
@@ -304,8 +310,8 @@ impl<O: Objective, R: Rule<O::Vector>> Descent for Optimizer<O, R> {
         &self.curvatures
     }
 
-    fn predicted_growth(&self) -> Option<f64> {
-        self.predicted
+    fn growth_violation(&self) -> Option<f64> {
+        self.violation
     }
 }
 
@@ -313,7 +319,7 @@ impl<O: Objective, R: Rule<O::Vector>> Descent for Optimizer<O, R> {
 mod tests {
     use super::*;
     use crate::{
-        descent::{Adam, HeavyBall, Moments, Sgd},
+        descent::{Adam, HeavyBall, Moments, Momentum, Plain, Sgd},
         systems::{Quadratic, ScalarNetwork},
         testing::check_tangent,
     };
@@ -387,23 +393,42 @@ mod tests {
             let mut descent = Sgd::new(NETWORK, vec![0.7, 1.9], 0.1, Product::Exact).with_decay(decay).unwrap();
             let mut deviations = [vec![0.6, 0.8]];
             for _ in 0..5 {
-                let before = deviations[0].norm();
                 descent.step(&mut deviations).unwrap();
-                let grown = (deviations[0].norm() / before).ln();
-                assert!((descent.predicted_growth().unwrap() - grown).abs() < 1e-13);
+                assert!(descent.growth_violation().unwrap() < 1e-13);
             }
         }
         let mut ball = HeavyBall::new(NETWORK, vec![0.7, 1.9], 0.1, 0.9, Product::Exact).unwrap();
         let mut deviations = [ball.lift(vec![0.6, 0.8])];
         ball.step(&mut deviations).unwrap();
-        assert_eq!((ball.predicted_growth(), ball.curvatures().len()), (None, 1));
+        assert_eq!((ball.growth_violation(), ball.curvatures().len()), (None, 1));
+    }
+
+    /// The largest modulus of the step's Jacobian on one curvature, by its growth.
+    fn grows<R: Rule<Vec<f64>>>(rule: R, decay: Decay, share: f64) -> bool {
+        let probe = Optimizer::with_rule(Quadratic::new(vec![1.0]), vec![1.0], 0.1, rule.clone(), Product::Exact);
+        let curvature = share * probe.with_decay(decay).unwrap().edge().threshold;
+        let descent = Optimizer::with_rule(Quadratic::new(vec![curvature]), vec![1.0], 0.1, rule, Product::Exact);
+        let mut descent = descent.with_decay(decay).unwrap();
+        (0..2000).for_each(|_| descent.step(&mut []).unwrap());
+        descent.weights()[0].abs() > 1.0
+    }
+
+    #[test]
+    fn every_edge_is_where_the_step_turns_unstable_with_every_decay() {
+        for decay in [(0.0, false), (5.0, false), (5.0, true)].map(|(rate, decoupled)| Decay { rate, decoupled }) {
+            assert!(grows(Plain, decay, 1.01) && !grows(Plain, decay, 0.99), "sgd, {decay:?}");
+            for nesterov in [false, true] {
+                let rule = Momentum::new(0.9, nesterov).unwrap();
+                assert!(grows(rule, decay, 1.01) && !grows(rule, decay, 0.99), "nesterov: {nesterov}, {decay:?}");
+            }
+        }
     }
 
     #[test]
     fn decay_shifts_the_curvature_and_with_it_the_edge() {
         let decay = Decay { rate: 0.5, decoupled: true };
         let descent = Sgd::new(NETWORK, vec![0.7, 1.9], 0.1, Product::Exact).with_decay(decay).unwrap();
-        assert_eq!(descent.edge(), Edge { threshold: 19.5, preconditioned: false });
+        assert_eq!(descent.edge().threshold, 19.5);
         let negative = Sgd::new(NETWORK, vec![0.7, 1.9], 0.1, Product::Exact);
         let refused = negative.with_decay(Decay { rate: -1.0, decoupled: false });
         assert!(refused.unwrap_err().to_string().contains("weight_decay = -1"));

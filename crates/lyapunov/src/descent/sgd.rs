@@ -2,7 +2,7 @@
 
 use super::{
     Edge,
-    optimizer::{Moment, Optimizer, Rule},
+    optimizer::{Decay, Moment, Optimizer, Rule},
 };
 use crate::{
     objective::{Objective, Product},
@@ -59,8 +59,10 @@ impl<V: Vector> Rule<V> for Plain {
         deviation.axpy(-moment.learning_rate, image);
     }
 
-    fn edge(&self) -> Edge {
-        Edge { threshold: 2.0, preconditioned: false }
+    fn edge(&self, learning_rate: f64, decay: Decay) -> Edge {
+        // λ adds to every curvature, coupled or not.
+        let threshold = 2.0 / learning_rate - decay.rate;
+        Edge { threshold, preconditioned: false, holds_batch_sharpness: true }
     }
 
     fn is_plain(&self) -> bool {

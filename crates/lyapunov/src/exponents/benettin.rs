@@ -94,6 +94,11 @@ impl<V: Vector> Benettin<V> {
         self.tally.renormalize(&mut self.deviations, steps, time).then_some(self.tally.factors.as_slice())
     }
 
+    /// Marks that the state was not finite before this step: what has been added up to it is kept.
+    pub fn diverge(&mut self, step: u64) {
+        self.tally.growth.diverge(step);
+    }
+
     /// Forgets the growth and keeps the deviations: the end of a warm-up.
     pub fn forget(&mut self) {
         self.tally.growth = Growth::new(self.deviations.len(), self.deviations[0].len());

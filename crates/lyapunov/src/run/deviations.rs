@@ -24,6 +24,7 @@ pub struct Carry {
     pub start: Start,
     /// Whether the gradient of the step and the product for the first deviation come out of one pass: cheaper, and with a
     /// gradient that may differ from the plain one in the last bits, so that the run is not that without deviations.
+    /// Its cost is counted as that of the two apart.
     pub joint: bool,
     /// Decides a random start.
     pub seed: u64,
@@ -55,11 +56,9 @@ pub struct Deviations<S> {
     pub pending: u64,
     /// The time that these took.
     pub pending_time: f64,
-    /// Σ vᵀHv over these steps.
-    pub pending_rayleigh: f64,
-    /// Σ of the growth of the first deviation that follows from its curvature, over these steps; `None` where it does not.
-    pub pending_prediction: Option<f64>,
-    /// Σ η vᵀHv of the first deviation over all steps that count.
+    /// Σ vᵀHv of the first deviation over these steps, and Σ η vᵀHv.
+    pub pending_rayleigh: (f64, f64),
+    /// Σ η vᵀHv over the steps that have been added up.
     pub rayleigh: f64,
     /// The worst disagreement of growth and curvature so far, in nats per step.
     pub violation: Option<f64>,
@@ -92,8 +91,7 @@ impl<S: Vector> Deviations<S> {
             benettin,
             pending: 0,
             pending_time: 0.0,
-            pending_rayleigh: 0.0,
-            pending_prediction: Some(0.0),
+            pending_rayleigh: (0.0, 0.0),
             rayleigh: 0.0,
             violation: None,
         };
@@ -107,11 +105,17 @@ impl<S: Vector> Deviations<S> {
         self.pending += 1;
         self.pending_time += time;
         let rayleigh = descent.curvatures().first().map_or(0.0, |curvature| curvature.rayleigh);
-        self.pending_rayleigh += rayleigh;
-        self.rayleigh += time * rayleigh;
-        self.pending_prediction = self.pending_prediction.zip(descent.predicted_growth()).map(|(sum, one)| sum + one);
-        let last_of_warm_up = descent.steps_taken() == carry.warm_up;
-        let grown = if self.pending == carry.every || last_of_warm_up { self.renormalize() } else { None };
+        self.pending_rayleigh.0 += rayleigh;
+        self.pending_rayleigh.1 += time * rayleigh;
+        if let Some(violation) = descent.growth_violation() {
+            // Not a number is worse than any.
+            let keeps = |worst: f64| worst.is_nan() || violation <= worst;
+            self.violation = Some(self.violation.filter(|worst| keeps(*worst)).unwrap_or(violation));
+        }
+        let steps = descent.steps_taken();
+        let last_of_warm_up = steps == carry.warm_up;
+        let due = self.pending >= carry.every || last_of_warm_up || self.is_strained();
+        let grown = if due { self.renormalize(steps) } else { None };
         if last_of_warm_up {
             self.benettin.forget();
             self.rayleigh = 0.0;
@@ -119,17 +123,28 @@ impl<S: Vector> Deviations<S> {
         Ok(grown)
     }
 
-    fn renormalize(&mut self) -> Option<Growing> {
-        let (steps, time) = (self.pending, self.pending_time);
-        let predicted = self.pending_prediction.replace(0.0);
-        let rayleigh = self.pending_rayleigh / steps as f64;
-        (self.pending, self.pending_time, self.pending_rayleigh) = (0, 0.0, 0.0);
-        let factors = self.benettin.renormalize(steps, time)?;
+    /// Adds up what the last steps have grown, after the run's last step or where it cannot go on.
+    pub(super) fn finish(&mut self, taken: u64) -> Option<Growing> {
+        if self.pending > 0 { self.renormalize(taken) } else { None }
+    }
+
+    /// Whether a deviation is about to leave the range of numbers.
+    fn is_strained(&self) -> bool {
+        const RANGE: std::ops::RangeInclusive<f64> = 1e-24..=1e24;
+        self.benettin.deviations().iter().any(|deviation| !RANGE.contains(&deviation.dot(deviation)))
+    }
+
+    /// Re-orthonormalises after `taken` steps of the run; `None` where the deviations are not finite.
+    fn renormalize(&mut self, taken: u64) -> Option<Growing> {
+        let (steps, time, (sum, weighted)) = (self.pending, self.pending_time, self.pending_rayleigh);
+        (self.pending, self.pending_time, self.pending_rayleigh) = (0, 0.0, (0.0, 0.0));
+        let Some(factors) = self.benettin.renormalize(steps, time) else {
+            self.benettin.diverge(taken);
+            return None;
+        };
         let local: Vec<f64> = factors.iter().map(|factor| factor.ln() / steps as f64).collect();
-        if let Some(predicted) = predicted {
-            let violation = (local[0] - predicted / steps as f64).abs();
-            self.violation = Some(self.violation.map_or(violation, |worst| worst.max(violation)));
-        }
+        self.rayleigh += weighted;
+        let rayleigh = sum / steps as f64;
         let Exponents { values, std_errors, aligned, .. } = self.benettin.exponents();
         Some(Growing { local, values, std_errors, aligned, rayleigh })
     }

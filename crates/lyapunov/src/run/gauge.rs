@@ -22,23 +22,44 @@ pub struct Gauge<V> {
     pub latest: Vec<Sharpness>,
     /// What all measurements have cost, in g-eq.
     pub cost: f64,
-    /// Every sharpness that the threshold of stability speaks of, over that threshold: step, what, and share.
-    pub shares: Vec<(u64, Quantity, Target, f64)>,
+    /// Every sharpness that was measured.
+    pub readings: Vec<Reading>,
 }
 
-/// Where a run stood against its edge: a sharpness over the threshold of stability, over the last fifth of the steps.
+/// One measurement of a sharpness, and where it stood.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Reading {
+    /// The step that came next.
+    pub step: u64,
+    /// The sharpness.
+    pub quantity: Quantity,
+    /// The data it was measured on.
+    pub on: Target,
+    /// Its value.
+    pub value: f64,
+    /// Its value over the threshold of stability of the moment, where that speaks of it.
+    pub share: Option<f64>,
+}
+
+/// A sharpness at the end of a run: over the last fifth of the steps, or, where nothing was measured in these, the last time.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct EdgeReading {
     /// The sharpness.
     pub quantity: Quantity,
     /// The data it was measured on.
     pub on: Target,
-    /// Its mean over the threshold: 1 at the edge.
-    pub share: f64,
-    /// The standard deviation over the measurements.
+    /// Its mean.
+    pub value: f64,
+    /// Its standard deviation over the measurements; infinite for a single one.
+    pub value_spread: f64,
+    /// Its mean over the threshold of stability, 1 at the edge; `None` where that does not speak of it.
+    pub share: Option<f64>,
+    /// The standard deviation of that.
     pub spread: f64,
     /// How many measurements these are.
     pub count: usize,
+    /// The step of the first of them.
+    pub since: u64,
 }
 
 impl<V: Vector> Gauge<V> {
@@ -50,7 +71,7 @@ impl<V: Vector> Gauge<V> {
         let trackers = what.iter().flat_map(|quantity| {
             targets(quantity).into_iter().map(|target| (*quantity, target, Tracker::new(products)))
         });
-        Self { trackers: trackers.collect(), product, latest: Vec::new(), cost: 0.0, shares: Vec::new() }
+        Self { trackers: trackers.collect(), product, latest: Vec::new(), cost: 0.0, readings: Vec::new() }
     }
 
     /// Measures all of it before the coming step of `descent`. Where the gradient is zero there is nothing to start from.
@@ -113,29 +134,45 @@ impl<V: Vector> Gauge<V> {
             let own = |(quantity, target, _): &&(Quantity, Target, _)| {
                 *quantity == found.quantity && target.sample(row.step) == found.on
             };
-            if let (Some(share), Some((quantity, target, _))) =
-                (row.share_of_edge(found), self.trackers.iter().find(own))
-            {
-                self.shares.push((row.step, *quantity, *target, share));
+            if let Some((quantity, on, _)) = self.trackers.iter().find(own) {
+                let share = row.share_of_edge(found);
+                self.readings.push(Reading { step: row.step, quantity: *quantity, on: *on, value: found.value, share });
             }
         }
     }
 
-    /// The readings over the last fifth of `steps` steps, in the order of the trackers.
-    pub(super) fn readings(&self, steps: u64) -> Vec<EdgeReading> {
-        let from = steps - steps / 5;
-        let reading = |(quantity, on, _): &(Quantity, Target, Tracker<V>)| {
-            let chosen =
-                |share: &&(u64, Quantity, Target, f64)| share.0 >= from && (share.1, share.2) == (*quantity, *on);
-            let shares: Vec<f64> = self.shares.iter().filter(chosen).map(|share| share.3).collect();
-            let count = shares.len();
-            let mean = shares.iter().sum::<f64>() / count as f64;
-            let square = shares.iter().map(|share| (share - mean).powi(2)).sum::<f64>();
-            let spread = if count > 1 { (square / (count - 1) as f64).sqrt() } else { f64::INFINITY };
-            (count > 0).then_some(EdgeReading { quantity: *quantity, on: *on, share: mean, spread, count })
+    /// The readings at the end of `steps` steps, in the order of the trackers.
+    pub(super) fn summary(&self, steps: u64) -> Vec<EdgeReading> {
+        let summarise = |(quantity, on, _): &(Quantity, Target, Tracker<V>)| {
+            let own: Vec<&Reading> =
+                self.readings.iter().filter(|reading| (reading.quantity, reading.on) == (*quantity, *on)).collect();
+            let late = own.iter().position(|reading| reading.step >= steps - steps / 5);
+            let chosen = &own[late.unwrap_or(own.len().checked_sub(1)?)..];
+            let (value, value_spread) =
+                mean_and_spread(&chosen.iter().map(|reading| reading.value).collect::<Vec<_>>());
+            let shares: Option<Vec<f64>> = chosen.iter().map(|reading| reading.share).collect();
+            let share = shares.as_deref().map(mean_and_spread);
+            Some(EdgeReading {
+                quantity: *quantity,
+                on: *on,
+                value,
+                value_spread,
+                share: share.map(|(mean, _)| mean),
+                spread: share.map_or(f64::INFINITY, |(_, spread)| spread),
+                count: chosen.len(),
+                since: chosen[0].step,
+            })
         };
-        self.trackers.iter().filter_map(reading).collect()
+        self.trackers.iter().filter_map(summarise).collect()
     }
+}
+
+/// The mean and the standard deviation, which is infinite for a single number.
+fn mean_and_spread(values: &[f64]) -> (f64, f64) {
+    let count = values.len() as f64;
+    let mean = values.iter().sum::<f64>() / count;
+    let square = values.iter().map(|value| (value - mean).powi(2)).sum::<f64>();
+    (mean, if values.len() > 1 { (square / (count - 1.0)).sqrt() } else { f64::INFINITY })
 }
 
 /// The Rayleigh quotient of `operator` at `direction`, as if it were a Ritz value.

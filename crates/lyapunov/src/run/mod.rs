@@ -5,7 +5,7 @@ mod gauge;
 mod twins;
 
 pub use deviations::{Carry, Chaos, Deviations, Start};
-pub use gauge::{EdgeReading, Gauge};
+pub use gauge::{EdgeReading, Gauge, Reading};
 pub use twins::{Apart, twins};
 
 use crate::{
@@ -87,7 +87,7 @@ pub struct Summary {
     pub last: Option<Measurement>,
     /// The last measurements, one per quantity and target that was ever measured.
     pub sharpness: Vec<Sharpness>,
-    /// Where the run stood against its edge over the last fifth of its steps.
+    /// Where the run stood against its edge at its end.
     pub edge: Vec<EdgeReading>,
     /// The Lyapunov exponents, where deviations were carried.
     pub exponents: Option<Chaos>,
@@ -201,7 +201,13 @@ impl<S: Vector, V: Vector> Training<S, V> {
     {
         while descent.steps_taken() < until {
             let step = descent.steps_taken();
-            let Some(mut row) = self.measure(descent)? else { return Ok(Outcome::Diverged { step }) };
+            let Some(mut row) = self.measure(descent)? else {
+                self.finish(step);
+                if let Some(deviations) = &mut self.deviations {
+                    deviations.benettin.diverge(step);
+                }
+                return Ok(Outcome::Diverged { step });
+            };
             row.learning_rate = decide(controller, &row)?;
             descent.set_learning_rate(row.learning_rate);
             row.edge = descent.edge();
@@ -210,7 +216,17 @@ impl<S: Vector, V: Vector> Training<S, V> {
             self.step(descent)?;
             self.last = Some(row);
         }
+        if descent.steps_taken() >= self.plan.steps {
+            self.finish(self.plan.steps);
+        }
         Ok(Outcome::Completed)
+    }
+
+    /// Adds up what the deviations have grown since they were last re-orthonormalised.
+    fn finish(&mut self, taken: u64) {
+        if let Some(grown) = self.deviations.as_mut().and_then(|deviations| deviations.finish(taken)) {
+            self.grown = Some(grown);
+        }
     }
 
     /// How the run stands after the last step of `descent`.
@@ -229,7 +245,7 @@ impl<S: Vector, V: Vector> Training<S, V> {
             steps,
             last: self.last.clone(),
             sharpness: self.gauge.latest.clone(),
-            edge: self.gauge.readings(steps),
+            edge: self.gauge.summary(steps),
             exponents: self.deviations.as_ref().map(Deviations::chaos),
             measuring_cost: self.gauge.cost / steps.max(1) as f64,
         })
