@@ -106,8 +106,8 @@ fn the_preconditioned_sharpness_is_that_of_the_dense_matrix() {
         assert_eq!(row.share_of_edge(&row.sharpness[0]), None, "λ_max has no threshold under Adam");
         replay.step(&mut []).unwrap();
     }
-    let [plain, preconditioned] = &summary.edge[..] else { panic!("both are summarised") };
-    assert_eq!((plain.share, preconditioned.count, preconditioned.since), (None, 4, 16));
+    let [bare, preconditioned] = &summary.edge[..] else { panic!("both are summarised") };
+    assert_eq!((bare.share, preconditioned.count, preconditioned.since), (None, 4, 16));
     let late: Vec<f64> = rows[16..].iter().map(|row| row.sharpness[1].value).collect();
     assert!((preconditioned.value - late.iter().sum::<f64>() / 4.0).abs() < 1e-9 * preconditioned.value);
 }

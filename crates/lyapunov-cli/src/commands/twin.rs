@@ -164,8 +164,11 @@ struct Report {
 /// Smaller differences of the weights are lost in single precision.
 const LEAST_SHARE: f64 = 1e-6;
 
-/// Below this share of the weights, distances are rounding that goes on at every step.
+/// Below this share of the weights, the distance of runs that began alike is rounding that goes on at every step.
 const FLOOR: f64 = 1e-6;
+
+/// A difference that was put into the weights is followed down to a tenth of the least.
+const FLOOR_OF_WEIGHTS: f64 = 0.1 * LEAST_SHARE;
 
 /// The relative size of what rounding in single precision does in a step.
 const ROUNDING: f64 = 6e-8;
@@ -173,8 +176,8 @@ const ROUNDING: f64 = 6e-8;
 impl Report {
     fn new(rows: &[Apart], outcome: Outcome, difference: Difference, wall_seconds: f64) -> Self {
         let distances: Vec<(u64, f64)> = rows.iter().map(|row| (row.step, row.distance)).collect();
-        let above: Vec<(u64, f64)> =
-            distances.iter().copied().filter(|(_, distance)| *distance >= 0.5 * FLOOR).collect();
+        let floor = if matches!(difference, Difference::Weights(_)) { FLOOR_OF_WEIGHTS } else { FLOOR };
+        let above: Vec<(u64, f64)> = distances.iter().copied().filter(|(_, distance)| *distance >= floor).collect();
         let parted: Option<Separation> = separation(&above);
         let (outcome, diverged_at) = match outcome {
             Outcome::Completed => ("completed", None),
@@ -249,7 +252,7 @@ impl Report {
             let most = self.distance.iter().copied().fold(0.0, f64::max);
             let _ = match most {
                 0.0 => writeln!(text, "The two did not part: every row has the same weights."),
-                most if most < 0.5 * FLOOR => writeln!(
+                most if most < FLOOR => writeln!(
                     text,
                     "The two are {most:.1e} of their norm apart at most: rounding that has not grown out of rounding."
                 ),
@@ -272,7 +275,7 @@ impl Report {
             let _ = writeln!(text, "In the end the two disagree on {:.1} % of the test images.", 100.0 * share);
         }
         let error = self.growth_std_error.unwrap_or(f64::INFINITY);
-        text += &match growth {
+        let told = match growth {
             _ if growth.abs() <= 2.0 * error => {
                 "Whether small differences grow or shrink cannot be told: the rate lies within two of its errors of zero.\n".to_owned()
             }
@@ -290,6 +293,7 @@ impl Report {
                   network, up to rounding.\n"
                 .to_owned(),
         };
+        text.push_str(&told);
         text
     }
 }
