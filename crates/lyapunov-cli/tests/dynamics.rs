@@ -127,6 +127,8 @@ fn the_claim_is_tested_at_frozen_and_at_moving_weights() {
         let (found, exact) = (row["exponent"].as_f64().unwrap(), row["exact"].as_f64().unwrap());
         assert!((found / exact - 1.0).abs() < 0.01, "{row}");
     }
+    let switch = |which: &str| report["switch"][which].as_f64().unwrap();
+    assert!((switch("found") / switch("predicted") - 1.0).abs() < 0.02, "{}", report["switch"]);
     let slowest = &report["moving"][0];
     let (rate, seen) = (slowest["exponent_per_time"].as_f64().unwrap(), slowest["negative_rayleigh"].as_f64().unwrap());
     assert!((rate / seen - 1.0).abs() < 0.03, "{slowest}");
