@@ -93,7 +93,7 @@ fn round_step(rough: f64) -> f64 {
 }
 
 fn power_text(value: f64, power: i32) -> String {
-    if (-4..6).contains(&power) { number(value, (-power).max(0) as usize) } else { format!("{value:e}") }
+    if (-4..6).contains(&power) { number(value, (-power).max(0) as usize) } else { scientific(value) }
 }
 
 /// A number with this many decimals, and commas between thousands.
@@ -109,6 +109,12 @@ pub fn number(value: f64, decimals: usize) -> String {
         grouped.push(digit);
     }
     format!("{sign}{grouped}{fraction}")
+}
+
+/// Two digits at most: a tick is 1, 2, 3 or 5 times a power of ten, up to rounding.
+fn scientific(value: f64) -> String {
+    let text = format!("{value:.1e}");
+    text.replacen(".0e", "e", 1)
 }
 
 #[cfg(test)]
@@ -139,6 +145,7 @@ mod tests {
 
     #[test]
     fn decades_begin_where_they_are_told_to() {
+        assert_eq!([5e-6 - 4e-14, 3.000_000_000_4e-8, 1e-30].map(scientific), ["5e-6", "3e-8", "1e-30"]);
         let axis = Axis::decades(1e-3, [1e-30, f64::NAN, 10.0].into_iter());
         assert_eq!(axis.position(1e-3), Some(0.0));
         assert!(axis.position(10.0).unwrap() < 1.0);

@@ -56,7 +56,7 @@ pub fn twin_figure(rows: &[Apart], caption: &TwinCaption) -> Figure {
             panel(
                 "test images on which they disagree, %",
                 vec![curve("disagreement", ORANGE, Stroke::Solid, &disagreement)],
-                Vertical::Automatic,
+                Vertical::Exactly(0.0, rows.iter().filter_map(disagreement).fold(1.0, f64::max)),
             ),
         ],
         events: Vec::new(),
