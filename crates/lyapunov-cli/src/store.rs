@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use lyapunov::{Evaluation, Measurement, Observer};
+use lyapunov::{Evaluation, Growing, Measurement, Observer};
 use rusqlite::{Connection, OpenFlags, params};
 
 use crate::error::{Error, Result};
@@ -81,14 +81,24 @@ impl Store {
     }
 
     /// Writes the row of the final weights: what is known after the last step.
-    pub fn record_end(&mut self, step: u64, train: Evaluation, test: Option<Evaluation>, cost: f64) -> Result<()> {
+    pub fn record_end(
+        &mut self,
+        step: u64,
+        (train, test): (Evaluation, Option<Evaluation>),
+        grown: Option<&Growing>,
+        cost: f64,
+    ) -> Result<()> {
         self.flush()?;
-        let insert = "INSERT INTO rows (step, train_loss, test_loss, test_accuracy, measuring_cost) \
-                      VALUES (?1, ?2, ?3, ?4, ?5)";
+        let insert = "INSERT INTO rows (step, train_loss, test_loss, test_accuracy, rayleigh, measuring_cost) \
+                      VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
         let test = (test.map(|test| test.loss), test.map(|test| test.accuracy));
-        let values = params![step.cast_signed(), train.loss, test.0, test.1, cost];
-        self.connection.execute(insert, values).map_err(|cause| Error::store("write", &self.path, cause))?;
-        Ok(())
+        let rayleigh = grown.map(|grown| grown.rayleigh);
+        let values = params![step.cast_signed(), train.loss, test.0, test.1, rayleigh, cost];
+        let written = self
+            .connection
+            .execute(insert, values)
+            .and_then(|_| grown.map_or(Ok(()), |grown| insert_exponents(&self.connection, step.cast_signed(), grown)));
+        written.map_err(|cause| Error::store("write", &self.path, cause))
     }
 
     /// Writes what is waiting and leaves one plain file.
@@ -127,15 +137,14 @@ fn insert_row(connection: &Connection, row: &Measurement) -> rusqlite::Result<()
         let share = row.share_of_edge(found).and_then(finite);
         sharpness.execute(params![step, quantity, on, product, found.value, found.residual, share, found.cost])?;
     }
-    insert_exponents(connection, row)
+    row.exponents.as_ref().map_or(Ok(()), |grown| insert_exponents(connection, step, grown))
 }
 
-fn insert_exponents(connection: &Connection, row: &Measurement) -> rusqlite::Result<()> {
-    let Some(grown) = &row.exponents else { return Ok(()) };
+fn insert_exponents(connection: &Connection, step: i64, grown: &Growing) -> rusqlite::Result<()> {
     let mut insert = connection.prepare_cached("INSERT INTO exponents VALUES (?1, ?2, ?3, ?4, ?5)")?;
     for (i, (local, number)) in grown.local.iter().zip(1_i64..).enumerate() {
         let (value, error) = (finite(grown.values[i]), finite(grown.std_errors[i]));
-        insert.execute(params![row.step.cast_signed(), number, finite(*local), value, error])?;
+        insert.execute(params![step, number, finite(*local), value, error])?;
     }
     Ok(())
 }
@@ -291,7 +300,7 @@ fn read_exponents(connection: &Connection) -> rusqlite::Result<Vec<ExponentSerie
 
 #[cfg(test)]
 mod tests {
-    use lyapunov::{Edge, Growing, Product, Quantity, Sample, Sharpness};
+    use lyapunov::{Edge, Product, Quantity, Sample, Sharpness};
 
     use super::*;
 
@@ -335,7 +344,8 @@ mod tests {
         let mut store = Store::create(&path).unwrap();
         (0..4).for_each(|step| store.record(&row(step)).unwrap());
         let end = Evaluation { loss: 0.25, accuracy: 1.0 };
-        store.record_end(4, end, Some(end), 12.0).unwrap();
+        let last = row(3).exponents.unwrap();
+        store.record_end(4, (end, Some(end)), Some(&last), 12.0).unwrap();
         store.close().unwrap();
         let history = read(&path).unwrap();
         assert_eq!(history.rows.len(), 5);
@@ -345,7 +355,8 @@ mod tests {
         assert_eq!(history.sharpness.len(), 2);
         let point = SharpnessPoint { step: 2, value: 8.0, learning_rate: 0.1, edge: Some(0.4) };
         assert_eq!(history.sharpness[0].points, [point]);
-        let point = |local, value, std_error| [ExponentPoint { step: 3, local: Some(local), value, std_error }];
+        let at = |step, local, value, std_error| ExponentPoint { step, local: Some(local), value, std_error };
+        let point = |local, value, std_error| [at(3, local, value, std_error), at(4, local, value, std_error)];
         assert_eq!(history.exponents[0].points, point(0.2, Some(0.25), Some(0.01)));
         assert_eq!(history.exponents[1].points, point(-0.1, None, None), "what is not a number is not known");
         assert_eq!(number(&path, "PRAGMA user_version"), SCHEMA_VERSION);

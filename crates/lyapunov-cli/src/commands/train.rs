@@ -95,8 +95,9 @@ impl<'a> Session<'a> {
         let end = experiment::with_rule(self.config, Descend { session: self, observer: &mut observers });
         progress.finish();
         let end = end?;
-        if let Some((train, test)) = end.evaluations {
-            store.record_end(end.course.steps, train, test, end.course.measuring_cost * end.course.steps as f64)?;
+        if let Some(evaluations) = end.evaluations {
+            let Course { steps, measuring_cost, grown, .. } = &end.course;
+            store.record_end(*steps, evaluations, grown.as_ref(), measuring_cost * *steps as f64)?;
         }
         store.close()?;
         if let Some(weights) = &end.weights {

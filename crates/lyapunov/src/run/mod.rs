@@ -91,6 +91,8 @@ pub struct Summary {
     pub edge: Vec<EdgeReading>,
     /// The Lyapunov exponents, where deviations were carried.
     pub exponents: Option<Chaos>,
+    /// What deviations grew in the last steps, after the last row.
+    pub grown: Option<Growing>,
     /// The cost of all measurements and deviations, in g-eq per training step.
     pub measuring_cost: f64,
 }
@@ -247,6 +249,7 @@ impl<S: Vector, V: Vector> Training<S, V> {
             sharpness: self.gauge.latest.clone(),
             edge: self.gauge.summary(steps),
             exponents: self.deviations.as_ref().map(Deviations::chaos),
+            grown: self.grown.clone(),
             measuring_cost: self.gauge.cost / steps.max(1) as f64,
         })
     }
