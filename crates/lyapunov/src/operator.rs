@@ -1,6 +1,6 @@
 //! Linear maps that are known only by what they do to a vector.
 
-use crate::{elementwise::Elementwise, error::Result, vector::Vector};
+use crate::{error::Result, vector::Vector};
 
 /// A linear map v ↦ A v. The estimators of [`krylov`](crate::krylov) need nothing else.
 ///
@@ -41,34 +41,35 @@ impl<V: Vector, A: Operator<V>> Operator<V> for Affine<A> {
     }
 }
 
-/// S A S for the diagonal matrix S with the entries `scale`: symmetric where A is.
+/// S A S for a symmetric matrix S that is known by its action, in place: symmetric where A is.
 ///
-/// With `scale` = P^-1/2 this is P^-1/2 A P^-1/2, which has the eigenvalues of P⁻¹A: the curvature that an optimizer with one
+/// With S = P^-1/2 this is P^-1/2 A P^-1/2, which has the eigenvalues of P⁻¹A: the curvature that an optimizer with one
 /// scale per weight sees. For Adam P = diag(√v̂ + ε), and its largest eigenvalue is the preconditioned sharpness (Cohen et al.,
 /// *Adaptive gradient methods at the edge of stability*, 2022).
 ///
-/// **Cost**: one application of A and two entrywise products; one vector held beside those of A.
+/// **Cost**: one application of A and two of S; one vector held beside those of A.
 ///
 /// ```
-/// use lyapunov::{Dense, Operator, Preconditioned};
-/// let scaled = Preconditioned { operator: Dense::diagonal(&[8.0, 3.0]), scale: vec![0.5, 1.0] };
+/// use lyapunov::{Dense, Elementwise, Operator, Preconditioned};
+/// let root = |v: &mut Vec<f64>| v.multiply(&vec![0.5, 1.0]);
+/// let scaled = Preconditioned { operator: Dense::diagonal(&[8.0, 3.0]), root };
 /// assert_eq!(scaled.apply(&vec![1.0, 1.0])?, vec![2.0, 3.0]);
 /// # Ok::<(), lyapunov::Error>(())
 /// ```
 #[derive(Clone, Debug)]
-pub struct Preconditioned<A, V> {
+pub struct Preconditioned<A, F> {
     /// The operator A.
     pub operator: A,
-    /// The diagonal of S.
-    pub scale: V,
+    /// What S does to a vector.
+    pub root: F,
 }
 
-impl<V: Elementwise, A: Operator<V>> Operator<V> for Preconditioned<A, V> {
+impl<V: Vector, A: Operator<V>, F: Fn(&mut V)> Operator<V> for Preconditioned<A, F> {
     fn apply(&self, v: &V) -> Result<V> {
-        let mut scaled = v.clone();
-        scaled.multiply(&self.scale);
-        let mut image = self.operator.apply(&scaled)?;
-        image.multiply(&self.scale);
+        let mut moved = v.clone();
+        (self.root)(&mut moved);
+        let mut image = self.operator.apply(&moved)?;
+        (self.root)(&mut image);
         Ok(image)
     }
 }
@@ -161,7 +162,7 @@ impl Operator<Vec<f64>> for Dense {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::check_operator;
+    use crate::{elementwise::Elementwise, testing::check_operator};
 
     #[test]
     fn dense_and_affine_obey_the_laws() {
@@ -180,7 +181,7 @@ mod tests {
     fn a_preconditioned_operator_is_symmetric_with_the_spectrum_of_the_quotient() {
         let dense = Dense::new(vec![vec![2.0, -1.0, 0.5], vec![-1.0, 3.0, 0.0], vec![0.5, 0.0, -4.0]]);
         let scale = vec![0.5, 2.0, 1.5];
-        let preconditioned = Preconditioned { operator: &dense, scale: scale.clone() };
+        let preconditioned = Preconditioned { operator: &dense, root: |v: &mut Vec<f64>| v.multiply(&scale) };
         check_operator(&preconditioned, &vec![0.0; 3], 1e-14);
         for (i, row) in Dense::of(&preconditioned, 3).unwrap().rows().iter().enumerate() {
             for (j, entry) in row.iter().enumerate() {

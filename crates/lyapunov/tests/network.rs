@@ -3,9 +3,9 @@
 #![cfg(feature = "train")]
 
 use lyapunov::{
-    Adam, Block, Constant, Dense, Descent, Difference, Flat, HeavyBall, Hessian, Lanczos, Measurement, Moments,
-    Objective, Plan, Preconditioned, Product, Purpose, Sample, Sgd, Stream, System, Target, Vector, batch_sharpness,
-    lanczos, run, testing,
+    Adam, Block, Constant, Dense, Descent, Difference, Elementwise, Flat, HeavyBall, Hessian, Lanczos, Measurement,
+    Moments, Objective, Plan, Preconditioned, Product, Purpose, Sample, Sgd, Stream, System, Target, Vector,
+    batch_sharpness, lanczos, run, testing,
     train::{Activation, Architecture, Dataset, Loss, Network, NetworkOptions, Pooling, Precision, Tensor, device},
 };
 
@@ -339,7 +339,8 @@ fn the_blocks_of_a_network_are_those_of_its_dense_hessian() {
         assert!((found.largest[0].value - expected).abs() < 1e-9 * expected.abs(), "layer {}", layer.name);
     }
     let scale = random_like(&w, 5);
-    testing::check_operator(&Preconditioned { operator: &hessian, scale }, &w, 1e-12);
+    let root = |v: &mut Tensor<1>| v.multiply(&scale);
+    testing::check_operator(&Preconditioned { operator: &hessian, root }, &w, 1e-12);
 }
 
 #[test]

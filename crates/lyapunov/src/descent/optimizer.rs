@@ -166,12 +166,12 @@ impl<O: Objective, R: Rule<O::Vector>> Optimizer<O, R> {
     fn move_deviations(
         &mut self,
         deviations: &mut [R::State],
-        gradient: &O::Vector,
+        (gradient, effective): (&O::Vector, &O::Vector),
         mut first_image: Option<O::Vector>,
     ) -> Result<()> {
         self.curvatures.clear();
         self.violation = None;
-        let (moment, effective) = (self.moment(), self.effective(gradient));
+        let moment = self.moment();
         let at = R::weights(&self.state);
         let on = Sample::Mini(self.step);
         let hessian = Hessian { objective: &self.objective, at, on, product: self.product, gradient: Some(gradient) };
@@ -181,16 +181,18 @@ impl<O: Objective, R: Rule<O::Vector>> Optimizer<O, R> {
                 Some(image) => image,
                 None => hessian.apply(moved)?,
             };
-            let (curvature, length) = (Curvature::of(moved, &image), moved.norm());
+            let curvature = Curvature::of(moved, &image);
             self.curvatures.push(curvature);
+            // The growth is checked on the first deviation.
+            let length = (self.rule.is_plain() && self.violation.is_none()).then(|| moved.norm());
             if self.coupled() > 0.0 {
                 image.axpy(self.coupled(), moved);
             }
             if self.decay.decoupled {
                 R::weights_mut(deviation).scale(self.shrinkage());
             }
-            self.rule.tangent(&self.state, &effective, deviation, &image, moment);
-            if self.rule.is_plain() && self.violation.is_none() {
+            self.rule.tangent(&self.state, effective, deviation, &image, moment);
+            if let Some(length) = length {
                 let grown = (R::weights(deviation).norm() / length).ln();
                 self.violation = Some((grown - curvature.growth(self.learning_rate, self.decay.rate)).abs());
             }
@@ -198,14 +200,14 @@ impl<O: Objective, R: Rule<O::Vector>> Optimizer<O, R> {
         Ok(())
     }
 
-    fn move_state(&mut self, gradient: &O::Vector) {
+    fn move_state(&mut self, effective: &O::Vector) {
         let kept = self.frozen.then(|| R::weights(&self.state).clone());
-        let (moment, effective) = (self.moment(), self.effective(gradient));
+        let moment = self.moment();
         if self.decay.decoupled {
             let shrinkage = self.shrinkage();
             R::weights_mut(&mut self.state).scale(shrinkage);
         }
-        self.rule.update(&mut self.state, &effective, moment);
+        self.rule.update(&mut self.state, effective, moment);
         if let Some(weights) = kept {
             *R::weights_mut(&mut self.state) = weights;
         }
@@ -229,8 +231,9 @@ impl<O: Objective, R: Rule<O::Vector>> System for Optimizer<O, R> {
         let Some(Pending { evaluated: (_, gradient), image }) = self.pending.take() else {
             unreachable!("the gradient was computed above")
         };
-        self.move_deviations(deviations, &gradient, image)?;
-        self.move_state(&gradient);
+        let effective = self.effective(&gradient);
+        self.move_deviations(deviations, (&gradient, &effective), image)?;
+        self.move_state(&effective);
         self.step += 1;
         Ok(())
     }

@@ -6,7 +6,7 @@ use crate::{
     error::Result,
     krylov::{Eigenpair, Ritz, Tracker},
     objective::{Difference, Hessian, Objective, Product},
-    operator::Operator,
+    operator::{Operator, Preconditioned},
     record::{Measurement, Quantity, Sharpness},
     vector::Vector,
 };
@@ -102,7 +102,7 @@ impl<V: Vector> Gauge<V> {
                 (Quantity::PreconditionedSharpness, Some(action)) => {
                     let mut hint = gradient.clone();
                     action(&mut hint);
-                    tracker.update(&Congruent { operator: &hessian, action }, &hint)?
+                    tracker.update(&Preconditioned { operator: &hessian, root: action }, &hint)?
                 }
                 // The optimizer has no preconditioner: nothing to measure.
                 (Quantity::PreconditionedSharpness, None) => continue,
@@ -185,20 +185,4 @@ fn rayleigh<V: Vector>(operator: &impl Operator<V>, direction: &V) -> Result<Rit
         largest.extend(value.is_finite().then(|| Eigenpair { value, residual: image.norm(), vector }));
     }
     Ok(Ritz { largest, smallest: Vec::new(), applications: 1, converged: false })
-}
-
-/// M A M for a symmetric M that is known by its action.
-struct Congruent<'a, A, F> {
-    operator: &'a A,
-    action: F,
-}
-
-impl<V: Vector, A: Operator<V>, F: Fn(&mut V)> Operator<V> for Congruent<'_, A, F> {
-    fn apply(&self, v: &V) -> Result<V> {
-        let mut moved = v.clone();
-        (self.action)(&mut moved);
-        let mut image = self.operator.apply(&moved)?;
-        (self.action)(&mut image);
-        Ok(image)
-    }
 }
