@@ -108,8 +108,8 @@ pub struct TrainFlags {
     /// Override one key of the configuration, such as optimizer.learning_rate=0.1; may be repeated
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
-    /// Train on the CIFAR-10 files in this folder
-    #[arg(long, value_name = "DIR")]
+    /// Train on the images in this folder or .tar.gz archive: CIFAR-10, CIFAR-100 or MNIST
+    #[arg(long, value_name = "PATH")]
     pub data: Option<PathBuf>,
     /// The folder that receives one folder per run
     #[arg(long, value_name = "DIR")]
@@ -147,8 +147,8 @@ pub struct TwinArguments {
     /// Override one key of the configuration; may be repeated
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
-    /// Train on the CIFAR-10 files in this folder
-    #[arg(long, value_name = "DIR")]
+    /// Train on the images in this folder or .tar.gz archive: CIFAR-10, CIFAR-100 or MNIST
+    #[arg(long, value_name = "PATH")]
     pub data: Option<PathBuf>,
     /// The device to compute on [env: BURN_DEVICE]
     #[arg(long, value_name = "NAME")]
@@ -187,8 +187,8 @@ pub struct VerifyArguments {
     /// Override one key of the configuration; may be repeated
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
-    /// Use the CIFAR-10 files in this folder
-    #[arg(long, value_name = "DIR")]
+    /// Use the images in this folder or .tar.gz archive
+    #[arg(long, value_name = "PATH")]
     pub data: Option<PathBuf>,
     /// The device to compute on [env: BURN_DEVICE]
     #[arg(long, value_name = "NAME")]
@@ -276,8 +276,8 @@ pub struct MeasureArguments {
     /// Measure at the weights in this file
     #[arg(long, value_name = "FILE.safetensors")]
     pub weights: Option<PathBuf>,
-    /// Measure on the CIFAR-10 files in this folder
-    #[arg(long, value_name = "DIR")]
+    /// Measure on the images in this folder or .tar.gz archive
+    #[arg(long, value_name = "PATH")]
     pub data: Option<PathBuf>,
     /// Override one key of the configuration; may be repeated
     #[arg(long, value_name = "KEY=VALUE")]

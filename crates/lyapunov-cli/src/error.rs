@@ -124,7 +124,8 @@ fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
     close.or_else(|| known.iter().copied().find(|known| !name.is_empty() && known.starts_with(name)))
 }
 
-const DATA_HELP: &str = "`lyapunov data synthesize DIR` writes files of the kind that `--data DIR` reads";
+const DATA_HELP: &str = "`lyapunov data fetch cifar10` downloads images, `lyapunov data synthesize DIR` makes some up, and \
+                         `lyapunov data check PATH` looks at what is there";
 
 impl Error {
     /// A fault of the command line.

@@ -3,6 +3,7 @@
 mod args;
 mod commands;
 mod config;
+mod data;
 mod draft;
 mod error;
 mod experiment;

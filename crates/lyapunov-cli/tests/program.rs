@@ -238,6 +238,8 @@ fn json_is_one_object_with_the_promised_keys() {
     keys.sort_unstable();
     let promised = [
         "batch_sharpness",
+        "classes",
+        "data",
         "edge",
         "lambda_max",
         "learning_rate",
@@ -247,6 +249,7 @@ fn json_is_one_object_with_the_promised_keys() {
         "steps",
         "test_accuracy",
         "train_loss",
+        "training_images",
         "wall_seconds",
     ];
     assert_eq!(keys, promised);
