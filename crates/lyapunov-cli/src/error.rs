@@ -55,6 +55,18 @@ pub enum Error {
         /// The cause, from SQLite.
         source: rusqlite::Error,
     },
+    /// A file could not be downloaded.
+    #[error("{message}")]
+    Download {
+        /// What happened at which address.
+        message: String,
+        /// What to do.
+        #[help]
+        help: Option<String>,
+    },
+    /// Files of images are not what they should be, as has been told on standard output.
+    #[error("{} cannot be used", .0.display())]
+    Images(PathBuf),
     /// Writing to standard output failed.
     #[error("cannot write to standard output: {0}")]
     Output(#[from] io::Error),

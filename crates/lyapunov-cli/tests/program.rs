@@ -93,7 +93,9 @@ fn refusal(configuration: &str) -> String {
 
 #[test]
 fn help_reads_well() {
-    for command in ["", "train", "measure", "twin", "verify exponent-curvature", "data synthesize"] {
+    for command in
+        ["", "train", "measure", "twin", "verify exponent-curvature", "data synthesize", "data fetch", "data check"]
+    {
         let words = command.split_whitespace().chain(["--help"]);
         let output = program().env("COLUMNS", "100").args(words).assert().success().get_output().clone();
         insta::assert_snapshot!(format!("help {command}").trim().replace(' ', "-"), text(&output.stdout));

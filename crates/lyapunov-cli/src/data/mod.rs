@@ -1,6 +1,11 @@
 //! The files of image sets: where they are, which set they are, and reading them.
 
 pub mod archive;
+pub mod digest;
+pub mod download;
+pub mod meter;
+pub mod published;
+pub mod unpack;
 
 use std::{
     collections::BTreeMap,
@@ -51,26 +56,20 @@ impl Source {
         }
     }
 
-    /// All files of `layout`, by name.
-    pub fn files(&self, layout: Layout) -> Result<BTreeMap<String, ImageFile>> {
-        self.check_layout(layout)?;
-        let names = [layout.training_files(), layout.test_files()].concat();
-        match self {
-            Self::Folder(folder) => {
-                names.iter().map(|name| Ok(((*name).to_owned(), read_file(folder, name)?))).collect()
-            }
-            Self::Archive(path) => archive::read(path, &names),
-        }
-    }
-
     /// The images of `layout`.
     pub fn read(&self, layout: Layout) -> Result<Dataset> {
-        if let Self::Folder(folder) = self {
-            self.check_layout(layout)?;
-            return Dataset::from_files(layout, |name| read_file(folder, name));
-        }
-        let mut files = self.files(layout)?;
-        Dataset::from_files(layout, |name| Ok(files.remove(name).expect("an archive without it has been refused")))
+        let mut files = self.open(layout)?;
+        Dataset::from_files(layout, |name| files.take(name))
+    }
+
+    /// The files of `layout`: those of a folder one by one, those of an archive all at once.
+    pub fn open(&self, layout: Layout) -> Result<Files<'_>> {
+        self.check_layout(layout)?;
+        let names = [layout.training_files(), layout.test_files()].concat();
+        Ok(match self {
+            Self::Folder(folder) => Files::Beside(folder),
+            Self::Archive(path) => Files::Unpacked(archive::read(path, &names)?),
+        })
     }
 
     /// Refuses the files of another set.
@@ -81,6 +80,24 @@ impl Source {
                 Err(Error::Data { path: self.path().to_owned(), reason })
             }
             _ => Ok(()),
+        }
+    }
+}
+
+/// The files of a set.
+pub enum Files<'a> {
+    /// Still in this folder.
+    Beside(&'a Path),
+    /// In memory.
+    Unpacked(BTreeMap<String, ImageFile>),
+}
+
+impl Files<'_> {
+    /// The file of this name, once.
+    pub fn take(&mut self, name: &str) -> Result<ImageFile> {
+        match self {
+            Self::Beside(folder) => read_file(folder, name),
+            Self::Unpacked(files) => Ok(files.remove(name).expect("an archive without it has been refused")),
         }
     }
 }
