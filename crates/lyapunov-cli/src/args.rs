@@ -19,10 +19,10 @@ use crate::{config::ProductName, data::published::Published};
     version,
     args_conflicts_with_subcommands = true,
     after_help = "Examples:\n  \
-        lyapunov                                  train the built-in network on built-in images\n  \
-        lyapunov train --set run.epochs=2         the same, with one key changed\n  \
+        lyapunov                                       train the built-in network on built-in images\n  \
+        lyapunov train --set run.epochs=2              the same, with one key changed\n  \
         lyapunov train run.toml --data data/cifar10    a configuration of your own, on real images\n  \
-        lyapunov config > run.toml                every key, with its default and what it does"
+        lyapunov config > run.toml                     every key, with its default and what it does"
 )]
 pub struct Arguments {
     /// What to do.

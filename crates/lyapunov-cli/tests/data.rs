@@ -76,7 +76,7 @@ fn classes_are_chosen_and_counted() {
     let (folder, files, _) = both();
     let run = trained(folder.path(), &files, &["data.name=cifar100-coarse", "data.classes=[3, 0, 19]"]);
     assert_eq!((&run["classes"], &run["training_images"]), (&3.into(), &15.into()));
-    assert_eq!(run["data"], "cifar100-coarse (classes 3, 0, 19)");
+    assert_eq!(run["data"], "cifar100-coarse[3, 0, 19]");
     let few = trained(folder.path(), &files, &["data.name=cifar100-coarse", "data.classes=[3, 0]", "data.subset=10"]);
     assert_eq!((&few["classes"], &few["training_images"]), (&2.into(), &10.into()));
     let refusal = |assignments: &[&str]| told(&mut train(folder.path(), &files, assignments), folder.path(), 2);

@@ -4,7 +4,7 @@
 
 mod server;
 
-use std::{fs, path::Path, thread, time::Duration};
+use std::{fs, io::Write, path::Path, thread, time::Duration};
 
 use predicates::{prelude::PredicateBooleanExt, str::contains};
 use server::{Server, archive, fetch, hundred, md5, names, records, send, serve, sleep};
@@ -142,6 +142,12 @@ fn the_checksum_decides_and_not_the_length() {
     assert!(names(folder.path()).is_empty(), "nothing is kept");
     let told = failed(folder.path(), &sum, &[&promising(8 << 30).address]);
     assert!(told.contains("promises more than 268435456 bytes"), "{told}");
+    let endless = Server::start(|_, stream| {
+        send(stream, "200 OK", &[], b"\x1f\x8b");
+        while stream.write_all(&[0; 1 << 16]).is_ok() {}
+    });
+    let told = failed(folder.path(), &sum, &[&endless.address]);
+    assert!(told.contains("gives more than 268435456 bytes") && names(folder.path()).is_empty(), "{told}");
     fetch(folder.path(), &sum, &[&promising(1000).address]).assert().success();
     arrived(folder.path(), 7);
 }

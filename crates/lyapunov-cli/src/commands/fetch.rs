@@ -1,10 +1,6 @@
 //! `lyapunov data fetch`: downloads a published set of images.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{fs, path::Path, time::Duration};
 
 use super::print;
 use crate::{
@@ -56,10 +52,11 @@ fn fetch(arguments: &FetchArguments, target: &Path) -> Result<String> {
     let urls = if mirror.is_empty() { vec![set.url()] } else { mirror.iter().map(|url| address(url, *set)).collect() };
     let md5 = md5.as_deref().unwrap_or(set.md5());
     if let Err(fault) = download.fetch(&urls, md5) {
-        if download.is_empty() {
+        let empty = download.is_empty();
+        if empty {
             download.discard()?;
         }
-        return Err(with_way_out(fault, *set, md5));
+        return Err(with_way_out(fault, *set, md5, !empty));
     }
     let growing = dir.join(format!(".{}.unpacking", set.layout().name()));
     match unpack(download.path(), set.layout(), &growing, target) {
@@ -88,17 +85,13 @@ fn address(url: &str, set: Published) -> String {
 }
 
 /// Says what to do without a network.
-fn with_way_out(fault: Error, set: Published, md5: &str) -> Error {
-    match fault {
-        Error::Download { message, .. } => {
-            let archive = PathBuf::from(set.archive());
-            let help = format!(
-                "what has arrived is kept, and the same command goes on from there; `--mirror URL` names another address; or \
-                 download {archive} (MD5 {md5}) by other means and use it as it is: `lyapunov train --data {archive}`",
-                archive = archive.display()
-            );
-            Error::Download { message: format!("no address gave {}:\n{message}", set.archive()), help: Some(help) }
-        }
-        fault => fault,
-    }
+fn with_way_out(fault: Error, set: Published, md5: &str, kept: bool) -> Error {
+    let Error::Download { message, .. } = fault else { return fault };
+    let archive = set.archive();
+    let kept = if kept { "what has arrived is kept, and the same command goes on from there; " } else { "" };
+    let help = format!(
+        "{kept}`--mirror URL` names another address; or download {archive} (MD5 {md5}) by other means and use it as it \
+         is: `lyapunov train --data {archive}`"
+    );
+    Error::Download { message: format!("no address gave {archive}:\n{message}"), help: Some(help) }
 }

@@ -158,9 +158,9 @@ impl Dataset {
         self.train = self.train.relabelled(&labels);
         self.test = self.test.relabelled(&labels);
         self.name = if classes.len() <= 5 {
-            format!("{} (classes {})", self.name, listed())
+            format!("{}[{}]", self.name, listed())
         } else {
-            format!("{} ({} of {} classes)", self.name, classes.len(), self.classes)
+            format!("{}[{} of {} classes]", self.name, classes.len(), self.classes)
         };
         self.classes = classes.len();
         Ok(self)
@@ -227,7 +227,7 @@ mod tests {
     fn chosen_classes_are_numbered_as_they_are_listed_in_both_sets() {
         let all = Dataset::synthetic(1, 200, 60).unwrap();
         let some = all.clone().with_classes(&[7, 2]).unwrap();
-        assert_eq!((some.classes, some.name.as_str()), (2, "synthetic (classes 7, 2)"));
+        assert_eq!((some.classes, some.name.as_str()), (2, "synthetic[7, 2]"));
         let expected = |images: &Images| {
             let kept = (0..images.len()).filter(|i| [7, 2].contains(&images.labels[*i]));
             kept.map(|i| (u8::from(images.labels[i] == 2), images.image(i).to_vec())).collect::<Vec<_>>()
