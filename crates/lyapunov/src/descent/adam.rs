@@ -165,6 +165,10 @@ impl<V: Elementwise + 'static> Rule<V> for Moments {
         Edge { threshold, preconditioned: true, holds_batch_sharpness: false }
     }
 
+    fn momentum(&self, state: &Self::State, gradient: &V, _moment: Moment) -> V {
+        self.moments(&state.1, gradient).0
+    }
+
     fn preconditioner(&self, state: &Self::State, gradient: &V, moment: Moment) -> Option<Action<V>> {
         let mut power = self.denominator(&self.moments(&state.1, gradient).1, moment);
         power.scale(Self::warmth(self.beta1, moment));

@@ -69,6 +69,13 @@ pub trait Descent: System {
     /// Those of the objective.
     fn preconditioner(&mut self) -> Result<Option<Action<<Self::Objective as Objective>::Vector>>>;
 
+    /// m, where the coming step is w' = w − η P⁻¹ m with the preconditioner P, if any: the gradient, smoothed by momentum where
+    /// there is some. Decoupled weight decay is left out.
+    ///
+    /// # Errors
+    /// Those of the objective.
+    fn momentum(&mut self) -> Result<<Self::Objective as Objective>::Vector>;
+
     /// How deviations are carried.
     fn product(&self) -> Product;
 

@@ -35,6 +35,9 @@ pub trait Rule<V: Vector>: Clone {
     /// Where the step of a full-batch run becomes unstable at this learning rate and with this decay.
     fn edge(&self, learning_rate: f64, decay: Decay) -> Edge;
 
+    /// m for the coming step w' = w − η P⁻¹ m.
+    fn momentum(&self, state: &Self::State, gradient: &V, moment: Moment) -> V;
+
     /// P^-½ for the coming step, for a rule whose edge speaks of P^-½ H P^-½.
     fn preconditioner(&self, _state: &Self::State, _gradient: &V, _moment: Moment) -> Option<Action<V>> {
         None
@@ -303,6 +306,11 @@ impl<O: Objective, R: Rule<O::Vector>> Descent for Optimizer<O, R> {
         }
         let gradient = self.gradient()?.1.clone();
         Ok(self.rule.preconditioner(&self.state, &self.effective(&gradient), self.moment()))
+    }
+
+    fn momentum(&mut self) -> Result<O::Vector> {
+        let gradient = self.gradient()?.1.clone();
+        Ok(self.rule.momentum(&self.state, &self.effective(&gradient), self.moment()))
     }
 
     fn product(&self) -> Product {
