@@ -20,6 +20,16 @@ pub trait Rule<V: Vector>: Clone {
     /// The state at rest.
     fn start(&self, weights: V) -> Self::State;
 
+    /// A deviation of the state that moves these weights and nothing else.
+    fn lift(&self, weights: V) -> Self::State {
+        self.start(weights)
+    }
+
+    /// The weights to evaluate, where they are not those that gradients are taken at.
+    fn evaluated(&self, state: &Self::State) -> V {
+        Self::weights(state).clone()
+    }
+
     /// The weights in a state.
     fn weights(state: &Self::State) -> &V;
 
@@ -257,6 +267,10 @@ impl<O: Objective, R: Rule<O::Vector>> Descent for Optimizer<O, R> {
         R::weights(&self.state)
     }
 
+    fn evaluated(&self) -> O::Vector {
+        self.rule.evaluated(&self.state)
+    }
+
     fn gradient(&mut self) -> Result<&(f64, O::Vector)> {
         let pending = match self.pending.take() {
             Some(known) => known,
@@ -276,7 +290,7 @@ impl<O: Objective, R: Rule<O::Vector>> Descent for Optimizer<O, R> {
     }
 
     fn lift(&self, weights: O::Vector) -> R::State {
-        self.rule.start(weights)
+        self.rule.lift(weights)
     }
 
     fn learning_rate(&self) -> f64 {
@@ -298,6 +312,10 @@ impl<O: Objective, R: Rule<O::Vector>> Descent for Optimizer<O, R> {
 
     fn edge(&self) -> Edge {
         self.rule.edge(self.learning_rate, self.decay)
+    }
+
+    fn edge_constant(&self) -> f64 {
+        self.rule.edge(1.0, Decay::default()).threshold
     }
 
     fn preconditioner(&mut self) -> Result<Option<Action<O::Vector>>> {

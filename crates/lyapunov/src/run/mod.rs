@@ -276,7 +276,7 @@ impl<S: Vector, V: Vector> Training<S, V> {
         let (loss, gradient_norm) = (evaluated.0, evaluated.1.norm());
         let due = |every: u64| every > 0 && step.is_multiple_of(every);
         let evaluation =
-            if due(self.plan.evaluate_every) { descent.objective().evaluate(descent.weights())? } else { None };
+            if due(self.plan.evaluate_every) { descent.objective().evaluate(&descent.evaluated())? } else { None };
         let sharpness = if due(self.plan.measure_every) { self.gauge.read(descent)? } else { Vec::new() };
         let along = if wanted.along { probes::along(descent, self.plan.product)? } else { None };
         let before = self.before.as_ref().filter(|_| wanted.secant);
@@ -318,7 +318,7 @@ impl<S: Vector, V: Vector> Training<S, V> {
 
 /// The controller's learning rate for the coming step.
 fn decide(controller: &mut dyn Controller, row: &Measurement) -> Result<f64> {
-    let learning_rate = controller.next(row);
+    let learning_rate = controller.next(row)?;
     if learning_rate.is_finite() && learning_rate >= 0.0 {
         return Ok(learning_rate);
     }

@@ -40,10 +40,7 @@ pub(super) fn along<D: Descent>(descent: &mut D, product: Product) -> Result<Opt
 /// The step from `before` to the present weights of `descent`, and what it did to the gradient of the coming mini-batch.
 ///
 /// **Cost**: one gradient.
-pub(super) fn secant<D: Descent>(
-    descent: &mut D,
-    before: &<D::Objective as Objective>::Vector,
-) -> Result<Secant> {
+pub(super) fn secant<D: Descent>(descent: &mut D, before: &<D::Objective as Objective>::Vector) -> Result<Secant> {
     let mut turn = descent.gradient()?.1.clone();
     let on = Sample::Mini(descent.steps_taken());
     turn.axpy(-1.0, &descent.objective().gradient(before, on)?.1);
