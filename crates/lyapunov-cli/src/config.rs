@@ -331,6 +331,15 @@ pub struct Control {
     /// Which rule.
     #[serde(deserialize_with = "one_of")]
     pub rule: ControlRule,
+    /// σ, the strength of the rule.
+    #[serde(deserialize_with = "positive")]
+    pub sigma: f64,
+    /// Steps between two probes of the step, for rules that probe.
+    #[serde(deserialize_with = "count")]
+    pub every: u64,
+    /// The least and the largest learning rate that a rule may choose.
+    #[serde(deserialize_with = "bounds")]
+    pub bounds: [f64; 2],
 }
 
 /// The rules that set the learning rate.
@@ -339,6 +348,34 @@ pub struct Control {
 pub enum ControlRule {
     /// Nobody changes it.
     None,
+    /// By the stretch of the momentum.
+    EdgeStep,
+    /// σ over the largest eigenvalue.
+    QuasiNewton,
+    /// 2σ over the batch sharpness.
+    BatchSharpness,
+    /// By slope and curvature along the step.
+    OnEdge,
+    /// By the secant of the last step.
+    Adgd,
+}
+
+impl ControlRule {
+    /// What `sigma = "auto"` stands for.
+    pub fn automatic_sigma(self) -> f64 {
+        match self {
+            Self::EdgeStep | Self::OnEdge => 2.0,
+            Self::None | Self::QuasiNewton | Self::BatchSharpness | Self::Adgd => 1.0,
+        }
+    }
+
+    /// What `every = "auto"` stands for.
+    pub fn automatic_period(self) -> i64 {
+        match self {
+            Self::EdgeStep => 10,
+            _ => 1,
+        }
+    }
 }
 
 /// `[measure]`
@@ -518,6 +555,13 @@ fn not_negative<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Er
 fn part<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
     let number = f64::deserialize(deserializer).ok();
     number.filter(|x| (0.0..=1.0).contains(x)).ok_or_else(|| D::Error::custom("a share of the run, from 0 to 1"))
+}
+
+fn bounds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<[f64; 2], D::Error> {
+    let numbers = <[f64; 2]>::deserialize(deserializer).ok();
+    numbers
+        .filter(|[least, most]| *least >= 0.0 && least <= most && *most > 0.0)
+        .ok_or_else(|| D::Error::custom("the least and the largest learning rate, such as [0.0, 1.0] or [1e-6, inf]"))
 }
 
 fn betas<'de, D: Deserializer<'de>>(deserializer: D) -> Result<[f64; 2], D::Error> {

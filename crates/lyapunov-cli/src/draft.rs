@@ -8,7 +8,9 @@ use miette::NamedSource;
 use toml_edit::{Array, Document, DocumentMut, Item, Table, TableLike, Value};
 
 use crate::{
-    config::{Config, DEFAULTS, DataName, ModelName, OptimizerName, ProductName, StartName, WeightsName, name_of},
+    config::{
+        Config, ControlRule, DEFAULTS, DataName, ModelName, OptimizerName, ProductName, StartName, WeightsName, name_of,
+    },
     error::{Error, Misconfiguration, Result},
     experiment,
 };
@@ -130,6 +132,7 @@ impl Draft {
     /// Checks every value.
     pub fn finish(mut self) -> Result<Settings> {
         self.resolve_widths();
+        self.resolve_control();
         let text = self.document.to_string();
         let config: Config = toml_edit::de::from_str(&text).map_err(|refusal| {
             let key = refusal.span().and_then(|bytes| key_at(&text, bytes.start)).unwrap_or_default();
@@ -150,6 +153,24 @@ impl Draft {
         if let (Some("auto"), Some(model)) = (self.text("model.widths"), model) {
             let widths: Array = model.automatic_widths().iter().copied().collect();
             self.replace("model.widths", widths.into());
+        }
+    }
+
+    /// Replaces what is `"auto"` in `[control]` and `[schedule]` by what it means for the rule.
+    fn resolve_control(&mut self) {
+        let name = self.value("control.rule").and_then(Value::as_str);
+        let Some(rule) = name.and_then(|name| ControlRule::from_str(name, false).ok()) else { return };
+        let cosine = self.value("schedule.name").and_then(Value::as_str) != Some("constant");
+        let cooldown = if rule == ControlRule::None || cosine { 0.0 } else { 0.3 };
+        let meanings: [(&str, Value); 3] = [
+            ("control.sigma", rule.automatic_sigma().into()),
+            ("control.every", rule.automatic_period().into()),
+            ("schedule.cooldown", cooldown.into()),
+        ];
+        for (key, value) in meanings {
+            if self.value(key).and_then(Value::as_str) == Some("auto") {
+                self.replace(key, value);
+            }
         }
     }
 

@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use lyapunov::{
-    Carry, Constant, Controller, Decay, Moments, Momentum, Objective, Optimizer, Plain, Plan, Product, Quantity, Rule,
-    Sample, Schedule, Scheduled, Shape, Start, Wanted,
+    Adgd, BatchSharpnessRule, Carry, Constant, Controller, Decay, EdgeStep, Moments, Momentum, Objective, OnEdge,
+    Optimizer, Plain, Plan, Product, Quantity, QuasiNewton, Rule, Sample, Schedule, Scheduled, Shape, Start, Wanted,
     train::{
         self, Activation, Architecture, Dataset, Layout, Loss, Network, NetworkOptions, Normalization, Pooling,
         Precision, Tensor,
@@ -15,8 +15,8 @@ use toml_edit::Value;
 use crate::{
     commands::data::built_in,
     config::{
-        ActivationName, Config, DataName, LossName, ModelName, NormalizationName, OptimizerName, PassName, PoolingName,
-        ProductName, ScheduleName, StartName, WeightsName, name_of,
+        ActivationName, Config, Control, ControlRule, DataName, LossName, ModelName, NormalizationName, OptimizerName,
+        PassName, PoolingName, ProductName, ScheduleName, StartName, WeightsName, name_of,
     },
     data::Source,
     draft::{Draft, Settings},
@@ -243,15 +243,56 @@ fn carry(config: &Config, network: &Network, steps: u64) -> Carry {
     }
 }
 
-/// Who decides the learning rate of every step.
-pub fn controller(config: &Config, steps: u64) -> Result<Box<dyn Controller>> {
-    let (learning_rate, schedule) = (config.optimizer.learning_rate, &config.schedule);
-    let shape = shape(schedule.name);
-    if shape == Shape::Constant && schedule.warm_up == 0.0 && schedule.cooldown == 0.0 {
-        return Ok(Box::new(Constant(learning_rate)));
+/// Who decides the learning rate of every step; `edge` is that of the optimizer at η = 1.
+pub fn controller(config: &Config, edge: f64, steps: u64) -> Result<Box<dyn Controller>> {
+    let Control { rule, sigma, every, .. } = config.control;
+    let schedule = &config.schedule;
+    let schedule = Schedule::new(shape(schedule.name), steps, schedule.warm_up, schedule.cooldown)?;
+    Ok(match rule {
+        ControlRule::None => Box::new(Scheduled { rule: Constant(config.optimizer.learning_rate), schedule }),
+        ControlRule::EdgeStep => Box::new(Scheduled { rule: EdgeStep::new(hack(config, steps))?, schedule }),
+        ControlRule::QuasiNewton => Box::new(Scheduled { rule: QuasiNewton::new(sigma, edge)?, schedule }),
+        ControlRule::BatchSharpness => Box::new(Scheduled { rule: BatchSharpnessRule::new(sigma)?, schedule }),
+        ControlRule::OnEdge => Box::new(Scheduled { rule: OnEdge::new(sigma, every)?, schedule }),
+        ControlRule::Adgd => Box::new(Scheduled { rule: Adgd::new(sigma)?, schedule }),
+    })
+}
+
+fn hack(config: &Config, steps: u64) -> lyapunov::EdgeStepOptions {
+    let mut o = lyapunov::EdgeStepOptions { strength: config.control.sigma, ..Default::default() };
+    if matches!(config.optimizer.name, OptimizerName::HeavyBall | OptimizerName::Nesterov) {
+        o.amplification = 1.0 / (1.0 - config.optimizer.momentum);
+    } else {
+        o.amplification = 1.0;
     }
-    let schedule = Schedule::new(shape, steps, schedule.warm_up, schedule.cooldown)?;
-    Ok(Box::new(Scheduled { learning_rate, schedule }))
+    for part in std::env::var("ES").unwrap_or_default().split(',').filter(|p| !p.is_empty()) {
+        let (k, v) = part.split_once('=').unwrap_or((part, "1"));
+        let v: f64 = v.parse().unwrap_or(0.0);
+        match k {
+            "s" => o.strength = v,
+            "hi" => o.ceiling = v,
+            "early" => o.early = v,
+            "earlyshare" => o.early = (v * steps as f64).round(),
+            "ee" => o.every_early = v,
+            "e" => o.every = v,
+            "follow" => o.follow = v,
+            "g" => o.growth = v,
+            "r" => o.retreat = v,
+            "trend" => o.trend = v,
+            "fast" => o.fast = v,
+            "slow" => o.slow = v,
+            "start" => o.start = v,
+            "rise" => o.rise = v,
+            "gain" => o.gain = v,
+            "alpha" => o.alpha = v,
+            "low" => o.low = v,
+            "mode" => o.mode = v,
+            "until" => o.until = v * steps as f64,
+            _ => panic!("{k}"),
+        }
+    }
+    o.horizon = 0.7 * steps as f64;
+    o
 }
 
 /// The shape of a schedule by its name.

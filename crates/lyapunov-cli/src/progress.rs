@@ -177,6 +177,8 @@ mod tests {
             edge: Edge { threshold: 20.0, preconditioned: false, holds_batch_sharpness: true },
             evaluation: None,
             sharpness: Vec::new(),
+            along: None,
+            secant: None,
             exponents: None,
             measuring_cost: 10.0,
         }

@@ -326,6 +326,8 @@ mod tests {
             gradient_norm: 1.0,
             learning_rate: 0.1,
             edge: Edge { threshold: 20.0, preconditioned: false, holds_batch_sharpness: true },
+            along: None,
+            secant: None,
             exponents: (step == 3).then_some(grown),
             evaluation: step.is_multiple_of(2).then_some(Evaluation { loss: 2.0, accuracy: 0.5 }),
             sharpness: if step == 2 { vec![sharpness(Sample::Mini(2)), sharpness(Sample::Full)] } else { Vec::new() },

@@ -59,6 +59,14 @@ pub enum Error {
         /// Why it cannot.
         obstacle: Obstacle,
     },
+    /// A rule for the learning rate lacks a measurement.
+    #[error("the rule needs the {what}, which was not measured up to step {step}")]
+    Unmeasured {
+        /// What it needs.
+        what: &'static str,
+        /// The step that it was to decide.
+        step: u64,
+    },
     /// An objective does not give the same numbers when it is asked twice.
     #[error("the {what} is not the same when it is computed twice: it moved by {difference:.1e}")]
     NotDeterministic {

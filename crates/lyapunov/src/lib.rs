@@ -44,9 +44,13 @@ pub mod train;
 mod vector;
 
 pub use block::{Block, Flat};
-pub use control::{Constant, Controller, Schedule, Scheduled, Shape};
+pub use control::{
+    Adgd, BatchSharpnessRule, Constant, Controller, EdgeStep, EdgeStepOptions, OnEdge, Probes, QuasiNewton, Schedule,
+    Scheduled, Shape,
+};
 pub use descent::{
-    Action, Adam, Curvature, Decay, Descent, Edge, HeavyBall, Moment, Moments, Momentum, Optimizer, Plain, Rule, Sgd,
+    Action, Adam, Averaged, Curvature, Decay, Descent, Distance, DistanceOverGradients, Dog, Edge, HeavyBall, Moment,
+    Moments, Momentum, Optimizer, Plain, Prodigy, Rule, ScheduleFree, Sgd,
 };
 pub use elementwise::Elementwise;
 pub use error::{Error, Result};
@@ -64,7 +68,7 @@ pub use objective::{
     check_determinism, difference_product,
 };
 pub use operator::{Affine, Dense, Operator, Preconditioned, rayleigh_quotient};
-pub use record::{Growing, Measurement, Observer, Quantity, Sharpness};
+pub use record::{Along, Growing, Measurement, Observer, Quantity, Secant, Sharpness};
 pub use run::{
     Apart, Carry, Chaos, Deviations, EdgeReading, Gauge, Plan, Reading, Start, Summary, Target, Training, run, twins,
 };

@@ -61,6 +61,35 @@ impl Sharpness {
     }
 }
 
+/// How the loss of the mini-batch slopes and curves along the coming step w' = w − η P⁻¹ m of the optimizer, in the metric of its
+/// preconditioner P (the identity for most): A = P^-½ H_B P^-½ and u is the unit vector along P^-½ m.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Along {
+    /// (P^-½ g_B)ᵀu: how fast the loss falls along the step.
+    pub slope: f64,
+    /// uᵀAu.
+    pub curvature: f64,
+    /// ‖Au‖: at least |uᵀAu|, at most the largest |eigenvalue|.
+    pub stretch: f64,
+    /// ‖P^-½ m‖: how far the step goes per unit of learning rate.
+    pub reach: f64,
+    /// How the product was computed.
+    pub product: Product,
+    /// What it cost, in g-eq.
+    pub cost: f64,
+}
+
+/// The last step against the change of the gradient that it made, both gradients on the batch of the coming step.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Secant {
+    /// ‖w_t − w_(t−1)‖.
+    pub moved: f64,
+    /// ‖g_B(w_t) − g_B(w_(t−1))‖.
+    pub turned: f64,
+    /// What it cost, in g-eq.
+    pub cost: f64,
+}
+
 /// How deviations have grown: the Lyapunov exponents so far, and what the last steps added.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Growing {
@@ -93,6 +122,10 @@ pub struct Measurement {
     pub evaluation: Option<Evaluation>,
     /// Sharpness, once per quantity and kind of data that was due.
     pub sharpness: Vec<Sharpness>,
+    /// The curvature along the coming step, where the controller asked for it.
+    pub along: Option<Along>,
+    /// The secant of the step before, where the controller asked for it.
+    pub secant: Option<Secant>,
     /// Deviations, where they were re-orthonormalised after the step before this one.
     pub exponents: Option<Growing>,
     /// The cost of all measurements up to and including this row, in g-eq.
@@ -104,6 +137,11 @@ impl Measurement {
     pub fn batch_lambda_max(&self) -> Option<&Sharpness> {
         let batch = |s: &&Sharpness| s.quantity == Quantity::LambdaMax && matches!(s.on, Sample::Mini(_));
         self.sharpness.iter().find(batch)
+    }
+
+    /// The batch sharpness of this mini-batch, where it was measured.
+    pub fn batch_sharpness(&self) -> Option<&Sharpness> {
+        self.sharpness.iter().find(|found| found.quantity == Quantity::BatchSharpness)
     }
 
     /// `sharpness` over the threshold of stability, where that speaks of this quantity.

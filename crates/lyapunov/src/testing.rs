@@ -58,6 +58,15 @@ pub fn check_tangent_along<S: System + Clone>(system: &S, v: &S::Vector) {
     );
 }
 
+/// A random direction that is a hundredth long, for [`check_tangent_along`] near kinks.
+#[cfg(test)]
+pub(crate) fn short_direction<S: System>(system: &S) -> S::Vector {
+    let mut v = system.state().zeros_like();
+    v.randomize(&mut Stream::new(5, Purpose::Probe, 0));
+    v.scale(1e-2 / v.norm());
+    v
+}
+
 fn stepped<S: System + Clone>(system: &S, start: S::Vector, mut deviations: Vec<S::Vector>) -> (S, Vec<S::Vector>) {
     let mut copy = system.clone();
     copy.set_state(start);

@@ -55,8 +55,8 @@ fn a_last_step_that_blows_up_is_a_divergence_too() {
 struct Growing(f64);
 
 impl Controller for Growing {
-    fn next(&mut self, measurement: &Measurement) -> f64 {
-        self.0 * measurement.learning_rate
+    fn next(&mut self, measurement: &Measurement) -> lyapunov::Result<f64> {
+        Ok(self.0 * measurement.learning_rate)
     }
 }
 

@@ -10,7 +10,7 @@ use lyapunov::{
 use super::print;
 use crate::{
     args::{TrainArguments, TrainFlags},
-    config::{Config, ControlRule, WeightsName, name_of},
+    config::{Config, WeightsName, name_of},
     draft::Settings,
     error::Result,
     experiment::{self, Overrides, Study},
@@ -169,9 +169,7 @@ impl Study for Descend<'_, '_> {
     fn study<R: Rule<Tensor<1>>>(self, rule: R) -> Result<End> {
         let Session { config, network, plan, .. } = self.session;
         let mut descent = experiment::descent(config, network, network.initial_weights(), rule)?;
-        // Nobody changes the learning rate by what is measured.
-        let ControlRule::None = config.control.rule;
-        let mut controller = experiment::controller(config, plan.steps)?;
+        let mut controller = experiment::controller(config, descent.edge_constant(), plan.steps)?;
         let course = lyapunov::run(&mut descent, plan, controller.as_mut(), self.observer)?;
         if let Outcome::Diverged { .. } = course.outcome {
             return Ok(End { course, evaluations: None, weights: None });

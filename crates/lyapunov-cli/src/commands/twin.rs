@@ -3,7 +3,7 @@
 use std::{fmt::Write, time::Instant};
 
 use lyapunov::{
-    Apart, Objective, Outcome, Purpose, Rule, Separation, Stream, Vector, separation,
+    Apart, Descent, Objective, Outcome, Purpose, Rule, Separation, Stream, Vector, separation,
     train::{Network, Tensor},
     twins,
 };
@@ -129,7 +129,7 @@ impl Study for Parting<'_> {
         let mut second = experiment::descent(config, self.networks[1], moved, rule)?;
         let steps = config.run.step_count(self.networks[0].steps_per_epoch());
         let every = self.every.unwrap_or((steps / ROWS).max(1));
-        let mut controller = experiment::controller(config, steps)?;
+        let mut controller = experiment::controller(config, first.edge_constant(), steps)?;
         Ok(twins(&mut first, &mut second, steps, every, controller.as_mut())?)
     }
 }

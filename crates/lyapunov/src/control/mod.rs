@@ -1,16 +1,46 @@
 //! Measurements in, learning rate out.
 
+mod adgd;
+mod batch_sharpness;
+mod edge_step;
+mod on_edge;
+mod quasi_newton;
 mod schedule;
 
+pub use adgd::Adgd;
+pub use batch_sharpness::BatchSharpnessRule;
+pub use edge_step::{EdgeStep, EdgeStepOptions};
+pub use on_edge::OnEdge;
+pub use quasi_newton::QuasiNewton;
 pub use schedule::{Schedule, Scheduled, Shape};
 
-use crate::record::Measurement;
+use crate::{
+    error::{Error, Result},
+    record::Measurement,
+};
 
 /// A rule that decides the learning rate of the coming step from what was measured before it.
 pub trait Controller {
+    /// What has to be known at this step; nothing, unless the rule says otherwise.
+    fn wants(&self, _step: u64) -> Probes {
+        Probes::default()
+    }
+
     /// The learning rate η for the step that `measurement` precedes; `measurement.learning_rate` is the one that the step
     /// before it used. Must be finite and not negative.
-    fn next(&mut self, measurement: &Measurement) -> f64;
+    ///
+    /// # Errors
+    /// [`Error::Unmeasured`] where the rule has nothing to decide by.
+    fn next(&mut self, measurement: &Measurement) -> Result<f64>;
+}
+
+/// What a controller asks the loop to measure beside what the plan measures.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Probes {
+    /// [`Measurement::along`]: one product.
+    pub along: bool,
+    /// [`Measurement::secant`]: one gradient.
+    pub secant: bool,
 }
 
 /// The rule that changes nothing: the same learning rate at every step.
@@ -18,7 +48,15 @@ pub trait Controller {
 pub struct Constant(pub f64);
 
 impl Controller for Constant {
-    fn next(&mut self, _measurement: &Measurement) -> f64 {
-        self.0
+    fn next(&mut self, _measurement: &Measurement) -> Result<f64> {
+        Ok(self.0)
     }
+}
+
+/// The `value` of an option that must be positive.
+fn positive(name: &'static str, value: f64) -> Result<f64> {
+    if value.is_finite() && value > 0.0 {
+        return Ok(value);
+    }
+    Err(Error::argument(name, value, "must be a number greater than 0"))
 }

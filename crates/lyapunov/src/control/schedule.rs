@@ -1,6 +1,6 @@
 //! Learning rates that are known in advance: pure functions of the step.
 
-use super::Controller;
+use super::{Controller, Probes};
 use crate::{
     error::{Error, Result},
     record::Measurement,
@@ -80,18 +80,22 @@ impl Schedule {
     }
 }
 
-/// A learning rate on a schedule.
+/// A rule on a schedule: its learning rate times the schedule's share of the step. The rule itself knows nothing of it.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Scheduled {
-    /// η where the schedule's share is 1.
-    pub learning_rate: f64,
+pub struct Scheduled<C> {
+    /// The rule.
+    pub rule: C,
     /// The schedule.
     pub schedule: Schedule,
 }
 
-impl Controller for Scheduled {
-    fn next(&mut self, measurement: &Measurement) -> f64 {
-        self.learning_rate * self.schedule.share(measurement.step)
+impl<C: Controller> Controller for Scheduled<C> {
+    fn wants(&self, step: u64) -> Probes {
+        self.rule.wants(step)
+    }
+
+    fn next(&mut self, measurement: &Measurement) -> Result<f64> {
+        Ok(self.rule.next(measurement)? * self.schedule.share(measurement.step))
     }
 }
 

@@ -62,15 +62,7 @@ where
     /// # Errors
     /// [`Error::Argument`] for a β outside [0, 1) and for an ε that is not positive.
     pub fn new(objective: O, weights: O::Vector, learning_rate: f64, rule: Moments, product: Product) -> Result<Self> {
-        for (name, beta) in [("beta1", rule.beta1), ("beta2", rule.beta2)] {
-            if !(0.0..1.0).contains(&beta) {
-                return Err(Error::argument(name, beta, "must be at least 0 and below 1"));
-            }
-        }
-        if !(rule.epsilon.is_finite() && rule.epsilon > 0.0) {
-            return Err(Error::argument("epsilon", rule.epsilon, "must be positive"));
-        }
-        Ok(Self::with_rule(objective, weights, learning_rate, rule, product))
+        Ok(Self::with_rule(objective, weights, learning_rate, rule.checked()?, product))
     }
 }
 
@@ -78,6 +70,22 @@ where
 const TINY: f64 = 1e-30;
 
 impl Moments {
+    /// The same, where every number lies in its domain.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] for a β outside [0, 1) and for an ε that is not positive.
+    pub fn checked(self) -> Result<Self> {
+        for (name, beta) in [("beta1", self.beta1), ("beta2", self.beta2)] {
+            if !(0.0..1.0).contains(&beta) {
+                return Err(Error::argument(name, beta, "must be at least 0 and below 1"));
+            }
+        }
+        if !(self.epsilon.is_finite() && self.epsilon > 0.0) {
+            return Err(Error::argument("epsilon", self.epsilon, "must be positive"));
+        }
+        Ok(self)
+    }
+
     /// 1 − βᵗ.
     fn warmth(beta: f64, moment: Moment) -> f64 {
         1.0 - beta.powf(moment.count as f64)
@@ -163,6 +171,10 @@ impl<V: Elementwise + 'static> Rule<V> for Moments {
         let room = (2.0 - learning_rate * decay.parts().1) / learning_rate;
         let threshold = room * (1.0 + self.beta1) / (1.0 - self.beta1);
         Edge { threshold, preconditioned: true, holds_batch_sharpness: false }
+    }
+
+    fn momentum(&self, state: &Self::State, gradient: &V, _moment: Moment) -> V {
+        self.moments(&state.1, gradient).0
     }
 
     fn preconditioner(&self, state: &Self::State, gradient: &V, moment: Moment) -> Option<Action<V>> {

@@ -157,6 +157,17 @@ impl<V: Vector> Rule<V> for Momentum {
         let threshold = room * (1.0 + self.momentum) / stretch - coupled;
         Edge { threshold, preconditioned: false, holds_batch_sharpness: false }
     }
+
+    fn momentum(&self, (_, velocity): &(V, V), gradient: &V, _moment: Moment) -> V {
+        let mut velocity = velocity.clone();
+        velocity.scale(self.momentum);
+        velocity.axpy(1.0, gradient);
+        if self.nesterov {
+            velocity.scale(self.momentum);
+            velocity.axpy(1.0, gradient);
+        }
+        velocity
+    }
 }
 
 #[cfg(test)]

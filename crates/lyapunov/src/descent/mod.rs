@@ -3,13 +3,19 @@
 //! One file each for the rules; [`Optimizer`] is what they share.
 
 mod adam;
+mod dog;
 mod heavy_ball;
 mod optimizer;
+mod prodigy;
+mod schedule_free;
 mod sgd;
 
 pub use adam::{Adam, Moments};
+pub use dog::{DistanceOverGradients, Dog};
 pub use heavy_ball::{HeavyBall, Momentum};
 pub use optimizer::{Decay, Moment, Optimizer, Rule};
+pub use prodigy::{Distance, Prodigy};
+pub use schedule_free::{Averaged, ScheduleFree};
 pub use sgd::{Plain, Sgd};
 
 use crate::{
@@ -29,6 +35,9 @@ pub trait Descent: System {
 
     /// The present weights w.
     fn weights(&self) -> &<Self::Objective as Objective>::Vector;
+
+    /// The weights to evaluate and to keep: an average for optimizers that are built on one, else the present weights.
+    fn evaluated(&self) -> <Self::Objective as Objective>::Vector;
 
     /// Loss and gradient at the present weights on the batch of the coming step. Computed once and used by the step
     /// itself, so asking costs nothing extra and changes nothing.
@@ -62,12 +71,22 @@ pub trait Descent: System {
     /// Where the coming step would be unstable, were the batch the whole set.
     fn edge(&self) -> Edge;
 
+    /// c, where the edge without weight decay is at c/η.
+    fn edge_constant(&self) -> f64;
+
     /// P^-½ at the coming step, where [`Descent::edge`] speaks of the sharpness of P^-½ H P^-½: a diagonal matrix, by its
     /// action.
     ///
     /// # Errors
     /// Those of the objective.
     fn preconditioner(&mut self) -> Result<Option<Action<<Self::Objective as Objective>::Vector>>>;
+
+    /// m, where the coming step is w' = w − η P⁻¹ m with the preconditioner P, if any: the gradient, smoothed by momentum where
+    /// there is some. Decoupled weight decay is left out.
+    ///
+    /// # Errors
+    /// Those of the objective.
+    fn momentum(&mut self) -> Result<<Self::Objective as Objective>::Vector>;
 
     /// How deviations are carried.
     fn product(&self) -> Product;

@@ -20,6 +20,16 @@ pub trait Rule<V: Vector>: Clone {
     /// The state at rest.
     fn start(&self, weights: V) -> Self::State;
 
+    /// A deviation of the state that moves these weights and nothing else.
+    fn lift(&self, weights: V) -> Self::State {
+        self.start(weights)
+    }
+
+    /// The weights to evaluate, where they are not those that gradients are taken at.
+    fn evaluated(&self, state: &Self::State) -> V {
+        Self::weights(state).clone()
+    }
+
     /// The weights in a state.
     fn weights(state: &Self::State) -> &V;
 
@@ -34,6 +44,9 @@ pub trait Rule<V: Vector>: Clone {
 
     /// Where the step of a full-batch run becomes unstable at this learning rate and with this decay.
     fn edge(&self, learning_rate: f64, decay: Decay) -> Edge;
+
+    /// m for the coming step w' = w − η P⁻¹ m.
+    fn momentum(&self, state: &Self::State, gradient: &V, moment: Moment) -> V;
 
     /// P^-½ for the coming step, for a rule whose edge speaks of P^-½ H P^-½.
     fn preconditioner(&self, _state: &Self::State, _gradient: &V, _moment: Moment) -> Option<Action<V>> {
@@ -254,6 +267,10 @@ impl<O: Objective, R: Rule<O::Vector>> Descent for Optimizer<O, R> {
         R::weights(&self.state)
     }
 
+    fn evaluated(&self) -> O::Vector {
+        self.rule.evaluated(&self.state)
+    }
+
     fn gradient(&mut self) -> Result<&(f64, O::Vector)> {
         let pending = match self.pending.take() {
             Some(known) => known,
@@ -273,7 +290,7 @@ impl<O: Objective, R: Rule<O::Vector>> Descent for Optimizer<O, R> {
     }
 
     fn lift(&self, weights: O::Vector) -> R::State {
-        self.rule.start(weights)
+        self.rule.lift(weights)
     }
 
     fn learning_rate(&self) -> f64 {
@@ -297,12 +314,21 @@ impl<O: Objective, R: Rule<O::Vector>> Descent for Optimizer<O, R> {
         self.rule.edge(self.learning_rate, self.decay)
     }
 
+    fn edge_constant(&self) -> f64 {
+        self.rule.edge(1.0, Decay::default()).threshold
+    }
+
     fn preconditioner(&mut self) -> Result<Option<Action<O::Vector>>> {
         if !self.edge().preconditioned {
             return Ok(None);
         }
         let gradient = self.gradient()?.1.clone();
         Ok(self.rule.preconditioner(&self.state, &self.effective(&gradient), self.moment()))
+    }
+
+    fn momentum(&mut self) -> Result<O::Vector> {
+        let gradient = self.gradient()?.1.clone();
+        Ok(self.rule.momentum(&self.state, &self.effective(&gradient), self.moment()))
     }
 
     fn product(&self) -> Product {

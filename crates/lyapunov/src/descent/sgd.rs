@@ -65,6 +65,10 @@ impl<V: Vector> Rule<V> for Plain {
         Edge { threshold, preconditioned: false, holds_batch_sharpness: true }
     }
 
+    fn momentum(&self, _state: &V, gradient: &V, _moment: Moment) -> V {
+        gradient.clone()
+    }
+
     fn is_plain(&self) -> bool {
         true
     }

@@ -2,6 +2,7 @@
 
 mod deviations;
 mod gauge;
+mod probes;
 mod twins;
 
 pub use deviations::{Carry, Chaos, Deviations, Start};
@@ -9,7 +10,7 @@ pub use gauge::{EdgeReading, Gauge, Reading};
 pub use twins::{Apart, twins};
 
 use crate::{
-    control::Controller,
+    control::{Controller, Probes},
     descent::Descent,
     error::{Error, Result},
     objective::{Objective, Product, Sample},
@@ -161,6 +162,8 @@ pub struct Training<S, V> {
     pub grown: Option<Growing>,
     /// The last recorded row.
     pub last: Option<Measurement>,
+    /// The weights before the last step, where the controller asks for its secant.
+    pub before: Option<V>,
 }
 
 impl<S: Vector, V: Vector> Training<S, V> {
@@ -183,7 +186,7 @@ impl<S: Vector, V: Vector> Training<S, V> {
                 Some(deviations)
             }
         };
-        Ok(Self { plan: plan.clone(), gauge, deviations, grown: None, last: None })
+        Ok(Self { plan: plan.clone(), gauge, deviations, grown: None, last: None, before: None })
     }
 
     /// Goes on until `until` steps have been taken.
@@ -203,7 +206,7 @@ impl<S: Vector, V: Vector> Training<S, V> {
     {
         while descent.steps_taken() < until {
             let step = descent.steps_taken();
-            let Some(mut row) = self.measure(descent)? else {
+            let Some(mut row) = self.measure(descent, controller.wants(step))? else {
                 self.finish(step);
                 if let Some(deviations) = &mut self.deviations {
                     deviations.benettin.diverge(step);
@@ -215,6 +218,7 @@ impl<S: Vector, V: Vector> Training<S, V> {
             row.edge = descent.edge();
             self.gauge.compare(&row);
             observer.record(&row).map_err(|source| Error::Observer { step, source })?;
+            self.before = controller.wants(step + 1).secant.then(|| descent.weights().clone());
             self.step(descent)?;
             self.last = Some(row);
         }
@@ -256,7 +260,7 @@ impl<S: Vector, V: Vector> Training<S, V> {
 
     /// The row of the coming step, with learning rate and edge of the one before; `None` where loss or gradient is not
     /// finite.
-    fn measure<D>(&mut self, descent: &mut D) -> Result<Option<Measurement>>
+    fn measure<D>(&mut self, descent: &mut D, wanted: Probes) -> Result<Option<Measurement>>
     where
         D: Descent<Vector = S>,
         D::Objective: Objective<Vector = V>,
@@ -272,8 +276,12 @@ impl<S: Vector, V: Vector> Training<S, V> {
         let (loss, gradient_norm) = (evaluated.0, evaluated.1.norm());
         let due = |every: u64| every > 0 && step.is_multiple_of(every);
         let evaluation =
-            if due(self.plan.evaluate_every) { descent.objective().evaluate(descent.weights())? } else { None };
+            if due(self.plan.evaluate_every) { descent.objective().evaluate(&descent.evaluated())? } else { None };
         let sharpness = if due(self.plan.measure_every) { self.gauge.read(descent)? } else { Vec::new() };
+        let along = if wanted.along { probes::along(descent, self.plan.product)? } else { None };
+        let before = self.before.as_ref().filter(|_| wanted.secant);
+        let secant = before.map(|before| probes::secant(descent, before)).transpose()?;
+        self.gauge.cost += along.map_or(0.0, |found| found.cost) + secant.map_or(0.0, |found| found.cost);
         Ok(Some(Measurement {
             step,
             loss,
@@ -282,6 +290,8 @@ impl<S: Vector, V: Vector> Training<S, V> {
             edge: descent.edge(),
             evaluation,
             sharpness,
+            along,
+            secant,
             exponents: self.grown.take(),
             measuring_cost: self.gauge.cost,
         }))
@@ -308,7 +318,7 @@ impl<S: Vector, V: Vector> Training<S, V> {
 
 /// The controller's learning rate for the coming step.
 fn decide(controller: &mut dyn Controller, row: &Measurement) -> Result<f64> {
-    let learning_rate = controller.next(row);
+    let learning_rate = controller.next(row)?;
     if learning_rate.is_finite() && learning_rate >= 0.0 {
         return Ok(learning_rate);
     }

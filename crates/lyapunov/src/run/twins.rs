@@ -88,6 +88,8 @@ fn plain_row<D: Descent>(descent: &D, loss: f64) -> Measurement {
         edge: descent.edge(),
         evaluation: None,
         sharpness: Vec::new(),
+        along: None,
+        secant: None,
         exponents: None,
         measuring_cost: 0.0,
     }

@@ -1,0 +1,74 @@
+//! Adaptive gradient descent: the learning rate from the secant of the last step.
+//!
+//! η_t = min(√(1 + θ) η_(t−1), ½σ ‖w_t − w_(t−1)‖/‖g_B(w_t) − g_B(w_(t−1))‖), θ = η_(t−1)/η_(t−2), both gradients on the batch of step t. On a convex loss
+//! it converges without any constant (σ = 1); the first step is taken by the curvature along the gradient.
+//!
+//! Source: Malitsky and Mishchenko, *Adaptive gradient descent without descent* (2020), algorithm 1 and its stochastic form.
+
+use super::{Controller, Probes, positive};
+use crate::{
+    error::{Error, Result},
+    record::Measurement,
+};
+
+/// Half the secant's step length, growing by at most √(1 + θ) per step; for plain gradient descent.
+///
+/// **Cost**: one gradient per step, and one product before the first.
+///
+/// ```
+/// use lyapunov::{Adgd, Plan, Product, Sgd, run, systems::Quadratic};
+/// let mut descent = Sgd::new(Quadratic::new(vec![4.0]), vec![1.0], 1.0, Product::Exact);
+/// let mut rows = Vec::new();
+/// run(&mut descent, &Plan { steps: 5, ..Plan::default() }, &mut Adgd::new(1.0)?, &mut rows)?;
+/// // ½ · 1/4 throughout: the curvature is the same everywhere.
+/// assert!(rows.iter().all(|row| (row.learning_rate - 0.125).abs() < 1e-12));
+/// # Ok::<(), lyapunov::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Adgd {
+    strength: f64,
+    rate: Option<f64>,
+    ratio: f64,
+}
+
+impl Adgd {
+    /// The rule with σ = `strength`.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] for a σ that is not positive.
+    pub fn new(strength: f64) -> Result<Self> {
+        Ok(Self { strength: positive("sigma", strength)?, rate: None, ratio: 1.0 })
+    }
+
+    /// The first step: half the inverse of ‖Hu‖ along the gradient.
+    fn first(&self, measurement: &Measurement) -> Result<f64> {
+        match measurement.along {
+            Some(along) if along.stretch > 0.0 => Ok(0.5 * self.strength / along.stretch),
+            None if measurement.gradient_norm > 0.0 => {
+                Err(Error::Unmeasured { what: "curvature along the step", step: measurement.step })
+            }
+            // No gradient, or a loss that is a plane along it: nothing bounds the step.
+            _ => Ok(0.0),
+        }
+    }
+}
+
+impl Controller for Adgd {
+    fn wants(&self, _step: u64) -> Probes {
+        Probes { along: self.rate.is_none(), secant: self.rate.is_some() }
+    }
+
+    fn next(&mut self, measurement: &Measurement) -> Result<f64> {
+        let Some(rate) = self.rate.filter(|rate| *rate > 0.0) else {
+            let rate = self.first(measurement)?;
+            self.rate = Some(rate);
+            return Ok(rate);
+        };
+        let grown = (1.0 + self.ratio).sqrt() * rate;
+        let bound = measurement.secant.filter(|secant| secant.turned > 0.0 && secant.moved > 0.0);
+        let next = bound.map_or(rate, |secant| grown.min(0.5 * self.strength * secant.moved / secant.turned));
+        self.ratio = next / rate;
+        self.rate = Some(next);
+        Ok(next)
+    }
+}

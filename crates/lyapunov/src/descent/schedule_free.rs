@@ -1,0 +1,202 @@
+//! Schedule-free descent: the average of the iterates takes the place of a falling learning rate.
+
+use super::{
+    Edge,
+    optimizer::{Decay, Moment, Optimizer, Rule},
+};
+use crate::{
+    error::{Error, Result},
+    objective::{Objective, Product},
+    vector::Vector,
+};
+
+/// z' = z − η g(y), x' = (1 − c) x + c z' with c = η²/Σηᵢ² up to this step, y' = (1 − β) z' + β x'. Gradients are taken at y, which is the
+/// state's weights; x is what is evaluated. The state is (y, (z, Σηᵢ²)).
+///
+/// The edge is at 2/((1 − β)η): once x hardly moves, y and with it the gradient move by 1 − β of what z moves.
+///
+/// **Cost** per step: one gradient, and one product per deviation. **Memory**: two vectors and one gradient. **Source**: Defazio and others,
+/// *The road less scheduled* (2024), equations 2–4, with the weights of their section on warm-up.
+///
+/// ```
+/// use lyapunov::{Descent, Product, ScheduleFree, System, systems::Quadratic};
+/// let mut descent = ScheduleFree::new(Quadratic::new(vec![1.0, 3.0]), vec![1.0, 1.0], 0.5, 0.9, Product::Exact)?;
+/// (0..200).for_each(|_| descent.step(&mut []).expect("a quadratic"));
+/// assert!(descent.evaluated().iter().all(|w| w.abs() < 0.02));
+/// # Ok::<(), lyapunov::Error>(())
+/// ```
+pub type ScheduleFree<O> = Optimizer<O, Averaged>;
+
+/// The rule of [`ScheduleFree`].
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Averaged {
+    momentum: f64,
+}
+
+impl Averaged {
+    /// The rule with β = `momentum`.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] for a β outside (0, 1).
+    pub fn new(momentum: f64) -> Result<Self> {
+        if momentum > 0.0 && momentum < 1.0 {
+            return Ok(Self { momentum });
+        }
+        Err(Error::argument("momentum", momentum, "must be above 0 and below 1"))
+    }
+
+    /// What y has of x: x = (y − (1 − β) z)/β.
+    fn average<V: Vector>(&self, weights: &V, fast: &V) -> V {
+        let mut average = weights.clone();
+        average.axpy(self.momentum - 1.0, fast);
+        average.scale(1.0 / self.momentum);
+        average
+    }
+
+    /// The step, which is linear in (y, z, g) for a given c.
+    fn advance<V: Vector>(&self, weights: &mut V, fast: &mut V, gradient: &V, learning_rate: f64, share: f64) {
+        let mut average = self.average(weights, fast);
+        fast.axpy(-learning_rate, gradient);
+        average.scale(1.0 - share);
+        average.axpy(share, fast);
+        *weights = fast.clone();
+        weights.scale(1.0 - self.momentum);
+        weights.axpy(self.momentum, &average);
+    }
+}
+
+/// c, with Σηᵢ² after this step.
+fn share(sum: f64, learning_rate: f64) -> (f64, f64) {
+    let square = learning_rate * learning_rate;
+    let sum = sum + square;
+    // Nothing has moved as long as every η was zero.
+    (if sum > 0.0 { square / sum } else { 0.0 }, sum)
+}
+
+impl<O: Objective> ScheduleFree<O> {
+    /// Descent from `weights` with learning rate η and β = `momentum`; deviations are carried by `product`.
+    ///
+    /// # Errors
+    /// Those of [`Averaged::new`].
+    pub fn new(objective: O, weights: O::Vector, learning_rate: f64, momentum: f64, product: Product) -> Result<Self> {
+        Ok(Self::with_rule(objective, weights, learning_rate, Averaged::new(momentum)?, product))
+    }
+}
+
+impl<V: Vector> Rule<V> for Averaged {
+    type State = (V, (V, [f64; 1]));
+
+    fn start(&self, weights: V) -> Self::State {
+        (weights.clone(), (weights, [0.0]))
+    }
+
+    fn lift(&self, weights: V) -> Self::State {
+        let zero = weights.zeros_like();
+        (weights, (zero, [0.0]))
+    }
+
+    fn weights(state: &Self::State) -> &V {
+        &state.0
+    }
+
+    fn weights_mut(state: &mut Self::State) -> &mut V {
+        &mut state.0
+    }
+
+    fn evaluated(&self, (weights, (fast, _)): &Self::State) -> V {
+        self.average(weights, fast)
+    }
+
+    fn update(&self, (weights, (fast, sum)): &mut Self::State, gradient: &V, moment: Moment) {
+        let (share, total) = share(sum[0], moment.learning_rate);
+        sum[0] = total;
+        self.advance(weights, fast, gradient, moment.learning_rate, share);
+    }
+
+    fn tangent(&self, state: &Self::State, gradient: &V, deviation: &mut Self::State, image: &V, moment: Moment) {
+        let (weights, (fast, moved_sum)) = deviation;
+        let (sum, rate) = (state.1.1[0], moment.learning_rate);
+        let (share, total) = share(sum, rate);
+        // c depends on the state by its sum: δc = −c δΣ/Σ', and x' moves by δc (z' − x).
+        let moved_share = if total > 0.0 { -share * moved_sum[0] / total } else { 0.0 };
+        let (at, (fast_at, _)) = state;
+        let mut lag = fast_at.clone();
+        lag.axpy(-1.0, &self.average(at, fast_at));
+        lag.axpy(-rate, gradient);
+        self.advance(weights, fast, image, rate, share);
+        weights.axpy(self.momentum * moved_share, &lag);
+    }
+
+    fn edge(&self, learning_rate: f64, decay: Decay) -> Edge {
+        let threshold = 2.0 / ((1.0 - self.momentum) * learning_rate) - decay.rate;
+        Edge { threshold, preconditioned: false, holds_batch_sharpness: false }
+    }
+
+    fn momentum(&self, (weights, (fast, sum)): &Self::State, gradient: &V, moment: Moment) -> V {
+        // y' − y = −η ((1 − β + βc) g + …): the part that the averages add is no gradient, and belongs to the step all the same.
+        let (mut to, mut fast, rate) = (weights.clone(), fast.clone(), moment.learning_rate);
+        let (share, _) = share(sum[0], rate);
+        self.advance(&mut to, &mut fast, gradient, rate, share);
+        to.axpy(-1.0, weights);
+        to.scale(if rate > 0.0 { -1.0 / rate } else { 0.0 });
+        to
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{descent::Descent, system::System, systems::Quadratic, testing::check_tangent};
+
+    fn descent(curvatures: Vec<f64>, rate: f64) -> ScheduleFree<Quadratic> {
+        let start = vec![1.0; curvatures.len()];
+        ScheduleFree::new(Quadratic::new(curvatures), start, rate, 0.9, Product::Exact).unwrap()
+    }
+
+    #[test]
+    fn the_tangent_passes_the_taylor_test_all_along() {
+        let mut descent = descent(vec![1.0, 30.0, -0.1], 0.05);
+        for _ in 0..20 {
+            descent.step(&mut []).unwrap();
+            check_tangent(&descent, 5);
+        }
+    }
+
+    #[test]
+    fn what_is_evaluated_is_the_mean_of_the_fast_iterates() {
+        let mut descent = descent(vec![2.0], 0.3);
+        let mut sum = 0.0;
+        for t in 1..=20 {
+            descent.step(&mut []).unwrap();
+            sum += descent.state().1.0[0];
+            assert!((descent.evaluated()[0] - sum / f64::from(t)).abs() < 1e-14);
+        }
+    }
+
+    #[test]
+    fn it_turns_unstable_at_its_edge() {
+        for (share, grows) in [(0.98, false), (1.02, true)] {
+            let curvature = share * descent(vec![1.0], 0.1).edge().threshold;
+            let mut descent = descent(vec![curvature], 0.1);
+            (0..6000).for_each(|_| descent.step(&mut []).unwrap());
+            assert_eq!(descent.weights()[0].abs() > 1.0, grows, "{share}: {:?}", descent.weights());
+        }
+    }
+
+    #[test]
+    fn the_momentum_is_the_step() {
+        let mut descent = descent(vec![2.0, 5.0], 0.1);
+        (0..7).for_each(|_| descent.step(&mut []).unwrap());
+        let (before, push) = (descent.weights().clone(), descent.momentum().unwrap());
+        descent.step(&mut []).unwrap();
+        for i in 0..2 {
+            assert!((before[i] - 0.1 * push[i] - descent.weights()[i]).abs() < 1e-15);
+        }
+    }
+
+    #[test]
+    fn a_momentum_outside_its_domain_is_refused() {
+        assert!(Averaged::new(0.0).unwrap_err().to_string().contains("momentum = 0 must be above 0"));
+        assert!(Averaged::new(1.0).is_err());
+    }
+}
