@@ -1,6 +1,10 @@
 //! `lyapunov data fetch`: downloads a published set of images.
 
-use std::{fs, path::Path, time::Duration};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use super::print;
 use crate::{
@@ -19,7 +23,7 @@ use crate::{
 pub fn execute(arguments: &FetchArguments) -> Result<()> {
     let FetchArguments { set, dir, quiet, .. } = arguments;
     let target = dir.join(set.layout().name());
-    let told = if occupied(&target) { already_there(*set, &target)? } else { fetch(arguments, &target)? };
+    let told = if occupied(&target) { already_there(arguments, &target)? } else { fetch(arguments, &target)? };
     let next = format!("{told}\nTrain on them: lyapunov train --data {}\n", target.display());
     if *quiet { Ok(()) } else { print(next.as_bytes()) }
 }
@@ -29,9 +33,13 @@ fn occupied(folder: &Path) -> bool {
 }
 
 /// What to say of a folder that is there.
-fn already_there(set: Published, target: &Path) -> Result<String> {
-    match Source::Folder(target.to_owned()).read(set.layout()) {
+fn already_there(arguments: &FetchArguments, target: &Path) -> Result<String> {
+    match Source::Folder(target.to_owned()).read(arguments.set.layout()) {
         Ok(images) => {
+            // A call that was killed at its very end leaves the archive.
+            if part(arguments).exists() {
+                begin(arguments)?.discard()?;
+            }
             let (train, test) = (images.train.len(), images.test.len());
             Ok(format!("{} is there already, with {train} training images and {test} test images.", target.display()))
         }
@@ -44,11 +52,19 @@ fn already_there(set: Published, target: &Path) -> Result<String> {
     }
 }
 
+/// Where the bytes of the archive are until they are unpacked.
+fn part(arguments: &FetchArguments) -> PathBuf {
+    arguments.dir.join(format!(".{}.part", arguments.set.archive()))
+}
+
+fn begin(arguments: &FetchArguments) -> Result<Download> {
+    Download::begin(part(arguments), Duration::from_secs(arguments.timeout), Meter::new(arguments.quiet))
+}
+
 fn fetch(arguments: &FetchArguments, target: &Path) -> Result<String> {
-    let FetchArguments { set, dir, mirror, md5, timeout, quiet } = arguments;
+    let FetchArguments { set, dir, mirror, md5, .. } = arguments;
     fs::create_dir_all(dir).map_err(|cause| unwritable(dir, cause))?;
-    let archive = dir.join(format!(".{}.part", set.archive()));
-    let mut download = Download::begin(archive, Duration::from_secs(*timeout), Meter::new(*quiet))?;
+    let mut download = begin(arguments)?;
     let urls = if mirror.is_empty() { vec![set.url()] } else { mirror.iter().map(|url| address(url, *set)).collect() };
     let md5 = md5.as_deref().unwrap_or(set.md5());
     if let Err(fault) = download.fetch(&urls, md5) {
@@ -58,8 +74,8 @@ fn fetch(arguments: &FetchArguments, target: &Path) -> Result<String> {
         }
         return Err(with_way_out(fault, *set, md5, !empty));
     }
-    let growing = dir.join(format!(".{}.unpacking", set.layout().name()));
-    match unpack(download.path(), set.layout(), &growing, target) {
+    let folder = set.layout().name();
+    match unpack(download.path(), set.layout(), &dir.join(format!(".{folder}.unpacking")), target) {
         Ok((images, sha256)) => {
             download.discard()?;
             let (train, test, place) = (images.train.len(), images.test.len(), target.display());
