@@ -330,7 +330,7 @@ pub enum DataCommand {
     /// whole or not at all. A download that was cut, or killed, goes on where it ended. No other command opens a connection.
     #[command(after_help = "Examples:\n  \
         lyapunov data fetch cifar10 && lyapunov train --data data/cifar10\n  \
-        lyapunov data fetch cifar100 --dir /tmp/images --mirror https://example.org/cifar-100-binary.tar.gz")]
+        lyapunov data fetch cifar100 --dir images --mirror https://example.org/cifar-100-binary.tar.gz")]
     Fetch(FetchArguments),
     /// Look at the files of images: sizes, labels, fingerprints, and whether they can be used
     ///
