@@ -1,5 +1,6 @@
 //! What each command does.
 
+mod compare_rates;
 mod completions;
 mod config;
 pub mod data;
@@ -7,6 +8,7 @@ mod exponents;
 mod man;
 mod measure;
 mod scan;
+mod suggest_rate;
 mod train;
 mod twin;
 pub mod verify;
@@ -25,8 +27,10 @@ pub fn execute(arguments: Arguments) -> Result<()> {
         Some(Command::Train(arguments)) => train::execute(&arguments),
         Some(Command::Twin(arguments)) => twin::execute(&arguments),
         Some(Command::Verify(VerifyCommand::ExponentCurvature(arguments))) => verify::execute(&arguments),
+        Some(Command::CompareRates(arguments)) => compare_rates::execute(&arguments),
         Some(Command::Exponents(arguments)) => exponents::execute(&arguments),
         Some(Command::Measure(arguments)) => measure::execute(&arguments),
+        Some(Command::SuggestRate(arguments)) => suggest_rate::execute(&arguments),
         Some(Command::Config) => config::execute(),
         Some(Command::Data(DataCommand::Synthesize(arguments))) => data::synthesize(&arguments),
         Some(Command::Completions { shell }) => completions::execute(shell),
