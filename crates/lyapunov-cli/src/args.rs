@@ -65,6 +65,19 @@ pub enum Command {
     /// batch), the images it speaks of, and the kind of its products with the Hessian. Not to have converged is a finding,
     /// not a failure.
     Measure(MeasureArguments),
+    /// Suggest a range of learning rates for an optimizer of one's own
+    ///
+    /// At the initial weights of a configuration, at those of a run or of a file: measures the sharpness that limits the
+    /// learning rate, with errors, and trains for some steps by the rule edge-step, to see where the rate settles. The trial is
+    /// thrown away and nothing is changed.
+    SuggestRate(SuggestRateArguments),
+    /// Compare rules for the learning rate on a suite of problems
+    ///
+    /// A suite is a file with keys for every run, problems and rules, each a part of a configuration. Every rule trains on every
+    /// problem with every seed, one run per core; a rule with a grid is told at its best value, by the final loss on the training
+    /// images. The folder gets the runs, comparison.csv (a line per run), comparison.json and comparison.svg. Runs that are
+    /// there already are not made again.
+    CompareRates(CompareRatesArguments),
     /// Print the default configuration, with comments
     #[command(after_help = "Example:\n  lyapunov config > run.toml")]
     Config,
@@ -123,6 +136,66 @@ pub struct TrainFlags {
     /// Show no progress and no summary
     #[arg(long, short)]
     pub quiet: bool,
+}
+
+/// At which weights, and how long to try.
+#[derive(Args, Clone, Debug)]
+#[command(after_help = "Examples:\n  \
+        lyapunov suggest-rate run.toml\n  \
+        lyapunov suggest-rate --run runs/cnn-sgd-0123abcd\n  \
+        lyapunov suggest-rate --set optimizer.name=adam --json | jq .suggested")]
+pub struct SuggestRateArguments {
+    /// The configuration; without it, the defaults that `lyapunov config` prints
+    #[arg(value_name = "RUN.toml", conflicts_with = "run")]
+    pub file: Option<PathBuf>,
+    /// The folder of a run: its configuration and its final weights
+    #[arg(long, value_name = "DIR")]
+    pub run: Option<PathBuf>,
+    /// Begin at the weights in this file
+    #[arg(long, value_name = "FILE.safetensors")]
+    pub weights: Option<PathBuf>,
+    /// Steps of the trial
+    #[arg(long, value_name = "STEPS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(20..))]
+    pub trial: u64,
+    /// Override one key of the configuration; may be repeated
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// Use the images in this folder or .tar.gz archive
+    #[arg(long, value_name = "PATH")]
+    pub data: Option<PathBuf>,
+    /// The device to compute on [env: BURN_DEVICE]
+    #[arg(long, value_name = "NAME")]
+    pub device: Option<String>,
+    /// Print one JSON object, and nothing else, on standard output
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What to compare, and where to keep it.
+#[derive(Args, Clone, Debug)]
+#[command(after_help = "Examples:\n  \
+        lyapunov compare-rates suites/synthetic.toml\n  \
+        lyapunov compare-rates suites/cifar10-5k.toml --data cifar-10-batches-bin --out comparison\n  \
+        lyapunov compare-rates suite.toml --json | jq '.lines[] | [.problem, .rule, .of_reference]'")]
+pub struct CompareRatesArguments {
+    /// The suite
+    #[arg(value_name = "SUITE.toml")]
+    pub file: PathBuf,
+    /// Override one key of every configuration; may be repeated
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// Train on the images in this folder or .tar.gz archive
+    #[arg(long, value_name = "PATH")]
+    pub data: Option<PathBuf>,
+    /// The folder that receives the runs and the comparison
+    #[arg(long, value_name = "DIR", default_value = "comparison")]
+    pub out: PathBuf,
+    /// How many runs to make at a time [default: one per core]
+    #[arg(long, value_name = "COUNT")]
+    pub jobs: Option<usize>,
+    /// Print one JSON object, and nothing else, on standard output
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// What to train twice, and what the two differ in.

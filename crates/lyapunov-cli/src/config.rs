@@ -277,6 +277,12 @@ pub enum OptimizerName {
     #[value(name = "adamw")]
     #[serde(rename = "adamw")]
     AdamW,
+    /// Adam that estimates its own learning rate.
+    Prodigy,
+    /// The distance covered over the gradients met.
+    Dog,
+    /// The average of the iterates instead of a schedule.
+    ScheduleFree,
 }
 
 impl OptimizerName {
@@ -284,18 +290,40 @@ impl OptimizerName {
     pub fn vectors(self) -> usize {
         match self {
             Self::Sgd => 1,
-            Self::HeavyBall | Self::Nesterov => 2,
-            Self::Adam | Self::AdamW => 3,
+            Self::HeavyBall | Self::Nesterov | Self::ScheduleFree => 2,
+            Self::Adam | Self::AdamW | Self::Dog => 3,
+            Self::Prodigy => 5,
         }
     }
 
     /// The keys of `[optimizer]` that this optimizer has no use for.
     pub fn unused_keys(self) -> &'static [&'static str] {
         match self {
-            Self::Sgd => &["momentum", "betas", "epsilon"],
-            Self::HeavyBall | Self::Nesterov => &["betas", "epsilon"],
-            Self::Adam | Self::AdamW => &["momentum"],
+            Self::Sgd | Self::Dog => &["momentum", "betas", "epsilon"],
+            Self::HeavyBall | Self::Nesterov | Self::ScheduleFree => &["betas", "epsilon"],
+            Self::Adam | Self::AdamW | Self::Prodigy => &["momentum"],
         }
+    }
+
+    /// What `learning_rate = "auto"` stands for.
+    pub fn automatic_rate(self) -> f64 {
+        match self {
+            Self::Sgd => 0.05,
+            Self::HeavyBall | Self::Nesterov => 0.01,
+            Self::Adam | Self::AdamW => 0.001,
+            Self::Prodigy | Self::Dog => 1.0,
+            Self::ScheduleFree => 0.5,
+        }
+    }
+
+    /// Whether it brings its own learning rate, or its own decay, so that a schedule that falls would decay twice.
+    pub fn decays_by_itself(self) -> bool {
+        matches!(self, Self::Dog | Self::ScheduleFree)
+    }
+
+    /// Whether its edge speaks of the preconditioned sharpness.
+    pub fn is_preconditioned(self) -> bool {
+        matches!(self, Self::Adam | Self::AdamW | Self::Prodigy | Self::Dog)
     }
 }
 
@@ -361,6 +389,26 @@ pub enum ControlRule {
 }
 
 impl ControlRule {
+    /// The optimizers that the rule has a theory for.
+    pub fn optimizers(self) -> &'static [OptimizerName] {
+        use OptimizerName::{Adam, AdamW, HeavyBall, Nesterov, Sgd};
+        match self {
+            Self::None => OptimizerName::value_variants(),
+            Self::EdgeStep | Self::OnEdge | Self::QuasiNewton => &[Sgd, HeavyBall, Nesterov, Adam, AdamW],
+            Self::BatchSharpness | Self::Adgd => &[Sgd],
+        }
+    }
+
+    /// The quantity that the rule decides by, where the plan has to measure it.
+    pub fn quantity(self, optimizer: OptimizerName) -> Option<Quantity> {
+        match self {
+            Self::QuasiNewton if optimizer.is_preconditioned() => Some(Quantity::PreconditionedSharpness),
+            Self::QuasiNewton => Some(Quantity::LambdaMax),
+            Self::BatchSharpness => Some(Quantity::BatchSharpness),
+            Self::None | Self::EdgeStep | Self::OnEdge | Self::Adgd => None,
+        }
+    }
+
     /// What `sigma = "auto"` stands for.
     pub fn automatic_sigma(self) -> f64 {
         match self {

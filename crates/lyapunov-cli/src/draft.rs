@@ -5,17 +5,51 @@ use std::{collections::BTreeMap, fs, ops::Range, path::Path};
 use clap::ValueEnum;
 use lyapunov::{Objective, Quantity, Schedule, Target, train::Network};
 use miette::NamedSource;
-use toml_edit::{Array, Document, DocumentMut, Item, Table, TableLike, Value};
+use toml_edit::{Array, Document, DocumentMut, Item, TableLike, TomlError, Value};
 
 use crate::{
     config::{
-        Config, ControlRule, DEFAULTS, DataName, ModelName, OptimizerName, ProductName, StartName, WeightsName, name_of,
+        Config, ControlRule, DEFAULTS, DataName, ModelName, OptimizerName, ProductName, ScheduleName, StartName,
+        WeightsName, name_of,
     },
     error::{Error, Misconfiguration, Result},
     experiment,
 };
 
+/// A file that keys of configurations are read from.
+pub struct Source {
+    file: NamedSource<String>,
+}
+
+impl Source {
+    /// A file by its name and text.
+    pub fn new(file: NamedSource<String>) -> Self {
+        Self { file }
+    }
+
+    fn place(&self, bytes: Option<Range<usize>>) -> Place {
+        Place { file: self.file.clone(), bytes }
+    }
+
+    /// A fault at these bytes of the file.
+    pub fn fault(&self, bytes: Option<Range<usize>>, message: String, help: Option<String>) -> Error {
+        self.place(bytes).fault(message, help)
+    }
+
+    /// That the file is not what it should be.
+    pub fn unreadable(&self, path: &Path, fault: &TomlError) -> Error {
+        let message = format!("{} is not a TOML file: {}", path.display(), fault.message().replace('\n', ", "));
+        self.fault(fault.span(), message, None)
+    }
+
+    /// Where the key of this name stands in `table`.
+    pub fn key(&self, table: &dyn TableLike, name: &str) -> Option<Range<usize>> {
+        key_bytes(table, name)
+    }
+}
+
 /// A configuration that is still being written. Unknown keys are refused as they come, values in [`Draft::finish`].
+#[derive(Clone)]
 pub struct Draft {
     document: DocumentMut,
     origins: BTreeMap<String, Origin>,
@@ -37,6 +71,7 @@ struct Place {
 }
 
 /// A checked configuration, with the memory of who wrote what.
+#[derive(Clone)]
 pub struct Settings {
     /// The configuration.
     pub config: Config,
@@ -54,37 +89,39 @@ impl Draft {
     /// Takes over the keys of a file.
     pub fn read(&mut self, path: &Path) -> Result<()> {
         let text = fs::read_to_string(path).map_err(|cause| Error::io("read", path, cause))?;
-        let file = NamedSource::new(path.display().to_string(), text.clone()).with_language("toml");
-        let place = |bytes| Place { file: file.clone(), bytes };
-        let document = Document::parse(text).map_err(|fault| {
-            let message = format!("{} is not a TOML file: {}", path.display(), fault.message().replace('\n', ", "));
-            place(fault.span()).fault(message, None)
-        })?;
-        for (section, item) in document.as_table() {
-            self.read_section(document.as_table(), section, item, &place)?;
+        let source = Source::new(NamedSource::new(path.display().to_string(), text.clone()).with_language("toml"));
+        let document = Document::parse(text).map_err(|fault| source.unreadable(path, &fault))?;
+        self.take(document.as_table(), &[], &source)
+    }
+
+    /// Takes over the sections in one table of a file, but those to `skip`.
+    pub fn take(&mut self, table: &dyn TableLike, skip: &[&str], source: &Source) -> Result<()> {
+        let sections = table.iter().filter(|(section, _)| !skip.contains(section));
+        sections.into_iter().try_for_each(|(section, item)| self.read_section(table, section, item, source))
+    }
+
+    /// Takes over the value of one key, written in a file.
+    pub fn take_value(&mut self, key: &str, value: &Value, source: &Source) -> Result<()> {
+        if !self.knows(key) {
+            return Err(source.fault(value.span(), self.unknown(key), Some(self.hint(key))));
         }
+        self.put(key, value.clone(), Origin::File(source.place(value.span())));
         Ok(())
     }
 
-    fn read_section(
-        &mut self,
-        file: &Table,
-        section: &str,
-        item: &Item,
-        place: &impl Fn(Option<Range<usize>>) -> Place,
-    ) -> Result<()> {
+    fn read_section(&mut self, file: &dyn TableLike, section: &str, item: &Item, source: &Source) -> Result<()> {
         let known = self.document.contains_table(section);
         let Some(table) = item.as_table_like().filter(|_| known) else {
             let message =
                 if item.is_table_like() { format!("unknown section `[{section}]`") } else { self.unknown(section) };
-            return Err(place(key_bytes(file, section)).fault(message, Some(self.hint(section))));
+            return Err(source.place(key_bytes(file, section)).fault(message, Some(self.hint(section))));
         };
         for (name, item) in table.iter() {
             let key = format!("{section}.{name}");
             let Some(value) = item.as_value().filter(|_| self.knows(&key)) else {
-                return Err(place(key_bytes(table, name)).fault(self.unknown(&key), Some(self.hint(&key))));
+                return Err(source.place(key_bytes(table, name)).fault(self.unknown(&key), Some(self.hint(&key))));
             };
-            self.put(&key, value.clone(), Origin::File(place(value.span())));
+            self.put(&key, value.clone(), Origin::File(source.place(value.span())));
         }
         Ok(())
     }
@@ -141,6 +178,7 @@ impl Draft {
         self.check_data(&config)?;
         self.check_optimizer(&config)?;
         self.check_schedule(&config)?;
+        self.check_control(&config)?;
         self.check_products(&config)?;
         let mut settings = Settings { config, draft: self };
         settings.resolve_path();
@@ -160,9 +198,13 @@ impl Draft {
     fn resolve_control(&mut self) {
         let name = self.value("control.rule").and_then(Value::as_str);
         let Some(rule) = name.and_then(|name| ControlRule::from_str(name, false).ok()) else { return };
-        let cosine = self.value("schedule.name").and_then(Value::as_str) != Some("constant");
-        let cooldown = if rule == ControlRule::None || cosine { 0.0 } else { 0.3 };
-        let meanings: [(&str, Value); 3] = [
+        let falls = self.value("schedule.name").and_then(Value::as_str) != Some("constant");
+        let cooldown = if rule == ControlRule::None || falls { 0.0 } else { 0.3 };
+        let optimizer = self.value("optimizer.name").and_then(Value::as_str);
+        let optimizer =
+            optimizer.and_then(|name| OptimizerName::from_str(name, false).ok()).unwrap_or(OptimizerName::Sgd);
+        let meanings: [(&str, Value); 4] = [
+            ("optimizer.learning_rate", optimizer.automatic_rate().into()),
             ("control.sigma", rule.automatic_sigma().into()),
             ("control.every", rule.automatic_period().into()),
             ("schedule.cooldown", cooldown.into()),
@@ -215,13 +257,12 @@ impl Draft {
                 return Err(self.fault_at(&key, |flag| format!("{flag}{told}"))(Some(help)));
             }
         }
-        let adam = matches!(name, OptimizerName::Adam | OptimizerName::AdamW);
-        if !adam && config.measure.what.contains(&Quantity::PreconditionedSharpness) {
+        if !name.is_preconditioned() && config.measure.what.contains(&Quantity::PreconditionedSharpness) {
             let told = format!(
                 "`measure.what` names preconditioned_sharpness, but \"{}\" has no preconditioner",
                 name_of(&name)
             );
-            let help = "only \"adam\" and \"adamw\" have one".to_owned();
+            let help = "only \"adam\", \"adamw\", \"prodigy\" and \"dog\" have one".to_owned();
             return Err(self.fault_at("measure.what", |flag| format!("{flag}{told}"))(Some(help)));
         }
         Ok(())
@@ -237,6 +278,80 @@ impl Draft {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Refuses a rule that has no theory for the optimizer, that is not fed, or that decays twice; and keys that nobody would look at.
+    fn check_control(&self, config: &Config) -> Result<()> {
+        let (rule, optimizer) = (config.control.rule, config.optimizer.name);
+        let falls = config.schedule.name == ScheduleName::Cosine || config.schedule.cooldown > 0.0;
+        if optimizer.decays_by_itself() && falls {
+            let key = if config.schedule.cooldown > 0.0 { "schedule.cooldown" } else { "schedule.name" };
+            let told = format!("`{key}` lets the learning rate fall, and \"{}\" decays by itself", name_of(&optimizer));
+            let help = "two decays leave a run unfinished: leave the schedule constant, without a cooldown".to_owned();
+            return Err(self.fault_at(key, |flag| format!("{flag}{told}"))(Some(help)));
+        }
+        if rule == ControlRule::None {
+            return self.check_unused_control();
+        }
+        if !rule.optimizers().contains(&optimizer) {
+            let names: Vec<String> = rule.optimizers().iter().map(|name| format!("\"{}\"", name_of(name))).collect();
+            let told = format!(
+                "`control.rule` is \"{}\", which has no theory for \"{}\"",
+                name_of(&rule),
+                name_of(&optimizer)
+            );
+            let help = format!("it works with {}", names.join(", "));
+            return Err(self.fault_at("control.rule", |flag| format!("{flag}{told}"))(Some(help)));
+        }
+        if config.schedule.name == ScheduleName::Cosine {
+            let told = "`schedule.name` is \"cosine\", but a rule of [control] already follows the curvature down: that would decay twice";
+            let help = "use \"constant\" with its cooldown".to_owned();
+            return Err(self.fault_at("schedule.name", |flag| format!("{flag}{told}"))(Some(help)));
+        }
+        if self.origins.contains_key("optimizer.learning_rate")
+            && config.optimizer.learning_rate != optimizer.automatic_rate()
+        {
+            let told = format!("`optimizer.learning_rate` is given, but \"{}\" sets the learning rate", name_of(&rule));
+            let help = "leave it out, or set `control.rule` to \"none\"".to_owned();
+            return Err(self.fault_at("optimizer.learning_rate", |flag| format!("{flag}{told}"))(Some(help)));
+        }
+        self.check_fed(config)
+    }
+
+    /// Refuses a rule whose measurement the plan leaves out.
+    fn check_fed(&self, config: &Config) -> Result<()> {
+        let (rule, measure) = (config.control.rule, &config.measure);
+        let Some(quantity) = rule.quantity(config.optimizer.name) else { return Ok(()) };
+        let unmeasured = (measure.every == 0).then_some("measure.every");
+        let unnamed = (!measure.what.is_empty() && !measure.what.contains(&quantity)).then_some("measure.what");
+        let nowhere = (quantity == Quantity::LambdaMax && measure.on.is_empty()).then_some("measure.on");
+        match unmeasured.or(unnamed).or(nowhere) {
+            None => Ok(()),
+            Some(key) => {
+                let told = format!("\"{}\" decides by {quantity}, which is not measured", name_of(&rule));
+                let help = format!("`{key}` must ask for it; `measure.every = 20` follows it well");
+                Err(self.fault_at(key, |flag| format!("{flag}{told}"))(Some(help)))
+            }
+        }
+    }
+
+    /// Refuses a strength, a period or bounds without a rule.
+    fn check_unused_control(&self) -> Result<()> {
+        let defaults = Self::default();
+        for key in ["control.sigma", "control.every", "control.bounds"] {
+            let same = |value: Option<&Value>| value.map(|value| value.clone().decorated("", "").to_string());
+            let resolved = ["1.0", "1"].map(str::to_owned);
+            let value = same(self.value(key));
+            if self.origins.contains_key(key)
+                && value != same(defaults.value(key))
+                && !value.is_some_and(|v| resolved.contains(&v))
+            {
+                let told = format!("`{key}` is given, but `control.rule` is \"none\"");
+                let help = "name a rule, such as `control.rule = \"edge-step\"`".to_owned();
+                return Err(self.fault_at(key, |flag| format!("{flag}{told}"))(Some(help)));
+            }
+        }
+        Ok(())
     }
 
     /// The tangent of a step needs the whole Hessian.

@@ -3,8 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use lyapunov::{
-    Adgd, BatchSharpnessRule, Carry, Constant, Controller, Decay, EdgeStep, Moments, Momentum, Objective, OnEdge,
-    Optimizer, Plain, Plan, Product, Quantity, QuasiNewton, Rule, Sample, Schedule, Scheduled, Shape, Start, Wanted,
+    Adgd, Averaged, BatchSharpnessRule, Carry, Constant, Controller, Decay, Distance, DistanceOverGradients, EdgeStep,
+    Moments, Momentum, Objective, OnEdge, Optimizer, Plain, Plan, Product, Quantity, QuasiNewton, Rule, Sample,
+    Schedule, Scheduled, Shape, Start, Wanted,
     train::{
         self, Activation, Architecture, Dataset, Layout, Loss, Network, NetworkOptions, Normalization, Pooling,
         Precision, Tensor,
@@ -47,13 +48,7 @@ pub fn settings(file: Option<&Path>, overrides: &Overrides) -> Result<Settings> 
     overrides.set.iter().try_for_each(|assignment| draft.set(assignment))?;
     let text = |path: &Path| Value::from(path.display().to_string());
     if let Some(path) = &overrides.data {
-        let flag = format!("--data {}", path.display());
-        // A set that the configuration names is that set; else the files tell.
-        if draft.text("data.name").is_some_and(|name| name == name_of(&DataName::Synthetic)) {
-            let layout = Source::at(path).layout().unwrap_or(Layout::Cifar10);
-            draft.assign("data.name", layout.name(), flag.clone());
-        }
-        draft.assign("data.path", text(path), flag);
+        use_data(&mut draft, path);
     }
     if let Some(path) = &overrides.out {
         draft.assign("run.out", text(path), format!("--out {}", path.display()));
@@ -66,6 +61,17 @@ pub fn settings(file: Option<&Path>, overrides: &Overrides) -> Result<Settings> 
         draft.assign("run.device", &name, format!("{DEVICE_VARIABLE}={name}"));
     }
     draft.finish()
+}
+
+/// Trains on the images in `path`, as `--data` asks.
+pub fn use_data(draft: &mut Draft, path: &Path) {
+    let flag = format!("--data {}", path.display());
+    // A set that the configuration names is that set; else the files tell.
+    if draft.text("data.name").is_some_and(|name| name == name_of(&DataName::Synthetic)) {
+        let layout = Source::at(path).layout().unwrap_or(Layout::Cifar10);
+        draft.assign("data.name", layout.name(), flag.clone());
+    }
+    draft.assign("data.path", path.display().to_string(), flag);
 }
 
 /// The network on its data, every fault told where the configuration asked for it.
@@ -179,6 +185,12 @@ pub fn with_rule<S: Study>(config: &Config, study: S) -> Result<S::Found> {
             let [beta1, beta2] = optimizer.betas;
             study.study(Moments { beta1, beta2, epsilon: optimizer.epsilon })
         }
+        OptimizerName::Prodigy => {
+            let [beta1, beta2] = optimizer.betas;
+            study.study(Distance::new(Moments { beta1, beta2, epsilon: optimizer.epsilon })?)
+        }
+        OptimizerName::Dog => study.study(DistanceOverGradients),
+        OptimizerName::ScheduleFree => study.study(Averaged::new(optimizer.momentum)?),
     }
 }
 
@@ -258,6 +270,11 @@ pub fn controller(config: &Config, edge: f64, steps: u64) -> Result<Box<dyn Cont
     })
 }
 
+/// The rule `edge-step`.
+pub fn edge_step(config: &Config, steps: u64) -> Result<EdgeStep> {
+    Ok(EdgeStep::new(hack(config, steps))?)
+}
+
 fn hack(config: &Config, steps: u64) -> lyapunov::EdgeStepOptions {
     let mut o = lyapunov::EdgeStepOptions { strength: config.control.sigma, ..Default::default() };
     if matches!(config.optimizer.name, OptimizerName::HeavyBall | OptimizerName::Nesterov) {
@@ -286,6 +303,8 @@ fn hack(config: &Config, steps: u64) -> lyapunov::EdgeStepOptions {
             "gain" => o.gain = v,
             "alpha" => o.alpha = v,
             "low" => o.low = v,
+            "down" => o.down = v,
+            "fall" => o.fall = v,
             "mode" => o.mode = v,
             "until" => o.until = v * steps as f64,
             _ => panic!("{k}"),
@@ -306,7 +325,7 @@ pub fn shape(name: ScheduleName) -> Shape {
 /// What `measure.what = "auto"` means: λ_max, and what the edge of the optimizer speaks of.
 pub fn quantities(config: &Config, images: usize) -> Vec<Quantity> {
     let edge = match config.optimizer.name {
-        OptimizerName::Adam | OptimizerName::AdamW => Some(Quantity::PreconditionedSharpness),
+        name if name.is_preconditioned() => Some(Quantity::PreconditionedSharpness),
         OptimizerName::Sgd if config.run.batch_size < images => Some(Quantity::BatchSharpness),
         _ => None,
     };

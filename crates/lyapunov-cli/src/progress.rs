@@ -3,12 +3,13 @@
 use std::{
     error::Error as StdError,
     io::{self, IsTerminal, Write},
+    sync::atomic::{AtomicU64, Ordering},
 };
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use lyapunov::{Evaluation, Measurement, Observer, Quantity, Sharpness};
 
-use crate::summary::compact;
+use crate::{compare::Outcome, summary::compact};
 
 /// Shows the course of a run.
 pub struct Progress {
@@ -159,6 +160,51 @@ pub struct Observers<'a>(pub Vec<&'a mut dyn Observer>);
 impl Observer for Observers<'_> {
     fn record(&mut self, measurement: &Measurement) -> Result<(), Box<dyn StdError + Send + Sync>> {
         self.0.iter_mut().try_for_each(|observer| observer.record(measurement))
+    }
+}
+
+/// The course of many runs on standard error: a bar with the time left on a terminal, a line per run elsewhere.
+pub struct Tally {
+    bar: Option<ProgressBar>,
+    runs: u64,
+    done: AtomicU64,
+    silent: bool,
+}
+
+impl Tally {
+    /// Shows the course of so many `runs`; nothing if `silent`.
+    pub fn new(runs: u64, silent: bool) -> Self {
+        let bar = (!silent && io::stderr().is_terminal()).then(|| {
+            let bar = ProgressBar::with_draw_target(Some(runs), ProgressDrawTarget::stderr());
+            let style = ProgressStyle::with_template("{bar:30} {pos}/{len} runs, {eta} left  {wide_msg}");
+            bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+            bar
+        });
+        Self { bar, runs, done: AtomicU64::new(0), silent }
+    }
+
+    /// That one more run is done, and with what loss; `None` where it failed.
+    pub fn tell(&self, label: &str, outcome: Option<&Outcome>) {
+        let done = self.done.fetch_add(1, Ordering::Relaxed) + 1;
+        let end = match outcome {
+            Some(Outcome { train_loss: Some(loss), .. }) => format!("train loss {}", compact(*loss, 4)),
+            Some(_) => "diverged".to_owned(),
+            None => "failed".to_owned(),
+        };
+        match &self.bar {
+            Some(bar) => {
+                bar.set_message(format!("{label}: {end}"));
+                bar.inc(1);
+            }
+            None if self.silent => (),
+            // Where standard error is closed, nobody is left to tell.
+            None => drop(writeln!(io::stderr(), "{done}/{} {label}: {end}", self.runs)),
+        }
+    }
+
+    /// Takes the bar away.
+    pub fn finish(&self) {
+        self.bar.iter().for_each(ProgressBar::finish_and_clear);
     }
 }
 

@@ -9,13 +9,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use lyapunov::{Evaluation, Growing, Measurement, Observer};
+use lyapunov::{Along, Evaluation, Growing, Measurement, Observer, Secant};
 use rusqlite::{Connection, OpenFlags, params};
 
 use crate::error::{Error, Result};
 
 /// The version of the tables, in `PRAGMA user_version`.
-const SCHEMA_VERSION: i64 = 2;
+const SCHEMA_VERSION: i64 = 3;
 
 /// Row t speaks of the weights before step t; NULL means "not measured". The last row of a completed run speaks of the
 /// final weights: no step follows, so it has no batch.
@@ -43,6 +43,21 @@ const SCHEMA: &str = "
         cost     REAL    NOT NULL,          -- in gradient-equivalents
         PRIMARY KEY (step, quantity, \"on\")
     ) STRICT, WITHOUT ROWID;
+    CREATE TABLE along (                     -- curvature along the step, where the rule asked for it
+        step      INTEGER PRIMARY KEY REFERENCES rows (step),
+        slope     REAL NOT NULL,             -- gᵀu, u the unit vector along the step
+        curvature REAL NOT NULL,             -- uᵀHu
+        stretch   REAL NOT NULL,             -- ‖Hu‖
+        reach     REAL NOT NULL,             -- length of the step per unit of learning rate
+        product   TEXT NOT NULL,             -- the kind of product with the Hessian
+        cost      REAL NOT NULL              -- in gradient-equivalents
+    ) STRICT;
+    CREATE TABLE secants (                   -- the step before, where the rule asked for it
+        step   INTEGER PRIMARY KEY REFERENCES rows (step),
+        moved  REAL NOT NULL,                -- its length
+        turned REAL NOT NULL,                -- length of the change of the gradient, on the batch of this row
+        cost   REAL NOT NULL                 -- in gradient-equivalents
+    ) STRICT;
     CREATE TABLE exponents (
         step      INTEGER NOT NULL REFERENCES rows (step),
         number    INTEGER NOT NULL,         -- 1 is the largest
@@ -137,7 +152,20 @@ fn insert_row(connection: &Connection, row: &Measurement) -> rusqlite::Result<()
         let share = row.share_of_edge(found).and_then(finite);
         sharpness.execute(params![step, quantity, on, product, found.value, found.residual, share, found.cost])?;
     }
+    insert_probes(connection, step, row)?;
     row.exponents.as_ref().map_or(Ok(()), |grown| insert_exponents(connection, step, grown))
+}
+
+fn insert_probes(connection: &Connection, step: i64, row: &Measurement) -> rusqlite::Result<()> {
+    if let Some(Along { slope, curvature, stretch, reach, product, cost }) = row.along {
+        let mut insert = connection.prepare_cached("INSERT INTO along VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?;
+        insert.execute(params![step, slope, curvature, stretch, reach, product.name(), cost])?;
+    }
+    if let Some(Secant { moved, turned, cost }) = row.secant {
+        let mut insert = connection.prepare_cached("INSERT INTO secants VALUES (?1, ?2, ?3, ?4)")?;
+        insert.execute(params![step, moved, turned, cost])?;
+    }
+    Ok(())
 }
 
 fn insert_exponents(connection: &Connection, step: i64, grown: &Growing) -> rusqlite::Result<()> {

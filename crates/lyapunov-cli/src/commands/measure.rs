@@ -31,7 +31,9 @@ const DEFAULT_SUBSET: usize = 1000;
 /// Measures what is asked for and says it.
 pub fn execute(arguments: &MeasureArguments) -> Result<()> {
     let request = Request::new(arguments)?;
-    let (settings, weights_file) = source(arguments)?;
+    let MeasureArguments { run, config, weights: file, set, data, device, .. } = arguments;
+    let overrides = Overrides { set: set.clone(), data: data.clone(), device: device.clone(), out: None };
+    let (settings, weights_file) = source(run.as_deref(), config.as_deref(), file.as_deref(), &overrides)?;
     let (network, subject) = experiment::network(&settings)?;
     let on = request.data(&network, &settings, subject.images)?;
     let product = request.product(&network)?;
@@ -175,16 +177,19 @@ fn picture<'a>(path: &'a Path, quantities: &[Quantity]) -> Result<(&'a Path, For
 }
 
 /// The configuration, and the file of the weights if there is one.
-fn source(arguments: &MeasureArguments) -> Result<(Settings, Option<PathBuf>)> {
-    let MeasureArguments { run, config, weights, set, data, device, .. } = arguments;
+pub fn source(
+    run: Option<&Path>,
+    config: Option<&Path>,
+    weights: Option<&Path>,
+    overrides: &Overrides,
+) -> Result<(Settings, Option<PathBuf>)> {
     let file = match run {
         Some(folder) => Some(configuration_of(folder)?),
-        None => config.clone(),
+        None => config.map(Path::to_owned),
     };
-    let overrides = Overrides { set: set.clone(), data: data.clone(), device: device.clone(), out: None };
-    let settings = experiment::settings(file.as_deref(), &overrides)?;
+    let settings = experiment::settings(file.as_deref(), overrides)?;
     let weights = match (weights, run) {
-        (Some(path), _) => Some(path.clone()),
+        (Some(path), _) => Some(path.to_owned()),
         (None, Some(folder)) => Some(weights_of(folder)?),
         (None, None) => None,
     };
@@ -222,7 +227,8 @@ fn weights_of(folder: &Path) -> Result<PathBuf> {
     Err(Error::usage(format!("{} has no {WEIGHTS}{why}", folder.display()), Some(help)))
 }
 
-fn weights(network: &Network, file: Option<&Path>) -> Result<Tensor<1>> {
+/// The weights in `file`, or the initial ones.
+pub fn weights(network: &Network, file: Option<&Path>) -> Result<Tensor<1>> {
     let Some(path) = file else { return Ok(network.initial_weights()) };
     let bytes = fs::read(path).map_err(|cause| Error::io("read", path, cause))?;
     network.weights_from_safetensors(&bytes).map_err(|source| Error::Weights { path: path.to_owned(), source })

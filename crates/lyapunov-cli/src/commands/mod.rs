@@ -1,6 +1,7 @@
 //! What each command does.
 
 mod check;
+mod compare_rates;
 mod completions;
 mod config;
 pub mod data;
@@ -9,6 +10,7 @@ mod fetch;
 mod man;
 mod measure;
 mod scan;
+mod suggest_rate;
 mod train;
 mod twin;
 pub mod verify;
@@ -27,8 +29,10 @@ pub fn execute(arguments: Arguments) -> Result<()> {
         Some(Command::Train(arguments)) => train::execute(&arguments),
         Some(Command::Twin(arguments)) => twin::execute(&arguments),
         Some(Command::Verify(VerifyCommand::ExponentCurvature(arguments))) => verify::execute(&arguments),
+        Some(Command::CompareRates(arguments)) => compare_rates::execute(&arguments),
         Some(Command::Exponents(arguments)) => exponents::execute(&arguments),
         Some(Command::Measure(arguments)) => measure::execute(&arguments),
+        Some(Command::SuggestRate(arguments)) => suggest_rate::execute(&arguments),
         Some(Command::Config) => config::execute(),
         Some(Command::Data(DataCommand::Synthesize(arguments))) => data::synthesize(&arguments),
         Some(Command::Data(DataCommand::Fetch(arguments))) => fetch::execute(&arguments),

@@ -30,12 +30,18 @@ pub fn execute(arguments: &TrainArguments) -> Result<()> {
     check_writable(Path::new(&settings.config.run.out))?;
     let (network, subject) = experiment::network(&settings)?;
     settings.resolve(&network, subject.images)?;
-    let summary = Session::open(&settings, &network, subject)?.run(flags.quiet || flags.json)?;
+    let out = settings.config.run.out.clone();
+    let summary = run(&settings, &network, subject, Path::new(&out), flags.quiet || flags.json)?;
     match flags {
         TrainFlags { json: true, .. } => print(summary.to_json().as_bytes()),
         TrainFlags { quiet: true, .. } => Ok(()),
         _ => print(summary.to_text().as_bytes()),
     }
+}
+
+/// Trains `network` by resolved `settings` in a new run folder below `out`.
+pub fn run(settings: &Settings, network: &Network, subject: Subject, out: &Path, silent: bool) -> Result<Summary> {
+    Session::open(settings, network, subject, out)?.run(silent)
 }
 
 /// A run from its folder to its summary.
@@ -61,11 +67,11 @@ struct End {
 
 impl<'a> Session<'a> {
     /// Claims the folder and writes what is known before the run.
-    fn open(settings: &'a Settings, network: &'a Network, subject: Subject) -> Result<Self> {
+    fn open(settings: &'a Settings, network: &'a Network, subject: Subject, out: &Path) -> Result<Self> {
         let config = &settings.config;
         let started = Instant::now();
         let manifest = Manifest::at_start(config, &subject, network.steps_per_epoch());
-        let folder = RunFolder::claim(Path::new(&config.run.out), &config.identity())?;
+        let folder = RunFolder::claim(out, &config.identity())?;
         folder.write(CONFIG, settings.text().as_bytes())?;
         folder.write(MANIFEST, &manifest.to_json())?;
         let plan = experiment::plan(config, network)?;
@@ -174,7 +180,7 @@ impl Study for Descend<'_, '_> {
         if let Outcome::Diverged { .. } = course.outcome {
             return Ok(End { course, evaluations: None, weights: None });
         }
-        let weights = descent.weights();
+        let weights = &descent.evaluated();
         let evaluations = Some((network.evaluate_training_set(weights)?, network.evaluate(weights)?));
         // The last step of a run may be the one that blows up.
         let finite = weights.norm().is_finite();

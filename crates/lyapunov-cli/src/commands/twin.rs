@@ -12,7 +12,7 @@ use serde::Serialize;
 use super::print;
 use crate::{
     args::TwinArguments,
-    config::WeightsName,
+    config::{ControlRule, WeightsName, name_of},
     draft::Settings,
     error::{Error, Result},
     experiment::{self, Overrides, Study},
@@ -118,6 +118,14 @@ impl Study for Parting<'_> {
 
     fn study<R: Rule<Tensor<1>>>(self, rule: R) -> Result<Self::Found> {
         let config = &self.settings.config;
+        if config.control.rule != ControlRule::None {
+            let message = format!(
+                "twins cannot follow `control.rule = \"{}\"`: nothing is measured on the way",
+                name_of(&config.control.rule)
+            );
+            let help = Some("set `control.rule` to \"none\", and a learning rate".to_owned());
+            return Err(Error::Usage { message, help });
+        }
         let start = self.networks[0].initial_weights();
         let mut moved = start.clone();
         if let Difference::Weights(share) = self.difference {

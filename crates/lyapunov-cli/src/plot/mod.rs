@@ -1,6 +1,7 @@
 //! Pictures of runs: a small figure type, what a run shows in it, and its SVG.
 
 mod axis;
+mod comparison;
 mod density;
 mod draw;
 mod exponents;
@@ -11,6 +12,7 @@ mod twin;
 mod verify;
 
 pub use axis::number;
+pub use comparison::comparison_figure;
 pub use density::{DensityCaption, density_figure};
 pub use exponents::{curve_figure, running_figure, spectrum_figure};
 pub use heat::HeatMap;

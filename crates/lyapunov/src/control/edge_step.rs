@@ -47,6 +47,10 @@ pub struct EdgeStepOptions {
     pub alpha: f64,
     /// .
     pub low: f64,
+    /// .
+    pub fall: f64,
+    /// .
+    pub down: f64,
     /// Stop of pushing.
     pub until: f64,
 }
@@ -74,6 +78,8 @@ impl Default for EdgeStepOptions {
             gain: 2.0,
             alpha: 0.5,
             low: 1.0,
+            fall: 0.2,
+            down: 0.2,
         }
     }
 }
@@ -95,6 +101,11 @@ pub struct EdgeStep {
 }
 
 impl EdgeStep {
+    /// Rate.
+    pub fn rate_at(&self, stretch: f64) -> f64 {
+        self.o.strength / self.o.amplification / stretch
+    }
+
     /// New.
     ///
     /// # Errors
@@ -151,12 +162,18 @@ impl Controller for EdgeStep {
                     self.base = o.start * o.strength / o.amplification / x;
                 }
                 Some(l) => {
-                    let w = if early { if x > l { 0.8 } else { 0.2 } } else { o.follow };
+                    let w = if early {
+                        if x > l { 0.8 } else { o.fall }
+                    } else if x > l {
+                        o.follow
+                    } else {
+                        o.down
+                    };
                     self.level =
                         Some(if o.mode >= 10.0 { (l.ln() + w * (x.ln() - l.ln())).exp() } else { l + w * (x - l) });
                 }
             }
-            if early && t >= 0.5 * o.early {
+            if early && t >= 0.5 * o.early && o.mode < 20.0 {
                 self.probes.push(x);
             }
         }
@@ -189,7 +206,7 @@ impl Controller for EdgeStep {
             return Ok(self.base);
         }
         let at = |s: f64| s / o.amplification / l;
-        let mode = o.mode as i64 % 10;
+        let mode = if o.mode == 9.0 { 9 } else { o.mode as i64 % 10 };
         if early {
             self.base = (self.base * o.rise).min(at(o.strength));
             self.s = o.strength;
@@ -245,6 +262,10 @@ impl Controller for EdgeStep {
                     self.s = self.s.clamp(o.low, o.ceiling);
                     self.base = at(self.s);
                 }
+                // Dead band.
+                9 => {
+                    self.base = self.base.max(at(o.low)).min(at(o.ceiling));
+                }
                 // Rate by the slope of the loss in log time, s as a bound.
                 8 => {
                     let (cf, cs) = (10.0, 2.0);
@@ -253,7 +274,7 @@ impl Controller for EdgeStep {
                     self.base *= (o.gain * (alpha - o.alpha).clamp(-0.5, 0.5) / t).exp();
                     self.base = self.base.clamp(at(o.low), at(o.ceiling));
                 }
-                _ => self.base = at(o.strength),
+                _ => self.base = (self.base * o.rise).min(at(o.strength)),
             }
         }
         Ok(self.base)

@@ -1,0 +1,266 @@
+//! `lyapunov suggest-rate`: sensible learning rates at given weights, for those who keep their own optimizer.
+//!
+//! Nothing is changed: the network is a pure function of its weights, and the trial is thrown away.
+
+use std::time::Instant;
+
+use lyapunov::{
+    Controller, Descent, EdgeStep, Hessian, Lanczos, Measurement, Objective, Plan, Preconditioned, Product, Rule,
+    Sample, Vector, Wanted, batch_sharpness, lanczos,
+    train::{Network, Tensor},
+};
+use serde::Serialize;
+
+use super::{measure, print};
+use crate::{
+    args::SuggestRateArguments,
+    config::{Config, ControlRule, OptimizerName, name_of},
+    error::{Error, Result},
+    experiment::{self, Overrides, Study},
+    findings::INITIAL,
+    progress::Spinner,
+    table::significant,
+};
+
+/// Images on which the sharpness is measured, where there are more.
+const SUBSET: usize = 1000;
+
+/// Mini-batches whose spread is told.
+const BATCHES: u64 = 5;
+
+/// Steps with frozen weights that fill momentum and moments before anything is measured.
+const WARM_UP: u64 = 20;
+
+/// How far a search for an eigenvalue goes.
+const SEARCH: Lanczos = Lanczos { largest: 1, smallest: 0, tolerance: 1e-2, max_applications: 60, max_basis: 60 };
+
+/// Measures, tries, and says what came out.
+pub fn execute(arguments: &SuggestRateArguments) -> Result<()> {
+    let SuggestRateArguments { file, run, weights, set, data, device, .. } = arguments;
+    let overrides = Overrides { set: set.clone(), data: data.clone(), device: device.clone(), out: None };
+    let (settings, weights_file) = measure::source(run.as_deref(), file.as_deref(), weights.as_deref(), &overrides)?;
+    let config = &settings.config;
+    if !ControlRule::EdgeStep.optimizers().contains(&config.optimizer.name) {
+        let message =
+            format!("\"{}\" finds its own learning rate: there is none to suggest", name_of(&config.optimizer.name));
+        return Err(Error::usage(
+            message,
+            Some("set `optimizer.name` to \"sgd\", \"heavy-ball\", \"nesterov\" or \"adam\"".to_owned()),
+        ));
+    }
+    let (network, subject) = experiment::network(&settings)?;
+    let at = measure::weights(&network, weights_file.as_deref())?;
+    let spinner = Spinner::new(arguments.json);
+    let images = subject.images;
+    let inquiry = Inquiry { config, network: &network, at, images, trial: arguments.trial, spinner: &spinner };
+    let started = Instant::now();
+    let mut suggestion = experiment::with_rule(config, inquiry)?;
+    spinner.finish();
+    suggestion.weights = weights_file.map_or(INITIAL.to_owned(), |path| path.display().to_string());
+    suggestion.model = subject.model;
+    suggestion.wall_seconds = started.elapsed().as_secs_f64();
+    print(if arguments.json { suggestion.to_json() } else { suggestion.to_text() }.as_bytes())
+}
+
+/// What there is to say, and the JSON object of `--json`.
+#[derive(Debug, Serialize)]
+struct Suggestion {
+    weights: String,
+    model: String,
+    optimizer: String,
+    batch_size: usize,
+    /// The range to try, from low to high.
+    suggested: [f64; 2],
+    /// The learning rate at which the trial ended.
+    trial_rate: f64,
+    /// The tenth and the ninetieth percentile of the rates that the second half of the trial would have set.
+    trial_range: [f64; 2],
+    trial_steps: u64,
+    /// The smallest of the limits.
+    largest_stable: f64,
+    /// Its name.
+    limited_by: String,
+    limits: Vec<Limit>,
+    /// In gradient-equivalents.
+    cost: f64,
+    wall_seconds: f64,
+}
+
+/// A learning rate above which something grows.
+#[derive(Clone, Debug, Serialize)]
+struct Limit {
+    name: String,
+    rate: f64,
+    /// How far it may be off: from the residual, or the standard deviation over mini-batches.
+    error: f64,
+    /// The curvature behind it.
+    curvature: f64,
+}
+
+impl Limit {
+    /// The rate `edge` / curvature, with the curvature's error carried over.
+    fn new(name: &str, edge: f64, curvature: f64, error: f64) -> Option<Self> {
+        let rate = edge / curvature;
+        (curvature > 0.0).then(|| Self { name: name.to_owned(), rate, error: rate * error / curvature, curvature })
+    }
+}
+
+struct Inquiry<'a> {
+    config: &'a Config,
+    network: &'a Network,
+    at: Tensor<1>,
+    images: usize,
+    trial: u64,
+    spinner: &'a Spinner,
+}
+
+impl Study for Inquiry<'_> {
+    type Found = Suggestion;
+
+    fn study<R: Rule<Tensor<1>>>(self, rule: R) -> Result<Suggestion> {
+        let Self { config, network, ref at, spinner, .. } = self;
+        let product = experiment::product(config.measure.product, network, Wanted::Largest)?;
+        spinner.begin("filling the moments");
+        let mut descent = experiment::descent(config, network, at.clone(), rule.clone())?.frozen();
+        let mut cost = WARM_UP as f64;
+        for _ in 0..WARM_UP {
+            lyapunov::System::step(&mut descent, &mut [])?;
+        }
+        spinner.begin("measuring the sharpness");
+        let mut limits = Vec::new();
+        let subset = if self.images > SUBSET { Sample::Subset(SUBSET) } else { Sample::Full };
+        let (value, error, spent) = largest(&mut descent, subset, product)?;
+        cost += spent;
+        let edge = descent.edge_constant();
+        limits.extend(Limit::new(&format!("the sharpness of {} images", self.images.min(SUBSET)), edge, value, error));
+        let (mut values, first) = (Vec::new(), descent.steps_taken());
+        for step in first..first + BATCHES {
+            let (value, _, spent) = largest(&mut descent, Sample::Mini(step), product)?;
+            values.push(value);
+            cost += spent;
+        }
+        let (mean, spread) = mean_and_spread(&values);
+        limits.extend(Limit::new(&format!("the sharpness of {BATCHES} mini-batches"), edge, mean, spread));
+        if config.optimizer.name == OptimizerName::Sgd {
+            let found = batch_sharpness(network, product, at, (0..20).map(Sample::Mini))?;
+            cost += found.map_or(0.0, |found| found.cost);
+            limits
+                .extend(found.and_then(|found| Limit::new("the batch sharpness", edge, found.value, found.std_error)));
+        }
+        spinner.begin("trying");
+        let trial = self.trial_run(rule, product)?;
+        let least = limits.iter().min_by(|a, b| a.rate.total_cmp(&b.rate));
+        let (largest_stable, limited_by) = least
+            .map_or((f64::INFINITY, "nothing: no curvature is positive".to_owned()), |limit| {
+                (limit.rate, limit.name.clone())
+            });
+        let [low, high] = trial.range;
+        Ok(Suggestion {
+            weights: String::new(),
+            model: String::new(),
+            optimizer: name_of(&config.optimizer.name),
+            batch_size: config.run.batch_size,
+            suggested: [low.min(trial.rate) / 2.0, high.max(trial.rate)],
+            trial_rate: trial.rate,
+            trial_range: trial.range,
+            trial_steps: self.trial,
+            largest_stable,
+            limited_by,
+            limits,
+            cost: cost + trial.cost,
+            wall_seconds: 0.0,
+        })
+    }
+}
+
+/// What a trial has come to.
+struct Trial {
+    rate: f64,
+    range: [f64; 2],
+    cost: f64,
+}
+
+impl Inquiry<'_> {
+    /// Trains by `edge-step` from these weights, and throws the weights away.
+    fn trial_run<R: Rule<Tensor<1>>>(&self, rule: R, product: Product) -> Result<Trial> {
+        let mut descent = experiment::descent(self.config, self.network, self.at.clone(), rule)?;
+        let mut controller = experiment::edge_step(self.config, self.trial)?;
+        let plan = Plan { steps: self.trial, measure_every: 0, product, ..Plan::default() };
+        let mut rows: Vec<Measurement> = Vec::new();
+        let course = lyapunov::run(&mut descent, &plan, &mut controller, &mut rows)?;
+        let late = &rows[rows.len() / 2..];
+        let mut readings: Vec<f64> = late
+            .iter()
+            .filter_map(|row| Some(controller.rate_at(row.along?.stretch)))
+            .filter(|rate| rate.is_finite())
+            .collect();
+        readings.sort_by(f64::total_cmp);
+        let Some(rate) = rows.last().map(|row| row.learning_rate).filter(|_| !readings.is_empty()) else {
+            let message = "the trial measured nothing: the gradient is zero, or the loss is not finite".to_owned();
+            return Err(Error::usage(message, None));
+        };
+        let at = |share: f64| readings[((readings.len() - 1) as f64 * share).round() as usize];
+        let cost = self.trial as f64 * (1.0 + course.measuring_cost);
+        Ok(Trial { rate, range: [at(0.1), at(0.9)], cost })
+    }
+}
+
+/// The largest eigenvalue that the edge of `descent` speaks of, its residual, and the cost.
+fn largest<D: Descent>(descent: &mut D, on: Sample, product: Product) -> Result<(f64, f64, f64)>
+where
+    D::Objective: Objective,
+{
+    let hint = descent.gradient()?.1.clone();
+    let root = descent.preconditioner()?;
+    let (objective, at) = (descent.objective(), descent.weights());
+    let hessian = Hessian { objective, at, on, product, gradient: None };
+    let ritz = match &root {
+        Some(root) => lanczos(&Preconditioned { operator: &hessian, root }, &hint, &SEARCH)?,
+        None => lanczos(&hessian, &hint, &SEARCH)?,
+    };
+    let cost = ritz.applications as f64 * objective.product_cost(product, on);
+    Ok(ritz.largest.first().map_or((0.0, 0.0, cost), |top| (top.value, top.residual, cost)))
+}
+
+fn mean_and_spread(values: &[f64]) -> (f64, f64) {
+    let count = values.len() as f64;
+    let mean = values.iter().sum::<f64>() / count;
+    (mean, (values.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / (count - 1.0)).sqrt())
+}
+
+impl Suggestion {
+    fn to_json(&self) -> String {
+        serde_json::to_string_pretty(self).expect("numbers and texts have a JSON form") + "\n"
+    }
+
+    fn to_text(&self) -> String {
+        let [low, high] = self.suggested.map(|rate| significant(rate, 2));
+        let mut text = format!(
+            "Suggested learning rate: {low} to {high}, for {} on batches of {} at {} of {}\n",
+            self.optimizer, self.batch_size, self.weights, self.model
+        );
+        let [from, to] = self.trial_range.map(|rate| significant(rate, 2));
+        text += &format!(
+            "  a trial of {} steps by edge-step ended at {} ({from} to {to} in eight of ten readings), and was thrown away\n",
+            self.trial_steps,
+            significant(self.trial_rate, 2)
+        );
+        text += &format!(
+            "Largest stable one here: {}, limited by {}\n",
+            significant(self.largest_stable, 2),
+            self.limited_by
+        );
+        for limit in &self.limits {
+            text += &format!(
+                "  {} ± {}  by {}, {}\n",
+                significant(limit.rate, 3),
+                significant(limit.error, 1),
+                limit.name,
+                significant(limit.curvature, 3)
+            );
+        }
+        text +=
+            &format!("Cost: {:.0} gradient-equivalents, {:.1} s; no state was changed\n", self.cost, self.wall_seconds);
+        text
+    }
+}

@@ -1,0 +1,91 @@
+//! A training loop of one's own, with Burn's optimizer, whose learning rate is set by a rule of ours.
+//!
+//! Run with `cargo run --release --example own_loop`.
+
+use burn::{
+    module::Module,
+    nn::{Linear, LinearConfig},
+    optim::{GradientsParams, SgdConfig, momentum::MomentumConfig},
+    tensor::{TensorData, activation},
+};
+use lyapunov::{
+    Controller, EdgeStep, Measurement, Objective, Product, Purpose, Result, Sample, Stream, Vector, along,
+    train::{Device, Loss, ModuleObjective, Tensor, device},
+};
+
+const INPUTS: usize = 10;
+const CLASSES: usize = 3;
+const MOMENTUM: f64 = 0.9;
+
+#[derive(Module, Debug)]
+struct Mlp {
+    first: Linear,
+    last: Linear,
+}
+
+impl Mlp {
+    fn new(device: &Device) -> Self {
+        device.seed(0);
+        Self { first: LinearConfig::new(INPUTS, 32).init(device), last: LinearConfig::new(32, CLASSES).init(device) }
+    }
+
+    fn forward(&self, x: Tensor<2>) -> Tensor<2> {
+        self.last.forward(activation::relu(self.first.forward(x)))
+    }
+}
+
+/// 64 points of a step out of three clouds, one per class, and one-hot targets.
+fn batch(on: Sample, device: &Device) -> (Tensor<2>, Tensor<2>) {
+    let step = if let Sample::Mini(step) = on { step } else { 0 };
+    let mut stream = Stream::new(1, Purpose::Data, step);
+    let (mut points, mut targets) = (Vec::new(), Vec::new());
+    for label in (0..64).map(|i| i % CLASSES) {
+        points.extend((0..INPUTS).map(|k| (stream.normal() + if k == label { 2.0 } else { 0.0 }) as f32));
+        targets.extend((0..CLASSES).map(|k| f32::from(u8::from(k == label))));
+    }
+    let tensor = |values, columns| Tensor::from_data(TensorData::new(values, [64, columns]), device);
+    (tensor(points, INPUTS), tensor(targets, CLASSES))
+}
+
+fn main() -> Result<()> {
+    let device = device("flex")?;
+    let mut module = Mlp::new(&device.clone().autodiff());
+    let momentum = MomentumConfig::new().with_momentum(MOMENTUM).with_dampening(0.0);
+    let mut optimizer = SgdConfig::new().with_momentum(Some(momentum)).init();
+
+    // What a rule measures by: the same forward pass and batches, as an objective of flat weights.
+    let forward = |module: &Mlp, x| module.forward(x);
+    let objective = ModuleObjective::new(&module, forward, |on| Ok(vec![batch(on, &device)]), Loss::CrossEntropy)?;
+    let mut rule = EdgeStep::new(2.0, MOMENTUM)?;
+    let mut before = objective.weights();
+
+    println!("step    loss  learning rate");
+    for step in 0..200 {
+        let on = Sample::Mini(step);
+        let (weights, loss, gradient) = {
+            let weights = objective.weights_of(&module);
+            let (loss, gradient) = objective.gradient(&weights, on)?;
+            (weights, loss, gradient)
+        };
+        let mut row = Measurement::of_step(step, loss, gradient.norm());
+        if rule.wants(step).along {
+            // The last step says where the optimizer is heading; before the first, the gradient does.
+            let mut heading = before;
+            heading.axpy(-1.0, &weights);
+            let heading = if step == 0 { gradient.clone() } else { heading };
+            row.along = along(&objective, &weights, on, Product::GaussNewton, &heading, &gradient)?;
+        }
+        let rate = rule.next(&row)?;
+        before = weights;
+
+        // The loop as it was.
+        let (x, y) = batch(on, &device.clone().autodiff());
+        let value = Loss::CrossEntropy.value(module.forward(x), y) / 64.0;
+        let gradients = GradientsParams::from_grads(value.backward(), &module);
+        module = optimizer.step(rate, module, gradients);
+        if step % 20 == 0 {
+            println!("{step:4} {loss:7.4}  {rate:.4}");
+        }
+    }
+    Ok(())
+}
