@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{ArgGroup, Args, Parser, Subcommand};
 use clap_complete::Shell;
 
-use crate::config::ProductName;
+use crate::{config::ProductName, data::published::Published};
 
 /// Train a neural network and watch its stability.
 ///
@@ -19,10 +19,10 @@ use crate::config::ProductName;
     version,
     args_conflicts_with_subcommands = true,
     after_help = "Examples:\n  \
-        lyapunov                                  train the built-in network on built-in images\n  \
-        lyapunov train --set run.epochs=2         the same, with one key changed\n  \
-        lyapunov train run.toml --data cifar10    a configuration of your own, on real images\n  \
-        lyapunov config > run.toml                every key, with its default and what it does"
+        lyapunov                                       train the built-in network on built-in images\n  \
+        lyapunov train --set run.epochs=2              the same, with one key changed\n  \
+        lyapunov train run.toml --data data/cifar10    a configuration of your own, on real images\n  \
+        lyapunov config > run.toml                     every key, with its default and what it does"
 )]
 pub struct Arguments {
     /// What to do.
@@ -81,7 +81,7 @@ pub enum Command {
     /// Print the default configuration, with comments
     #[command(after_help = "Example:\n  lyapunov config > run.toml")]
     Config,
-    /// Make images to train on
+    /// Download, make or check images to train on
     #[command(subcommand)]
     Data(DataCommand),
     /// Print the completion script of a shell
@@ -102,7 +102,7 @@ pub enum Command {
 #[command(after_help = "Examples:\n  \
         lyapunov train\n  \
         lyapunov train run.toml --out experiments\n  \
-        lyapunov train --data cifar10 --set model.name=mlp --set optimizer.learning_rate=0.1\n  \
+        lyapunov train --data data/cifar10 --set model.name=mlp --set optimizer.learning_rate=0.1\n  \
         lyapunov train --set 'measure.on=[\"batch\", \"subset=1000\"]' --set measure.every=10\n  \
         lyapunov train --json | jq .lambda_max.value")]
 pub struct TrainArguments {
@@ -121,8 +121,8 @@ pub struct TrainFlags {
     /// Override one key of the configuration, such as optimizer.learning_rate=0.1; may be repeated
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
-    /// Train on the CIFAR-10 files in this folder
-    #[arg(long, value_name = "DIR")]
+    /// Train on the images in this folder or .tar.gz archive: CIFAR-10, CIFAR-100 or MNIST
+    #[arg(long, value_name = "PATH")]
     pub data: Option<PathBuf>,
     /// The folder that receives one folder per run
     #[arg(long, value_name = "DIR")]
@@ -220,8 +220,8 @@ pub struct TwinArguments {
     /// Override one key of the configuration; may be repeated
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
-    /// Train on the CIFAR-10 files in this folder
-    #[arg(long, value_name = "DIR")]
+    /// Train on the images in this folder or .tar.gz archive: CIFAR-10, CIFAR-100 or MNIST
+    #[arg(long, value_name = "PATH")]
     pub data: Option<PathBuf>,
     /// The device to compute on [env: BURN_DEVICE]
     #[arg(long, value_name = "NAME")]
@@ -244,7 +244,7 @@ pub enum VerifyCommand {
     /// has for it, −⟨λ_min⟩ and −⟨vᵀHv⟩, and where the claim holds (Sasdelli and others 2021). Takes some minutes.
     #[command(after_help = "Examples:\n  \
         lyapunov verify exponent-curvature --plot claim.svg\n  \
-        lyapunov verify exponent-curvature --data cifar10 --set run.seed=1")]
+        lyapunov verify exponent-curvature --data data/cifar10 --set run.seed=1")]
     ExponentCurvature(VerifyArguments),
 }
 
@@ -260,8 +260,8 @@ pub struct VerifyArguments {
     /// Override one key of the configuration; may be repeated
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
-    /// Use the CIFAR-10 files in this folder
-    #[arg(long, value_name = "DIR")]
+    /// Use the images in this folder or .tar.gz archive
+    #[arg(long, value_name = "PATH")]
     pub data: Option<PathBuf>,
     /// The device to compute on [env: BURN_DEVICE]
     #[arg(long, value_name = "NAME")]
@@ -349,8 +349,8 @@ pub struct MeasureArguments {
     /// Measure at the weights in this file
     #[arg(long, value_name = "FILE.safetensors")]
     pub weights: Option<PathBuf>,
-    /// Measure on the CIFAR-10 files in this folder
-    #[arg(long, value_name = "DIR")]
+    /// Measure on the images in this folder or .tar.gz archive
+    #[arg(long, value_name = "PATH")]
     pub data: Option<PathBuf>,
     /// Override one key of the configuration; may be repeated
     #[arg(long, value_name = "KEY=VALUE")]
@@ -388,7 +388,7 @@ pub struct MeasureArguments {
     pub export: Option<PathBuf>,
 }
 
-/// The commands that make data.
+/// The commands for images.
 #[derive(Debug, Subcommand)]
 pub enum DataCommand {
     /// Write made-up images in the binary layout of CIFAR-10
@@ -397,6 +397,56 @@ pub enum DataCommand {
     /// data_batch_5.bin and test_batch.bin. Nothing is overwritten.
     #[command(after_help = "Example:\n  lyapunov data synthesize images && lyapunov train --data images")]
     Synthesize(SynthesizeArguments),
+    /// Download CIFAR-10 or CIFAR-100
+    ///
+    /// Downloads the published archive, checks its MD5, and unpacks the images into DIR/cifar10 or DIR/cifar100, which appears
+    /// whole or not at all. A download that was cut, or killed, goes on where it ended. No other command opens a connection.
+    #[command(after_help = "Examples:\n  \
+        lyapunov data fetch cifar10 && lyapunov train --data data/cifar10\n  \
+        lyapunov data fetch cifar100 --dir images --mirror https://example.org/cifar-100-binary.tar.gz")]
+    Fetch(FetchArguments),
+    /// Look at the files of images: sizes, labels, fingerprints, and whether they can be used
+    ///
+    /// The SHA-256 of a set is that of its unpacked files one after another, training before test. Where `data fetch` has written one
+    /// down (SHA256SUMS), the two must agree. The exit code is 1 where the files cannot be used.
+    #[command(after_help = "Examples:\n  \
+        lyapunov data check data/cifar10\n  \
+        lyapunov data check cifar-10-binary.tar.gz --json | jq .verdict")]
+    Check(CheckArguments),
+}
+
+/// What to download, and from where.
+#[derive(Args, Debug)]
+pub struct FetchArguments {
+    /// The set
+    #[arg(value_enum)]
+    pub set: Published,
+    /// The folder that receives the folder of the set
+    #[arg(long, value_name = "DIR", default_value = "data")]
+    pub dir: PathBuf,
+    /// Download from this address instead of the authors'; may be repeated, to be tried in turn
+    #[arg(long, value_name = "URL")]
+    pub mirror: Vec<String>,
+    /// Expect this MD5 instead of the published one, for an archive of your own
+    #[arg(long, value_name = "HEX", value_parser = crate::commands::md5)]
+    pub md5: Option<String>,
+    /// Give an address up that says nothing for so long
+    #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..))]
+    pub timeout: u64,
+    /// Show no progress and no summary
+    #[arg(long, short)]
+    pub quiet: bool,
+}
+
+/// What to look at.
+#[derive(Args, Debug)]
+pub struct CheckArguments {
+    /// A folder of images, or a .tar.gz archive
+    #[arg(value_name = "DIR|ARCHIVE")]
+    pub path: PathBuf,
+    /// Print one JSON object, and nothing else, on standard output
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// What to make, and where.

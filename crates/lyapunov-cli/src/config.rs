@@ -1,7 +1,7 @@
 //! The configuration as a typed structure; every key says itself what it allows.
 
 use clap::ValueEnum;
-use lyapunov::{Quantity, Sample, Target};
+use lyapunov::{Quantity, Sample, Target, train::Layout};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use sha2::{Digest, Sha256};
 
@@ -50,9 +50,12 @@ pub struct Data {
     /// Which images.
     #[serde(deserialize_with = "one_of")]
     pub name: DataName,
-    /// The folder of the files; empty for images that need none.
+    /// The folder of the files, or an archive of them; empty for images that need none.
     #[serde(deserialize_with = "text")]
     pub path: String,
+    /// The classes to use, in the order of their new labels; empty for all.
+    #[serde(deserialize_with = "classes", serialize_with = "class_numbers")]
+    pub classes: Vec<u8>,
     /// How many training images to use; 0 = all.
     #[serde(deserialize_with = "whole")]
     pub subset: usize,
@@ -69,6 +72,21 @@ pub enum DataName {
     Synthetic,
     /// The files of CIFAR-10.
     Cifar10,
+    /// The files of CIFAR-100, by its hundred fine classes.
+    Cifar100,
+    /// The same files, by their twenty coarse classes.
+    Cifar100Coarse,
+    /// The files of MNIST.
+    Mnist,
+    /// The files of Fashion-MNIST.
+    FashionMnist,
+}
+
+impl DataName {
+    /// The layout of the files, where the images come from files.
+    pub fn layout(self) -> Option<Layout> {
+        Layout::ALL.into_iter().find(|layout| layout.name() == name_of(&self))
+    }
 }
 
 /// `[model]`
@@ -625,6 +643,27 @@ fn quantities<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Quantity
     })
 }
 
+/// `"all"` is an empty list.
+fn classes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Written {
+        Name(String),
+        Numbers(Vec<u8>),
+    }
+    let found = match Written::deserialize(deserializer).ok() {
+        Some(Written::Name(name)) if name == "all" => Some(Vec::new()),
+        Some(Written::Numbers(numbers)) => Some(numbers).filter(|list| list.len() > 1 && distinct(list)),
+        _ => None,
+    };
+    let told = "\"all\" or a list of at least two different class numbers, such as [0, 1]";
+    found.ok_or_else(|| D::Error::custom(told))
+}
+
+fn class_numbers<S: Serializer>(classes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+    if classes.is_empty() { serializer.serialize_str("all") } else { serializer.collect_seq(classes) }
+}
+
 const QUANTITIES: [Quantity; 3] = [Quantity::LambdaMax, Quantity::BatchSharpness, Quantity::PreconditionedSharpness];
 
 fn quantity(name: &str) -> Option<Quantity> {
@@ -748,6 +787,19 @@ mod tests {
         assert_ne!(plain, identity("run.seed=1"));
         assert_ne!(plain, identity("measure.on=[\"full\"]"));
         assert!(identity("model.name=mlp").starts_with("mlp-sgd-"));
+    }
+
+    #[test]
+    fn every_layout_of_files_has_a_name_in_the_configuration() {
+        let layouts: Vec<_> = DataName::value_variants().iter().filter_map(|name| name.layout()).collect();
+        assert_eq!(layouts, Layout::ALL);
+        assert!(DataName::value_variants().iter().all(|name| DEFAULTS.contains(&format!("\"{}\"", name_of(name)))));
+    }
+
+    #[test]
+    fn classes_are_all_or_a_list() {
+        assert!(config(&["data.classes=all"]).data.classes.is_empty());
+        assert_eq!(config(&["data.classes=[9, 0]"]).data.classes, [9, 0]);
     }
 
     #[test]

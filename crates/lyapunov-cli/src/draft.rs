@@ -148,6 +148,11 @@ impl Draft {
         self.put(key, value.into(), Origin::Flag(flag));
     }
 
+    /// The value of a key that is a text, as it stands.
+    pub fn text(&self, key: &str) -> Option<&str> {
+        self.value(key).and_then(Value::as_str)
+    }
+
     fn put(&mut self, key: &str, value: Value, origin: Origin) {
         self.replace(key, value);
         self.origins.insert(key.to_owned(), origin);
@@ -182,9 +187,8 @@ impl Draft {
 
     /// Replaces `widths = "auto"` by what it means for the model.
     fn resolve_widths(&mut self) {
-        let text = |key| self.value(key).and_then(Value::as_str);
-        let model = text("model.name").and_then(|name| ModelName::from_str(name, false).ok());
-        if let (Some("auto"), Some(model)) = (text("model.widths"), model) {
+        let model = self.text("model.name").and_then(|name| ModelName::from_str(name, false).ok());
+        if let (Some("auto"), Some(model)) = (self.text("model.widths"), model) {
             let widths: Array = model.automatic_widths().iter().copied().collect();
             self.replace("model.widths", widths.into());
         }
@@ -221,15 +225,18 @@ impl Draft {
     fn check_data(&self, config: &Config) -> Result<()> {
         self.check_widths(config)?;
         match config.data.name {
-            DataName::Cifar10 if config.data.path.is_empty() => {
-                let fault =
-                    self.fault_at("data.name", |_| "`data.name` is \"cifar10\", but `data.path` is empty".into());
-                Err(fault(Some("name the folder of the files by `data.path`, or by `--data DIR`".to_owned())))
-            }
             DataName::Synthetic if !config.data.path.is_empty() => {
                 let told = "`data.path` is given, but `data.name` is \"synthetic\", which reads no files";
                 let fault = self.fault_at("data.path", |_| told.into());
-                Err(fault(Some("set `data.name` to \"cifar10\", or use `--data DIR`, which sets both".to_owned())))
+                let help = "set `data.name` to the set that it holds, or use `--data PATH`, which sets both";
+                Err(fault(Some(help.to_owned())))
+            }
+            name if name != DataName::Synthetic && config.data.path.is_empty() => {
+                let told = format!("`data.name` is \"{}\", but `data.path` is empty", name_of(&name));
+                let fault = self.fault_at("data.name", |_| told.clone());
+                Err(fault(Some(
+                    "name the folder or archive of the files by `data.path`, or by `--data PATH`".to_owned(),
+                )))
             }
             _ => Ok(()),
         }
@@ -455,8 +462,8 @@ impl Settings {
         self.draft.document.to_string()
     }
 
-    /// Writes the folder of the images down in full, so that the configuration of a run means the same wherever it is read
-    /// again, and however the folder was spelt. A folder that is not there is left for the reader of images to refuse.
+    /// Writes the place of the images down in full, so that the configuration of a run means the same wherever it is read
+    /// again, and however it was spelt. A place that is not there is left for the reader of images to refuse.
     fn resolve_path(&mut self) {
         if let Ok(path) = fs::canonicalize(&self.config.data.path) {
             self.config.data.path = path.display().to_string();
@@ -651,6 +658,16 @@ mod tests {
             ("loss.label_smoothing=1", "must be a number that is at least 0 and less than 1, not 1"),
             ("run.out=", "must be a text in quotes, not empty, not \"\""),
             ("data.name=cifar10", "`data.path` is empty"),
+            ("data.name=mnist", "`data.name` is \"mnist\", but `data.path` is empty"),
+            ("data.name=svhn", "\"cifar10\", \"cifar100\", \"cifar100-coarse\", \"mnist\" or \"fashion-mnist\""),
+            (
+                "data.classes=[]",
+                "must be \"all\" or a list of at least two different class numbers, such as [0, 1], not []",
+            ),
+            ("data.classes=[3]", "at least two"),
+            ("data.classes=[3, 3]", "different"),
+            ("data.classes=[3, 256]", "class numbers"),
+            ("data.classes=some", "must be \"all\" or"),
             ("data.path=somewhere", "reads no files"),
         ];
         for (assignment, told) in cases {

@@ -55,6 +55,18 @@ pub enum Error {
         /// The cause, from SQLite.
         source: rusqlite::Error,
     },
+    /// A file could not be downloaded.
+    #[error("{message}")]
+    Download {
+        /// What happened at which address.
+        message: String,
+        /// What to do.
+        #[help]
+        help: Option<String>,
+    },
+    /// Files of images are not what they should be, as has been told on standard output.
+    #[error("{} cannot be used", .0.display())]
+    Images(PathBuf),
     /// Writing to standard output failed.
     #[error("cannot write to standard output: {0}")]
     Output(#[from] io::Error),
@@ -124,7 +136,8 @@ fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
     close.or_else(|| known.iter().copied().find(|known| !name.is_empty() && known.starts_with(name)))
 }
 
-const DATA_HELP: &str = "`lyapunov data synthesize DIR` writes files of the kind that `--data DIR` reads";
+const DATA_HELP: &str = "`lyapunov data fetch cifar10` downloads images, `lyapunov data synthesize DIR` makes some up, and \
+                         `lyapunov data check PATH` looks at what is there";
 
 impl Error {
     /// A fault of the command line.

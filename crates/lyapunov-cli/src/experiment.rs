@@ -7,18 +7,19 @@ use lyapunov::{
     Moments, Momentum, Objective, OnEdge, Optimizer, Plain, Plan, Product, Quantity, QuasiNewton, Rule, Sample,
     Schedule, Scheduled, Shape, Start, Wanted,
     train::{
-        self, Activation, Architecture, Dataset, Loss, Network, NetworkOptions, Normalization, Pooling, Precision,
-        Tensor,
+        self, Activation, Architecture, Dataset, Layout, Loss, Network, NetworkOptions, Normalization, Pooling,
+        Precision, Tensor,
     },
 };
 use toml_edit::Value;
 
 use crate::{
-    commands::data,
+    commands::data::built_in,
     config::{
         ActivationName, Config, Control, ControlRule, DataName, LossName, ModelName, NormalizationName, OptimizerName,
         PassName, PoolingName, ProductName, ScheduleName, StartName, WeightsName, name_of,
     },
+    data::Source,
     draft::{Draft, Settings},
     error::Result,
     summary::Subject,
@@ -65,7 +66,11 @@ pub fn settings(file: Option<&Path>, overrides: &Overrides) -> Result<Settings> 
 /// Trains on the images in `path`, as `--data` asks.
 pub fn use_data(draft: &mut Draft, path: &Path) {
     let flag = format!("--data {}", path.display());
-    draft.assign("data.name", name_of(&DataName::Cifar10), flag.clone());
+    // A set that the configuration names is that set; else the files tell.
+    if draft.text("data.name").is_some_and(|name| name == name_of(&DataName::Synthetic)) {
+        let layout = Source::at(path).layout().unwrap_or(Layout::Cifar10);
+        draft.assign("data.name", layout.name(), flag.clone());
+    }
     draft.assign("data.path", path.display().to_string(), flag);
 }
 
@@ -74,20 +79,24 @@ pub fn network(settings: &Settings) -> Result<(Network, Subject)> {
     let config = &settings.config;
     let device = train::device(&config.run.device).map_err(|fault| settings.explain(fault))?;
     let dataset = dataset(settings)?;
-    let images = dataset.train.len();
+    let (images, classes) = (dataset.train.len(), dataset.classes);
     settings.check_sizes(images)?;
     let data = dataset.name.clone();
     let network = Network::new(&network_options(config), dataset, &device).map_err(|fault| settings.explain(fault))?;
-    let subject = Subject { model: name_of(&config.model.name), parameters: network.parameters(), data, images };
+    let subject =
+        Subject { model: name_of(&config.model.name), parameters: network.parameters(), data, images, classes };
     Ok((network, subject))
 }
 
 fn dataset(settings: &Settings) -> Result<Dataset> {
     let config = &settings.config;
-    let whole = match config.data.name {
-        DataName::Synthetic => data::built_in()?,
-        DataName::Cifar10 => Dataset::read_cifar10(Path::new(&config.data.path))?,
+    let mut whole = match config.data.name.layout() {
+        None => built_in()?,
+        Some(layout) => Source::at(Path::new(&config.data.path)).read(layout)?,
     };
+    if !config.data.classes.is_empty() {
+        whole = whole.with_classes(&config.data.classes).map_err(|fault| settings.explain(fault))?;
+    }
     match config.data.subset {
         0 => Ok(whole),
         size => whole.subset(size, config.run.seed).map_err(|fault| settings.explain(fault)),

@@ -181,7 +181,7 @@ impl Findings {
     }
 
     fn subject_line(&self) -> String {
-        let Subject { model, parameters, data, images } = &self.subject;
+        let Subject { model, parameters, data, images, .. } = &self.subject;
         let (parameters, images) = (number(*parameters as f64, 0), number(*images as f64, 0));
         let (on, these) = (number(self.images as f64, 0), &self.weights);
         let weights = if these == INITIAL { "the initial ones" } else { these };
@@ -327,6 +327,7 @@ mod tests {
                 parameters: 21_098,
                 data: "synthetic".to_owned(),
                 images: 5000,
+                classes: 10,
             },
         }
     }

@@ -4,6 +4,7 @@ mod args;
 mod commands;
 mod compare;
 mod config;
+mod data;
 mod draft;
 mod error;
 mod experiment;

@@ -23,6 +23,8 @@ pub struct Manifest {
     pub data: String,
     /// How many images it trained on.
     pub training_images: usize,
+    /// How many classes they have.
+    pub classes: usize,
     /// How many weights the network has.
     pub parameters: usize,
     /// Training steps per pass over the images.
@@ -59,6 +61,7 @@ impl Manifest {
             git_commit: git_commit(),
             data: subject.data.clone(),
             training_images: subject.images,
+            classes: subject.classes,
             parameters: subject.parameters,
             steps_per_epoch,
             started: now(),

@@ -19,6 +19,12 @@ pub struct Summary {
     pub diverged_at: Option<u64>,
     /// Training steps that were taken.
     pub steps: u64,
+    /// The images.
+    pub data: String,
+    /// How many of them it was trained on.
+    pub training_images: usize,
+    /// How many classes they have.
+    pub classes: usize,
     /// The mean loss on all training images after the last step; `null` where the run diverged.
     pub train_loss: Option<f64>,
     /// The share of test images classified correctly after the last step; `null` where the run diverged.
@@ -60,6 +66,8 @@ pub struct Subject {
     pub data: String,
     /// How many of them it is trained on.
     pub images: usize,
+    /// How many classes they have.
+    pub classes: usize,
 }
 
 /// One measurement of λ_max.
@@ -318,7 +326,7 @@ impl Summary {
     }
 
     fn course(&self) -> String {
-        let Subject { model, parameters, data, images } = &self.subject;
+        let Subject { model, parameters, data, images, .. } = &self.subject;
         let (parameters, images) = (number(*parameters as f64, 0), number(*images as f64, 0));
         let (steps, time) = (number(self.steps as f64, 0), duration(self.wall_seconds));
         let network = format!("the {model} ({parameters} weights) on {images} {data} images");
@@ -392,6 +400,9 @@ mod tests {
             outcome: "completed",
             diverged_at: None,
             steps: 1975,
+            data: "synthetic".to_owned(),
+            training_images: 5000,
+            classes: 10,
             train_loss: Some(0.4123),
             test_accuracy: Some(0.613),
             learning_rate: 0.05,
@@ -408,6 +419,7 @@ mod tests {
                 parameters: 21_098,
                 data: "synthetic".to_owned(),
                 images: 5000,
+                classes: 10,
             },
         }
     }

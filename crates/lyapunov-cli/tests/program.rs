@@ -93,7 +93,9 @@ fn refusal(configuration: &str) -> String {
 
 #[test]
 fn help_reads_well() {
-    for command in ["", "train", "measure", "twin", "verify exponent-curvature", "data synthesize"] {
+    for command in
+        ["", "train", "measure", "twin", "verify exponent-curvature", "data synthesize", "data fetch", "data check"]
+    {
         let words = command.split_whitespace().chain(["--help"]);
         let output = program().env("COLUMNS", "100").args(words).assert().success().get_output().clone();
         insta::assert_snapshot!(format!("help {command}").trim().replace(' ', "-"), text(&output.stdout));
@@ -238,6 +240,8 @@ fn json_is_one_object_with_the_promised_keys() {
     keys.sort_unstable();
     let promised = [
         "batch_sharpness",
+        "classes",
+        "data",
         "edge",
         "lambda_max",
         "learning_rate",
@@ -247,6 +251,7 @@ fn json_is_one_object_with_the_promised_keys() {
         "steps",
         "test_accuracy",
         "train_loss",
+        "training_images",
         "wall_seconds",
     ];
     assert_eq!(keys, promised);

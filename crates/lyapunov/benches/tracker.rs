@@ -21,7 +21,7 @@ use std::path::Path;
 use lyapunov::{
     Hessian, Lanczos, LogAverage, Nearby, Objective, Product, Purpose, Sample, Sgd, Stream, System, Tracker, Vector,
     lanczos, rayleigh_quotient,
-    train::{Activation, Architecture, Dataset, Network, NetworkOptions, Tensor, device},
+    train::{Activation, Architecture, Dataset, Layout, Network, NetworkOptions, Tensor, device},
 };
 
 /// Steps between two truths of the mini-batch.
@@ -34,7 +34,7 @@ const MEMORY: f64 = 60.0;
 fn main() {
     let options = Options::read(std::env::args().skip(1).filter(|argument| !argument.starts_with("--")));
     let data = match &options.folder {
-        Some(folder) => Dataset::read_cifar10(Path::new(folder)).expect("the folder holds CIFAR-10"),
+        Some(folder) => Dataset::read(Layout::Cifar10, Path::new(folder)).expect("the folder holds CIFAR-10"),
         None => Dataset::synthetic(0, 5000, 1000).expect("the sizes are positive"),
     };
     println!("data: {}, {} images; {options:?}", data.name, data.train.len());

@@ -1,10 +1,12 @@
 //! What each command does.
 
+mod check;
 mod compare_rates;
 mod completions;
 mod config;
 pub mod data;
 mod exponents;
+mod fetch;
 mod man;
 mod measure;
 mod scan;
@@ -33,9 +35,17 @@ pub fn execute(arguments: Arguments) -> Result<()> {
         Some(Command::SuggestRate(arguments)) => suggest_rate::execute(&arguments),
         Some(Command::Config) => config::execute(),
         Some(Command::Data(DataCommand::Synthesize(arguments))) => data::synthesize(&arguments),
+        Some(Command::Data(DataCommand::Fetch(arguments))) => fetch::execute(&arguments),
+        Some(Command::Data(DataCommand::Check(arguments))) => check::execute(&arguments),
         Some(Command::Completions { shell }) => completions::execute(shell),
         Some(Command::Man) => man::execute(),
     }
+}
+
+/// An MD5 as it may be typed, in small letters.
+pub fn md5(text: &str) -> std::result::Result<String, String> {
+    let digits = text.len() == 32 && text.chars().all(|digit| digit.is_ascii_hexdigit());
+    if digits { Ok(text.to_ascii_lowercase()) } else { Err("an MD5 has 32 hexadecimal digits".to_owned()) }
 }
 
 /// Writes all of it to standard output.

@@ -120,7 +120,7 @@ impl<'a> Session<'a> {
 
     fn caption(&self) -> Caption {
         let Config { optimizer, run, .. } = self.config;
-        let Subject { model, data, images, parameters } = &self.subject;
+        let Subject { model, data, images, parameters, .. } = &self.subject;
         let (images, parameters) = (plot::number(*images as f64, 0), plot::number(*parameters as f64, 0));
         let (optimizer_name, rate, batch) = (name_of(&optimizer.name), optimizer.learning_rate, run.batch_size);
         Caption {
@@ -141,6 +141,9 @@ impl<'a> Session<'a> {
             outcome: self.manifest.outcome,
             diverged_at: self.manifest.diverged_at,
             steps: course.steps,
+            data: self.subject.data.clone(),
+            training_images: self.subject.images,
+            classes: self.subject.classes,
             train_loss: self.manifest.train_loss,
             test_accuracy: self.manifest.test_accuracy,
             learning_rate: last_rate.unwrap_or(self.config.optimizer.learning_rate),

@@ -217,7 +217,7 @@ impl Report {
     }
 
     fn to_text(&self, subject: &Subject) -> String {
-        let Subject { model, parameters, data, images } = subject;
+        let Subject { model, parameters, data, images, .. } = subject;
         let (parameters, images) = (number(*parameters as f64, 0), number(*images as f64, 0));
         let mut text = format!(
             "Two runs of the {model} ({parameters} weights) on {images} {data} images that differ\n{}, in {}.\n\n",
@@ -307,7 +307,7 @@ impl Report {
 }
 
 fn caption(subject: &Subject, difference: Difference) -> TwinCaption {
-    let Subject { model, data, images, parameters } = subject;
+    let Subject { model, data, images, parameters, .. } = subject;
     let (images, parameters) = (number(*images as f64, 0), number(*parameters as f64, 0));
     TwinCaption {
         title: format!("Two runs of the {model} on {data}"),

@@ -463,7 +463,7 @@ fn short(value: f64) -> String {
 }
 
 fn heading(subject: &Subject) -> (String, String) {
-    let Subject { model, data, images, parameters } = subject;
+    let Subject { model, data, images, parameters, .. } = subject;
     let subtitle = format!("{model} with {parameters} weights · {images} {data} images, all of them at every step");
     ("The largest exponent of gradient descent beside the curvature".to_owned(), subtitle)
 }

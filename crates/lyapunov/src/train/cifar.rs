@@ -1,71 +1,72 @@
-//! The official binary layout of CIFAR-10: records of one label byte and 3,072 pixel bytes.
+//! The official binary layouts of CIFAR-10 and CIFAR-100: records of labels and 3,072 pixel bytes.
 //!
-//! Source: Krizhevsky, *Learning Multiple Layers of Features from Tiny Images*, 2009, and the data set's own page.
+//! Source: Krizhevsky, *Learning Multiple Layers of Features from Tiny Images*, 2009, and the data sets' own page.
 
 use std::path::Path;
 
-use super::dataset::{Images, PIXELS};
+use super::{
+    dataset::{Images, PIXELS},
+    layout::Layout,
+};
 use crate::error::{Error, Result};
 
-/// The files of the training set, in order.
+/// The files of the training set of CIFAR-10, in order.
 pub const BATCH_FILES: [&str; 5] =
     ["data_batch_1.bin", "data_batch_2.bin", "data_batch_3.bin", "data_batch_4.bin", "data_batch_5.bin"];
 
-/// The file of the held-out set.
+/// The file of the held-out set of CIFAR-10.
 pub const TEST_FILE: &str = "test_batch.bin";
 
-/// Bytes per record: a label, then the red, green and blue planes of 32×32 pixels.
+/// Bytes per record of CIFAR-10: a label, then the red, green and blue planes of 32×32 pixels.
 pub const RECORD_BYTES: usize = 1 + PIXELS;
 
-/// How many classes there are.
-pub(super) const CLASSES: usize = 10;
-
-/// The training and the held-out set in `folder`.
-pub(super) fn read(folder: &Path) -> Result<(Images, Images)> {
-    if !folder.is_dir() {
-        let told = if folder.exists() { "this is a file; a folder is needed" } else { "there is no such folder" };
-        let source = std::io::Error::new(std::io::ErrorKind::NotFound, told);
-        return Err(Error::Io { path: folder.to_owned(), source });
-    }
-    let mut train = Images::default();
-    for name in BATCH_FILES {
-        let part = read_file(&folder.join(name))?;
-        train.labels.extend(part.labels);
-        train.pixels.extend(part.pixels);
-    }
-    Ok((train, read_file(&folder.join(TEST_FILE))?))
+/// The labels of a record, in order: what they are called, how many classes they name, and which of them is taken.
+struct Labels {
+    set: &'static str,
+    all: &'static [(&'static str, u8)],
+    taken: usize,
 }
 
-fn read_file(path: &Path) -> Result<Images> {
-    let bytes = std::fs::read(path).map_err(|source| Error::Io { path: path.to_owned(), source })?;
-    parse(&bytes, path)
+fn labels(layout: Layout) -> Labels {
+    const HUNDRED: &[(&str, u8)] = &[("coarse label", 20), ("fine label", 100)];
+    match layout {
+        Layout::Cifar100 => Labels { set: "CIFAR-100", all: HUNDRED, taken: 1 },
+        Layout::Cifar100Coarse => Labels { set: "CIFAR-100", all: HUNDRED, taken: 0 },
+        _ => Labels { set: "CIFAR-10", all: &[("label", 10)], taken: 0 },
+    }
 }
 
-/// The images in `bytes`; `path` is what an error calls them.
-pub(super) fn parse(bytes: &[u8], path: &Path) -> Result<Images> {
+/// Adds the images in `bytes`; `path` is what an error calls them.
+pub(super) fn parse_into(images: &mut Images, layout: Layout, bytes: &[u8], path: &Path) -> Result<()> {
+    let Labels { set, all, taken } = labels(layout);
+    let record_bytes = all.len() + PIXELS;
     let wrong = |reason: String| Error::Data { path: path.to_owned(), reason };
     if bytes.is_empty() {
-        return Err(wrong("the file is empty; expected records of 3073 bytes".into()));
+        return Err(wrong(format!("the file is empty; expected records of {record_bytes} bytes")));
     }
-    if !bytes.len().is_multiple_of(RECORD_BYTES) {
-        let (whole, rest) = (bytes.len() / RECORD_BYTES, bytes.len() % RECORD_BYTES);
+    let (whole, rest) = (bytes.len() / record_bytes, bytes.len() % record_bytes);
+    if rest != 0 {
         return Err(wrong(format!(
-            "{} bytes are {whole} records of {RECORD_BYTES} bytes and {rest} bytes more; the file is truncated or not in the CIFAR-10 binary layout",
+            "{} bytes are {whole} records of {record_bytes} bytes and {rest} bytes more; the file is truncated or not in the {set} binary layout",
             bytes.len()
         )));
     }
-    let mut images = Images::default();
-    for (index, record) in bytes.chunks_exact(RECORD_BYTES).enumerate() {
-        if usize::from(record[0]) >= CLASSES {
-            return Err(wrong(format!("record {index} has label {}; CIFAR-10 has labels 0 to 9", record[0])));
+    for (index, record) in bytes.chunks_exact(record_bytes).enumerate() {
+        for (label, (name, classes)) in record.iter().zip(all) {
+            if label >= classes {
+                return Err(wrong(format!(
+                    "record {index} has {name} {label}; {set} has {name}s 0 to {}",
+                    classes - 1
+                )));
+            }
         }
-        images.push(record[0], &record[1..]);
+        images.push(record[taken], &record[all.len()..]);
     }
-    Ok(images)
+    Ok(())
 }
 
 impl Images {
-    /// The images as records of the official layout, one file's worth of bytes.
+    /// The images as records of the layout of CIFAR-10, one file's worth of bytes.
     pub fn to_records(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(self.len() * RECORD_BYTES);
         for (index, label) in self.labels.iter().enumerate() {
@@ -80,17 +81,37 @@ impl Images {
 mod tests {
     use super::*;
 
+    fn parse(layout: Layout, bytes: &[u8]) -> Result<Images> {
+        let mut images = Images::default();
+        parse_into(&mut images, layout, bytes, Path::new("x.bin")).map(|()| images)
+    }
+
     fn message(bytes: &[u8]) -> String {
-        parse(bytes, Path::new("x.bin")).unwrap_err().to_string()
+        parse(Layout::Cifar10, bytes).unwrap_err().to_string()
     }
 
     #[test]
     fn records_come_back_as_they_went() {
         let mut bytes = vec![7; RECORD_BYTES];
         bytes.extend((0..RECORD_BYTES).map(|i| (i % 10) as u8));
-        let images = parse(&bytes, Path::new("x.bin")).unwrap();
+        let images = parse(Layout::Cifar10, &bytes).unwrap();
         assert_eq!((images.len(), images.labels()), (2, &[7, 0][..]));
         assert_eq!(images.to_records(), bytes);
+    }
+
+    #[test]
+    fn a_record_of_a_hundred_classes_has_a_coarse_label_before_the_fine_one() {
+        let record = |coarse, fine, pixel| [vec![coarse, fine], vec![pixel; PIXELS - 1], vec![255]].concat();
+        let bytes = [record(19, 99, 3), record(0, 42, 4)].concat();
+        let fine = parse(Layout::Cifar100, &bytes).unwrap();
+        assert_eq!(fine.labels(), [99, 42]);
+        assert_eq!((fine.image(0)[0], fine.image(0)[PIXELS - 1], fine.image(1)[0]), (3, 255, 4));
+        let coarse = parse(Layout::Cifar100Coarse, &bytes).unwrap();
+        assert_eq!((coarse.labels(), coarse.image(1)), (&[19, 0][..], fine.image(1)));
+        let told = |bytes: &[u8]| parse(Layout::Cifar100, bytes).unwrap_err().to_string();
+        assert!(told(&[record(0, 0, 0), record(20, 0, 0)].concat()).contains("record 1 has coarse label 20"));
+        assert!(told(&record(0, 100, 0)).contains("record 0 has fine label 100; CIFAR-100 has fine labels 0 to 99"));
+        assert!(told(&bytes[..3075]).contains("1 records of 3074 bytes and 1 bytes more"));
     }
 
     #[test]
@@ -99,13 +120,5 @@ mod tests {
         assert!(message(&[0; RECORD_BYTES + 5]).contains("1 records of 3073 bytes and 5 bytes more"));
         assert!(message(&[10; RECORD_BYTES]).contains("record 0 has label 10"));
         assert!(message(&[0]).starts_with("x.bin: "));
-    }
-
-    #[test]
-    fn a_missing_folder_or_file_is_named() {
-        let error = read(Path::new("/no/such/folder")).unwrap_err().to_string();
-        assert!(error.contains("/no/such/folder") && error.contains("no such folder"), "{error}");
-        let error = read(&std::env::temp_dir()).unwrap_err().to_string();
-        assert!(error.contains("data_batch_1.bin"), "{error}");
     }
 }

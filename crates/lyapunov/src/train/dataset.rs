@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::{
     cifar,
+    layout::{self, ImageFile, Layout},
     model::{CHANNELS, SIZE},
     synthetic,
 };
@@ -55,6 +56,17 @@ impl Images {
         self.pixels.copy_within(by * PIXELS..(by + 1) * PIXELS, index * PIXELS);
     }
 
+    /// The images whose label has a new one, with it.
+    fn relabelled(&self, labels: &[Option<u8>; 256]) -> Self {
+        let mut kept = Self::default();
+        for (index, label) in self.labels.iter().enumerate() {
+            if let Some(new) = labels[usize::from(*label)] {
+                kept.push(new, self.image(index));
+            }
+        }
+        kept
+    }
+
     fn select(&self, indices: &[u32]) -> Self {
         let mut chosen = Self::default();
         for &index in indices {
@@ -64,7 +76,7 @@ impl Images {
     }
 }
 
-/// Images to train on and images held out, with at most ten classes.
+/// Images to train on and images held out, each of one of up to 256 classes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Dataset {
     /// What to call it in reports.
@@ -78,15 +90,26 @@ pub struct Dataset {
 }
 
 impl Dataset {
-    /// Reads the official CIFAR-10 binary layout: `data_batch_1.bin` … `data_batch_5.bin` and `test_batch.bin` in
-    /// `folder`, each a whole number of 3,073-byte records (label, then three colour planes).
+    /// Reads the files of a published set in `folder`.
     ///
     /// # Errors
-    /// [`Error::Io`] for a folder or file that cannot be read, [`Error::Data`] for a file that is truncated, empty, or
-    /// holds a label above 9.
-    pub fn read_cifar10(folder: &Path) -> Result<Self> {
-        let (train, test) = cifar::read(folder)?;
-        Ok(Self { name: "cifar10".into(), train, test, classes: cifar::CLASSES })
+    /// [`Error::Io`] for a folder or file that cannot be read, and those of [`Layout::parse`].
+    pub fn read(layout: Layout, folder: &Path) -> Result<Self> {
+        Self::from_files(layout, |name| layout::read_file(folder, name))
+    }
+
+    /// The images in the files of a published set, wherever they are: `file` gives the one of this name, and is asked
+    /// for each of them once, in order. Memory: the bytes of the training files beside the images.
+    ///
+    /// # Errors
+    /// Those of `file` and of [`Layout::parse`].
+    pub fn from_files(layout: Layout, mut file: impl FnMut(&str) -> Result<ImageFile>) -> Result<Self> {
+        let mut images = |names: &[&str]| {
+            let files: Vec<_> = names.iter().map(|name| file(name)).collect::<Result<_>>()?;
+            layout.parse(&files)
+        };
+        let (train, test) = (images(layout.training_files())?, images(layout.test_files())?);
+        Ok(Self { name: layout.name().into(), train, test, classes: layout.classes() })
     }
 
     /// Synthetic images of CIFAR's shape: ten classes, each one of five shapes filled with one of two stripe directions,
@@ -100,9 +123,47 @@ impl Dataset {
         if train == 0 || test == 0 {
             return Err(Error::argument("train, test", format!("{train}, {test}"), "must both be positive"));
         }
-        let generate = |first, count| cifar::parse(&synthetic::records(seed, first, count), Path::new("synthetic"));
+        let generate = |first, count| {
+            let mut images = Images::default();
+            let records = synthetic::records(seed, first, count);
+            cifar::parse_into(&mut images, Layout::Cifar10, &records, Path::new("synthetic")).map(|()| images)
+        };
         let (train, test) = (generate(0, train)?, generate(synthetic::FIRST_TEST_IMAGE, test)?);
-        Ok(Self { name: "synthetic".into(), train, test, classes: cifar::CLASSES })
+        Ok(Self { name: "synthetic".into(), train, test, classes: Layout::Cifar10.classes() })
+    }
+
+    /// Keeps the images of these classes, of both sets; the first class of the list gets the label 0, and so on.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] for fewer than two classes, one that is named twice, one that there is not, and one without
+    /// training images.
+    pub fn with_classes(mut self, classes: &[u8]) -> Result<Self> {
+        let listed = || classes.iter().map(u8::to_string).collect::<Vec<_>>().join(", ");
+        let wrong = |reason: String| Err(Error::argument("classes", format!("[{}]", listed()), reason));
+        if classes.len() < 2 {
+            return wrong("must name at least two classes".into());
+        }
+        let mut labels = [None; 256];
+        for (label, class) in classes.iter().enumerate() {
+            if usize::from(*class) >= self.classes {
+                return wrong(format!("must name classes from 0 to {} of {}", self.classes - 1, self.name));
+            }
+            if labels[usize::from(*class)].replace(label as u8).is_some() {
+                return wrong(format!("must not name class {class} twice"));
+            }
+            if !self.train.labels.contains(class) {
+                return wrong(format!("must not name class {class}, of which there are no training images"));
+            }
+        }
+        self.train = self.train.relabelled(&labels);
+        self.test = self.test.relabelled(&labels);
+        self.name = if classes.len() <= 5 {
+            format!("{}[{}]", self.name, listed())
+        } else {
+            format!("{}[{} of {} classes]", self.name, classes.len(), self.classes)
+        };
+        self.classes = classes.len();
+        Ok(self)
     }
 
     /// Keeps a random choice of `size` training images, the same for the same `seed`; the held-out set stays whole.
@@ -160,6 +221,40 @@ mod tests {
         };
         assert_eq!(sorted(&whole.train), sorted(&all.train));
         assert!(all.subset(51, 3).unwrap_err().to_string().contains("50"));
+    }
+
+    #[test]
+    fn chosen_classes_are_numbered_as_they_are_listed_in_both_sets() {
+        let all = Dataset::synthetic(1, 200, 60).unwrap();
+        let some = all.clone().with_classes(&[7, 2]).unwrap();
+        assert_eq!((some.classes, some.name.as_str()), (2, "synthetic[7, 2]"));
+        let expected = |images: &Images| {
+            let kept = (0..images.len()).filter(|i| [7, 2].contains(&images.labels[*i]));
+            kept.map(|i| (u8::from(images.labels[i] == 2), images.image(i).to_vec())).collect::<Vec<_>>()
+        };
+        for (set, whole) in [(&some.train, &all.train), (&some.test, &all.test)] {
+            let found: Vec<_> = (0..set.len()).map(|i| (set.labels[i], set.image(i).to_vec())).collect();
+            assert_eq!(found, expected(whole));
+        }
+        let every = all.clone().with_classes(&[0, 1, 2, 3, 4, 5, 6, 7, 8, 9]).unwrap();
+        assert_eq!((every.train, every.test), (all.train.clone(), all.test.clone()));
+        let told = |classes: &[u8]| all.clone().with_classes(classes).unwrap_err().to_string();
+        assert!(told(&[]).contains("classes = [] must name at least two classes"));
+        assert!(told(&[3]).contains("at least two"));
+        assert!(told(&[3, 10]).contains("classes = [3, 10] must name classes from 0 to 9 of synthetic"));
+        assert!(told(&[3, 1, 3]).contains("class 3 twice"));
+        let few = Dataset::synthetic(1, 5, 60).unwrap();
+        let missing = (0..10).find(|class| !few.train.labels.contains(class)).unwrap();
+        let told = few.clone().with_classes(&[few.train.labels[0], missing]).unwrap_err().to_string();
+        assert!(told.contains(&format!("class {missing}, of which there are no training images")), "{told}");
+    }
+
+    #[test]
+    fn a_missing_folder_or_file_is_named() {
+        let error = Dataset::read(Layout::Cifar10, Path::new("/no/such/folder")).unwrap_err().to_string();
+        assert!(error.contains("/no/such/folder") && error.contains("no such folder"), "{error}");
+        let error = Dataset::read(Layout::Cifar100, &std::env::temp_dir()).unwrap_err().to_string();
+        assert!(error.contains("train.bin"), "{error}");
     }
 
     #[test]
