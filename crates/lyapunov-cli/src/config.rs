@@ -420,7 +420,7 @@ impl ControlRule {
     /// What `every = "auto"` stands for.
     pub fn automatic_period(self) -> i64 {
         match self {
-            Self::EdgeStep => 10,
+            Self::EdgeStep => 15,
             _ => 1,
         }
     }

@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use lyapunov::{
-    Adgd, Averaged, BatchSharpnessRule, Carry, Constant, Controller, Decay, Distance, DistanceOverGradients, EdgeStep,
-    Moments, Momentum, Objective, OnEdge, Optimizer, Plain, Plan, Product, Quantity, QuasiNewton, Rule, Sample,
-    Schedule, Scheduled, Shape, Start, Wanted,
+    Adgd, Averaged, BatchSharpnessRule, Bounded, Carry, Constant, Controller, Decay, Distance, DistanceOverGradients,
+    EdgeStep, Moments, Momentum, Objective, OnEdge, Optimizer, Plain, Plan, Product, Quantity, QuasiNewton, Rule,
+    Sample, Schedule, Scheduled, Shape, Start, Wanted,
     train::{
         self, Activation, Architecture, Dataset, Layout, Loss, Network, NetworkOptions, Normalization, Pooling,
         Precision, Tensor,
@@ -257,61 +257,30 @@ fn carry(config: &Config, network: &Network, steps: u64) -> Carry {
 
 /// Who decides the learning rate of every step; `edge` is that of the optimizer at η = 1.
 pub fn controller(config: &Config, edge: f64, steps: u64) -> Result<Box<dyn Controller>> {
-    let Control { rule, sigma, every, .. } = config.control;
+    let Control { rule, sigma, every, bounds } = config.control;
     let schedule = &config.schedule;
     let schedule = Schedule::new(shape(schedule.name), steps, schedule.warm_up, schedule.cooldown)?;
-    Ok(match rule {
-        ControlRule::None => Box::new(Scheduled { rule: Constant(config.optimizer.learning_rate), schedule }),
-        ControlRule::EdgeStep => Box::new(Scheduled { rule: EdgeStep::new(hack(config, steps))?, schedule }),
-        ControlRule::QuasiNewton => Box::new(Scheduled { rule: QuasiNewton::new(sigma, edge)?, schedule }),
-        ControlRule::BatchSharpness => Box::new(Scheduled { rule: BatchSharpnessRule::new(sigma)?, schedule }),
-        ControlRule::OnEdge => Box::new(Scheduled { rule: OnEdge::new(sigma, every)?, schedule }),
-        ControlRule::Adgd => Box::new(Scheduled { rule: Adgd::new(sigma)?, schedule }),
-    })
+    let rule: Box<dyn Controller> = match rule {
+        ControlRule::None => {
+            return Ok(Box::new(Scheduled { rule: Constant(config.optimizer.learning_rate), schedule }));
+        }
+        ControlRule::EdgeStep => Box::new(edge_step(config)?),
+        ControlRule::QuasiNewton => Box::new(QuasiNewton::new(sigma, edge)?),
+        ControlRule::BatchSharpness => Box::new(BatchSharpnessRule::new(sigma)?),
+        ControlRule::OnEdge => Box::new(OnEdge::new(sigma, every)?),
+        ControlRule::Adgd => Box::new(Adgd::new(sigma)?),
+    };
+    let [least, most] = bounds;
+    Ok(Box::new(Scheduled { rule: Bounded::new(rule, least, most)?, schedule }))
 }
 
 /// The rule `edge-step`.
-pub fn edge_step(config: &Config, steps: u64) -> Result<EdgeStep> {
-    Ok(EdgeStep::new(hack(config, steps))?)
-}
-
-fn hack(config: &Config, steps: u64) -> lyapunov::EdgeStepOptions {
-    let mut o = lyapunov::EdgeStepOptions { strength: config.control.sigma, ..Default::default() };
-    if matches!(config.optimizer.name, OptimizerName::HeavyBall | OptimizerName::Nesterov) {
-        o.amplification = 1.0 / (1.0 - config.optimizer.momentum);
-    } else {
-        o.amplification = 1.0;
-    }
-    for part in std::env::var("ES").unwrap_or_default().split(',').filter(|p| !p.is_empty()) {
-        let (k, v) = part.split_once('=').unwrap_or((part, "1"));
-        let v: f64 = v.parse().unwrap_or(0.0);
-        match k {
-            "s" => o.strength = v,
-            "hi" => o.ceiling = v,
-            "early" => o.early = v,
-            "earlyshare" => o.early = (v * steps as f64).round(),
-            "ee" => o.every_early = v,
-            "e" => o.every = v,
-            "follow" => o.follow = v,
-            "g" => o.growth = v,
-            "r" => o.retreat = v,
-            "trend" => o.trend = v,
-            "fast" => o.fast = v,
-            "slow" => o.slow = v,
-            "start" => o.start = v,
-            "rise" => o.rise = v,
-            "gain" => o.gain = v,
-            "alpha" => o.alpha = v,
-            "low" => o.low = v,
-            "down" => o.down = v,
-            "fall" => o.fall = v,
-            "mode" => o.mode = v,
-            "until" => o.until = v * steps as f64,
-            _ => panic!("{k}"),
-        }
-    }
-    o.horizon = 0.7 * steps as f64;
-    o
+pub fn edge_step(config: &Config) -> Result<EdgeStep> {
+    let optimizer = &config.optimizer;
+    // Adam's momentum is an average, and lengthens no step.
+    let damped = !matches!(optimizer.name, OptimizerName::HeavyBall | OptimizerName::Nesterov);
+    let momentum = if damped { 0.0 } else { optimizer.momentum };
+    Ok(EdgeStep::new(config.control.sigma, momentum)?.with_period(config.control.every))
 }
 
 /// The shape of a schedule by its name.

@@ -45,7 +45,7 @@ mod vector;
 
 pub use block::{Block, Flat};
 pub use control::{
-    Adgd, BatchSharpnessRule, Constant, Controller, EdgeStep, EdgeStepOptions, OnEdge, Probes, QuasiNewton, Schedule,
+    Adgd, BatchSharpnessRule, Bounded, Constant, Controller, EdgeStep, OnEdge, Probes, QuasiNewton, Schedule,
     Scheduled, Shape,
 };
 pub use descent::{
@@ -70,7 +70,8 @@ pub use objective::{
 pub use operator::{Affine, Dense, Operator, Preconditioned, rayleigh_quotient};
 pub use record::{Along, Growing, Measurement, Observer, Quantity, Secant, Sharpness};
 pub use run::{
-    Apart, Carry, Chaos, Deviations, EdgeReading, Gauge, Plan, Reading, Start, Summary, Target, Training, run, twins,
+    Apart, Carry, Chaos, Deviations, EdgeReading, Gauge, Plan, Reading, Start, Summary, Target, Training, along, run,
+    twins,
 };
 pub use system::{
     AdaptiveFlow, Closures, Differences, Field, FieldClosures, Flow, Law, Map, Outcome, RandomClosures, System,

@@ -133,6 +133,23 @@ pub struct Measurement {
 }
 
 impl Measurement {
+    /// The row of a step of which nothing is known but these: for a training loop of one's own. Its edge is infinite.
+    pub fn of_step(step: u64, loss: f64, gradient_norm: f64) -> Self {
+        Self {
+            step,
+            loss,
+            gradient_norm,
+            learning_rate: 0.0,
+            edge: Edge { threshold: f64::INFINITY, preconditioned: false, holds_batch_sharpness: false },
+            evaluation: None,
+            sharpness: Vec::new(),
+            along: None,
+            secant: None,
+            exponents: None,
+            measuring_cost: 0.0,
+        }
+    }
+
     /// λ_max of the mini-batch, where it was measured.
     pub fn batch_lambda_max(&self) -> Option<&Sharpness> {
         let batch = |s: &&Sharpness| s.quantity == Quantity::LambdaMax && matches!(s.on, Sample::Mini(_));

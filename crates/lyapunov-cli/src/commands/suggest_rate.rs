@@ -5,8 +5,8 @@
 use std::time::Instant;
 
 use lyapunov::{
-    Controller, Descent, EdgeStep, Hessian, Lanczos, Measurement, Objective, Plan, Preconditioned, Product, Rule,
-    Sample, Vector, Wanted, batch_sharpness, lanczos,
+    Descent, Hessian, Lanczos, Measurement, Objective, Plan, Preconditioned, Product, Rule, Sample, Wanted,
+    batch_sharpness, lanczos,
     train::{Network, Tensor},
 };
 use serde::Serialize;
@@ -184,14 +184,17 @@ impl Inquiry<'_> {
     /// Trains by `edge-step` from these weights, and throws the weights away.
     fn trial_run<R: Rule<Tensor<1>>>(&self, rule: R, product: Product) -> Result<Trial> {
         let mut descent = experiment::descent(self.config, self.network, self.at.clone(), rule)?;
-        let mut controller = experiment::edge_step(self.config, self.trial)?;
+        let mut edge_step = self.config.clone();
+        edge_step.control.sigma = ControlRule::EdgeStep.automatic_sigma();
+        edge_step.control.every = u64::try_from(ControlRule::EdgeStep.automatic_period()).unwrap_or(1);
+        let mut controller = experiment::edge_step(&edge_step)?;
         let plan = Plan { steps: self.trial, measure_every: 0, product, ..Plan::default() };
         let mut rows: Vec<Measurement> = Vec::new();
         let course = lyapunov::run(&mut descent, &plan, &mut controller, &mut rows)?;
         let late = &rows[rows.len() / 2..];
         let mut readings: Vec<f64> = late
             .iter()
-            .filter_map(|row| Some(controller.rate_at(row.along?.stretch)))
+            .filter_map(|row| Some(controller.allowed(row.along?.stretch)))
             .filter(|rate| rate.is_finite())
             .collect();
         readings.sort_by(f64::total_cmp);

@@ -2,6 +2,7 @@
 
 mod adgd;
 mod batch_sharpness;
+mod bounded;
 mod edge_step;
 mod on_edge;
 mod quasi_newton;
@@ -9,7 +10,8 @@ mod schedule;
 
 pub use adgd::Adgd;
 pub use batch_sharpness::BatchSharpnessRule;
-pub use edge_step::{EdgeStep, EdgeStepOptions};
+pub use bounded::Bounded;
+pub use edge_step::EdgeStep;
 pub use on_edge::OnEdge;
 pub use quasi_newton::QuasiNewton;
 pub use schedule::{Schedule, Scheduled, Shape};
@@ -32,6 +34,17 @@ pub trait Controller {
     /// # Errors
     /// [`Error::Unmeasured`] where the rule has nothing to decide by.
     fn next(&mut self, measurement: &Measurement) -> Result<f64>;
+}
+
+/// So that rules can be chosen while the program runs.
+impl<C: Controller + ?Sized> Controller for Box<C> {
+    fn wants(&self, step: u64) -> Probes {
+        (**self).wants(step)
+    }
+
+    fn next(&mut self, measurement: &Measurement) -> Result<f64> {
+        (**self).next(measurement)
+    }
 }
 
 /// What a controller asks the loop to measure beside what the plan measures.

@@ -7,6 +7,7 @@ mod twins;
 
 pub use deviations::{Carry, Chaos, Deviations, Start};
 pub use gauge::{EdgeReading, Gauge, Reading};
+pub use probes::along;
 pub use twins::{Apart, twins};
 
 use crate::{
@@ -278,7 +279,7 @@ impl<S: Vector, V: Vector> Training<S, V> {
         let evaluation =
             if due(self.plan.evaluate_every) { descent.objective().evaluate(&descent.evaluated())? } else { None };
         let sharpness = if due(self.plan.measure_every) { self.gauge.read(descent)? } else { Vec::new() };
-        let along = if wanted.along { probes::along(descent, self.plan.product)? } else { None };
+        let along = if wanted.along { probes::along_step(descent, self.plan.product)? } else { None };
         let before = self.before.as_ref().filter(|_| wanted.secant);
         let secant = before.map(|before| probes::secant(descent, before)).transpose()?;
         self.gauge.cost += along.map_or(0.0, |found| found.cost) + secant.map_or(0.0, |found| found.cost);

@@ -169,6 +169,11 @@ where
         Tensor::cat(parameters(&self.module), 0)
     }
 
+    /// The weights of another module of the same shape, flat: of one that is being trained elsewhere.
+    pub fn weights_of(&self, module: &M) -> Tensor<1> {
+        Tensor::cat(parameters(module), 0)
+    }
+
     /// The module with the weights `at`, in training. Its running averages are those of the module that was given.
     pub fn module(&self, at: &Tensor<1>) -> M {
         self.with(&split(at, &self.lengths))

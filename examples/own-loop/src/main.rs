@@ -1,6 +1,6 @@
 //! A training loop of one's own, with Burn's optimizer, whose learning rate is set by a rule of ours.
 //!
-//! Run with `cargo run --release --example own_loop`.
+//! Run with `cargo run --release -p own-loop`.
 
 use burn::{
     module::Module,
@@ -9,13 +9,15 @@ use burn::{
     tensor::{TensorData, activation},
 };
 use lyapunov::{
-    Controller, EdgeStep, Measurement, Objective, Product, Purpose, Result, Sample, Stream, Vector, along,
-    train::{Device, Loss, ModuleObjective, Tensor, device},
+    Controller, Difference, EdgeStep, Measurement, Objective, Product, Purpose, Result, Sample, Schedule, Scheduled,
+    Shape, Stream, Vector, along,
+    train::{Device, ModuleObjective, Tensor, device},
 };
 
 const INPUTS: usize = 10;
 const CLASSES: usize = 3;
 const MOMENTUM: f64 = 0.9;
+const STEPS: u64 = 200;
 
 #[derive(Module, Debug)]
 struct Mlp {
@@ -30,7 +32,7 @@ impl Mlp {
     }
 
     fn forward(&self, x: Tensor<2>) -> Tensor<2> {
-        self.last.forward(activation::relu(self.first.forward(x)))
+        self.last.forward(activation::tanh(self.first.forward(x)))
     }
 }
 
@@ -47,44 +49,46 @@ fn batch(on: Sample, device: &Device) -> (Tensor<2>, Tensor<2>) {
     (tensor(points, INPUTS), tensor(targets, CLASSES))
 }
 
+/// The sum over the examples.
+fn loss(outputs: Tensor<2>, targets: Tensor<2>) -> Tensor<1> {
+    -(targets * activation::log_softmax(outputs, 1)).sum()
+}
+
 fn main() -> Result<()> {
     let device = device("flex")?;
     let mut module = Mlp::new(&device.clone().autodiff());
     let momentum = MomentumConfig::new().with_momentum(MOMENTUM).with_dampening(0.0);
     let mut optimizer = SgdConfig::new().with_momentum(Some(momentum)).init();
 
-    // What a rule measures by: the same forward pass and batches, as an objective of flat weights.
-    let forward = |module: &Mlp, x| module.forward(x);
-    let objective = ModuleObjective::new(&module, forward, |on| Ok(vec![batch(on, &device)]), Loss::CrossEntropy)?;
-    let mut rule = EdgeStep::new(2.0, MOMENTUM)?;
+    // What the rule measures by: the same forward pass, loss and batches, as an objective of flat weights.
+    let objective =
+        ModuleObjective::new(&module, |module: &Mlp, x| module.forward(x), |on| Ok(vec![batch(on, &device)]), loss)?;
+    let product = Product::Difference(Difference::SMOOTH);
+    let schedule = Schedule::new(Shape::Constant, STEPS, 0.0, 0.3)?;
+    let mut rule = Scheduled { rule: EdgeStep::new(2.0, MOMENTUM)?, schedule };
     let mut before = objective.weights();
 
     println!("step    loss  learning rate");
-    for step in 0..200 {
-        let on = Sample::Mini(step);
-        let (weights, loss, gradient) = {
-            let weights = objective.weights_of(&module);
-            let (loss, gradient) = objective.gradient(&weights, on)?;
-            (weights, loss, gradient)
-        };
-        let mut row = Measurement::of_step(step, loss, gradient.norm());
+    for step in 0..STEPS {
+        let weights = objective.weights_of(&module);
+        let (value, gradient) = objective.gradient(&weights, Sample::Mini(step))?;
+        let mut row = Measurement::of_step(step, value, gradient.norm());
         if rule.wants(step).along {
             // The last step says where the optimizer is heading; before the first, the gradient does.
-            let mut heading = before;
-            heading.axpy(-1.0, &weights);
-            let heading = if step == 0 { gradient.clone() } else { heading };
-            row.along = along(&objective, &weights, on, Product::GaussNewton, &heading, &gradient)?;
+            before.axpy(-1.0, &weights);
+            let heading = if step == 0 { &gradient } else { &before };
+            row.along = along(&objective, &weights, Sample::Mini(step), product, heading, &gradient)?;
         }
         let rate = rule.next(&row)?;
         before = weights;
 
         // The loop as it was.
-        let (x, y) = batch(on, &device.clone().autodiff());
-        let value = Loss::CrossEntropy.value(module.forward(x), y) / 64.0;
-        let gradients = GradientsParams::from_grads(value.backward(), &module);
+        let (x, y) = batch(Sample::Mini(step), &device.clone().autodiff());
+        let mean = loss(module.forward(x), y) / 64.0;
+        let gradients = GradientsParams::from_grads(mean.backward(), &module);
         module = optimizer.step(rate, module, gradients);
         if step % 20 == 0 {
-            println!("{step:4} {loss:7.4}  {rate:.4}");
+            println!("{step:4} {value:7.4}  {rate:.4}");
         }
     }
     Ok(())

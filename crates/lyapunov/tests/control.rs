@@ -1,0 +1,128 @@
+//! Rules for the learning rate: what they choose on a quadratic, and that a recorded run replays them.
+
+#![allow(clippy::unwrap_used, reason = "in a test a fault is a failure")]
+
+use lyapunov::{
+    Adgd, BatchSharpnessRule, Bounded, Constant, Controller, Descent, EdgeStep, Error, HeavyBall, Measurement, OnEdge,
+    Outcome, Plan, Product, Quantity, QuasiNewton, Schedule, Scheduled, Sgd, Shape, Vector, run,
+    systems::{Quadratic, ScalarNetwork},
+};
+
+/// Everything that any rule needs, at every other step.
+fn plan(steps: u64) -> Plan {
+    let what = vec![Quantity::LambdaMax, Quantity::BatchSharpness];
+    Plan { steps, measure_every: 2, what, ..Plan::default() }
+}
+
+fn rules() -> Vec<(&'static str, Box<dyn Controller>)> {
+    vec![
+        ("quasi-newton", Box::new(QuasiNewton::new(1.0, 2.0).unwrap())),
+        ("batch-sharpness", Box::new(BatchSharpnessRule::new(0.5).unwrap())),
+        ("on-edge", Box::new(OnEdge::new(1.0, 3).unwrap())),
+        ("adgd", Box::new(Adgd::new(1.0).unwrap())),
+        ("edge-step", Box::new(EdgeStep::new(2.0, 0.0).unwrap())),
+        ("bounded", Box::new(Bounded::new(EdgeStep::new(2.0, 0.0).unwrap(), 0.0, 0.05).unwrap())),
+        (
+            "scheduled",
+            Box::new(Scheduled {
+                rule: QuasiNewton::new(1.0, 2.0).unwrap(),
+                schedule: Schedule::new(Shape::Constant, 30, 0.1, 0.3).unwrap(),
+            }),
+        ),
+    ]
+}
+
+#[test]
+fn a_recorded_run_replays_every_rule() {
+    for ((name, mut rule), (_, mut fresh)) in rules().into_iter().zip(rules()) {
+        let mut descent = Sgd::new(ScalarNetwork { target: 2.0 }, vec![0.7, 1.9], 0.1, Product::Exact);
+        let mut rows: Vec<Measurement> = Vec::new();
+        run(&mut descent, &plan(30), rule.as_mut(), &mut rows).unwrap();
+        for row in &rows {
+            let wanted = fresh.wants(row.step);
+            // At the minimum there is no direction to probe.
+            let probed = (wanted.along && row.gradient_norm > 0.0, wanted.secant);
+            assert_eq!(probed, (row.along.is_some(), row.secant.is_some()), "{name}, step {}", row.step);
+            assert_eq!(fresh.next(row).unwrap().to_bits(), row.learning_rate.to_bits(), "{name}, step {}", row.step);
+        }
+        assert!(rows.iter().any(|row| row.learning_rate > 0.0), "{name}");
+    }
+}
+
+#[test]
+fn every_rule_finds_the_minimum_of_a_quadratic_without_a_learning_rate() {
+    for (name, mut rule) in rules() {
+        for scale in [1e-3, 1.0, 1e3] {
+            let mut descent = Sgd::new(Quadratic::new(vec![4.0 * scale, scale]), vec![1.0, -1.0], 1.0, Product::Exact);
+            let mut rule = std::mem::replace(&mut rule, fresh(name));
+            let summary = run(&mut descent, &plan(30), rule.as_mut(), &mut Vec::new()).unwrap();
+            assert_eq!(summary.outcome, Outcome::Completed, "{name}");
+            // A bound of 0.05 is far from the rate that a thousandth of the curvature needs.
+            let bounded = name == "bounded" && scale < 1.0;
+            assert!(bounded || Vector::norm(descent.weights()) < 1.0, "{name}, {scale}: {:?}", descent.weights());
+        }
+    }
+}
+
+fn fresh(name: &str) -> Box<dyn Controller> {
+    rules().into_iter().find(|(own, _)| *own == name).unwrap().1
+}
+
+#[test]
+fn the_rules_give_their_formula_on_one_curvature() {
+    let rates = |mut rule: Box<dyn Controller>, curvature: f64| {
+        let mut descent = Sgd::new(Quadratic::new(vec![curvature]), vec![1e30], 1.0, Product::Exact);
+        let mut rows: Vec<Measurement> = Vec::new();
+        run(&mut descent, &plan(4), rule.as_mut(), &mut rows).unwrap();
+        rows.iter().map(|row| row.learning_rate).collect::<Vec<_>>()
+    };
+    for curvature in [0.5, 8.0] {
+        let near = |found: Vec<f64>, expected: f64| {
+            assert!(found.iter().all(|rate| (rate * curvature / expected - 1.0).abs() < 1e-9), "{found:?}");
+        };
+        near(rates(Box::new(QuasiNewton::new(0.7, 2.0).unwrap()), curvature), 0.7);
+        near(rates(Box::new(BatchSharpnessRule::new(0.7).unwrap()), curvature), 1.4);
+        near(rates(Box::new(OnEdge::new(0.7, 1).unwrap()), curvature), 0.7);
+        near(rates(Box::new(Adgd::new(0.7).unwrap()), curvature), 0.35);
+    }
+}
+
+#[test]
+fn the_edge_of_the_optimizer_scales_the_papers_rule() {
+    let mut ball = HeavyBall::new(Quadratic::new(vec![2.0]), vec![1.0], 1.0, 0.9, Product::Exact).unwrap();
+    let mut rule = QuasiNewton::new(1.0, ball.edge_constant()).unwrap();
+    let mut rows: Vec<Measurement> = Vec::new();
+    run(&mut ball, &plan(1), &mut rule, &mut rows).unwrap();
+    // Half of the edge (2 + 2β)/λ.
+    assert!((rows[0].learning_rate - 0.5 * 3.8 / 2.0).abs() < 1e-9);
+}
+
+#[test]
+fn a_measurement_that_is_missing_is_named() {
+    let mut descent = Sgd::new(Quadratic::new(vec![1.0]), vec![1.0], 1.0, Product::Exact);
+    let silent = Plan { measure_every: 0, ..plan(3) };
+    let mut told = |mut rule: Box<dyn Controller>| {
+        run(&mut descent, &silent, rule.as_mut(), &mut Vec::new()).unwrap_err().to_string()
+    };
+    assert!(
+        told(Box::new(QuasiNewton::new(1.0, 2.0).unwrap()))
+            .contains("needs the lambda_max, which was not measured up to step 0")
+    );
+    assert!(told(Box::new(BatchSharpnessRule::new(1.0).unwrap())).contains("batch_sharpness"));
+}
+
+#[test]
+fn options_outside_their_domain_are_refused() {
+    let refusals = [
+        QuasiNewton::new(-1.0, 2.0).err(),
+        BatchSharpnessRule::new(0.0).err(),
+        OnEdge::new(f64::NAN, 1).err(),
+        Adgd::new(f64::INFINITY).err(),
+        EdgeStep::new(-2.0, 0.9).err(),
+    ];
+    for refusal in refusals {
+        assert!(matches!(refusal, Some(Error::Argument { name: "sigma", .. })), "{refusal:?}");
+    }
+    assert!(OnEdge::new(1.0, 0).is_err());
+    assert!(Bounded::new(Constant(1.0), 1.0, 0.5).unwrap_err().to_string().contains("bounds = 1 to 0.5"));
+}
