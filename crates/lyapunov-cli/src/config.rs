@@ -81,6 +81,12 @@ pub struct Model {
     /// Channels of each convolution or stage, or units of each hidden layer.
     #[serde(deserialize_with = "widths")]
     pub widths: Vec<usize>,
+    /// Layers with weights; 0 where the name says it.
+    #[serde(deserialize_with = "depth")]
+    pub depth: usize,
+    /// What stands beside residual blocks that change the size or the channels.
+    #[serde(deserialize_with = "one_of")]
+    pub shortcut: ShortcutName,
     /// The nonlinearity.
     #[serde(deserialize_with = "one_of")]
     pub activation: ActivationName,
@@ -122,6 +128,8 @@ pub enum ModelName {
     Resnet32,
     /// A residual network with 56 layers.
     Resnet56,
+    /// A wide residual network.
+    WideResnet,
 }
 
 impl ModelName {
@@ -134,8 +142,50 @@ impl ModelName {
             Self::Vgg11 | Self::Vgg16 => &[64, 128, 256, 512, 512],
             Self::Resnet18 => &[64, 128, 256, 512],
             Self::Resnet20 | Self::Resnet32 | Self::Resnet56 => &[16, 32, 64],
+            Self::WideResnet => &[16, 64, 128, 256],
         }
     }
+
+    /// What `depth = "auto"` stands for; `None` where the name says it, or the widths do.
+    pub fn automatic_depth(self) -> Option<i64> {
+        match self {
+            Self::WideResnet => Some(16),
+            _ => None,
+        }
+    }
+
+    /// What `shortcut = "auto"` stands for, where there is a choice.
+    pub fn automatic_shortcut(self) -> ShortcutName {
+        match self {
+            Self::Resnet20 | Self::Resnet32 | Self::Resnet56 => ShortcutName::Padded,
+            Self::Resnet18 => ShortcutName::Projected,
+            _ => ShortcutName::Auto,
+        }
+    }
+
+    /// What `activation = "auto"` stands for.
+    pub fn automatic_activation(self) -> ActivationName {
+        ActivationName::Relu
+    }
+
+    /// The keys of `[model]` that this model has no use for.
+    pub fn unused_keys(self) -> Vec<&'static str> {
+        let depth = self.automatic_depth().is_none().then_some("depth");
+        let shortcut = (self.automatic_shortcut() == ShortcutName::Auto).then_some("shortcut");
+        depth.into_iter().chain(shortcut).collect()
+    }
+}
+
+/// What stands beside a residual block.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum ShortcutName {
+    /// What is usual for the model.
+    Auto,
+    /// Every other pixel, between channels of zeros.
+    Padded,
+    /// A 1×1 convolution.
+    Projected,
 }
 
 /// The kinds of nonlinearities.
@@ -587,6 +637,21 @@ fn widths<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<usize>, D::E
         .ok_or_else(|| D::Error::custom("\"auto\" or a list of whole numbers from 1 up, such as [200, 200]"))
 }
 
+/// `"auto"` is 0.
+fn depth<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Written {
+        Word(String),
+        Count(usize),
+    }
+    match Written::deserialize(deserializer).ok() {
+        Some(Written::Word(word)) if word == "auto" => Ok(0),
+        Some(Written::Count(count)) if count > 0 => Ok(count),
+        _ => Err(D::Error::custom("\"auto\" or a whole number from 1 up")),
+    }
+}
+
 fn targets<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Target>, D::Error> {
     let names = Vec::<String>::deserialize(deserializer).ok();
     let targets = names.and_then(|names| names.iter().map(|name| target(name)).collect::<Option<Vec<_>>>());
@@ -638,6 +703,15 @@ mod tests {
             let told = format!("\"{}\" {:?}", name_of(model), model.automatic_widths());
             assert!(DEFAULTS.contains(&told), "{told}");
         }
+    }
+
+    #[test]
+    fn shorthands_are_written_out() {
+        let model = config(&["model.name=wide-resnet-28-10"]).model;
+        assert_eq!((model.name, model.depth, &model.widths[..]), (ModelName::WideResnet, 28, &[16, 160, 320, 640][..]));
+        assert_eq!(config(&["model.name=wide-resnet-16-4"]), config(&["model.name=wide-resnet"]));
+        assert_eq!(config(&["model.name=resnet18"]).model.shortcut, ShortcutName::Projected);
+        assert_eq!(config(&["model.name=mlp"]).model.shortcut, ShortcutName::Auto);
     }
 
     #[test]

@@ -124,13 +124,15 @@ impl Draft {
 
     /// Checks every value.
     pub fn finish(mut self) -> Result<Settings> {
-        self.resolve_widths();
+        self.expand_name()?;
+        self.resolve_model();
         let text = self.document.to_string();
         let config: Config = toml_edit::de::from_str(&text).map_err(|refusal| {
             let key = refusal.span().and_then(|bytes| key_at(&text, bytes.start)).unwrap_or_default();
             self.blame(&key, &format!("must be {}", refusal.message()))
         })?;
         self.check_data(&config)?;
+        self.check_model(&config)?;
         self.check_optimizer(&config)?;
         self.check_schedule(&config)?;
         self.check_products(&config)?;
@@ -139,14 +141,48 @@ impl Draft {
         Ok(settings)
     }
 
-    /// Replaces `widths = "auto"` by what it means for the model.
-    fn resolve_widths(&mut self) {
-        let text = |key| self.value(key).and_then(Value::as_str);
-        let model = text("model.name").and_then(|name| ModelName::from_str(name, false).ok());
-        if let (Some("auto"), Some(model)) = (text("model.widths"), model) {
-            let widths: Array = model.automatic_widths().iter().copied().collect();
-            self.replace("model.widths", widths.into());
+    fn text_of(&self, key: &str) -> Option<&str> {
+        self.value(key).and_then(Value::as_str)
+    }
+
+    /// Writes out a name that says depth and widths as well, such as `wide-resnet-28-10`.
+    fn expand_name(&mut self) -> Result<()> {
+        let Some(named) = self.text_of("model.name").and_then(Shorthand::read) else { return Ok(()) };
+        for key in ["model.depth", "model.widths"] {
+            if self.text_of(key) != Some("auto") {
+                let told = "must be \"auto\" where `model.name` says it";
+                return Err(self.blame(key, told));
+            }
         }
+        self.replace("model.name", name_of(&named.model).into());
+        self.replace("model.depth", named.depth.into());
+        self.replace("model.widths", named.widths.into_iter().collect::<Array>().into());
+        Ok(())
+    }
+
+    /// Replaces "auto" by what it means for the model.
+    fn resolve_model(&mut self) {
+        let name = self.text_of("model.name").and_then(|name| ModelName::from_str(name, false).ok());
+        let Some(model) = name else { return };
+        let widths: Array = model.automatic_widths().iter().copied().collect();
+        self.resolve_automatic("model.widths", Some(widths.into()));
+        self.resolve_automatic("model.depth", model.automatic_depth().map(Value::from));
+        self.resolve_automatic("model.shortcut", Some(name_of(&model.automatic_shortcut()).into()));
+        self.resolve_automatic("model.activation", Some(name_of(&model.automatic_activation()).into()));
+    }
+
+    fn resolve_automatic(&mut self, key: &str, meaning: Option<Value>) {
+        if let Some(meaning) = meaning.filter(|_| self.text_of(key) == Some("auto")) {
+            self.replace(key, meaning);
+        }
+    }
+
+    /// Refuses a value that its model would not look at.
+    fn check_model(&self, config: &Config) -> Result<()> {
+        self.check_widths(config)?;
+        let name = config.model.name;
+        let used = ModelName::value_variants().iter().map(|other| (name_of(other), other.unused_keys()));
+        self.check_unused("model", &name_of(&name), &name.unused_keys(), &used.collect::<Vec<_>>())
     }
 
     fn check_widths(&self, config: &Config) -> Result<()> {
@@ -156,7 +192,6 @@ impl Draft {
     }
 
     fn check_data(&self, config: &Config) -> Result<()> {
-        self.check_widths(config)?;
         match config.data.name {
             DataName::Cifar10 if config.data.path.is_empty() => {
                 let fault =
@@ -172,21 +207,33 @@ impl Draft {
         }
     }
 
-    /// Refuses a value that its optimizer would not look at. One that says the same as the default does no harm: a resolved
-    /// configuration has them all.
-    fn check_optimizer(&self, config: &Config) -> Result<()> {
-        let (name, defaults) = (config.optimizer.name, Self::default());
-        for unused in name.unused_keys() {
-            let key = format!("optimizer.{unused}");
-            if numbers(self.value(&key)) != numbers(defaults.value(&key)) {
-                let told = format!("`{key}` is given, but \"{}\" has none", name_of(&name));
-                let users =
-                    OptimizerName::value_variants().iter().filter(|other| !other.unused_keys().contains(unused));
-                let users: Vec<String> = users.map(|other| format!("\"{}\"", name_of(other))).collect();
-                let help = format!("`optimizer.name` may be {}", users.join(" or "));
+    /// Refuses a value that the choice `section.name` would not look at; `choices` are all there are, with the keys that each
+    /// has no use for. One that says the same as the default does no harm: a resolved configuration has them all.
+    fn check_unused(
+        &self,
+        section: &str,
+        name: &str,
+        unused_keys: &[&str],
+        choices: &[(String, Vec<&'static str>)],
+    ) -> Result<()> {
+        let defaults = Self::default();
+        for unused in unused_keys {
+            let key = format!("{section}.{unused}");
+            if plain(self.value(&key)) != plain(defaults.value(&key)) {
+                let told = format!("`{key}` is given, but \"{name}\" has none");
+                let users = choices.iter().filter(|(_, others)| !others.contains(unused));
+                let users: Vec<String> = users.map(|(user, _)| format!("\"{user}\"")).collect();
+                let help = format!("`{section}.name` may be {}", users.join(" or "));
                 return Err(self.fault_at(&key, |flag| format!("{flag}{told}"))(Some(help)));
             }
         }
+        Ok(())
+    }
+
+    fn check_optimizer(&self, config: &Config) -> Result<()> {
+        let name = config.optimizer.name;
+        let used = OptimizerName::value_variants().iter().map(|other| (name_of(other), other.unused_keys().to_vec()));
+        self.check_unused("optimizer", &name_of(&name), name.unused_keys(), &used.collect::<Vec<_>>())?;
         let adam = matches!(name, OptimizerName::Adam | OptimizerName::AdamW);
         if !adam && config.measure.what.contains(&Quantity::PreconditionedSharpness) {
             let told = format!(
@@ -407,11 +454,32 @@ impl Place {
     }
 }
 
-/// A number, or those of a list, however they are written.
-fn numbers(value: Option<&Value>) -> Vec<f64> {
+/// A text, a number or those of a list, however they are written.
+fn plain(value: Option<&Value>) -> (Option<&str>, Vec<f64>) {
     let number = |value: &Value| value.as_float().or(value.as_integer().map(|whole| whole as f64));
     let list = value.and_then(Value::as_array).map(|list| list.iter().filter_map(number).collect());
-    list.unwrap_or_else(|| value.and_then(number).into_iter().collect())
+    (value.and_then(Value::as_str), list.unwrap_or_else(|| value.and_then(number).into_iter().collect()))
+}
+
+/// A name of a model that says its depth and widths as well.
+struct Shorthand {
+    model: ModelName,
+    depth: i64,
+    widths: Vec<i64>,
+}
+
+impl Shorthand {
+    /// `wide-resnet-DEPTH-FACTOR`, the factor being that of the channels in the stages.
+    fn read(name: &str) -> Option<Self> {
+        let numbers = |rest: &str| -> Option<(i64, i64)> {
+            let (first, second) = rest.split_once('-')?;
+            let number = |text: &str| text.parse().ok().filter(|n| (1..=1000).contains(n));
+            Some((number(first)?, number(second)?))
+        };
+        let (depth, factor) = numbers(name.strip_prefix("wide-resnet-")?)?;
+        let widths = vec![16, 16 * factor, 32 * factor, 64 * factor];
+        Some(Self { model: ModelName::WideResnet, depth, widths })
+    }
 }
 
 fn fault(message: String, help: Option<String>) -> Error {
@@ -491,7 +559,11 @@ mod tests {
             ("model.pooling=min", "must be \"max\" or \"average\", not \"min\""),
             ("model.widths=[16, 0]", "must be \"auto\" or a list of whole numbers from 1 up, such as [200, 200]"),
             ("model.widths=wide", "not \"wide\""),
-            ("model.name=vgg", "\"resnet32\" or \"resnet56\", not \"vgg\""),
+            ("model.name=vgg", "\"wide-resnet\", not \"vgg\""),
+            ("model.depth=16", "`model.depth` is given, but \"cnn\" has none"),
+            ("model.depth=deep", "must be \"auto\" or a whole number from 1 up, not \"deep\""),
+            ("model.shortcut=padded", "`model.shortcut` is given, but \"cnn\" has none"),
+            ("model.shortcut=none", "must be \"auto\", \"padded\" or \"projected\", not \"none\""),
             ("measure.on=[\"batch\", \"batch\"]", "must be a list of different names"),
             ("measure.what=[\"trace\"]", "must be \"auto\" or a list of different names out of \"lambda_max\", "),
             ("measure.what=[\"preconditioned_sharpness\"]", "but \"sgd\" has no preconditioner"),
@@ -525,7 +597,7 @@ mod tests {
     }
 
     #[test]
-    fn schedules_that_do_not_fit_the_run_or_decay_twice_are_refused() {
+    fn what_contradicts_itself_is_refused() {
         let refusal = |assignments: &[&str]| {
             let mut draft = Draft::default();
             for assignment in assignments {
@@ -533,6 +605,8 @@ mod tests {
             }
             draft.finish().map(|_| ()).unwrap_err().to_string()
         };
+        let twice = refusal(&["model.name=wide-resnet-28-10", "model.depth=16"]);
+        assert!(twice.contains("`model.depth` must be \"auto\" where `model.name` says it, not 16"), "{twice}");
         let long = refusal(&["schedule.warm_up=0.6", "schedule.cooldown=0.5"]);
         assert!(long.contains("`schedule.cooldown`") && long.contains("longer than the run"), "{long}");
         let twice = refusal(&["schedule.name=cosine", "schedule.cooldown=0.5"]);

@@ -7,7 +7,7 @@ use lyapunov::{
     Sample, Schedule, Scheduled, Shape, Start, Wanted,
     train::{
         self, Activation, Architecture, Dataset, Loss, Network, NetworkOptions, Normalization, Pooling, Precision,
-        Tensor,
+        Shortcut, Tensor,
     },
 };
 use toml_edit::Value;
@@ -15,8 +15,8 @@ use toml_edit::Value;
 use crate::{
     commands::data,
     config::{
-        ActivationName, Config, DataName, LossName, ModelName, NormalizationName, OptimizerName, PassName, PoolingName,
-        ProductName, ScheduleName, StartName, WeightsName, name_of,
+        ActivationName, Config, DataName, LossName, Model, ModelName, NormalizationName, OptimizerName, PassName,
+        PoolingName, ProductName, ScheduleName, ShortcutName, StartName, WeightsName, name_of,
     },
     draft::{Draft, Settings},
     error::Result,
@@ -88,20 +88,29 @@ fn dataset(settings: &Settings) -> Result<Dataset> {
     }
 }
 
+fn architecture(model: &Model) -> Architecture {
+    let (widths, depth) = (model.widths.clone(), model.depth);
+    let shortcut = match model.shortcut {
+        ShortcutName::Projected => Shortcut::Projected,
+        ShortcutName::Auto | ShortcutName::Padded => Shortcut::Padded,
+    };
+    match model.name {
+        ModelName::Cnn => Architecture::Cnn { widths },
+        ModelName::Mlp | ModelName::Linear => Architecture::Mlp { widths },
+        ModelName::DeepLinear => Architecture::DeepLinear { widths },
+        ModelName::Vgg11 => Architecture::Vgg { depth: 11, widths },
+        ModelName::Vgg16 => Architecture::Vgg { depth: 16, widths },
+        ModelName::Resnet18 => Architecture::ResNet { blocks: 2, widths, shortcut },
+        ModelName::Resnet20 => Architecture::ResNet { blocks: 3, widths, shortcut },
+        ModelName::Resnet32 => Architecture::ResNet { blocks: 5, widths, shortcut },
+        ModelName::Resnet56 => Architecture::ResNet { blocks: 9, widths, shortcut },
+        ModelName::WideResnet => Architecture::WideResNet { depth, widths },
+    }
+}
+
 fn network_options(config: &Config) -> NetworkOptions {
-    let widths = config.model.widths.clone();
     NetworkOptions {
-        architecture: match config.model.name {
-            ModelName::Cnn => Architecture::Cnn { widths },
-            ModelName::Mlp | ModelName::Linear => Architecture::Mlp { widths },
-            ModelName::DeepLinear => Architecture::DeepLinear { widths },
-            ModelName::Vgg11 => Architecture::Vgg { depth: 11, widths },
-            ModelName::Vgg16 => Architecture::Vgg { depth: 16, widths },
-            ModelName::Resnet18 => Architecture::ResNet { blocks: 2, widths, shortcut: train::Shortcut::Projected },
-            ModelName::Resnet20 => Architecture::ResNet { blocks: 3, widths, shortcut: train::Shortcut::Padded },
-            ModelName::Resnet32 => Architecture::ResNet { blocks: 5, widths, shortcut: train::Shortcut::Padded },
-            ModelName::Resnet56 => Architecture::ResNet { blocks: 9, widths, shortcut: train::Shortcut::Padded },
-        },
+        architecture: architecture(&config.model),
         activation: match config.model.activation {
             ActivationName::Relu => Activation::Relu,
             ActivationName::LeakyRelu => Activation::LeakyRelu,

@@ -11,9 +11,10 @@ use lyapunov::{
 };
 
 /// Each architecture, as small as it can be.
-fn architectures() -> [(Architecture, Normalization); 7] {
+fn architectures() -> [(Architecture, Normalization); 9] {
     let vgg = Architecture::Vgg { depth: 11, widths: vec![2, 3, 3, 4, 4] };
     let resnet = |shortcut| Architecture::ResNet { blocks: 1, widths: vec![2, 3, 6], shortcut };
+    let wide = Architecture::WideResNet { depth: 10, widths: vec![2, 2, 3, 4] };
     [
         (Architecture::Mlp { widths: vec![] }, Normalization::None),
         (Architecture::DeepLinear { widths: vec![8, 6] }, Normalization::None),
@@ -22,6 +23,8 @@ fn architectures() -> [(Architecture, Normalization); 7] {
         (resnet(Shortcut::Padded), Normalization::None),
         (resnet(Shortcut::Padded), Normalization::Batch),
         (resnet(Shortcut::Projected), Normalization::Batch),
+        (wide.clone(), Normalization::None),
+        (wide, Normalization::Batch),
     ]
 }
 

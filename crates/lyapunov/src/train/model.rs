@@ -35,13 +35,15 @@ pub(super) const CHANNELS: usize = 3;
 /// normalisation stands before each activation, and counts: `Sequential(Conv2d, BatchNorm2d, ReLU, MaxPool2d, …)`; dropout
 /// stands before each linear layer but one on the images. An [`Architecture::Vgg`] is such a sequence as well, with pooling
 /// behind each stage only. An [`Architecture::ResNet`] has the names of the usual one for CIFAR: `conv1`, `bn1`,
-/// `layer1.0.conv1`, …, `linear`.
+/// `layer1.0.conv1`, …, `linear`; an [`Architecture::WideResNet`] those of the usual one as well: `conv1`, `block1.layer.0.bn1`,
+/// …, `block1.layer.0.convShortcut`, …, `bn1`, `fc`.
 /// Images are \[channels, rows, columns\]; flat, they are in that order.
 ///
 /// [`Architecture::Mlp`]: super::Architecture::Mlp
 /// [`Architecture::Cnn`]: super::Architecture::Cnn
 /// [`Architecture::Vgg`]: super::Architecture::Vgg
 /// [`Architecture::ResNet`]: super::Architecture::ResNet
+/// [`Architecture::WideResNet`]: super::Architecture::WideResNet
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NamedParameter {
     /// The name, such as `0.weight`.
@@ -161,6 +163,8 @@ mod tests {
         assert_eq!(resnet(3, Shortcut::Projected), 272_474);
         let (widths, shortcut) = (vec![64, 128, 256, 512], Shortcut::Projected);
         assert_eq!(count(Architecture::ResNet { blocks: 2, widths, shortcut }), 11_173_962);
+        assert_eq!(count(Architecture::WideResNet { depth: 16, widths: vec![16, 64, 128, 256] }), 2_748_890);
+        assert_eq!(count(Architecture::WideResNet { depth: 28, widths: vec![16, 160, 320, 640] }), 36_479_194);
     }
 
     #[test]
@@ -173,6 +177,12 @@ mod tests {
             names.contains(&"layer3.1.bn2.bias".into())
                 && names.ends_with(&["linear.weight".into(), "linear.bias".into()])
         );
+        let wide = Architecture::WideResNet { depth: 10, widths: vec![2, 2, 4, 8] };
+        let names: Vec<String> =
+            model(&wide, Normalization::Batch).unwrap().named_parameters().into_iter().map(|p| p.name).collect();
+        assert_eq!(names[..3], ["conv1.weight", "block1.layer.0.bn1.weight", "block1.layer.0.bn1.bias"]);
+        assert_eq!(names[12..14], ["block2.layer.0.conv2.weight", "block2.layer.0.convShortcut.weight"]);
+        assert_eq!(names[names.len() - 3..], ["bn1.bias", "fc.weight", "fc.bias"]);
         let plain: Vec<String> = plain(&resnet).unwrap().named_parameters().into_iter().map(|p| p.name).collect();
         assert_eq!(plain[..3], ["conv1.weight", "conv1.bias", "layer1.0.conv1.weight"]);
     }
@@ -235,6 +245,9 @@ mod tests {
             message(&Architecture::ResNet { blocks: 1, widths: vec![8, 4, 4], shortcut: Shortcut::Padded })
                 .contains("none less")
         );
+        assert!(message(&Architecture::WideResNet { depth: 17, widths: vec![2; 4] }).contains("6n + 4"));
+        assert!(message(&Architecture::WideResNet { depth: 4, widths: vec![2; 4] }).contains("6n + 4"));
+        assert!(message(&Architecture::WideResNet { depth: 16, widths: vec![2; 3] }).contains("four entries"));
         assert!(
             message(&Architecture::ResNet { blocks: 0, widths: vec![4, 4, 4], shortcut: Shortcut::Padded })
                 .contains("at least 1")

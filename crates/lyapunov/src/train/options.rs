@@ -105,6 +105,15 @@ pub enum Architecture {
         /// What stands beside a block that changes the size or the channels.
         shortcut: Shortcut,
     },
+    /// A convolution, three stages of residual blocks whose normalisations and activations stand before their convolutions, each
+    /// stage but the first at half the size, a normalisation, the mean over the image and a linear layer: Zagoruyko & Komodakis
+    /// (2016). Made for [`Normalization::Batch`]. Dropout stands between the two convolutions of a block, as in the paper.
+    WideResNet {
+        /// Layers with weights, without projections: 6n + 4, with n blocks in each stage. 16 for WRN-16-4.
+        depth: usize,
+        /// Channels of the first convolution and of each stage: 16, 16k, 32k and 64k in the paper, with k = 4 for WRN-16-4.
+        widths: Vec<usize>,
+    },
 }
 
 impl Architecture {
@@ -114,7 +123,8 @@ impl Architecture {
         | Self::DeepLinear { widths }
         | Self::Cnn { widths }
         | Self::Vgg { widths, .. }
-        | Self::ResNet { widths, .. }) = self;
+        | Self::ResNet { widths, .. }
+        | Self::WideResNet { widths, .. }) = self;
         widths
     }
 }
