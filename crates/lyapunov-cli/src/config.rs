@@ -130,6 +130,8 @@ pub enum ModelName {
     Resnet56,
     /// A wide residual network.
     WideResnet,
+    /// A densely connected network.
+    Densenet,
 }
 
 impl ModelName {
@@ -143,6 +145,7 @@ impl ModelName {
             Self::Resnet18 => &[64, 128, 256, 512],
             Self::Resnet20 | Self::Resnet32 | Self::Resnet56 => &[16, 32, 64],
             Self::WideResnet => &[16, 64, 128, 256],
+            Self::Densenet => &[16, 12],
         }
     }
 
@@ -150,6 +153,7 @@ impl ModelName {
     pub fn automatic_depth(self) -> Option<i64> {
         match self {
             Self::WideResnet => Some(16),
+            Self::Densenet => Some(40),
             _ => None,
         }
     }
@@ -710,6 +714,9 @@ mod tests {
         let model = config(&["model.name=wide-resnet-28-10"]).model;
         assert_eq!((model.name, model.depth, &model.widths[..]), (ModelName::WideResnet, 28, &[16, 160, 320, 640][..]));
         assert_eq!(config(&["model.name=wide-resnet-16-4"]), config(&["model.name=wide-resnet"]));
+        let model = config(&["model.name=densenet100-24"]).model;
+        assert_eq!((model.name, model.depth, &model.widths[..]), (ModelName::Densenet, 100, &[16, 24][..]));
+        assert_eq!(config(&["model.name=densenet40-12"]), config(&["model.name=densenet"]));
         assert_eq!(config(&["model.name=resnet18"]).model.shortcut, ShortcutName::Projected);
         assert_eq!(config(&["model.name=mlp"]).model.shortcut, ShortcutName::Auto);
     }

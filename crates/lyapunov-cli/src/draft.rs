@@ -469,13 +469,16 @@ struct Shorthand {
 }
 
 impl Shorthand {
-    /// `wide-resnet-DEPTH-FACTOR`, the factor being that of the channels in the stages.
+    /// `wide-resnet-DEPTH-FACTOR`, the factor being that of the channels in the stages, and `densenetDEPTH-GROWTH`.
     fn read(name: &str) -> Option<Self> {
         let numbers = |rest: &str| -> Option<(i64, i64)> {
             let (first, second) = rest.split_once('-')?;
             let number = |text: &str| text.parse().ok().filter(|n| (1..=1000).contains(n));
             Some((number(first)?, number(second)?))
         };
+        if let Some((depth, growth)) = name.strip_prefix("densenet").and_then(numbers) {
+            return Some(Self { model: ModelName::Densenet, depth, widths: vec![16, growth] });
+        }
         let (depth, factor) = numbers(name.strip_prefix("wide-resnet-")?)?;
         let widths = vec![16, 16 * factor, 32 * factor, 64 * factor];
         Some(Self { model: ModelName::WideResnet, depth, widths })
@@ -559,7 +562,7 @@ mod tests {
             ("model.pooling=min", "must be \"max\" or \"average\", not \"min\""),
             ("model.widths=[16, 0]", "must be \"auto\" or a list of whole numbers from 1 up, such as [200, 200]"),
             ("model.widths=wide", "not \"wide\""),
-            ("model.name=vgg", "\"wide-resnet\", not \"vgg\""),
+            ("model.name=vgg", "\"wide-resnet\" or \"densenet\", not \"vgg\""),
             ("model.depth=16", "`model.depth` is given, but \"cnn\" has none"),
             ("model.depth=deep", "must be \"auto\" or a whole number from 1 up, not \"deep\""),
             ("model.shortcut=padded", "`model.shortcut` is given, but \"cnn\" has none"),

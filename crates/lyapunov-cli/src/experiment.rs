@@ -105,6 +105,7 @@ fn architecture(model: &Model) -> Architecture {
         ModelName::Resnet32 => Architecture::ResNet { blocks: 5, widths, shortcut },
         ModelName::Resnet56 => Architecture::ResNet { blocks: 9, widths, shortcut },
         ModelName::WideResnet => Architecture::WideResNet { depth, widths },
+        ModelName::Densenet => Architecture::DenseNet { depth, widths },
     }
 }
 

@@ -11,9 +11,10 @@ use lyapunov::{
 };
 
 /// Each architecture, as small as it can be.
-fn architectures() -> [(Architecture, Normalization); 9] {
+fn architectures() -> [(Architecture, Normalization); 11] {
     let vgg = Architecture::Vgg { depth: 11, widths: vec![2, 3, 3, 4, 4] };
     let resnet = |shortcut| Architecture::ResNet { blocks: 1, widths: vec![2, 3, 6], shortcut };
+    let dense = Architecture::DenseNet { depth: 7, widths: vec![2, 3] };
     let wide = Architecture::WideResNet { depth: 10, widths: vec![2, 2, 3, 4] };
     [
         (Architecture::Mlp { widths: vec![] }, Normalization::None),
@@ -25,6 +26,8 @@ fn architectures() -> [(Architecture, Normalization); 9] {
         (resnet(Shortcut::Projected), Normalization::Batch),
         (wide.clone(), Normalization::None),
         (wide, Normalization::Batch),
+        (dense.clone(), Normalization::None),
+        (dense, Normalization::Batch),
     ]
 }
 

@@ -36,7 +36,8 @@ pub(super) const CHANNELS: usize = 3;
 /// stands before each linear layer but one on the images. An [`Architecture::Vgg`] is such a sequence as well, with pooling
 /// behind each stage only. An [`Architecture::ResNet`] has the names of the usual one for CIFAR: `conv1`, `bn1`,
 /// `layer1.0.conv1`, …, `linear`; an [`Architecture::WideResNet`] those of the usual one as well: `conv1`, `block1.layer.0.bn1`,
-/// …, `block1.layer.0.convShortcut`, …, `bn1`, `fc`.
+/// …, `block1.layer.0.convShortcut`, …, `bn1`, `fc`; an [`Architecture::DenseNet`] `conv1`, `block1.layer.0.bn1`, …, `trans1.conv1`,
+/// …, `bn1`, `fc`.
 /// Images are \[channels, rows, columns\]; flat, they are in that order.
 ///
 /// [`Architecture::Mlp`]: super::Architecture::Mlp
@@ -44,6 +45,7 @@ pub(super) const CHANNELS: usize = 3;
 /// [`Architecture::Vgg`]: super::Architecture::Vgg
 /// [`Architecture::ResNet`]: super::Architecture::ResNet
 /// [`Architecture::WideResNet`]: super::Architecture::WideResNet
+/// [`Architecture::DenseNet`]: super::Architecture::DenseNet
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NamedParameter {
     /// The name, such as `0.weight`.
@@ -164,6 +166,7 @@ mod tests {
         let (widths, shortcut) = (vec![64, 128, 256, 512], Shortcut::Projected);
         assert_eq!(count(Architecture::ResNet { blocks: 2, widths, shortcut }), 11_173_962);
         assert_eq!(count(Architecture::WideResNet { depth: 16, widths: vec![16, 64, 128, 256] }), 2_748_890);
+        assert_eq!(count(Architecture::DenseNet { depth: 40, widths: vec![16, 12] }), 1_019_722);
         assert_eq!(count(Architecture::WideResNet { depth: 28, widths: vec![16, 160, 320, 640] }), 36_479_194);
     }
 
@@ -182,6 +185,11 @@ mod tests {
             model(&wide, Normalization::Batch).unwrap().named_parameters().into_iter().map(|p| p.name).collect();
         assert_eq!(names[..3], ["conv1.weight", "block1.layer.0.bn1.weight", "block1.layer.0.bn1.bias"]);
         assert_eq!(names[12..14], ["block2.layer.0.conv2.weight", "block2.layer.0.convShortcut.weight"]);
+        assert_eq!(names[names.len() - 3..], ["bn1.bias", "fc.weight", "fc.bias"]);
+        let dense = Architecture::DenseNet { depth: 7, widths: vec![2, 3] };
+        let names: Vec<String> =
+            model(&dense, Normalization::Batch).unwrap().named_parameters().into_iter().map(|p| p.name).collect();
+        assert_eq!(names[3..5], ["block1.layer.0.conv1.weight", "trans1.bn1.weight"]);
         assert_eq!(names[names.len() - 3..], ["bn1.bias", "fc.weight", "fc.bias"]);
         let plain: Vec<String> = plain(&resnet).unwrap().named_parameters().into_iter().map(|p| p.name).collect();
         assert_eq!(plain[..3], ["conv1.weight", "conv1.bias", "layer1.0.conv1.weight"]);
@@ -248,6 +256,9 @@ mod tests {
         assert!(message(&Architecture::WideResNet { depth: 17, widths: vec![2; 4] }).contains("6n + 4"));
         assert!(message(&Architecture::WideResNet { depth: 4, widths: vec![2; 4] }).contains("6n + 4"));
         assert!(message(&Architecture::WideResNet { depth: 16, widths: vec![2; 3] }).contains("four entries"));
+        assert!(message(&Architecture::DenseNet { depth: 41, widths: vec![2; 2] }).contains("3n + 4"));
+        assert!(message(&Architecture::DenseNet { depth: 4, widths: vec![2; 2] }).contains("3n + 4"));
+        assert!(message(&Architecture::DenseNet { depth: 40, widths: vec![2; 3] }).contains("two entries"));
         assert!(
             message(&Architecture::ResNet { blocks: 0, widths: vec![4, 4, 4], shortcut: Shortcut::Padded })
                 .contains("at least 1")

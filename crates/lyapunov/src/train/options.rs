@@ -114,6 +114,16 @@ pub enum Architecture {
         /// Channels of the first convolution and of each stage: 16, 16k, 32k and 64k in the paper, with k = 4 for WRN-16-4.
         widths: Vec<usize>,
     },
+    /// A convolution, three blocks of layers that each add a few channels to those they see, a 1×1 convolution and average-pooling
+    /// between two blocks, a normalisation, the mean over the image and a linear layer: Huang et al. (2017) in the basic form,
+    /// without bottlenecks and compression. Made for [`Normalization::Batch`]. Dropout stands behind every convolution but the
+    /// first, as in the paper.
+    DenseNet {
+        /// Layers with weights: 3n + 4, with n in each block. 40 in the paper.
+        depth: usize,
+        /// Channels of the first convolution, and those that each layer adds: 16 and 12 in the paper.
+        widths: Vec<usize>,
+    },
 }
 
 impl Architecture {
@@ -124,7 +134,8 @@ impl Architecture {
         | Self::Cnn { widths }
         | Self::Vgg { widths, .. }
         | Self::ResNet { widths, .. }
-        | Self::WideResNet { widths, .. }) = self;
+        | Self::WideResNet { widths, .. }
+        | Self::DenseNet { widths, .. }) = self;
         widths
     }
 }

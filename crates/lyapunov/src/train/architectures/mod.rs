@@ -1,5 +1,6 @@
 //! Architectures: which layers stand where.
 
+mod dense;
 mod feed_forward;
 mod residual;
 
@@ -29,6 +30,7 @@ pub(super) fn layers(options: &NetworkOptions, classes: usize) -> Result<Sequenc
         Architecture::ResNet { blocks, shortcut, .. } => {
             residual::resnet(options, (blocks, shortcut), widths, classes)?
         }
+        Architecture::DenseNet { depth, .. } => dense::densenet(options, depth, widths, classes)?,
         Architecture::WideResNet { depth, .. } => residual::wide_resnet(options, depth, widths, classes)?,
     })
 }

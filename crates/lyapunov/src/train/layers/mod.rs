@@ -5,6 +5,7 @@
 
 mod activation;
 mod average_pool;
+mod concatenate;
 mod convolution;
 mod dropout;
 mod flatten;
@@ -20,6 +21,7 @@ use burn::tensor::Tensor;
 pub(super) use self::{
     activation::Pointwise,
     average_pool::AveragePool,
+    concatenate::Concatenate,
     convolution::Convolution,
     dropout::Dropout,
     flatten::Flatten,
