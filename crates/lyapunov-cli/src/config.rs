@@ -102,6 +102,12 @@ pub struct Model {
     /// The share of entries that are dropped before linear layers.
     #[serde(deserialize_with = "share")]
     pub dropout: f64,
+    /// How the weights begin.
+    #[serde(deserialize_with = "one_of")]
+    pub init: InitName,
+    /// A factor of the weights at the start.
+    #[serde(deserialize_with = "positive")]
+    pub init_scale: f64,
 }
 
 /// The kinds of networks.
@@ -222,6 +228,24 @@ pub enum PoolingName {
     Max,
     /// The mean of a window.
     Average,
+}
+
+/// The kinds of initial weights.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum InitName {
+    /// PyTorch's.
+    Default,
+    /// Normal, 2/fan-in.
+    Kaiming,
+    /// Uniform, 2/(fan-in + fan-out).
+    Xavier,
+    /// Normal, 1/fan-in.
+    Lecun,
+    /// Normal, 1/fan-in, with biases.
+    Ntk,
+    /// Normal, 1/fan-in, and less in the last layer.
+    MupLike,
 }
 
 /// The kinds of normalisations.

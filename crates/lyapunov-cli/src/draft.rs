@@ -563,6 +563,11 @@ mod tests {
             ("model.widths=[16, 0]", "must be \"auto\" or a list of whole numbers from 1 up, such as [200, 200]"),
             ("model.widths=wide", "not \"wide\""),
             ("model.name=vgg", "\"wide-resnet\" or \"densenet\", not \"vgg\""),
+            (
+                "model.init=orthogonal",
+                "must be \"default\", \"kaiming\", \"xavier\", \"lecun\", \"ntk\" or \"mup-like\"",
+            ),
+            ("model.init_scale=0", "must be a number greater than 0, not 0"),
             ("model.depth=16", "`model.depth` is given, but \"cnn\" has none"),
             ("model.depth=deep", "must be \"auto\" or a whole number from 1 up, not \"deep\""),
             ("model.shortcut=padded", "`model.shortcut` is given, but \"cnn\" has none"),

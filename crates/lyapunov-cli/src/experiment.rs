@@ -6,8 +6,8 @@ use lyapunov::{
     Carry, Constant, Controller, Decay, Moments, Momentum, Objective, Optimizer, Plain, Plan, Product, Quantity, Rule,
     Sample, Schedule, Scheduled, Shape, Start, Wanted,
     train::{
-        self, Activation, Architecture, Dataset, Loss, Network, NetworkOptions, Normalization, Pooling, Precision,
-        Shortcut, Tensor,
+        self, Activation, Architecture, Dataset, Initialization, Loss, Network, NetworkOptions, Normalization, Pooling,
+        Precision, Shortcut, Tensor,
     },
 };
 use toml_edit::Value;
@@ -15,8 +15,8 @@ use toml_edit::Value;
 use crate::{
     commands::data,
     config::{
-        ActivationName, Config, DataName, LossName, Model, ModelName, NormalizationName, OptimizerName, PassName,
-        PoolingName, ProductName, ScheduleName, ShortcutName, StartName, WeightsName, name_of,
+        ActivationName, Config, DataName, InitName, LossName, Model, ModelName, NormalizationName, OptimizerName,
+        PassName, PoolingName, ProductName, ScheduleName, ShortcutName, StartName, WeightsName, name_of,
     },
     draft::{Draft, Settings},
     error::Result,
@@ -142,6 +142,15 @@ fn network_options(config: &Config) -> NetworkOptions {
             PoolingName::Average => Pooling::Average,
         },
         dropout: config.model.dropout,
+        init: match config.model.init {
+            InitName::Default => Initialization::Default,
+            InitName::Kaiming => Initialization::Kaiming,
+            InitName::Xavier => Initialization::Xavier,
+            InitName::Lecun => Initialization::Lecun,
+            InitName::Ntk => Initialization::Ntk,
+            InitName::MupLike => Initialization::MupLike,
+        },
+        init_scale: config.model.init_scale,
         augment: config.data.augment,
         label_smoothing: config.loss.label_smoothing,
         batch_size: config.run.batch_size,

@@ -6,6 +6,7 @@ use burn::tensor::{DType, Device, Tensor, TensorData};
 
 use super::{
     architectures,
+    initialization::Initialization,
     layers::{Layer, Parameter, Sequence, Start},
     options::NetworkOptions,
 };
@@ -84,6 +85,8 @@ impl NamedLayer {
 #[derive(Debug)]
 pub(super) struct Model {
     pub layers: Sequence,
+    init: Initialization,
+    init_scale: f64,
 }
 
 impl Model {
@@ -92,8 +95,11 @@ impl Model {
         if !(0.0..1.0).contains(&options.dropout) {
             return Err(Error::argument("dropout", options.dropout, "must be at least 0 and less than 1"));
         }
-        let layers = architectures::layers(options, classes)?;
-        Ok(Self { layers })
+        let NetworkOptions { init, init_scale, .. } = *options;
+        if !(init_scale.is_finite() && init_scale > 0.0) {
+            return Err(Error::argument("init_scale", init_scale, "must be a number greater than 0"));
+        }
+        Ok(Self { layers: architectures::layers(options, classes)?, init, init_scale })
     }
 
     /// The parameters of all layers with their names and places, first layer first.
@@ -109,15 +115,16 @@ impl Model {
 
     /// The weights that training starts from, flat.
     pub fn initial_weights(&self, seed: u64, device: &Device, dtype: DType) -> Tensor<1> {
-        let draw = |(parameter, index): (Parameter, u64)| {
+        let parameters = self.layers.parameters();
+        let last = parameters.iter().zip(0..).filter(|(p, _)| matches!(p.start, Start::Weight { .. })).last();
+        let last = last.map(|(_, index)| index);
+        let draw = |(parameter, index): (&Parameter, u64)| {
             let mut stream = Stream::new(seed, Purpose::Weights, index);
-            let start = parameter.start;
-            (0..parameter.len()).map(move |_| match start {
-                Start::Uniform { fan_in } => 1.0 / (fan_in as f64).sqrt() * (2.0 * stream.uniform() - 1.0),
-                Start::Constant(value) => value,
-            })
+            let (start, init, is_last) = (parameter.start, self.init, Some(index) == last);
+            let scale = if matches!(start, Start::Constant(_)) { 1.0 } else { self.init_scale };
+            (0..parameter.len()).map(move |_| scale * init.draw(start, is_last, &mut stream))
         };
-        let values: Vec<f64> = self.layers.parameters().into_iter().zip(0..).flat_map(draw).collect();
+        let values: Vec<f64> = parameters.iter().zip(0..).flat_map(draw).collect();
         let n = values.len();
         Tensor::from_data(TensorData::new(values, [n]), (device, dtype))
     }

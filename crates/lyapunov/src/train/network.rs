@@ -67,7 +67,7 @@ impl Network {
     /// # Errors
     /// [`Error::Argument`] for widths that do not fit 32×32 images, for a batch size that is zero or larger than the
     /// training set (or one, with batch normalisation), for groups that do not divide the widths, for
-    /// a dropout rate outside [0, 1) and for a label smoothing outside [0, 1) or with another loss than cross-entropy; [`Error::Data`] for
+    /// a scale of the initial weights that is not positive, for a dropout rate outside [0, 1) and for a label smoothing outside [0, 1) or with another loss than cross-entropy; [`Error::Data`] for
     /// an empty held-out set.
     pub fn new(options: &NetworkOptions, data: Dataset, device: &Device) -> Result<Self> {
         let samples = Samples::new(data.train.len(), options.batch_size, options.seed)?;
@@ -117,8 +117,8 @@ impl Network {
         Ok(self)
     }
 
-    /// The weights that training starts from: uniform in ±1/√fan-in, biases too, as PyTorch's layers do by default, and the
-    /// identity for normalisations; a pure function of the seed.
+    /// The weights that training starts from, as [`NetworkOptions::init`] says, and the identity for normalisations; a pure
+    /// function of the seed.
     pub fn initial_weights(&self) -> Tensor<1> {
         self.model.initial_weights(self.seed, &self.device, self.dtype)
     }

@@ -1,6 +1,6 @@
 //! What a network is made of and how it sees its data: the choices.
 
-use super::loss::Loss;
+use super::{initialization::Initialization, loss::Loss};
 
 /// The storage of weights and activations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -153,6 +153,10 @@ pub struct NetworkOptions {
     pub pooling: Pooling,
     /// The share of entries that dropout sets to zero before each fully connected layer but one on the images; 0 = none.
     pub dropout: f64,
+    /// How the weights begin.
+    pub init: Initialization,
+    /// A factor of matrices, kernels and biases at the start, greater than 0.
+    pub init_scale: f64,
     /// The loss per example.
     pub loss: Loss,
     /// Moves this share of every target from its label evenly to all classes: for cross-entropy only; 0 = none.
@@ -176,6 +180,8 @@ impl Default for NetworkOptions {
             normalization: Normalization::None,
             pooling: Pooling::Max,
             dropout: 0.0,
+            init: Initialization::Default,
+            init_scale: 1.0,
             loss: Loss::CrossEntropy,
             label_smoothing: 0.0,
             augment: false,

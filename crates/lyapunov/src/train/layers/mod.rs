@@ -48,12 +48,19 @@ pub(super) struct Parameter {
 /// How the values of a parameter begin.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Start {
-    /// Uniform in ±1/√fan-in, where fan-in is how many inputs each output of the layer sums over: also for a bias.
-    Uniform {
-        /// The number of inputs.
+    /// As the initialisation of the network says for a matrix or a kernel.
+    Weight {
+        /// How many inputs each output of the layer sums over.
+        fan_in: usize,
+        /// In how many outputs each input takes part.
+        fan_out: usize,
+    },
+    /// As it says for a bias.
+    Bias {
+        /// That of the weights beside it.
         fan_in: usize,
     },
-    /// All alike.
+    /// All alike, whatever the initialisation.
     Constant(f64),
 }
 
