@@ -84,6 +84,12 @@ pub struct Model {
     /// Layers with weights; 0 where the name says it.
     #[serde(deserialize_with = "depth")]
     pub depth: usize,
+    /// Heads of attention.
+    #[serde(deserialize_with = "count")]
+    pub heads: usize,
+    /// Pixels along a side of a patch.
+    #[serde(deserialize_with = "count")]
+    pub patch: usize,
     /// What stands beside residual blocks that change the size or the channels.
     #[serde(deserialize_with = "one_of")]
     pub shortcut: ShortcutName,
@@ -138,6 +144,10 @@ pub enum ModelName {
     WideResnet,
     /// A densely connected network.
     Densenet,
+    /// A vision transformer.
+    VitTiny,
+    /// Perceptrons across tokens and across features.
+    MlpMixer,
 }
 
 impl ModelName {
@@ -152,6 +162,8 @@ impl ModelName {
             Self::Resnet20 | Self::Resnet32 | Self::Resnet56 => &[16, 32, 64],
             Self::WideResnet => &[16, 64, 128, 256],
             Self::Densenet => &[16, 12],
+            Self::VitTiny => &[192, 768],
+            Self::MlpMixer => &[128, 64, 512],
         }
     }
 
@@ -160,6 +172,8 @@ impl ModelName {
         match self {
             Self::WideResnet => Some(16),
             Self::Densenet => Some(40),
+            Self::VitTiny => Some(12),
+            Self::MlpMixer => Some(8),
             _ => None,
         }
     }
@@ -175,14 +189,19 @@ impl ModelName {
 
     /// What `activation = "auto"` stands for.
     pub fn automatic_activation(self) -> ActivationName {
-        ActivationName::Relu
+        match self {
+            Self::VitTiny | Self::MlpMixer => ActivationName::Gelu,
+            _ => ActivationName::Relu,
+        }
     }
 
     /// The keys of `[model]` that this model has no use for.
     pub fn unused_keys(self) -> Vec<&'static str> {
         let depth = self.automatic_depth().is_none().then_some("depth");
         let shortcut = (self.automatic_shortcut() == ShortcutName::Auto).then_some("shortcut");
-        depth.into_iter().chain(shortcut).collect()
+        let heads = (self != Self::VitTiny).then_some("heads");
+        let patch = (!matches!(self, Self::VitTiny | Self::MlpMixer)).then_some("patch");
+        [depth, shortcut, heads, patch].into_iter().flatten().collect()
     }
 }
 
@@ -742,6 +761,10 @@ mod tests {
         assert_eq!((model.name, model.depth, &model.widths[..]), (ModelName::Densenet, 100, &[16, 24][..]));
         assert_eq!(config(&["model.name=densenet40-12"]), config(&["model.name=densenet"]));
         assert_eq!(config(&["model.name=resnet18"]).model.shortcut, ShortcutName::Projected);
+        let automatic = |name: &str| config(&[&format!("model.name={name}")]).model;
+        assert_eq!(automatic("vit-tiny").activation, ActivationName::Gelu);
+        assert_eq!(automatic("mlp-mixer").depth, 8);
+        assert_eq!(config(&["model.name=vit-tiny", "model.activation=tanh"]).model.activation, ActivationName::Tanh);
         assert_eq!(config(&["model.name=mlp"]).model.shortcut, ShortcutName::Auto);
     }
 

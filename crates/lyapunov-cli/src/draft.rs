@@ -562,7 +562,7 @@ mod tests {
             ("model.pooling=min", "must be \"max\" or \"average\", not \"min\""),
             ("model.widths=[16, 0]", "must be \"auto\" or a list of whole numbers from 1 up, such as [200, 200]"),
             ("model.widths=wide", "not \"wide\""),
-            ("model.name=vgg", "\"wide-resnet\" or \"densenet\", not \"vgg\""),
+            ("model.name=vgg", "\"vit-tiny\" or \"mlp-mixer\", not \"vgg\""),
             (
                 "model.init=orthogonal",
                 "must be \"default\", \"kaiming\", \"xavier\", \"lecun\", \"ntk\" or \"mup-like\"",
@@ -570,6 +570,7 @@ mod tests {
             ("model.init_scale=0", "must be a number greater than 0, not 0"),
             ("model.depth=16", "`model.depth` is given, but \"cnn\" has none"),
             ("model.depth=deep", "must be \"auto\" or a whole number from 1 up, not \"deep\""),
+            ("model.heads=4", "`model.heads` is given, but \"cnn\" has none"),
             ("model.shortcut=padded", "`model.shortcut` is given, but \"cnn\" has none"),
             ("model.shortcut=none", "must be \"auto\", \"padded\" or \"projected\", not \"none\""),
             ("measure.on=[\"batch\", \"batch\"]", "must be a list of different names"),

@@ -89,7 +89,8 @@ fn dataset(settings: &Settings) -> Result<Dataset> {
 }
 
 fn architecture(model: &Model) -> Architecture {
-    let (widths, depth) = (model.widths.clone(), model.depth);
+    let Model { depth, heads, patch, .. } = *model;
+    let widths = model.widths.clone();
     let shortcut = match model.shortcut {
         ShortcutName::Projected => Shortcut::Projected,
         ShortcutName::Auto | ShortcutName::Padded => Shortcut::Padded,
@@ -106,6 +107,8 @@ fn architecture(model: &Model) -> Architecture {
         ModelName::Resnet56 => Architecture::ResNet { blocks: 9, widths, shortcut },
         ModelName::WideResnet => Architecture::WideResNet { depth, widths },
         ModelName::Densenet => Architecture::DenseNet { depth, widths },
+        ModelName::VitTiny => Architecture::VisionTransformer { depth, heads, patch, widths },
+        ModelName::MlpMixer => Architecture::MlpMixer { depth, patch, widths },
     }
 }
 

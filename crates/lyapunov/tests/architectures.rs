@@ -11,10 +11,12 @@ use lyapunov::{
 };
 
 /// Each architecture, as small as it can be.
-fn architectures() -> [(Architecture, Normalization); 11] {
+fn architectures() -> [(Architecture, Normalization); 13] {
     let vgg = Architecture::Vgg { depth: 11, widths: vec![2, 3, 3, 4, 4] };
     let resnet = |shortcut| Architecture::ResNet { blocks: 1, widths: vec![2, 3, 6], shortcut };
     let dense = Architecture::DenseNet { depth: 7, widths: vec![2, 3] };
+    let transformer = Architecture::VisionTransformer { depth: 2, heads: 2, patch: 8, widths: vec![4, 6] };
+    let mixer = Architecture::MlpMixer { depth: 2, patch: 8, widths: vec![4, 3, 6] };
     let wide = Architecture::WideResNet { depth: 10, widths: vec![2, 2, 3, 4] };
     [
         (Architecture::Mlp { widths: vec![] }, Normalization::None),
@@ -28,6 +30,8 @@ fn architectures() -> [(Architecture, Normalization); 11] {
         (wide, Normalization::Batch),
         (dense.clone(), Normalization::None),
         (dense, Normalization::Batch),
+        (transformer, Normalization::None),
+        (mixer, Normalization::None),
     ]
 }
 

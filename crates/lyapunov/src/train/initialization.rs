@@ -3,8 +3,8 @@
 use super::layers::Start;
 use crate::noise::Stream;
 
-/// How matrices, kernels and biases begin. Everything else does as always: scales of normalisations are one, their shifts
-/// zero.
+/// How matrices, kernels and biases begin. Everything else does as always: scales of normalisations are one, their shifts and the
+/// class token zero, and learned positions normal with a deviation of 0.02.
 ///
 /// An output of a layer sums over fan-in inputs, and an input takes part in fan-out outputs: channels times the pixels of the
 /// kernel in a convolution. U is the uniform and N the normal distribution, by its variance.
@@ -47,6 +47,7 @@ impl Initialization {
     pub(super) fn draw(self, start: Start, last: bool, stream: &mut Stream) -> f64 {
         match (self, start) {
             (_, Start::Constant(value)) => value,
+            (_, Start::Normal { deviation }) => deviation * stream.normal(),
             (Self::Default, Start::Weight { fan_in, .. } | Start::Bias { fan_in }) => {
                 1.0 / (fan_in as f64).sqrt() * symmetric(stream)
             }

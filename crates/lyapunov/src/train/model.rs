@@ -38,7 +38,9 @@ pub(super) const CHANNELS: usize = 3;
 /// behind each stage only. An [`Architecture::ResNet`] has the names of the usual one for CIFAR: `conv1`, `bn1`,
 /// `layer1.0.conv1`, …, `linear`; an [`Architecture::WideResNet`] those of the usual one as well: `conv1`, `block1.layer.0.bn1`,
 /// …, `block1.layer.0.convShortcut`, …, `bn1`, `fc`; an [`Architecture::DenseNet`] `conv1`, `block1.layer.0.bn1`, …, `trans1.conv1`,
-/// …, `bn1`, `fc`.
+/// …, `bn1`, `fc`. An [`Architecture::VisionTransformer`] and an [`Architecture::MlpMixer`] have those of the package `timm`:
+/// `cls_token`, `pos_embed`, `patch_embed.proj`, `blocks.0.norm1`, `blocks.0.attn.qkv`, …, `norm`, `head`; `stem.proj`,
+/// `blocks.0.norm1`, `blocks.0.mlp_tokens.fc1`, …, `norm`, `head`.
 /// Images are \[channels, rows, columns\]; flat, they are in that order.
 ///
 /// [`Architecture::Mlp`]: super::Architecture::Mlp
@@ -47,6 +49,8 @@ pub(super) const CHANNELS: usize = 3;
 /// [`Architecture::ResNet`]: super::Architecture::ResNet
 /// [`Architecture::WideResNet`]: super::Architecture::WideResNet
 /// [`Architecture::DenseNet`]: super::Architecture::DenseNet
+/// [`Architecture::VisionTransformer`]: super::Architecture::VisionTransformer
+/// [`Architecture::MlpMixer`]: super::Architecture::MlpMixer
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NamedParameter {
     /// The name, such as `0.weight`.
@@ -121,7 +125,7 @@ impl Model {
         let draw = |(parameter, index): (&Parameter, u64)| {
             let mut stream = Stream::new(seed, Purpose::Weights, index);
             let (start, init, is_last) = (parameter.start, self.init, Some(index) == last);
-            let scale = if matches!(start, Start::Constant(_)) { 1.0 } else { self.init_scale };
+            let scale = if let Start::Weight { .. } | Start::Bias { .. } = start { self.init_scale } else { 1.0 };
             (0..parameter.len()).map(move |_| scale * init.draw(start, is_last, &mut stream))
         };
         let values: Vec<f64> = parameters.iter().zip(0..).flat_map(draw).collect();
@@ -154,6 +158,26 @@ mod tests {
         assert_eq!(count(&Architecture::Mlp { widths: vec![] }), 30_730);
         let (first, second, last) = (8 * 27 + 8, 16 * 72 + 16, 16 * 64 * 10 + 10);
         assert_eq!(count(&Architecture::Cnn { widths: vec![8, 16] }), first + second + last);
+    }
+
+    /// What `timm` counts for the same sizes.
+    #[test]
+    fn transformers_and_mixers_have_the_usual_counts_and_names() {
+        let tiny = Architecture::VisionTransformer { depth: 12, heads: 3, patch: 4, widths: vec![192, 768] };
+        let mixer = Architecture::MlpMixer { depth: 8, patch: 4, widths: vec![128, 64, 512] };
+        assert_eq!((count(&tiny), count(&mixer)), (5_362_762, 1_132_170));
+        let told = |architecture: &Architecture| -> Vec<String> {
+            let named = plain(architecture).unwrap().named_parameters();
+            named.into_iter().map(|p| format!("{} {:?}", p.name, p.shape)).collect()
+        };
+        let (tiny, mixer) = (told(&tiny), told(&mixer));
+        let first = ["patch_embed.proj.weight [192, 3, 4, 4]", "patch_embed.proj.bias [192]", "cls_token [1, 1, 192]"];
+        assert_eq!(tiny[..3], first);
+        assert_eq!(tiny[3..5], ["pos_embed [1, 65, 192]", "blocks.0.norm1.weight [192]"]);
+        assert_eq!(tiny[6..8], ["blocks.0.attn.qkv.weight [576, 192]", "blocks.0.attn.qkv.bias [576]"]);
+        assert_eq!(tiny[tiny.len() - 3..], ["norm.bias [192]", "head.weight [10, 192]", "head.bias [10]"]);
+        assert_eq!(mixer[4], "blocks.0.mlp_tokens.fc1.weight [64, 64]");
+        assert_eq!(mixer[10], "blocks.0.mlp_channels.fc1.weight [512, 128]");
     }
 
     /// Those of the papers, in the forms for CIFAR: 14.7 M for VGG-16, 11.17 M for ResNet-18, 0.27, 0.46 and 0.85 M for
@@ -263,6 +287,14 @@ mod tests {
         assert!(message(&Architecture::WideResNet { depth: 17, widths: vec![2; 4] }).contains("6n + 4"));
         assert!(message(&Architecture::WideResNet { depth: 4, widths: vec![2; 4] }).contains("6n + 4"));
         assert!(message(&Architecture::WideResNet { depth: 16, widths: vec![2; 3] }).contains("four entries"));
+        let vit = |heads, patch, widths| Architecture::VisionTransformer { depth: 1, heads, patch, widths };
+        assert!(message(&vit(3, 4, vec![8, 8])).contains("must divide the width of a token, 8"));
+        assert!(message(&vit(2, 5, vec![8, 8])).contains("must divide the size of an image, 32"));
+        assert!(message(&vit(2, 4, vec![8])).contains("two entries"));
+        let batch = model(&vit(2, 4, vec![8, 8]), Normalization::Batch).unwrap_err().to_string();
+        assert!(batch.contains("normalization = Batch must be none"), "{batch}");
+        assert!(message(&Architecture::MlpMixer { depth: 0, patch: 4, widths: vec![8; 3] }).contains("at least 1"));
+        assert!(message(&Architecture::MlpMixer { depth: 1, patch: 4, widths: vec![8; 2] }).contains("three entries"));
         assert!(message(&Architecture::DenseNet { depth: 41, widths: vec![2; 2] }).contains("3n + 4"));
         assert!(message(&Architecture::DenseNet { depth: 4, widths: vec![2; 2] }).contains("3n + 4"));
         assert!(message(&Architecture::DenseNet { depth: 40, widths: vec![2; 3] }).contains("two entries"));

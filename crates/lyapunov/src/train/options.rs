@@ -124,6 +124,31 @@ pub enum Architecture {
         /// Channels of the first convolution, and those that each layer adds: 16 and 12 in the paper.
         widths: Vec<usize>,
     },
+    /// Patches as tokens, a class token before them, learned positions, blocks of attention and of a perceptron with layer
+    /// normalisation before each, and a linear layer on the class token: Dosovitskiy et al. (2021). The normalisation must be
+    /// [`Normalization::None`]: it brings its own. Dropout stands behind both parts of a block. Made for [`Activation::Gelu`].
+    VisionTransformer {
+        /// Blocks: 12 in ViT-Ti, the tiny form of Touvron et al. (2021).
+        depth: usize,
+        /// Heads of attention, a divisor of the width: 3 in ViT-Ti.
+        heads: usize,
+        /// Pixels along a side of a patch, a divisor of 32: 4 is usual on images as small as these.
+        patch: usize,
+        /// Features of a token and of the hidden layers: 192 and 768 in ViT-Ti.
+        widths: Vec<usize>,
+    },
+    /// Patches as tokens, blocks of a perceptron across the tokens and one across the features with layer normalisation before
+    /// each, the mean over the tokens and a linear layer: Tolstikhin et al. (2021). Normalisation, dropout and activation as in
+    /// [`Architecture::VisionTransformer`].
+    MlpMixer {
+        /// Blocks: 8 in Mixer-S.
+        depth: usize,
+        /// Pixels along a side of a patch, a divisor of 32.
+        patch: usize,
+        /// Features of a token, and of the hidden layers across tokens and across features: in the paper's Mixer-S 512, 256 and
+        /// 2048.
+        widths: Vec<usize>,
+    },
 }
 
 impl Architecture {
@@ -135,7 +160,9 @@ impl Architecture {
         | Self::Vgg { widths, .. }
         | Self::ResNet { widths, .. }
         | Self::WideResNet { widths, .. }
-        | Self::DenseNet { widths, .. }) = self;
+        | Self::DenseNet { widths, .. }
+        | Self::VisionTransformer { widths, .. }
+        | Self::MlpMixer { widths, .. }) = self;
         widths
     }
 }

@@ -3,6 +3,7 @@
 mod dense;
 mod feed_forward;
 mod residual;
+mod tokens;
 
 use super::{
     layers::{AveragePool, Convolution, Dropout, Layer, Linear, MaxPool, Normalize, Over, Pointwise, Sequence},
@@ -31,6 +32,10 @@ pub(super) fn layers(options: &NetworkOptions, classes: usize) -> Result<Sequenc
             residual::resnet(options, (blocks, shortcut), widths, classes)?
         }
         Architecture::DenseNet { depth, .. } => dense::densenet(options, depth, widths, classes)?,
+        Architecture::VisionTransformer { depth, heads, patch, .. } => {
+            tokens::transformer(options, (depth, heads, patch), widths, classes)?
+        }
+        Architecture::MlpMixer { depth, patch, .. } => tokens::mixer(options, (depth, patch), widths, classes)?,
         Architecture::WideResNet { depth, .. } => residual::wide_resnet(options, depth, widths, classes)?,
     })
 }

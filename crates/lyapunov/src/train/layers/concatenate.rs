@@ -2,8 +2,6 @@
 //!
 //! Source: Huang et al., *Densely connected convolutional networks* (2017).
 
-use burn::tensor::Tensor;
-
 use super::{Dual, Layer, Parameter, Pass, Sequence};
 
 /// Images keep their channels, and those that f makes of them, of the same size, stand behind.
@@ -21,14 +19,7 @@ impl Layer for Concatenate {
 
     fn forward(&self, parameters: &[Dual<1>], input: Dual<2>, pass: &mut Pass) -> Dual<2> {
         let more = self.0.forward(parameters, input.clone(), pass);
-        let tangents = match (input.tangent, more.tangent) {
-            (Some(kept), Some(added)) => Some(vec![kept, added]),
-            (Some(kept), None) => Some(vec![kept.clone(), zeros(&more.value, &kept)]),
-            (None, Some(added)) => Some(vec![zeros(&input.value, &added), added]),
-            (None, None) => None,
-        };
-        let tangent = tangents.map(|tangents| Tensor::cat(tangents, 1));
-        Dual { value: Tensor::cat(vec![input.value, more.value], 1), tangent }
+        input.followed_by(more)
     }
 
     fn multiply_adds(&self) -> Vec<usize> {
@@ -42,11 +33,6 @@ impl Layer for Concatenate {
     fn draws_masks(&self) -> bool {
         self.0.draws_masks()
     }
-}
-
-/// The tangent of a `value` that does not move, plain or recorded as that of its neighbour.
-fn zeros(value: &Tensor<2>, neighbour: &Tensor<2>) -> Tensor<2> {
-    Tensor::zeros(value.dims(), (&neighbour.device(), neighbour.dtype()))
 }
 
 #[cfg(test)]

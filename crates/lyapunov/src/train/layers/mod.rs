@@ -4,6 +4,7 @@
 //! which copies nothing.
 
 mod activation;
+mod attention;
 mod average_pool;
 mod concatenate;
 mod convolution;
@@ -12,14 +13,20 @@ mod flatten;
 mod linear;
 mod max_pool;
 mod normalize;
+mod patch_embedding;
+mod per_token;
+mod positions;
 mod residual;
 mod sequence;
 mod skip;
+mod token_pool;
+mod transpose;
 
 use burn::tensor::Tensor;
 
 pub(super) use self::{
     activation::Pointwise,
+    attention::Attention,
     average_pool::AveragePool,
     concatenate::Concatenate,
     convolution::Convolution,
@@ -28,9 +35,14 @@ pub(super) use self::{
     linear::Linear,
     max_pool::MaxPool,
     normalize::{Normalize, Over},
+    patch_embedding::PatchEmbedding,
+    per_token::PerToken,
+    positions::Positions,
     residual::Residual,
     sequence::Sequence,
     skip::Skip,
+    token_pool::TokenPool,
+    transpose::Transpose,
 };
 use super::{dual::Dual, pass::Pass};
 
@@ -59,6 +71,11 @@ pub(super) enum Start {
     Bias {
         /// That of the weights beside it.
         fan_in: usize,
+    },
+    /// Normal, whatever the initialisation.
+    Normal {
+        /// The standard deviation.
+        deviation: f64,
     },
     /// All alike, whatever the initialisation.
     Constant(f64),
