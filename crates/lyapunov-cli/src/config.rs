@@ -291,6 +291,9 @@ pub struct Loss {
     /// The share of every target that is spread over all classes.
     #[serde(deserialize_with = "share")]
     pub label_smoothing: f64,
+    /// λ of the penalty.
+    #[serde(deserialize_with = "not_negative")]
+    pub l2: f64,
 }
 
 /// The kinds of losses.

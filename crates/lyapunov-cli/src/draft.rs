@@ -8,7 +8,9 @@ use miette::NamedSource;
 use toml_edit::{Array, Document, DocumentMut, Item, Table, TableLike, Value};
 
 use crate::{
-    config::{Config, DEFAULTS, DataName, ModelName, OptimizerName, ProductName, StartName, WeightsName, name_of},
+    config::{
+        Config, DEFAULTS, DataName, LossName, ModelName, OptimizerName, ProductName, StartName, WeightsName, name_of,
+    },
     error::{Error, Misconfiguration, Result},
     experiment,
 };
@@ -134,6 +136,7 @@ impl Draft {
         self.check_data(&config)?;
         self.check_model(&config)?;
         self.check_optimizer(&config)?;
+        self.check_decay(&config)?;
         self.check_schedule(&config)?;
         self.check_products(&config)?;
         let mut settings = Settings { config, draft: self };
@@ -246,6 +249,17 @@ impl Draft {
         Ok(())
     }
 
+    /// A penalty and a decay both pull the weights to zero: which of the two is meant decides what is measured.
+    fn check_decay(&self, config: &Config) -> Result<()> {
+        if config.loss.l2 == 0.0 || config.optimizer.weight_decay == 0.0 {
+            return Ok(());
+        }
+        let told = "`loss.l2` and `optimizer.weight_decay` are both given: they do the same to a gradient, twice";
+        let help =
+            "`loss.l2` is part of the loss and of what is measured, `optimizer.weight_decay` of the step: set one to 0";
+        Err(self.fault_at("loss.l2", |flag| format!("{flag}{told}"))(Some(help.to_owned())))
+    }
+
     fn check_schedule(&self, config: &Config) -> Result<()> {
         let schedule = &config.schedule;
         // Whatever the length of the run.
@@ -258,8 +272,13 @@ impl Draft {
         }
     }
 
-    /// The tangent of a step needs the whole Hessian.
+    /// The Gauss–Newton matrix needs a loss that is curved in the outputs, and the tangent of a step the whole Hessian.
     fn check_products(&self, config: &Config) -> Result<()> {
+        if config.loss.name == LossName::Hinge && config.measure.product == ProductName::GaussNewton {
+            let reason = "must be \"auto\", \"exact\" or \"difference\" with the hinge loss: that is piecewise linear in the outputs, \
+                          and its Gauss–Newton matrix zero";
+            return Err(self.blame("measure.product", reason));
+        }
         if config.exponents.product == ProductName::GaussNewton {
             let reason = "must be \"auto\", \"exact\" or \"difference\": the Gauss–Newton matrix is not the derivative of a step";
             return Err(self.blame("exponents.product", reason));
@@ -591,6 +610,7 @@ mod tests {
             ("measure.products=100000", "must be a whole number from 1 to 500, not 100000"),
             ("measure.product=newton", "must be \"auto\", \"exact\", \"gauss-newton\" or \"difference\""),
             ("loss.name=l2", "\"focal\" or \"binary-cross-entropy\", not \"l2\""),
+            ("loss.l2=-0.1", "must be a number that is at least 0, not -0.1"),
             ("model.dropout=1.0", "must be a number that is at least 0 and less than 1, not 1.0"),
             ("data.augment=1", "must be true or false, not 1"),
             ("loss.label_smoothing=1", "must be a number that is at least 0 and less than 1, not 1"),
@@ -616,6 +636,10 @@ mod tests {
         };
         let twice = refusal(&["model.name=wide-resnet-28-10", "model.depth=16"]);
         assert!(twice.contains("`model.depth` must be \"auto\" where `model.name` says it, not 16"), "{twice}");
+        let twice = refusal(&["loss.l2=0.1", "optimizer.weight_decay=0.1"]);
+        assert!(twice.contains("`--set loss.l2=0.1`") && twice.contains("both given"), "{twice}");
+        let flat = refusal(&["loss.name=hinge", "measure.product=gauss-newton"]);
+        assert!(flat.contains("`measure.product` must be") && flat.contains("piecewise linear"), "{flat}");
         let long = refusal(&["schedule.warm_up=0.6", "schedule.cooldown=0.5"]);
         assert!(long.contains("`schedule.cooldown`") && long.contains("longer than the run"), "{long}");
         let twice = refusal(&["schedule.name=cosine", "schedule.cooldown=0.5"]);
@@ -629,8 +653,8 @@ mod tests {
         assert_eq!(hint("run.learning_rate"), "did you mean `optimizer.learning_rate`?");
         assert_eq!(hint("optimiser"), "did you mean `optimizer`?");
         assert_eq!(hint("optimiser.learning_rate"), "did you mean `optimizer.learning_rate`?");
-        assert_eq!(hint("loss"), "[loss] has `name`, `label_smoothing`");
-        assert_eq!(hint("loss.beta"), "[loss] has `name`, `label_smoothing`");
+        assert_eq!(hint("loss"), "[loss] has `name`, `label_smoothing`, `l2`");
+        assert_eq!(hint("loss.beta"), "[loss] has `name`, `label_smoothing`, `l2`");
         assert_eq!(hint("nonsense"), "`lyapunov config` prints every key there is");
     }
 

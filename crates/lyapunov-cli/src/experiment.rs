@@ -156,6 +156,7 @@ fn network_options(config: &Config) -> NetworkOptions {
         init_scale: config.model.init_scale,
         augment: config.data.augment,
         label_smoothing: config.loss.label_smoothing,
+        l2: config.loss.l2,
         batch_size: config.run.batch_size,
         seed: config.run.seed,
         precision: Precision::Single,

@@ -188,6 +188,8 @@ pub struct NetworkOptions {
     pub loss: Loss,
     /// Moves this share of every target from its label evenly to all classes: for cross-entropy only; 0 = none.
     pub label_smoothing: f64,
+    /// λ of the penalty ½λ‖w‖², which is part of the loss: every weight counts, biases and normalisations too; 0 = none.
+    pub l2: f64,
     /// Whether mini-batches show randomly shifted and flipped images.
     pub augment: bool,
     /// Images per training step.
@@ -211,6 +213,7 @@ impl Default for NetworkOptions {
             init_scale: 1.0,
             loss: Loss::CrossEntropy,
             label_smoothing: 0.0,
+            l2: 0.0,
             augment: false,
             batch_size: 64,
             seed: 0,
