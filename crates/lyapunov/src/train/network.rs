@@ -175,18 +175,23 @@ impl Network {
     /// What another program needs to check a measurement, as a safetensors file: the images that `on` names as the network
     /// sees them, `inputs` \[examples, channels, rows, columns\], the mean and the deviation that their `colours`
     /// \[channels, 2\] were standardised by, their `labels` \[examples\], and the network's `outputs` \[examples, classes\]
-    /// before the loss.
+    /// before the loss, and `evaluation_outputs`, those in evaluation for the same images.
     ///
     /// # Errors
     /// [`Error::Argument`] for a subset larger than the training set.
     pub fn examples_to_safetensors(&self, at: &Tensor<1>, on: Sample) -> Result<Vec<u8>> {
         let indices = self.samples.indices(on)?;
-        let inputs =
-            self.chunks(on)?.into_iter().map(|chunk| self.batch(&chunk, on).inputs.narrow(0, 0, chunk.counted));
-        let inputs = Tensor::cat(inputs.collect(), 0);
+        let (parameters, statistics) = (self.constants(at), self.statistics(at));
+        let shown = |chunk: &Chunk| {
+            let inputs = self.batch(chunk, on).inputs.narrow(0, 0, chunk.counted);
+            let evaluated = self.forward(&parameters, inputs.clone(), &mut Pass::evaluation(&statistics)).value;
+            (inputs, evaluated)
+        };
+        let (inputs, evaluated): (Vec<_>, Vec<_>) = self.chunks(on)?.iter().map(shown).unzip();
+        let (inputs, evaluated) = (Tensor::cat(inputs, 0), Tensor::cat(evaluated, 0));
         let labels = indices.iter().map(|index| i64::from(self.data.train.labels[*index as usize])).collect();
         let images = inputs.reshape([indices.len(), CHANNELS, SIZE, SIZE]);
-        Ok(weights::write_examples(images, labels, self.outputs(at, on)?, &self.colours))
+        Ok(weights::write_examples(images, labels, [self.outputs(at, on)?, evaluated], &self.colours))
     }
 
     /// Training steps per epoch.
