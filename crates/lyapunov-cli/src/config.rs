@@ -201,7 +201,9 @@ impl ModelName {
         let shortcut = (self.automatic_shortcut() == ShortcutName::Auto).then_some("shortcut");
         let heads = (self != Self::VitTiny).then_some("heads");
         let patch = (!matches!(self, Self::VitTiny | Self::MlpMixer)).then_some("patch");
-        [depth, shortcut, heads, patch].into_iter().flatten().collect()
+        let pooling = (!matches!(self, Self::Cnn | Self::Vgg11 | Self::Vgg16)).then_some("pooling");
+        let normalization = matches!(self, Self::Linear | Self::DeepLinear).then_some("normalization");
+        [depth, shortcut, heads, patch, pooling, normalization].into_iter().flatten().collect()
     }
 }
 

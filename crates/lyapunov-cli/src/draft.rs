@@ -638,6 +638,8 @@ mod tests {
         assert!(twice.contains("`model.depth` must be \"auto\" where `model.name` says it, not 16"), "{twice}");
         let twice = refusal(&["loss.l2=0.1", "optimizer.weight_decay=0.1"]);
         assert!(twice.contains("`--set loss.l2=0.1`") && twice.contains("both given"), "{twice}");
+        let unpooled = refusal(&["model.name=mlp", "model.pooling=average"]);
+        assert!(unpooled.contains("`model.pooling` is given, but \"mlp\" has none"), "{unpooled}");
         let flat = refusal(&["loss.name=hinge", "measure.product=gauss-newton"]);
         assert!(flat.contains("`measure.product` must be") && flat.contains("piecewise linear"), "{flat}");
         let long = refusal(&["schedule.warm_up=0.6", "schedule.cooldown=0.5"]);
