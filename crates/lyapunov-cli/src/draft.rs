@@ -13,6 +13,7 @@ use crate::{
     },
     error::{Error, Misconfiguration, Result},
     experiment,
+    shorthand::Shorthand,
 };
 
 /// A configuration that is still being written. Unknown keys are refused as they come, values in [`Draft::finish`].
@@ -478,30 +479,6 @@ fn plain(value: Option<&Value>) -> (Option<&str>, Vec<f64>) {
     let number = |value: &Value| value.as_float().or(value.as_integer().map(|whole| whole as f64));
     let list = value.and_then(Value::as_array).map(|list| list.iter().filter_map(number).collect());
     (value.and_then(Value::as_str), list.unwrap_or_else(|| value.and_then(number).into_iter().collect()))
-}
-
-/// A name of a model that says its depth and widths as well.
-struct Shorthand {
-    model: ModelName,
-    depth: i64,
-    widths: Vec<i64>,
-}
-
-impl Shorthand {
-    /// `wide-resnet-DEPTH-FACTOR`, the factor being that of the channels in the stages, and `densenetDEPTH-GROWTH`.
-    fn read(name: &str) -> Option<Self> {
-        let numbers = |rest: &str| -> Option<(i64, i64)> {
-            let (first, second) = rest.split_once('-')?;
-            let number = |text: &str| text.parse().ok().filter(|n| (1..=1000).contains(n));
-            Some((number(first)?, number(second)?))
-        };
-        if let Some((depth, growth)) = name.strip_prefix("densenet").and_then(numbers) {
-            return Some(Self { model: ModelName::Densenet, depth, widths: vec![16, growth] });
-        }
-        let (depth, factor) = numbers(name.strip_prefix("wide-resnet-")?)?;
-        let widths = vec![16, 16 * factor, 32 * factor, 64 * factor];
-        Some(Self { model: ModelName::WideResnet, depth, widths })
-    }
 }
 
 fn fault(message: String, help: Option<String>) -> Error {

@@ -90,7 +90,11 @@ mod tests {
             init_scale,
             ..NetworkOptions::default()
         };
-        let model = Model::new(&options, 10).unwrap();
+        begun_with(&options)
+    }
+
+    fn begun_with(options: &NetworkOptions) -> Vec<(String, Vec<f64>)> {
+        let model = Model::new(options, 10).unwrap();
         let values: Vec<f64> = model.initial_weights(3, &Device::flex(), DType::F64).to_data().try_to_vec().unwrap();
         model.named_parameters().into_iter().map(|p| (p.name, values[p.range].to_vec())).collect()
     }
@@ -136,6 +140,24 @@ mod tests {
                 assert!(normalization.iter().all(|scale| *scale == 1.0), "a normalisation is not scaled");
             }
         }
+    }
+
+    #[test]
+    fn positions_begin_small_and_the_class_token_at_zero_whatever_the_kind() {
+        let architecture = Architecture::VisionTransformer { depth: 1, heads: 1, patch: 4, widths: vec![64, 8] };
+        let normalization = Normalization::None;
+        let options = NetworkOptions {
+            architecture,
+            normalization,
+            init: Initialization::Kaiming,
+            init_scale: 3.0,
+            ..NetworkOptions::default()
+        };
+        let begun = begun_with(&options);
+        let of = |name: &str| &begun.iter().find(|(found, _)| found == name).unwrap().1;
+        assert!(of("cls_token").iter().all(|entry| *entry == 0.0));
+        let (found, expected) = (square(of("pos_embed")), 0.02_f64.powi(2));
+        assert!((found / expected - 1.0).abs() < 4.0 * (2.0 / (65.0 * 64.0_f64)).sqrt(), "{found}");
     }
 
     #[test]
