@@ -20,7 +20,7 @@ from pathlib import Path
 RECORD, BATCH, IMAGES, PART, PRODUCTS = 3073, 32, 5000, 320, 8
 BALL = {"optimizer.name": "heavy-ball", "optimizer.learning_rate": 0.02}
 ADAM = {"optimizer.name": "adam", "optimizer.learning_rate": 0.0005}
-NORM = {"model.normalization": "batch"}
+NORM = {"model.normalization": "batch", "optimizer.name": "heavy-ball", "optimizer.learning_rate": 0.005}
 # Model, images, options.
 RUNS = [
     ("linear", IMAGES, {"optimizer.learning_rate": 0.002}),
@@ -28,15 +28,15 @@ RUNS = [
     ("mlp", IMAGES, {"optimizer.learning_rate": 0.05}),
     ("cnn", IMAGES, BALL),
     ("mlp-mixer", IMAGES, ADAM),
-    ("vgg11", IMAGES, BALL | NORM),
-    ("resnet20", IMAGES, BALL | NORM),
-    ("resnet32", PART, BALL | NORM),
-    ("vgg16", PART, BALL | NORM),
-    ("wide-resnet-16-4", PART, BALL | NORM),
-    ("resnet18", PART, BALL | NORM),
-    ("resnet56", PART, BALL | NORM),
+    ("resnet20", IMAGES, NORM),
+    ("vgg11", IMAGES, NORM),
+    ("resnet32", PART, NORM),
+    ("wide-resnet-16-4", PART, NORM),
+    ("vgg16", PART, NORM),
+    ("resnet56", PART, NORM),
     ("vit-tiny", PART, ADAM),
-    ("densenet40-12", PART, BALL | NORM),
+    ("densenet40-12", PART, NORM),
+    ("resnet18", PART, NORM),
 ]
 
 

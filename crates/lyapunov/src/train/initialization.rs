@@ -16,7 +16,7 @@ use crate::noise::Stream;
 /// | Xavier | U(±√(6/(fan-in + fan-out))), of variance 2/(fan-in + fan-out) | 0 | Glorot & Bengio (2010) |
 /// | LeCun | N(1/fan-in) | 0 | LeCun et al. (1998) |
 /// | NTK | N(1/fan-in) | N(0.1²) | Jacot et al. (2018) |
-/// | μP-like | N(1/fan-in), and N(1/fan-in²) in the last layer | 0 | Yang & Hu (2021) |
+/// | μP-like | N(1/fan-in), and N(1/fan-in²) in the last layer | 0 | Yang et al. (2022), table 3 |
 ///
 /// **What they are not.** The last two name parametrisations, of which these are the beginnings only. Under the NTK
 /// parametrisation every layer computes with W/√fan-in: the network at the start is the same, but descent moves its layers by

@@ -69,7 +69,7 @@ impl Network {
     /// The network of `options` on `data`, computing on `device`.
     ///
     /// # Errors
-    /// [`Error::Argument`] for widths that do not fit 32×32 images, for a batch size that is zero or larger than the
+    /// [`Error::Argument`] for widths, depths, heads or patches that do not fit each other or 32×32 images, for a batch size that is zero or larger than the
     /// training set (or one, with batch normalisation), for groups that do not divide the widths, for
     /// a penalty that is negative, a scale of the initial weights that is not positive, for a dropout rate outside [0, 1) and for a label smoothing outside [0, 1) or with another loss than cross-entropy; [`Error::Data`] for
     /// an empty held-out set.
