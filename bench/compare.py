@@ -150,6 +150,7 @@ def work(tool, run, examples, data):
     if tool == "images":
         return check_images(run, examples, data)
     import torch
+    from models import build
 
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
@@ -162,7 +163,6 @@ def work(tool, run, examples, data):
             # In training a batch is normalised by itself; curvlinops bears no running averages that move.
             layer.track_running_stats = False
             layer.running_mean = layer.running_var = layer.num_batches_tracked = None
-    images = images.flatten(1) if isinstance(network[0], torch.nn.Linear) else images
     loss = torch.nn.CrossEntropyLoss()
     if tool == "network":
         outputs = network(images).detach()
@@ -188,97 +188,6 @@ def load(path):
     from safetensors.torch import load_file
 
     return load_file(path)
-
-
-def build(model):
-    """The `torch.nn.Sequential` of a configuration."""
-    from torch import nn
-
-    names = {"leaky-relu": "LeakyReLU", "relu": "ReLU", "elu": "ELU", "gelu": "GELU", "silu": "SiLU"}
-    activation = getattr(nn, names.get(model["activation"], model["activation"].capitalize()))
-    pooling = {"max": nn.MaxPool2d, "average": nn.AvgPool2d}[model.get("pooling", "max")]
-    assert model.get("dropout", 0) == 0, "PyTorch draws other dropout masks: compare a run without"
-    groups = {"layer": 1, "group": model.get("groups")}
-    normalization = model.get("normalization", "none")
-
-    def activated(channels, batch_norm):
-        """What stands behind a linear layer or a convolution."""
-        if normalization == "none":
-            return [activation()]
-        return [batch_norm(channels) if normalization == "batch" else nn.GroupNorm(groups[normalization], channels), activation()]
-
-    layers = []
-    if model["name"].startswith("resnet"):
-        return resnet(model, activation, {"batch": nn.BatchNorm2d}.get(normalization, lambda channels: nn.GroupNorm(groups[normalization], channels)))
-    if model["name"] in ("linear", "deep-linear"):
-        sizes = [IMAGE_BYTES, *model["widths"], 10]
-        return nn.Sequential(*(nn.Linear(inputs, outputs) for inputs, outputs in zip(sizes, sizes[1:])))
-    if model["name"].startswith("vgg"):
-        stages = {"vgg11": (1, 1, 2, 2, 2), "vgg16": (2, 2, 3, 3, 3)}[model["name"]]
-        inputs = 3
-        for count, outputs in zip(stages, model["widths"]):
-            for _ in range(count):
-                layers += [nn.Conv2d(inputs, outputs, 3, padding=1), *activated(outputs, nn.BatchNorm2d)]
-                inputs = outputs
-            layers.append(pooling(2))
-        return nn.Sequential(*layers, nn.Flatten(), nn.Linear(inputs, 10))
-    if model["name"] == "mlp":
-        sizes = [IMAGE_BYTES, *model["widths"]]
-        for inputs, outputs in zip(sizes, sizes[1:]):
-            layers += [nn.Linear(inputs, outputs), *activated(outputs, nn.BatchNorm1d)]
-        return nn.Sequential(*layers, nn.Linear(sizes[-1], 10))
-    channels, size = [3, *model["widths"]], 32
-    for inputs, outputs in zip(channels, channels[1:]):
-        layers += [nn.Conv2d(inputs, outputs, 3, padding=1), *activated(outputs, nn.BatchNorm2d), pooling(2)]
-        size //= 2
-    return nn.Sequential(*layers, nn.Flatten(), nn.Linear(channels[-1] * size * size, 10))
-
-
-def resnet(model, activation, normalized):
-    """The residual network for CIFAR."""
-    import torch
-    from torch import nn
-
-    assert model["normalization"] != "none", "with nothing to normalise, the convolutions have biases: not built here"
-
-    class Block(nn.Module):
-        def __init__(self, inputs, outputs, stride):
-            super().__init__()
-            self.conv1, self.bn1 = nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False), normalized(outputs)
-            self.conv2, self.bn2 = nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False), normalized(outputs)
-            self.activation, more = activation(), outputs - inputs
-            self.padding = (0, 0, 0, 0, more // 2, more - more // 2)
-            if model["name"] == "resnet18":
-                projection = (nn.Conv2d(inputs, outputs, 1, stride, bias=False), normalized(outputs))
-                self.shortcut = nn.Sequential(*projection) if stride > 1 or more else nn.Sequential()
-            else:
-                self.shortcut = lambda x: nn.functional.pad(x[:, :, ::stride, ::stride], self.padding)
-
-        def forward(self, x):
-            shortcut = self.shortcut(x)
-            return self.activation(self.bn2(self.conv2(self.activation(self.bn1(self.conv1(x))))) + shortcut)
-
-    class ResNet(nn.Module):
-        def __init__(self):
-            super().__init__()
-            widths, blocks = model["widths"], {"resnet18": 2, "resnet20": 3, "resnet32": 5, "resnet56": 9}[model["name"]]
-            self.conv1, self.bn1, self.activation = nn.Conv2d(3, widths[0], 3, 1, 1, bias=False), normalized(widths[0]), activation()
-            for stage, (inputs, outputs) in enumerate(zip([widths[0], *widths], widths), 1):
-                first = Block(inputs, outputs, 1 if stage == 1 else 2)
-                setattr(self, f"layer{stage}", nn.Sequential(first, *(Block(outputs, outputs, 1) for _ in range(blocks - 1))))
-            self.stages = len(widths)
-            self.linear = nn.Linear(widths[-1], 10)
-
-        def __getitem__(self, index):
-            return list(self.children())[index]
-
-        def forward(self, x):
-            x = self.activation(self.bn1(self.conv1(x)))
-            for stage in range(1, self.stages + 1):
-                x = getattr(self, f"layer{stage}")(x)
-            return self.linear(torch.flatten(nn.functional.adaptive_avg_pool2d(x, 1), 1))
-
-    return ResNet()
 
 
 def gradient_seconds(network, loss, images, labels):

@@ -383,7 +383,7 @@ pub struct MeasureArguments {
     /// Draw the density: a .svg or .png file
     #[arg(long, value_name = "FILE")]
     pub plot: Option<PathBuf>,
-    /// Write the images as the network sees them, their labels and the network's outputs, for other programs
+    /// Write the images as the network sees them, their labels and the network's outputs, in training and in evaluation, for other programs
     #[arg(long, value_name = "FILE.safetensors")]
     pub export: Option<PathBuf>,
 }

@@ -99,6 +99,18 @@ pub struct Model {
     /// Channels of each convolution or stage, or units of each hidden layer.
     #[serde(deserialize_with = "widths")]
     pub widths: Vec<usize>,
+    /// Layers with weights; 0 where the name says it.
+    #[serde(deserialize_with = "depth")]
+    pub depth: usize,
+    /// Heads of attention.
+    #[serde(deserialize_with = "count")]
+    pub heads: usize,
+    /// Pixels along a side of a patch.
+    #[serde(deserialize_with = "count")]
+    pub patch: usize,
+    /// What stands beside residual blocks that change the size or the channels.
+    #[serde(deserialize_with = "one_of")]
+    pub shortcut: ShortcutName,
     /// The nonlinearity.
     #[serde(deserialize_with = "one_of")]
     pub activation: ActivationName,
@@ -114,6 +126,12 @@ pub struct Model {
     /// The share of entries that are dropped before linear layers.
     #[serde(deserialize_with = "share")]
     pub dropout: f64,
+    /// How the weights begin.
+    #[serde(deserialize_with = "one_of")]
+    pub init: InitName,
+    /// A factor of the weights at the start.
+    #[serde(deserialize_with = "positive")]
+    pub init_scale: f64,
 }
 
 /// The kinds of networks.
@@ -140,6 +158,14 @@ pub enum ModelName {
     Resnet32,
     /// A residual network with 56 layers.
     Resnet56,
+    /// A wide residual network.
+    WideResnet,
+    /// A densely connected network.
+    Densenet,
+    /// A vision transformer.
+    VitTiny,
+    /// Perceptrons across tokens and across features.
+    MlpMixer,
 }
 
 impl ModelName {
@@ -152,8 +178,63 @@ impl ModelName {
             Self::Vgg11 | Self::Vgg16 => &[64, 128, 256, 512, 512],
             Self::Resnet18 => &[64, 128, 256, 512],
             Self::Resnet20 | Self::Resnet32 | Self::Resnet56 => &[16, 32, 64],
+            Self::WideResnet => &[16, 64, 128, 256],
+            Self::Densenet => &[16, 12],
+            Self::VitTiny => &[192, 768],
+            Self::MlpMixer => &[128, 64, 512],
         }
     }
+
+    /// What `depth = "auto"` stands for; `None` where the name says it, or the widths do.
+    pub fn automatic_depth(self) -> Option<i64> {
+        match self {
+            Self::WideResnet => Some(16),
+            Self::Densenet => Some(40),
+            Self::VitTiny => Some(12),
+            Self::MlpMixer => Some(8),
+            _ => None,
+        }
+    }
+
+    /// What `shortcut = "auto"` stands for, where there is a choice.
+    pub fn automatic_shortcut(self) -> ShortcutName {
+        match self {
+            Self::Resnet20 | Self::Resnet32 | Self::Resnet56 => ShortcutName::Padded,
+            Self::Resnet18 => ShortcutName::Projected,
+            _ => ShortcutName::Auto,
+        }
+    }
+
+    /// What `activation = "auto"` stands for.
+    pub fn automatic_activation(self) -> ActivationName {
+        match self {
+            Self::VitTiny | Self::MlpMixer => ActivationName::Gelu,
+            _ => ActivationName::Relu,
+        }
+    }
+
+    /// The keys of `[model]` that this model has no use for.
+    pub fn unused_keys(self) -> Vec<&'static str> {
+        let depth = self.automatic_depth().is_none().then_some("depth");
+        let shortcut = (self.automatic_shortcut() == ShortcutName::Auto).then_some("shortcut");
+        let heads = (self != Self::VitTiny).then_some("heads");
+        let patch = (!matches!(self, Self::VitTiny | Self::MlpMixer)).then_some("patch");
+        let pooling = (!matches!(self, Self::Cnn | Self::Vgg11 | Self::Vgg16)).then_some("pooling");
+        let normalization = matches!(self, Self::Linear | Self::DeepLinear).then_some("normalization");
+        [depth, shortcut, heads, patch, pooling, normalization].into_iter().flatten().collect()
+    }
+}
+
+/// What stands beside a residual block.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum ShortcutName {
+    /// What is usual for the model.
+    Auto,
+    /// Every other pixel, between channels of zeros.
+    Padded,
+    /// A 1×1 convolution.
+    Projected,
 }
 
 /// The kinds of nonlinearities.
@@ -188,6 +269,24 @@ pub enum PoolingName {
     Average,
 }
 
+/// The kinds of initial weights.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum InitName {
+    /// PyTorch's.
+    Default,
+    /// Normal, 2/fan-in.
+    Kaiming,
+    /// Uniform, 2/(fan-in + fan-out).
+    Xavier,
+    /// Normal, 1/fan-in.
+    Lecun,
+    /// Normal, 1/fan-in, with biases.
+    Ntk,
+    /// Normal, 1/fan-in, and less in the last layer.
+    MupLike,
+}
+
 /// The kinds of normalisations.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
@@ -212,6 +311,9 @@ pub struct Loss {
     /// The share of every target that is spread over all classes.
     #[serde(deserialize_with = "share")]
     pub label_smoothing: f64,
+    /// λ of the penalty.
+    #[serde(deserialize_with = "not_negative")]
+    pub l2: f64,
 }
 
 /// The kinds of losses.
@@ -718,6 +820,21 @@ fn widths<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<usize>, D::E
         .ok_or_else(|| D::Error::custom("\"auto\" or a list of whole numbers from 1 up, such as [200, 200]"))
 }
 
+/// `"auto"` is 0.
+fn depth<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Written {
+        Word(String),
+        Count(usize),
+    }
+    match Written::deserialize(deserializer).ok() {
+        Some(Written::Word(word)) if word == "auto" => Ok(0),
+        Some(Written::Count(count)) if count > 0 => Ok(count),
+        _ => Err(D::Error::custom("\"auto\" or a whole number from 1 up")),
+    }
+}
+
 fn targets<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Target>, D::Error> {
     let names = Vec::<String>::deserialize(deserializer).ok();
     let targets = names.and_then(|names| names.iter().map(|name| target(name)).collect::<Option<Vec<_>>>());
@@ -769,6 +886,22 @@ mod tests {
             let told = format!("\"{}\" {:?}", name_of(model), model.automatic_widths());
             assert!(DEFAULTS.contains(&told), "{told}");
         }
+    }
+
+    #[test]
+    fn shorthands_are_written_out() {
+        let model = config(&["model.name=wide-resnet-28-10"]).model;
+        assert_eq!((model.name, model.depth, &model.widths[..]), (ModelName::WideResnet, 28, &[16, 160, 320, 640][..]));
+        assert_eq!(config(&["model.name=wide-resnet-16-4"]), config(&["model.name=wide-resnet"]));
+        let model = config(&["model.name=densenet100-24"]).model;
+        assert_eq!((model.name, model.depth, &model.widths[..]), (ModelName::Densenet, 100, &[16, 24][..]));
+        assert_eq!(config(&["model.name=densenet40-12"]), config(&["model.name=densenet"]));
+        assert_eq!(config(&["model.name=resnet18"]).model.shortcut, ShortcutName::Projected);
+        let automatic = |name: &str| config(&[&format!("model.name={name}")]).model;
+        assert_eq!(automatic("vit-tiny").activation, ActivationName::Gelu);
+        assert_eq!(automatic("mlp-mixer").depth, 8);
+        assert_eq!(config(&["model.name=vit-tiny", "model.activation=tanh"]).model.activation, ActivationName::Tanh);
+        assert_eq!(config(&["model.name=mlp"]).model.shortcut, ShortcutName::Auto);
     }
 
     #[test]

@@ -9,11 +9,12 @@ use toml_edit::{Array, Document, DocumentMut, Item, TableLike, TomlError, Value}
 
 use crate::{
     config::{
-        Config, ControlRule, DEFAULTS, DataName, ModelName, OptimizerName, ProductName, ScheduleName, StartName,
-        WeightsName, name_of,
+        Config, ControlRule, DEFAULTS, DataName, LossName, ModelName, OptimizerName, ProductName, ScheduleName,
+        StartName, WeightsName, name_of,
     },
     error::{Error, Misconfiguration, Result},
     experiment,
+    shorthand::Shorthand,
 };
 
 /// A file that keys of configurations are read from.
@@ -168,7 +169,8 @@ impl Draft {
 
     /// Checks every value.
     pub fn finish(mut self) -> Result<Settings> {
-        self.resolve_widths();
+        self.expand_name()?;
+        self.resolve_model();
         self.resolve_control();
         let text = self.document.to_string();
         let config: Config = toml_edit::de::from_str(&text).map_err(|refusal| {
@@ -176,7 +178,9 @@ impl Draft {
             self.blame(&key, &format!("must be {}", refusal.message()))
         })?;
         self.check_data(&config)?;
+        self.check_model(&config)?;
         self.check_optimizer(&config)?;
+        self.check_decay(&config)?;
         self.check_schedule(&config)?;
         self.check_control(&config)?;
         self.check_products(&config)?;
@@ -185,13 +189,44 @@ impl Draft {
         Ok(settings)
     }
 
-    /// Replaces `widths = "auto"` by what it means for the model.
-    fn resolve_widths(&mut self) {
-        let model = self.text("model.name").and_then(|name| ModelName::from_str(name, false).ok());
-        if let (Some("auto"), Some(model)) = (self.text("model.widths"), model) {
-            let widths: Array = model.automatic_widths().iter().copied().collect();
-            self.replace("model.widths", widths.into());
+    /// Writes out a name that says depth and widths as well, such as `wide-resnet-28-10`.
+    fn expand_name(&mut self) -> Result<()> {
+        let Some(named) = self.text("model.name").and_then(Shorthand::read) else { return Ok(()) };
+        for key in ["model.depth", "model.widths"] {
+            if self.text(key) != Some("auto") {
+                let told = "must be \"auto\" where `model.name` says it";
+                return Err(self.blame(key, told));
+            }
         }
+        self.replace("model.name", name_of(&named.model).into());
+        self.replace("model.depth", named.depth.into());
+        self.replace("model.widths", named.widths.into_iter().collect::<Array>().into());
+        Ok(())
+    }
+
+    /// Replaces "auto" by what it means for the model.
+    fn resolve_model(&mut self) {
+        let name = self.text("model.name").and_then(|name| ModelName::from_str(name, false).ok());
+        let Some(model) = name else { return };
+        let widths: Array = model.automatic_widths().iter().copied().collect();
+        self.resolve_automatic("model.widths", Some(widths.into()));
+        self.resolve_automatic("model.depth", model.automatic_depth().map(Value::from));
+        self.resolve_automatic("model.shortcut", Some(name_of(&model.automatic_shortcut()).into()));
+        self.resolve_automatic("model.activation", Some(name_of(&model.automatic_activation()).into()));
+    }
+
+    fn resolve_automatic(&mut self, key: &str, meaning: Option<Value>) {
+        if let Some(meaning) = meaning.filter(|_| self.text(key) == Some("auto")) {
+            self.replace(key, meaning);
+        }
+    }
+
+    /// Refuses a value that its model would not look at.
+    fn check_model(&self, config: &Config) -> Result<()> {
+        self.check_widths(config)?;
+        let name = config.model.name;
+        let used = ModelName::value_variants().iter().map(|other| (name_of(other), other.unused_keys()));
+        self.check_unused("model", &name_of(&name), &name.unused_keys(), &used.collect::<Vec<_>>())
     }
 
     /// Replaces what is `"auto"` in `[control]` and `[schedule]` by what it means for the rule.
@@ -223,7 +258,6 @@ impl Draft {
     }
 
     fn check_data(&self, config: &Config) -> Result<()> {
-        self.check_widths(config)?;
         match config.data.name {
             DataName::Synthetic if !config.data.path.is_empty() => {
                 let told = "`data.path` is given, but `data.name` is \"synthetic\", which reads no files";
@@ -242,21 +276,33 @@ impl Draft {
         }
     }
 
-    /// Refuses a value that its optimizer would not look at. One that says the same as the default does no harm: a resolved
-    /// configuration has them all.
-    fn check_optimizer(&self, config: &Config) -> Result<()> {
-        let (name, defaults) = (config.optimizer.name, Self::default());
-        for unused in name.unused_keys() {
-            let key = format!("optimizer.{unused}");
-            if numbers(self.value(&key)) != numbers(defaults.value(&key)) {
-                let told = format!("`{key}` is given, but \"{}\" has none", name_of(&name));
-                let users =
-                    OptimizerName::value_variants().iter().filter(|other| !other.unused_keys().contains(unused));
-                let users: Vec<String> = users.map(|other| format!("\"{}\"", name_of(other))).collect();
-                let help = format!("`optimizer.name` may be {}", users.join(" or "));
+    /// Refuses a value that the choice `section.name` would not look at; `choices` are all there are, with the keys that each
+    /// has no use for. One that says the same as the default does no harm: a resolved configuration has them all.
+    fn check_unused(
+        &self,
+        section: &str,
+        name: &str,
+        unused_keys: &[&str],
+        choices: &[(String, Vec<&'static str>)],
+    ) -> Result<()> {
+        let defaults = Self::default();
+        for unused in unused_keys {
+            let key = format!("{section}.{unused}");
+            if plain(self.value(&key)) != plain(defaults.value(&key)) {
+                let told = format!("`{key}` is given, but \"{name}\" has none");
+                let users = choices.iter().filter(|(_, others)| !others.contains(unused));
+                let users: Vec<String> = users.map(|(user, _)| format!("\"{user}\"")).collect();
+                let help = format!("`{section}.name` may be {}", users.join(" or "));
                 return Err(self.fault_at(&key, |flag| format!("{flag}{told}"))(Some(help)));
             }
         }
+        Ok(())
+    }
+
+    fn check_optimizer(&self, config: &Config) -> Result<()> {
+        let name = config.optimizer.name;
+        let used = OptimizerName::value_variants().iter().map(|other| (name_of(other), other.unused_keys().to_vec()));
+        self.check_unused("optimizer", &name_of(&name), name.unused_keys(), &used.collect::<Vec<_>>())?;
         if !name.is_preconditioned() && config.measure.what.contains(&Quantity::PreconditionedSharpness) {
             let told = format!(
                 "`measure.what` names preconditioned_sharpness, but \"{}\" has no preconditioner",
@@ -266,6 +312,17 @@ impl Draft {
             return Err(self.fault_at("measure.what", |flag| format!("{flag}{told}"))(Some(help)));
         }
         Ok(())
+    }
+
+    /// A penalty and a decay both pull the weights to zero: which of the two is meant decides what is measured.
+    fn check_decay(&self, config: &Config) -> Result<()> {
+        if config.loss.l2 == 0.0 || config.optimizer.weight_decay == 0.0 {
+            return Ok(());
+        }
+        let told = "`loss.l2` and `optimizer.weight_decay` are both given: they do the same to a gradient, twice";
+        let help =
+            "`loss.l2` is part of the loss and of what is measured, `optimizer.weight_decay` of the step: set one to 0";
+        Err(self.fault_at("loss.l2", |flag| format!("{flag}{told}"))(Some(help.to_owned())))
     }
 
     fn check_schedule(&self, config: &Config) -> Result<()> {
@@ -354,8 +411,13 @@ impl Draft {
         Ok(())
     }
 
-    /// The tangent of a step needs the whole Hessian.
+    /// The Gauss–Newton matrix needs a loss that is curved in the outputs, and the tangent of a step the whole Hessian.
     fn check_products(&self, config: &Config) -> Result<()> {
+        if config.loss.name == LossName::Hinge && config.measure.product == ProductName::GaussNewton {
+            let reason = "must be \"auto\", \"exact\" or \"difference\" with the hinge loss: that is piecewise linear in the outputs, \
+                          and its Gauss–Newton matrix zero";
+            return Err(self.blame("measure.product", reason));
+        }
         if config.exponents.product == ProductName::GaussNewton {
             let reason = "must be \"auto\", \"exact\" or \"difference\": the Gauss–Newton matrix is not the derivative of a step";
             return Err(self.blame("exponents.product", reason));
@@ -550,11 +612,11 @@ impl Place {
     }
 }
 
-/// A number, or those of a list, however they are written.
-fn numbers(value: Option<&Value>) -> Vec<f64> {
+/// A text, a number or those of a list, however they are written.
+fn plain(value: Option<&Value>) -> (Option<&str>, Vec<f64>) {
     let number = |value: &Value| value.as_float().or(value.as_integer().map(|whole| whole as f64));
     let list = value.and_then(Value::as_array).map(|list| list.iter().filter_map(number).collect());
-    list.unwrap_or_else(|| value.and_then(number).into_iter().collect())
+    (value.and_then(Value::as_str), list.unwrap_or_else(|| value.and_then(number).into_iter().collect()))
 }
 
 fn fault(message: String, help: Option<String>) -> Error {
@@ -634,7 +696,17 @@ mod tests {
             ("model.pooling=min", "must be \"max\" or \"average\", not \"min\""),
             ("model.widths=[16, 0]", "must be \"auto\" or a list of whole numbers from 1 up, such as [200, 200]"),
             ("model.widths=wide", "not \"wide\""),
-            ("model.name=vgg", "\"resnet32\" or \"resnet56\", not \"vgg\""),
+            ("model.name=vgg", "\"vit-tiny\" or \"mlp-mixer\", not \"vgg\""),
+            (
+                "model.init=orthogonal",
+                "must be \"default\", \"kaiming\", \"xavier\", \"lecun\", \"ntk\" or \"mup-like\"",
+            ),
+            ("model.init_scale=0", "must be a number greater than 0, not 0"),
+            ("model.depth=16", "`model.depth` is given, but \"cnn\" has none"),
+            ("model.depth=deep", "must be \"auto\" or a whole number from 1 up, not \"deep\""),
+            ("model.heads=4", "`model.heads` is given, but \"cnn\" has none"),
+            ("model.shortcut=padded", "`model.shortcut` is given, but \"cnn\" has none"),
+            ("model.shortcut=none", "must be \"auto\", \"padded\" or \"projected\", not \"none\""),
             ("measure.on=[\"batch\", \"batch\"]", "must be a list of different names"),
             ("measure.what=[\"trace\"]", "must be \"auto\" or a list of different names out of \"lambda_max\", "),
             ("measure.what=[\"preconditioned_sharpness\"]", "but \"sgd\" has no preconditioner"),
@@ -653,6 +725,7 @@ mod tests {
             ("measure.products=100000", "must be a whole number from 1 to 500, not 100000"),
             ("measure.product=newton", "must be \"auto\", \"exact\", \"gauss-newton\" or \"difference\""),
             ("loss.name=l2", "\"focal\" or \"binary-cross-entropy\", not \"l2\""),
+            ("loss.l2=-0.1", "must be a number that is at least 0, not -0.1"),
             ("model.dropout=1.0", "must be a number that is at least 0 and less than 1, not 1.0"),
             ("data.augment=1", "must be true or false, not 1"),
             ("loss.label_smoothing=1", "must be a number that is at least 0 and less than 1, not 1"),
@@ -678,7 +751,7 @@ mod tests {
     }
 
     #[test]
-    fn schedules_that_do_not_fit_the_run_or_decay_twice_are_refused() {
+    fn what_contradicts_itself_is_refused() {
         let refusal = |assignments: &[&str]| {
             let mut draft = Draft::default();
             for assignment in assignments {
@@ -686,6 +759,14 @@ mod tests {
             }
             draft.finish().map(|_| ()).unwrap_err().to_string()
         };
+        let twice = refusal(&["model.name=wide-resnet-28-10", "model.depth=16"]);
+        assert!(twice.contains("`model.depth` must be \"auto\" where `model.name` says it, not 16"), "{twice}");
+        let twice = refusal(&["loss.l2=0.1", "optimizer.weight_decay=0.1"]);
+        assert!(twice.contains("`--set loss.l2=0.1`") && twice.contains("both given"), "{twice}");
+        let unpooled = refusal(&["model.name=mlp", "model.pooling=average"]);
+        assert!(unpooled.contains("`model.pooling` is given, but \"mlp\" has none"), "{unpooled}");
+        let flat = refusal(&["loss.name=hinge", "measure.product=gauss-newton"]);
+        assert!(flat.contains("`measure.product` must be") && flat.contains("piecewise linear"), "{flat}");
         let long = refusal(&["schedule.warm_up=0.6", "schedule.cooldown=0.5"]);
         assert!(long.contains("`schedule.cooldown`") && long.contains("longer than the run"), "{long}");
         let twice = refusal(&["schedule.name=cosine", "schedule.cooldown=0.5"]);
@@ -699,8 +780,8 @@ mod tests {
         assert_eq!(hint("run.learning_rate"), "did you mean `optimizer.learning_rate`?");
         assert_eq!(hint("optimiser"), "did you mean `optimizer`?");
         assert_eq!(hint("optimiser.learning_rate"), "did you mean `optimizer.learning_rate`?");
-        assert_eq!(hint("loss"), "[loss] has `name`, `label_smoothing`");
-        assert_eq!(hint("loss.beta"), "[loss] has `name`, `label_smoothing`");
+        assert_eq!(hint("loss"), "[loss] has `name`, `label_smoothing`, `l2`");
+        assert_eq!(hint("loss.beta"), "[loss] has `name`, `label_smoothing`, `l2`");
         assert_eq!(hint("nonsense"), "`lyapunov config` prints every key there is");
     }
 

@@ -7,8 +7,8 @@ use lyapunov::{
     EdgeStep, Moments, Momentum, Objective, OnEdge, Optimizer, Plain, Plan, Product, Quantity, QuasiNewton, Rule,
     Sample, Schedule, Scheduled, Shape, Start, Wanted,
     train::{
-        self, Activation, Architecture, Dataset, Layout, Loss, Network, NetworkOptions, Normalization, Pooling,
-        Precision, Tensor,
+        self, Activation, Architecture, Dataset, Initialization, Layout, Loss, Network, NetworkOptions, Normalization,
+        Pooling, Precision, Shortcut, Tensor,
     },
 };
 use toml_edit::Value;
@@ -16,8 +16,9 @@ use toml_edit::Value;
 use crate::{
     commands::data::built_in,
     config::{
-        ActivationName, Config, Control, ControlRule, DataName, LossName, ModelName, NormalizationName, OptimizerName,
-        PassName, PoolingName, ProductName, ScheduleName, StartName, WeightsName, name_of,
+        ActivationName, Config, Control, ControlRule, DataName, InitName, LossName, Model, ModelName,
+        NormalizationName, OptimizerName, PassName, PoolingName, ProductName, ScheduleName, ShortcutName, StartName,
+        WeightsName, name_of,
     },
     data::Source,
     draft::{Draft, Settings},
@@ -103,20 +104,33 @@ fn dataset(settings: &Settings) -> Result<Dataset> {
     }
 }
 
+fn architecture(model: &Model) -> Architecture {
+    let Model { depth, heads, patch, .. } = *model;
+    let widths = model.widths.clone();
+    let shortcut = match model.shortcut {
+        ShortcutName::Projected => Shortcut::Projected,
+        ShortcutName::Auto | ShortcutName::Padded => Shortcut::Padded,
+    };
+    match model.name {
+        ModelName::Cnn => Architecture::Cnn { widths },
+        ModelName::Mlp | ModelName::Linear => Architecture::Mlp { widths },
+        ModelName::DeepLinear => Architecture::DeepLinear { widths },
+        ModelName::Vgg11 => Architecture::Vgg { depth: 11, widths },
+        ModelName::Vgg16 => Architecture::Vgg { depth: 16, widths },
+        ModelName::Resnet18 => Architecture::ResNet { blocks: 2, widths, shortcut },
+        ModelName::Resnet20 => Architecture::ResNet { blocks: 3, widths, shortcut },
+        ModelName::Resnet32 => Architecture::ResNet { blocks: 5, widths, shortcut },
+        ModelName::Resnet56 => Architecture::ResNet { blocks: 9, widths, shortcut },
+        ModelName::WideResnet => Architecture::WideResNet { depth, widths },
+        ModelName::Densenet => Architecture::DenseNet { depth, widths },
+        ModelName::VitTiny => Architecture::VisionTransformer { depth, heads, patch, widths },
+        ModelName::MlpMixer => Architecture::MlpMixer { depth, patch, widths },
+    }
+}
+
 fn network_options(config: &Config) -> NetworkOptions {
-    let widths = config.model.widths.clone();
     NetworkOptions {
-        architecture: match config.model.name {
-            ModelName::Cnn => Architecture::Cnn { widths },
-            ModelName::Mlp | ModelName::Linear => Architecture::Mlp { widths },
-            ModelName::DeepLinear => Architecture::DeepLinear { widths },
-            ModelName::Vgg11 => Architecture::Vgg { depth: 11, widths },
-            ModelName::Vgg16 => Architecture::Vgg { depth: 16, widths },
-            ModelName::Resnet18 => Architecture::ResNet { blocks: 2, widths, shortcut: train::Shortcut::Projected },
-            ModelName::Resnet20 => Architecture::ResNet { blocks: 3, widths, shortcut: train::Shortcut::Padded },
-            ModelName::Resnet32 => Architecture::ResNet { blocks: 5, widths, shortcut: train::Shortcut::Padded },
-            ModelName::Resnet56 => Architecture::ResNet { blocks: 9, widths, shortcut: train::Shortcut::Padded },
-        },
+        architecture: architecture(&config.model),
         activation: match config.model.activation {
             ActivationName::Relu => Activation::Relu,
             ActivationName::LeakyRelu => Activation::LeakyRelu,
@@ -147,8 +161,18 @@ fn network_options(config: &Config) -> NetworkOptions {
             PoolingName::Average => Pooling::Average,
         },
         dropout: config.model.dropout,
+        init: match config.model.init {
+            InitName::Default => Initialization::Default,
+            InitName::Kaiming => Initialization::Kaiming,
+            InitName::Xavier => Initialization::Xavier,
+            InitName::Lecun => Initialization::Lecun,
+            InitName::Ntk => Initialization::Ntk,
+            InitName::MupLike => Initialization::MupLike,
+        },
+        init_scale: config.model.init_scale,
         augment: config.data.augment,
         label_smoothing: config.loss.label_smoothing,
+        l2: config.loss.l2,
         batch_size: config.run.batch_size,
         seed: config.run.seed,
         precision: Precision::Single,

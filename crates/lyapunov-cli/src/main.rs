@@ -15,6 +15,7 @@ mod plot;
 mod progress;
 mod request;
 mod session;
+mod shorthand;
 mod store;
 mod summary;
 mod table;

@@ -192,6 +192,50 @@ fn every_activation_has_its_gradient_and_its_products() {
 }
 
 #[test]
+fn a_penalty_adds_to_loss_gradient_and_products_and_not_to_evaluations() {
+    let l2 = 0.3;
+    let network = |l2| {
+        let options = NetworkOptions {
+            architecture: cnn(),
+            activation: Activation::Tanh,
+            precision: Precision::Double,
+            batch_size: 8,
+            l2,
+            ..NetworkOptions::default()
+        };
+        Network::new(&options, Dataset::synthetic(1, 40, 10).unwrap(), &device("flex").unwrap())
+    };
+    let (plain, penalised) = (network(0.0).unwrap(), network(l2).unwrap());
+    let w = plain.initial_weights();
+    let v = random_like(&w, 6).unit().unwrap();
+    let close = |a: &Tensor<1>, b: &Tensor<1>| assert!(relative_error(a, b) <= 1e-14);
+    for on in [Sample::Mini(2), Sample::Subset(21)] {
+        let ((loss, g), (with, with_g)) = (plain.gradient(&w, on).unwrap(), penalised.gradient(&w, on).unwrap());
+        assert!((with - loss - 0.5 * l2 * inner(&w, &w)).abs() <= 1e-14 * with);
+        close(&with_g, &moved(&g, l2, &w));
+        for kind in [Product::Exact, Product::GaussNewton] {
+            let product = plain.product(kind, &w, on, &v).unwrap();
+            close(&penalised.product(kind, &w, on, &v).unwrap(), &moved(&product, l2, &v));
+        }
+        let exact = penalised.product(Product::Exact, &w, on, &v).unwrap();
+        let (joint_loss, joint_g, joint) = penalised.gradient_and_product(Product::Exact, &w, on, &v).unwrap();
+        assert!((joint_loss - with).abs() <= 1e-13 * with);
+        assert!(relative_error(&joint_g, &with_g) <= 1e-12 && relative_error(&joint, &exact) <= 1e-12);
+        let difference = penalised.product(Product::Difference(Difference::central(1e-6)), &w, on, &v).unwrap();
+        assert!(relative_error(&difference, &exact) <= 1e-7);
+    }
+    assert_eq!(penalised.evaluate(&w).unwrap(), plain.evaluate(&w).unwrap());
+    assert!(network(-0.1).unwrap_err().to_string().contains("l2 = -0.1 must be"));
+}
+
+#[test]
+fn gauss_newton_is_not_offered_where_the_loss_has_no_curvature() {
+    let network = network_with(Loss::Hinge, 0.0, vec![5]);
+    assert!(!network.offers(Product::GaussNewton) && network.offers(Product::Exact));
+    assert!(network_with(Loss::Huber, 0.0, vec![5]).offers(Product::GaussNewton));
+}
+
+#[test]
 fn label_smoothing_mixes_the_label_with_all_classes() {
     let (plain, smoothed) =
         (network_with(Loss::CrossEntropy, 0.0, vec![5]), network_with(Loss::CrossEntropy, 0.2, vec![5]));

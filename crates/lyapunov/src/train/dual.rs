@@ -41,6 +41,23 @@ impl<const D: usize> Dual<D> {
         self
     }
 
+    /// The same with `other` behind it, column after column.
+    pub fn followed_by(self, other: Self) -> Self {
+        // What does not move has a tangent of zeros, as plain or as recorded as the other one.
+        let zeros =
+            |value: &Tensor<D>, other: &Tensor<D>| Tensor::zeros(value.dims(), (&other.device(), other.dtype()));
+        let tangents = match (self.tangent, other.tangent) {
+            (Some(first), Some(second)) => Some(vec![first, second]),
+            (Some(first), None) => Some(vec![first.clone(), zeros(&other.value, &first)]),
+            (None, Some(second)) => Some(vec![zeros(&self.value, &second), second]),
+            (None, None) => None,
+        };
+        Self {
+            value: Tensor::cat(vec![self.value, other.value], 1),
+            tangent: tangents.map(|tangents| Tensor::cat(tangents, 1)),
+        }
+    }
+
     /// Adds to the tangent that of a term which the value contains already.
     pub fn move_by(&mut self, tangent: Option<Tensor<D>>) {
         self.tangent = match (self.tangent.take(), tangent) {

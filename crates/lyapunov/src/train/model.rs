@@ -6,6 +6,7 @@ use burn::tensor::{DType, Device, Tensor, TensorData};
 
 use super::{
     architectures,
+    initialization::Initialization,
     layers::{Layer, Parameter, Sequence, Start},
     options::NetworkOptions,
 };
@@ -35,13 +36,21 @@ pub(super) const CHANNELS: usize = 3;
 /// normalisation stands before each activation, and counts: `Sequential(Conv2d, BatchNorm2d, ReLU, MaxPool2d, …)`; dropout
 /// stands before each linear layer but one on the images. An [`Architecture::Vgg`] is such a sequence as well, with pooling
 /// behind each stage only. An [`Architecture::ResNet`] has the names of the usual one for CIFAR: `conv1`, `bn1`,
-/// `layer1.0.conv1`, …, `linear`.
+/// `layer1.0.conv1`, …, `linear`; an [`Architecture::WideResNet`] those of the usual one as well: `conv1`, `block1.layer.0.bn1`,
+/// …, `block1.layer.0.convShortcut`, …, `bn1`, `fc`; an [`Architecture::DenseNet`] `conv1`, `block1.layer.0.bn1`, …, `trans1.conv1`,
+/// …, `bn1`, `fc`. An [`Architecture::VisionTransformer`] and an [`Architecture::MlpMixer`] have those of the package `timm`:
+/// `cls_token`, `pos_embed`, `patch_embed.proj`, `blocks.0.norm1`, `blocks.0.attn.qkv`, …, `norm`, `head`; `stem.proj`,
+/// `blocks.0.norm1`, `blocks.0.mlp_tokens.fc1`, …, `norm`, `head`.
 /// Images are \[channels, rows, columns\]; flat, they are in that order.
 ///
 /// [`Architecture::Mlp`]: super::Architecture::Mlp
 /// [`Architecture::Cnn`]: super::Architecture::Cnn
 /// [`Architecture::Vgg`]: super::Architecture::Vgg
 /// [`Architecture::ResNet`]: super::Architecture::ResNet
+/// [`Architecture::WideResNet`]: super::Architecture::WideResNet
+/// [`Architecture::DenseNet`]: super::Architecture::DenseNet
+/// [`Architecture::VisionTransformer`]: super::Architecture::VisionTransformer
+/// [`Architecture::MlpMixer`]: super::Architecture::MlpMixer
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NamedParameter {
     /// The name, such as `0.weight`.
@@ -80,6 +89,8 @@ impl NamedLayer {
 #[derive(Debug)]
 pub(super) struct Model {
     pub layers: Sequence,
+    init: Initialization,
+    init_scale: f64,
 }
 
 impl Model {
@@ -88,8 +99,11 @@ impl Model {
         if !(0.0..1.0).contains(&options.dropout) {
             return Err(Error::argument("dropout", options.dropout, "must be at least 0 and less than 1"));
         }
-        let layers = architectures::layers(options, classes)?;
-        Ok(Self { layers })
+        let NetworkOptions { init, init_scale, .. } = *options;
+        if !(init_scale.is_finite() && init_scale > 0.0) {
+            return Err(Error::argument("init_scale", init_scale, "must be a number greater than 0"));
+        }
+        Ok(Self { layers: architectures::layers(options, classes)?, init, init_scale })
     }
 
     /// The parameters of all layers with their names and places, first layer first.
@@ -105,15 +119,16 @@ impl Model {
 
     /// The weights that training starts from, flat.
     pub fn initial_weights(&self, seed: u64, device: &Device, dtype: DType) -> Tensor<1> {
-        let draw = |(parameter, index): (Parameter, u64)| {
+        let parameters = self.layers.parameters();
+        let last = parameters.iter().zip(0..).filter(|(p, _)| matches!(p.start, Start::Weight { .. })).last();
+        let last = last.map(|(_, index)| index);
+        let draw = |(parameter, index): (&Parameter, u64)| {
             let mut stream = Stream::new(seed, Purpose::Weights, index);
-            let start = parameter.start;
-            (0..parameter.len()).map(move |_| match start {
-                Start::Uniform { fan_in } => 1.0 / (fan_in as f64).sqrt() * (2.0 * stream.uniform() - 1.0),
-                Start::Constant(value) => value,
-            })
+            let (start, init, is_last) = (parameter.start, self.init, Some(index) == last);
+            let scale = if let Start::Weight { .. } | Start::Bias { .. } = start { self.init_scale } else { 1.0 };
+            (0..parameter.len()).map(move |_| scale * init.draw(start, is_last, &mut stream))
         };
-        let values: Vec<f64> = self.layers.parameters().into_iter().zip(0..).flat_map(draw).collect();
+        let values: Vec<f64> = parameters.iter().zip(0..).flat_map(draw).collect();
         let n = values.len();
         Tensor::from_data(TensorData::new(values, [n]), (device, dtype))
     }
@@ -145,6 +160,26 @@ mod tests {
         assert_eq!(count(&Architecture::Cnn { widths: vec![8, 16] }), first + second + last);
     }
 
+    /// What `timm` counts for the same sizes.
+    #[test]
+    fn transformers_and_mixers_have_the_usual_counts_and_names() {
+        let tiny = Architecture::VisionTransformer { depth: 12, heads: 3, patch: 4, widths: vec![192, 768] };
+        let mixer = Architecture::MlpMixer { depth: 8, patch: 4, widths: vec![128, 64, 512] };
+        assert_eq!((count(&tiny), count(&mixer)), (5_362_762, 1_132_170));
+        let told = |architecture: &Architecture| -> Vec<String> {
+            let named = plain(architecture).unwrap().named_parameters();
+            named.into_iter().map(|p| format!("{} {:?}", p.name, p.shape)).collect()
+        };
+        let (tiny, mixer) = (told(&tiny), told(&mixer));
+        let first = ["patch_embed.proj.weight [192, 3, 4, 4]", "patch_embed.proj.bias [192]", "cls_token [1, 1, 192]"];
+        assert_eq!(tiny[..3], first);
+        assert_eq!(tiny[3..5], ["pos_embed [1, 65, 192]", "blocks.0.norm1.weight [192]"]);
+        assert_eq!(tiny[6..8], ["blocks.0.attn.qkv.weight [576, 192]", "blocks.0.attn.qkv.bias [576]"]);
+        assert_eq!(tiny[tiny.len() - 3..], ["norm.bias [192]", "head.weight [10, 192]", "head.bias [10]"]);
+        assert_eq!(mixer[4], "blocks.0.mlp_tokens.fc1.weight [64, 64]");
+        assert_eq!(mixer[10], "blocks.0.mlp_channels.fc1.weight [512, 128]");
+    }
+
     /// Those of the papers, in the forms for CIFAR: 14.7 M for VGG-16, 11.17 M for ResNet-18, 0.27, 0.46 and 0.85 M for
     /// the narrow residual networks.
     #[test]
@@ -161,6 +196,9 @@ mod tests {
         assert_eq!(resnet(3, Shortcut::Projected), 272_474);
         let (widths, shortcut) = (vec![64, 128, 256, 512], Shortcut::Projected);
         assert_eq!(count(Architecture::ResNet { blocks: 2, widths, shortcut }), 11_173_962);
+        assert_eq!(count(Architecture::WideResNet { depth: 16, widths: vec![16, 64, 128, 256] }), 2_748_890);
+        assert_eq!(count(Architecture::DenseNet { depth: 40, widths: vec![16, 12] }), 1_019_722);
+        assert_eq!(count(Architecture::WideResNet { depth: 28, widths: vec![16, 160, 320, 640] }), 36_479_194);
     }
 
     #[test]
@@ -173,6 +211,17 @@ mod tests {
             names.contains(&"layer3.1.bn2.bias".into())
                 && names.ends_with(&["linear.weight".into(), "linear.bias".into()])
         );
+        let wide = Architecture::WideResNet { depth: 10, widths: vec![2, 2, 4, 8] };
+        let names: Vec<String> =
+            model(&wide, Normalization::Batch).unwrap().named_parameters().into_iter().map(|p| p.name).collect();
+        assert_eq!(names[..3], ["conv1.weight", "block1.layer.0.bn1.weight", "block1.layer.0.bn1.bias"]);
+        assert_eq!(names[12..14], ["block2.layer.0.conv2.weight", "block2.layer.0.convShortcut.weight"]);
+        assert_eq!(names[names.len() - 3..], ["bn1.bias", "fc.weight", "fc.bias"]);
+        let dense = Architecture::DenseNet { depth: 7, widths: vec![2, 3] };
+        let names: Vec<String> =
+            model(&dense, Normalization::Batch).unwrap().named_parameters().into_iter().map(|p| p.name).collect();
+        assert_eq!(names[3..5], ["block1.layer.0.conv1.weight", "trans1.bn1.weight"]);
+        assert_eq!(names[names.len() - 3..], ["bn1.bias", "fc.weight", "fc.bias"]);
         let plain: Vec<String> = plain(&resnet).unwrap().named_parameters().into_iter().map(|p| p.name).collect();
         assert_eq!(plain[..3], ["conv1.weight", "conv1.bias", "layer1.0.conv1.weight"]);
     }
@@ -235,6 +284,20 @@ mod tests {
             message(&Architecture::ResNet { blocks: 1, widths: vec![8, 4, 4], shortcut: Shortcut::Padded })
                 .contains("none less")
         );
+        assert!(message(&Architecture::WideResNet { depth: 17, widths: vec![2; 4] }).contains("6n + 4"));
+        assert!(message(&Architecture::WideResNet { depth: 4, widths: vec![2; 4] }).contains("6n + 4"));
+        assert!(message(&Architecture::WideResNet { depth: 16, widths: vec![2; 3] }).contains("four entries"));
+        let vit = |heads, patch, widths| Architecture::VisionTransformer { depth: 1, heads, patch, widths };
+        assert!(message(&vit(3, 4, vec![8, 8])).contains("must divide the width of a token, 8"));
+        assert!(message(&vit(2, 5, vec![8, 8])).contains("must divide the size of an image, 32"));
+        assert!(message(&vit(2, 4, vec![8])).contains("two entries"));
+        let batch = model(&vit(2, 4, vec![8, 8]), Normalization::Batch).unwrap_err().to_string();
+        assert!(batch.contains("normalization = Batch must be none"), "{batch}");
+        assert!(message(&Architecture::MlpMixer { depth: 0, patch: 4, widths: vec![8; 3] }).contains("at least 1"));
+        assert!(message(&Architecture::MlpMixer { depth: 1, patch: 4, widths: vec![8; 2] }).contains("three entries"));
+        assert!(message(&Architecture::DenseNet { depth: 41, widths: vec![2; 2] }).contains("3n + 4"));
+        assert!(message(&Architecture::DenseNet { depth: 4, widths: vec![2; 2] }).contains("3n + 4"));
+        assert!(message(&Architecture::DenseNet { depth: 40, widths: vec![2; 3] }).contains("two entries"));
         assert!(
             message(&Architecture::ResNet { blocks: 0, widths: vec![4, 4, 4], shortcut: Shortcut::Padded })
                 .contains("at least 1")

@@ -36,6 +36,9 @@ use crate::{
 /// images or an epoch; "precise" statistics, Wu & Johnson 2021), for a third of a gradient per batch. No running average is
 /// kept anywhere: the network is a pure function of its weights, and measuring it changes nothing.
 ///
+/// **The penalty** ½λ‖w‖² of [`NetworkOptions::l2`] is part of every loss, gradient and product: H + λ, and Gauss–Newton + λ.
+/// Evaluations are of the data alone.
+///
 /// **Noise** is a pure function of the seed and the sample. A mini-batch has the dropout masks, crops and flips of its step,
 /// whoever asks for it and how often. The full set and subsets show the images as they are; their masks are those of step 0,
 /// others in each chunk. In evaluation nothing is dropped.
@@ -51,6 +54,7 @@ pub struct Network {
     pub(super) model: Model,
     pub(super) loss: Loss,
     label_smoothing: f64,
+    pub(super) l2: f64,
     augment: bool,
     data: Dataset,
     colours: [(f64, f64); CHANNELS],
@@ -65,14 +69,17 @@ impl Network {
     /// The network of `options` on `data`, computing on `device`.
     ///
     /// # Errors
-    /// [`Error::Argument`] for widths that do not fit 32×32 images, for a batch size that is zero or larger than the
+    /// [`Error::Argument`] for widths, depths, heads or patches that do not fit each other or 32×32 images, for a batch size that is zero or larger than the
     /// training set (or one, with batch normalisation), for groups that do not divide the widths, for
-    /// a dropout rate outside [0, 1) and for a label smoothing outside [0, 1) or with another loss than cross-entropy; [`Error::Data`] for
+    /// a penalty that is negative, a scale of the initial weights that is not positive, for a dropout rate outside [0, 1) and for a label smoothing outside [0, 1) or with another loss than cross-entropy; [`Error::Data`] for
     /// an empty held-out set.
     pub fn new(options: &NetworkOptions, data: Dataset, device: &Device) -> Result<Self> {
         let samples = Samples::new(data.train.len(), options.batch_size, options.seed)?;
         let model = Model::new(options, data.classes)?;
         check_smoothing(options)?;
+        if !(options.l2.is_finite() && options.l2 >= 0.0) {
+            return Err(Error::argument("l2", options.l2, "must be a number that is at least 0"));
+        }
         if data.test.is_empty() {
             return Err(Error::Data { path: data.name.into(), reason: "there are no held-out images".into() });
         }
@@ -81,6 +88,7 @@ impl Network {
             model,
             loss: options.loss,
             label_smoothing: options.label_smoothing,
+            l2: options.l2,
             augment: options.augment,
             colours: colour_statistics(&data.train),
             data,
@@ -117,8 +125,8 @@ impl Network {
         Ok(self)
     }
 
-    /// The weights that training starts from: uniform in ±1/√fan-in, biases too, as PyTorch's layers do by default, and the
-    /// identity for normalisations; a pure function of the seed.
+    /// The weights that training starts from, as [`NetworkOptions::init`] says, and the identity for normalisations; a pure
+    /// function of the seed.
     pub fn initial_weights(&self) -> Tensor<1> {
         self.model.initial_weights(self.seed, &self.device, self.dtype)
     }
@@ -167,18 +175,23 @@ impl Network {
     /// What another program needs to check a measurement, as a safetensors file: the images that `on` names as the network
     /// sees them, `inputs` \[examples, channels, rows, columns\], the mean and the deviation that their `colours`
     /// \[channels, 2\] were standardised by, their `labels` \[examples\], and the network's `outputs` \[examples, classes\]
-    /// before the loss.
+    /// before the loss, and `evaluation_outputs`, those in evaluation for the same images.
     ///
     /// # Errors
     /// [`Error::Argument`] for a subset larger than the training set.
     pub fn examples_to_safetensors(&self, at: &Tensor<1>, on: Sample) -> Result<Vec<u8>> {
         let indices = self.samples.indices(on)?;
-        let inputs =
-            self.chunks(on)?.into_iter().map(|chunk| self.batch(&chunk, on).inputs.narrow(0, 0, chunk.counted));
-        let inputs = Tensor::cat(inputs.collect(), 0);
+        let (parameters, statistics) = (self.constants(at), self.statistics(at));
+        let shown = |chunk: &Chunk| {
+            let inputs = self.batch(chunk, on).inputs.narrow(0, 0, chunk.counted);
+            let evaluated = self.forward(&parameters, inputs.clone(), &mut Pass::evaluation(&statistics)).value;
+            (inputs, evaluated)
+        };
+        let (inputs, evaluated): (Vec<_>, Vec<_>) = self.chunks(on)?.iter().map(shown).unzip();
+        let (inputs, evaluated) = (Tensor::cat(inputs, 0), Tensor::cat(evaluated, 0));
         let labels = indices.iter().map(|index| i64::from(self.data.train.labels[*index as usize])).collect();
         let images = inputs.reshape([indices.len(), CHANNELS, SIZE, SIZE]);
-        Ok(weights::write_examples(images, labels, self.outputs(at, on)?, &self.colours))
+        Ok(weights::write_examples(images, labels, [self.outputs(at, on)?, evaluated], &self.colours))
     }
 
     /// Training steps per epoch.
@@ -186,7 +199,7 @@ impl Network {
         self.samples.steps_per_epoch()
     }
 
-    /// Loss and accuracy over the whole training set, by forward passes alone.
+    /// Loss and accuracy over the whole training set, by forward passes alone; the loss is without the penalty.
     ///
     /// # Errors
     /// None at present; the signature is that of [`Objective::evaluate`].
@@ -390,6 +403,11 @@ impl Objective for Network {
             classes(&self.forward(&parameters, inputs, &mut Pass::evaluation(&statistics)).value)
         };
         Ok(Some(all.chunks(self.samples.batch_size()).flat_map(of_chunk).collect()))
+    }
+
+    /// Gauss–Newton products need a loss that is curved in the outputs.
+    fn offers(&self, kind: Product) -> bool {
+        kind != Product::GaussNewton || self.loss.is_curved()
     }
 
     fn has_kinks(&self) -> bool {

@@ -1,6 +1,6 @@
 //! What a network is made of and how it sees its data: the choices.
 
-use super::loss::Loss;
+use super::{initialization::Initialization, loss::Loss};
 
 /// The storage of weights and activations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,6 +105,50 @@ pub enum Architecture {
         /// What stands beside a block that changes the size or the channels.
         shortcut: Shortcut,
     },
+    /// A convolution, three stages of residual blocks whose normalisations and activations stand before their convolutions, each
+    /// stage but the first at half the size, a normalisation, the mean over the image and a linear layer: Zagoruyko & Komodakis
+    /// (2016). Made for [`Normalization::Batch`]. Dropout stands between the two convolutions of a block, as in the paper.
+    WideResNet {
+        /// Layers with weights, without projections: 6n + 4, with n blocks in each stage. 16 for WRN-16-4.
+        depth: usize,
+        /// Channels of the first convolution and of each stage: 16, 16k, 32k and 64k in the paper, with k = 4 for WRN-16-4.
+        widths: Vec<usize>,
+    },
+    /// A convolution, three blocks of layers that each add a few channels to those they see, a 1×1 convolution and average-pooling
+    /// between two blocks, a normalisation, the mean over the image and a linear layer: Huang et al. (2017) in the basic form,
+    /// without bottlenecks and compression. Made for [`Normalization::Batch`]. Dropout stands behind every convolution but the
+    /// first, as in the paper.
+    DenseNet {
+        /// Layers with weights: 3n + 4, with n in each block. 40 in the paper.
+        depth: usize,
+        /// Channels of the first convolution, and those that each layer adds: 16 and 12 in the paper.
+        widths: Vec<usize>,
+    },
+    /// Patches as tokens, a class token before them, learned positions, blocks of attention and of a perceptron with layer
+    /// normalisation before each, and a linear layer on the class token: Dosovitskiy et al. (2021). The normalisation must be
+    /// [`Normalization::None`]: it brings its own. Dropout stands behind both parts of a block. Made for [`Activation::Gelu`].
+    VisionTransformer {
+        /// Blocks: 12 in ViT-Ti, the tiny form of Touvron et al. (2021).
+        depth: usize,
+        /// Heads of attention, a divisor of the width: 3 in ViT-Ti.
+        heads: usize,
+        /// Pixels along a side of a patch, a divisor of 32: 4 is usual on images as small as these.
+        patch: usize,
+        /// Features of a token and of the hidden layers: 192 and 768 in ViT-Ti.
+        widths: Vec<usize>,
+    },
+    /// Patches as tokens, blocks of a perceptron across the tokens and one across the features with layer normalisation before
+    /// each, the mean over the tokens and a linear layer: Tolstikhin et al. (2021). Normalisation, dropout and activation as in
+    /// [`Architecture::VisionTransformer`].
+    MlpMixer {
+        /// Blocks: 8 in Mixer-S.
+        depth: usize,
+        /// Pixels along a side of a patch, a divisor of 32.
+        patch: usize,
+        /// Features of a token, and of the hidden layers across tokens and across features: in the paper's Mixer-S 512, 256 and
+        /// 2048.
+        widths: Vec<usize>,
+    },
 }
 
 impl Architecture {
@@ -114,7 +158,11 @@ impl Architecture {
         | Self::DeepLinear { widths }
         | Self::Cnn { widths }
         | Self::Vgg { widths, .. }
-        | Self::ResNet { widths, .. }) = self;
+        | Self::ResNet { widths, .. }
+        | Self::WideResNet { widths, .. }
+        | Self::DenseNet { widths, .. }
+        | Self::VisionTransformer { widths, .. }
+        | Self::MlpMixer { widths, .. }) = self;
         widths
     }
 }
@@ -132,10 +180,16 @@ pub struct NetworkOptions {
     pub pooling: Pooling,
     /// The share of entries that dropout sets to zero before each fully connected layer but one on the images; 0 = none.
     pub dropout: f64,
+    /// How the weights begin.
+    pub init: Initialization,
+    /// A factor of matrices, kernels and biases at the start, greater than 0.
+    pub init_scale: f64,
     /// The loss per example.
     pub loss: Loss,
     /// Moves this share of every target from its label evenly to all classes: for cross-entropy only; 0 = none.
     pub label_smoothing: f64,
+    /// λ of the penalty ½λ‖w‖², which is part of the loss: every weight counts, biases and normalisations too; 0 = none.
+    pub l2: f64,
     /// Whether mini-batches show randomly shifted and flipped images.
     pub augment: bool,
     /// Images per training step.
@@ -155,8 +209,11 @@ impl Default for NetworkOptions {
             normalization: Normalization::None,
             pooling: Pooling::Max,
             dropout: 0.0,
+            init: Initialization::Default,
+            init_scale: 1.0,
             loss: Loss::CrossEntropy,
             label_smoothing: 0.0,
+            l2: 0.0,
             augment: false,
             batch_size: 64,
             seed: 0,

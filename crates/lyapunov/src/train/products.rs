@@ -6,6 +6,8 @@
 //!
 //! **Gauss–Newton**: the forward pass carries ż = J v on plain tensors, then (z · (∂²ℓ/∂z²) ż) goes backward.
 //!
+//! **The penalty** ½λ‖w‖² has the gradient λw and the Hessian λ, on every sample: it is added once, behind the sum over chunks.
+//!
 //! Every call makes fresh leaves and ends with their backward pass, so no graph outlives it.
 
 use burn::tensor::{Gradients, Tensor};
@@ -39,14 +41,27 @@ impl Network {
 
     /// Loss and gradient.
     pub(super) fn plain_gradient(&self, at: &Tensor<1>, on: Sample) -> Result<(f64, Tensor<1>)> {
-        let (loss, [gradient]) = self.accumulate(on, &self.chunks(on)?, |batch, share| {
+        let (loss, [mut gradient]) = self.accumulate(on, &self.chunks(on)?, |batch, share| {
             let leaves = recorded(split(at, &self.lengths));
             let parameters: Vec<_> = leaves.iter().cloned().map(Dual::constant).collect();
             let outputs = self.training_outputs(&parameters, &batch).value;
             let loss = self.loss.value(outputs, batch.targets) * share;
             (scalar(&loss), [backward(&loss, &leaves)])
         });
-        Ok((loss, gradient))
+        self.add_penalty(at, &mut gradient);
+        Ok((loss + self.penalty(at), gradient))
+    }
+
+    /// ½λ‖w‖².
+    fn penalty(&self, at: &Tensor<1>) -> f64 {
+        if self.l2 == 0.0 { 0.0 } else { 0.5 * self.l2 * Vector::dot(at, at) }
+    }
+
+    /// Adds λ v, the penalty's share of a gradient at v or of a product with v.
+    fn add_penalty(&self, v: &Tensor<1>, sum: &mut Tensor<1>) {
+        if self.l2 != 0.0 {
+            sum.axpy(self.l2, v);
+        }
     }
 
     /// The directional derivative D of one batch along the `directions`, with the loss; D's reverse pass gives H v.
@@ -66,36 +81,41 @@ impl Network {
 
     /// H v.
     pub(super) fn exact(&self, at: &Tensor<1>, on: Sample, v: &Tensor<1>) -> Result<Tensor<1>> {
-        let (_, [product]) = self.accumulate(on, &self.chunks_with_tangents(on)?, |batch, share| {
+        let (_, [mut product]) = self.accumulate(on, &self.chunks_with_tangents(on)?, |batch, share| {
             let leaves = recorded(split(at, &self.lengths));
             let directions = split(v, &self.lengths).into_iter().map(Tensor::autodiff).collect();
             let (loss, derivative) = self.directional_derivative(&leaves, directions, batch, share);
             (loss, [backward(&derivative, &leaves)])
         });
+        self.add_penalty(v, &mut product);
         Ok(product)
     }
 
     /// Loss, gradient and H v.
     pub(super) fn joint(&self, at: &Tensor<1>, on: Sample, v: &Tensor<1>) -> Result<(f64, Tensor<1>, Tensor<1>)> {
-        let (loss, [gradient, product]) = self.accumulate(on, &self.chunks_with_tangents(on)?, |batch, share| {
-            let leaves = recorded(split(at, &self.lengths));
-            let directions = recorded(split(v, &self.lengths));
-            let (loss, derivative) = self.directional_derivative(&leaves, directions.clone(), batch, share);
-            let mut gradients = derivative.backward();
-            (loss, [flat(&mut gradients, &directions), flat(&mut gradients, &leaves)])
-        });
-        Ok((loss, gradient, product))
+        let (loss, [mut gradient, mut product]) =
+            self.accumulate(on, &self.chunks_with_tangents(on)?, |batch, share| {
+                let leaves = recorded(split(at, &self.lengths));
+                let directions = recorded(split(v, &self.lengths));
+                let (loss, derivative) = self.directional_derivative(&leaves, directions.clone(), batch, share);
+                let mut gradients = derivative.backward();
+                (loss, [flat(&mut gradients, &directions), flat(&mut gradients, &leaves)])
+            });
+        self.add_penalty(at, &mut gradient);
+        self.add_penalty(v, &mut product);
+        Ok((loss + self.penalty(at), gradient, product))
     }
 
     /// Jᵀ(∂²ℓ/∂z²)J v.
     pub(super) fn gauss_newton(&self, at: &Tensor<1>, on: Sample, v: &Tensor<1>) -> Result<Tensor<1>> {
-        let (_, [product]) = self.accumulate(on, &self.chunks(on)?, |batch, share| {
+        let (_, [mut product]) = self.accumulate(on, &self.chunks(on)?, |batch, share| {
             let leaves = recorded(split(at, &self.lengths));
             let outputs = self.training_outputs(&moving(&leaves, split(v, &self.lengths)), &batch);
             let moved = outputs.tangent.expect("weights with tangents move the outputs");
             let cotangent = self.loss.curvature(outputs.value.clone().inner(), batch.targets, moved);
             (0.0, [backward(&((outputs.value * cotangent).sum() * share), &leaves)])
         });
+        self.add_penalty(v, &mut product);
         Ok(product)
     }
 }

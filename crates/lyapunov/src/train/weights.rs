@@ -58,11 +58,11 @@ pub(super) fn write(
     file(parameters.iter().map(entry).chain(buffers).collect())
 }
 
-/// Images, labels and outputs as a file, with the mean and the deviation of each colour.
+/// Images, labels and outputs, in training and in evaluation, as a file, with the mean and the deviation of each colour.
 pub(super) fn write_examples(
     images: Tensor<4>,
     labels: Vec<i64>,
-    outputs: Tensor<2>,
+    [outputs, evaluated]: [Tensor<2>; 2],
     colours: &[(f64, f64)],
 ) -> Vec<u8> {
     let (inputs_shape, outputs_shape) = (images.dims().to_vec(), outputs.dims().to_vec());
@@ -74,6 +74,7 @@ pub(super) fn write_examples(
     };
     file(vec![
         ("colours".to_owned(), colours),
+        ("evaluation_outputs".to_owned(), floats(evaluated, outputs_shape.clone())),
         ("inputs".to_owned(), floats(images, inputs_shape)),
         ("labels".to_owned(), integers(labels, vec![examples])),
         ("outputs".to_owned(), floats(outputs, outputs_shape)),
@@ -335,6 +336,12 @@ mod tests {
         let outputs: Vec<f32> = network.outputs(&weights, Sample::Mini(1)).unwrap().to_data().try_to_vec().unwrap();
         let told: Vec<u8> = outputs.into_iter().flat_map(f32::to_le_bytes).collect();
         assert_eq!(file.tensor("outputs").unwrap().data(), told);
+        let evaluated = file.tensor("evaluation_outputs").unwrap();
+        assert_eq!(
+            (evaluated.shape(), evaluated.data()),
+            (&[4, 10][..], &told[..]),
+            "nothing here differs in training"
+        );
         assert!(network.examples_to_safetensors(&weights, Sample::Subset(9)).is_err());
     }
 

@@ -30,13 +30,11 @@ impl Convolution {
 
 impl Layer for Convolution {
     fn parameters(&self) -> Vec<Parameter> {
-        let parameter = |name: &str, shape| Parameter {
-            name: name.to_owned(),
-            shape,
-            start: Start::Uniform { fan_in: self.fan_in() },
-        };
-        let kernel = parameter("weight", vec![self.outputs, self.inputs, self.kernel, self.kernel]);
-        let bias = self.bias.then(|| parameter("bias", vec![self.outputs]));
+        let parameter = |name: &str, shape, start| Parameter { name: name.to_owned(), shape, start };
+        let (fan_in, fan_out) = (self.fan_in(), self.outputs * self.kernel * self.kernel);
+        let shape = vec![self.outputs, self.inputs, self.kernel, self.kernel];
+        let kernel = parameter("weight", shape, Start::Weight { fan_in, fan_out });
+        let bias = self.bias.then(|| parameter("bias", vec![self.outputs], Start::Bias { fan_in }));
         [kernel].into_iter().chain(bias).collect()
     }
 

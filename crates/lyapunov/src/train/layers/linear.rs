@@ -17,9 +17,9 @@ impl Layer for Linear {
             Parameter {
                 name: "weight".into(),
                 shape: vec![self.outputs, self.inputs],
-                start: Start::Uniform { fan_in: self.inputs },
+                start: Start::Weight { fan_in: self.inputs, fan_out: self.outputs },
             },
-            Parameter { name: "bias".into(), shape: vec![self.outputs], start: Start::Uniform { fan_in: self.inputs } },
+            Parameter { name: "bias".into(), shape: vec![self.outputs], start: Start::Bias { fan_in: self.inputs } },
         ]
     }
 

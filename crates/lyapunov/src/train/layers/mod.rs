@@ -4,31 +4,45 @@
 //! which copies nothing.
 
 mod activation;
+mod attention;
 mod average_pool;
+mod concatenate;
 mod convolution;
 mod dropout;
 mod flatten;
 mod linear;
 mod max_pool;
 mod normalize;
+mod patch_embedding;
+mod per_token;
+mod positions;
 mod residual;
 mod sequence;
 mod skip;
+mod token_pool;
+mod transpose;
 
 use burn::tensor::Tensor;
 
 pub(super) use self::{
     activation::Pointwise,
+    attention::Attention,
     average_pool::AveragePool,
+    concatenate::Concatenate,
     convolution::Convolution,
     dropout::Dropout,
     flatten::Flatten,
     linear::Linear,
     max_pool::MaxPool,
     normalize::{Normalize, Over},
+    patch_embedding::PatchEmbedding,
+    per_token::PerToken,
+    positions::Positions,
     residual::Residual,
     sequence::Sequence,
     skip::Skip,
+    token_pool::TokenPool,
+    transpose::Transpose,
 };
 use super::{dual::Dual, pass::Pass};
 
@@ -46,12 +60,24 @@ pub(super) struct Parameter {
 /// How the values of a parameter begin.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Start {
-    /// Uniform in ±1/√fan-in, where fan-in is how many inputs each output of the layer sums over: also for a bias.
-    Uniform {
-        /// The number of inputs.
+    /// As the initialisation of the network says for a matrix or a kernel.
+    Weight {
+        /// How many inputs each output of the layer sums over.
+        fan_in: usize,
+        /// In how many outputs each input takes part.
+        fan_out: usize,
+    },
+    /// As it says for a bias.
+    Bias {
+        /// That of the weights beside it.
         fan_in: usize,
     },
-    /// All alike.
+    /// Normal, whatever the initialisation.
+    Normal {
+        /// The standard deviation.
+        deviation: f64,
+    },
+    /// All alike, whatever the initialisation.
     Constant(f64),
 }
 

@@ -1,6 +1,6 @@
-//! A residual block: y = a(f(x) + s(x)), with sequences of layers f and s and an activation a.
+//! A residual block: y = a(f(x) + s(x)), with sequences of layers f and s and, if there is one, an activation a.
 //!
-//! Source: He et al., *Deep residual learning* (2015).
+//! Source: He et al., *Deep residual learning* (2015), and without a *Identity mappings* (2016).
 
 use super::{Dual, Layer, Parameter, Pass, Pointwise, Sequence};
 
@@ -12,7 +12,7 @@ pub(in crate::train) struct Residual {
     /// s: the identity if it is empty.
     pub shortcut: Sequence,
     /// a.
-    pub activation: Pointwise,
+    pub activation: Option<Pointwise>,
 }
 
 impl Layer for Residual {
@@ -28,7 +28,10 @@ impl Layer for Residual {
         let (of_body, of_shortcut) = parameters.split_at(self.body.parameters().len());
         let body = self.body.forward(of_body, input.clone(), pass);
         let sum = body.plus(self.shortcut.forward(of_shortcut, input, pass));
-        self.activation.forward(&[], sum, pass)
+        match &self.activation {
+            Some(activation) => activation.forward(&[], sum, pass),
+            None => sum,
+        }
     }
 
     fn multiply_adds(&self) -> Vec<usize> {
@@ -36,7 +39,9 @@ impl Layer for Residual {
     }
 
     fn has_kinks(&self) -> bool {
-        self.body.has_kinks() || self.shortcut.has_kinks() || self.activation.has_kinks()
+        self.body.has_kinks()
+            || self.shortcut.has_kinks()
+            || self.activation.is_some_and(|activation| activation.has_kinks())
     }
 
     fn draws_masks(&self) -> bool {
@@ -62,7 +67,7 @@ mod tests {
         Box::new(Convolution { inputs: 2, outputs: 2, kernel, size: 4, stride, bias: false })
     }
 
-    const SOFT: Pointwise = Pointwise(Activation::Softplus);
+    const SOFT: Option<Pointwise> = Some(Pointwise(Activation::Softplus));
 
     fn normalized(kernel: usize, names: [&str; 2]) -> Sequence {
         let normalize: Box<dyn Layer> = Box::new(Normalize { over: Over::Batch, channels: 2, pixels: 4 });
@@ -79,6 +84,7 @@ mod tests {
         let (body, shortcut) = (Sequence::numbered(vec![convolution(3, 1)]), Sequence(vec![]));
         check_layer(&Residual { body, shortcut, activation: SOFT }, 3, 2 * 16);
         check_layer(&projected(), 3, 2 * 16);
+        check_layer(&Residual { activation: None, ..projected() }, 3, 2 * 16);
         assert_eq!(projected().multiply_adds(), [2 * 9 * 2 * 4, 2 * 2 * 4]);
     }
 

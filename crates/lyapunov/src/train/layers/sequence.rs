@@ -2,7 +2,8 @@
 
 use super::{Dual, Layer, Parameter, Pass};
 
-/// Layers by name, first layer first. Parameters are called `<name of the layer>.<name of the parameter>`.
+/// Layers by name, first layer first. Parameters are called `<name of the layer>.<name of the parameter>`, and as in their own
+/// layer where that has an empty name.
 #[derive(Debug)]
 pub(in crate::train) struct Sequence(pub Vec<(String, Box<dyn Layer>)>);
 
@@ -10,6 +11,11 @@ impl Sequence {
     /// Layers called 0, 1, 2, …, as in a `torch.nn.Sequential`.
     pub fn numbered(layers: Vec<Box<dyn Layer>>) -> Self {
         Self(layers.into_iter().enumerate().map(|(number, layer)| (number.to_string(), layer)).collect())
+    }
+
+    /// The name of what a layer calls `part`.
+    fn within(layer: &str, part: &str) -> String {
+        if layer.is_empty() { part.to_owned() } else { format!("{layer}.{part}") }
     }
 
     fn layers(&self) -> impl Iterator<Item = &dyn Layer> {
@@ -20,7 +26,7 @@ impl Sequence {
 impl Layer for Sequence {
     fn parameters(&self) -> Vec<Parameter> {
         let of = |(name, layer): &(String, Box<dyn Layer>)| -> Vec<Parameter> {
-            let within = |p: Parameter| Parameter { name: format!("{name}.{}", p.name), ..p };
+            let within = |p: Parameter| Parameter { name: Self::within(name, &p.name), ..p };
             layer.parameters().into_iter().map(within).collect()
         };
         self.0.iter().flat_map(of).collect()
@@ -28,7 +34,7 @@ impl Layer for Sequence {
 
     fn buffers(&self) -> Vec<String> {
         let of = |(name, layer): &(String, Box<dyn Layer>)| -> Vec<String> {
-            layer.buffers().into_iter().map(|buffer| format!("{name}.{buffer}")).collect()
+            layer.buffers().into_iter().map(|buffer| Self::within(name, &buffer)).collect()
         };
         self.0.iter().flat_map(of).collect()
     }
@@ -78,7 +84,8 @@ mod tests {
 
     #[test]
     fn names_count_and_nest() {
-        let nested = Sequence(vec![("first".into(), Box::new(sequence())), ("last".into(), Box::new(sequence()))]);
+        let bare: Box<dyn Layer> = Box::new(Sequence(vec![(String::new(), Box::new(sequence()) as Box<dyn Layer>)]));
+        let nested = Sequence(vec![("first".into(), bare), ("last".into(), Box::new(sequence()))]);
         let names: Vec<String> = nested.parameters().into_iter().map(|parameter| parameter.name).collect();
         assert_eq!(names, ["first.0.weight", "first.0.bias", "last.0.weight", "last.0.bias"]);
         assert_eq!(nested.multiply_adds(), [80, 80]);
