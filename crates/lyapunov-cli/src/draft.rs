@@ -232,7 +232,8 @@ impl Draft {
     /// Replaces what is `"auto"` in `[control]` and `[schedule]` by what it means for the rule.
     fn resolve_control(&mut self) {
         let name = self.value("control.rule").and_then(Value::as_str);
-        let Some(rule) = name.and_then(|name| ControlRule::from_str(name, false).ok()) else { return };
+        // A name that is none is refused later, by its key.
+        let rule = name.and_then(|name| ControlRule::from_str(name, false).ok()).unwrap_or(ControlRule::None);
         let falls = self.value("schedule.name").and_then(Value::as_str) != Some("constant");
         let cooldown = if rule == ControlRule::None || falls { 0.0 } else { 0.3 };
         let optimizer = self.value("optimizer.name").and_then(Value::as_str);
@@ -661,7 +662,7 @@ mod tests {
         draft.set("optimizer.learning_rate=0.1").unwrap();
         let settings = draft.finish().unwrap();
         assert_eq!(settings.config.optimizer.learning_rate, 0.1);
-        assert!(settings.text().contains("learning_rate = 0.1        # η"));
+        assert!(settings.text().contains("learning_rate = 0.1      # η; \"auto\""));
     }
 
     #[test]
@@ -681,6 +682,47 @@ mod tests {
         draft.set("model.widths=[5]").unwrap();
         let message = draft.finish().map(|_| ()).unwrap_err().to_string();
         assert!(message.contains("`model.widths` must be \"auto\" or []") && message.contains("[5]"), "{message}");
+    }
+
+    /// The refusal of several keys together.
+    fn refusal_of(assignments: &[&str]) -> String {
+        let mut draft = Draft::default();
+        assignments.iter().for_each(|assignment| draft.set(assignment).unwrap());
+        draft.finish().map(|_| ()).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn rules_that_cannot_work_are_refused() {
+        let edge_step = "control.rule=edge-step";
+        let cases: [(&[&str], &str); 10] = [
+            (&[edge_step, "control.sigma=-1"], "`control.sigma` must be a number greater than 0, not -1"),
+            (&[edge_step, "optimizer.name=dog", "schedule.cooldown=0.0"], "which has no theory for \"dog\""),
+            (&["control.rule=adgd", "optimizer.name=adam"], "which has no theory for \"adam\""),
+            (&["control.rule=quasi-newton", "measure.every=0"], "decides by lambda_max, which is not measured"),
+            (
+                &["control.rule=batch-sharpness", "measure.what=[\"lambda_max\"]"],
+                "decides by batch_sharpness, which is not measured",
+            ),
+            (&["control.rule=quasi-newton", "measure.on=[]"], "decides by lambda_max"),
+            (&[edge_step, "optimizer.learning_rate=0.1"], "is given, but \"edge-step\" sets the learning rate"),
+            (&[edge_step, "schedule.name=cosine"], "that would decay twice"),
+            (&["optimizer.name=schedule-free", "schedule.cooldown=0.2"], "\"schedule-free\" decays by itself"),
+            (&["control.sigma=2.5"], "`control.sigma` is given, but `control.rule` is \"none\""),
+        ];
+        for (assignments, expected) in cases {
+            let told = refusal_of(assignments);
+            assert!(told.contains(expected), "{assignments:?}: {told}");
+        }
+    }
+
+    #[test]
+    fn a_rule_brings_its_strength_its_period_and_a_cooldown() {
+        let mut draft = Draft::default();
+        draft.set("control.rule=edge-step").unwrap();
+        let config = draft.finish().unwrap().config;
+        assert_eq!((config.control.sigma, config.control.every, config.schedule.cooldown), (2.0, 20, 0.3));
+        let config = Draft::default().finish().unwrap().config;
+        assert_eq!((config.optimizer.learning_rate, config.schedule.cooldown), (0.05, 0.0));
     }
 
     #[test]
@@ -711,10 +753,7 @@ mod tests {
             ("measure.what=[\"trace\"]", "must be \"auto\" or a list of different names out of \"lambda_max\", "),
             ("measure.what=[\"preconditioned_sharpness\"]", "but \"sgd\" has no preconditioner"),
             ("optimizer.momentum=0.5", "is given, but \"sgd\" has none"),
-            (
-                "optimizer.name=lion",
-                "must be \"sgd\", \"heavy-ball\", \"nesterov\", \"adam\" or \"adamw\", not \"lion\"",
-            ),
+            ("optimizer.name=lion", "\"prodigy\", \"dog\" or \"schedule-free\", not \"lion\""),
             ("optimizer.betas=[0.9, 1.0]", "two numbers that are at least 0 and less than 1"),
             ("optimizer.weight_decay=-1", "must be a number that is at least 0, not -1"),
             ("schedule.warm_up=1.5", "must be a share of the run, from 0 to 1, not 1.5"),

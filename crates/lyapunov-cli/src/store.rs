@@ -222,6 +222,8 @@ pub struct Row {
     pub loss: Option<f64>,
     /// The mean loss on the test images.
     pub test_loss: Option<f64>,
+    /// η of this step.
+    pub learning_rate: Option<f64>,
 }
 
 /// One exponent along a run.
@@ -277,10 +279,10 @@ pub fn read(path: &Path) -> Result<History> {
 
 fn read_tables(path: &Path) -> rusqlite::Result<History> {
     let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
-    let mut select = connection.prepare("SELECT step, loss, test_loss FROM rows ORDER BY step")?;
+    let mut select = connection.prepare("SELECT step, loss, test_loss, learning_rate FROM rows ORDER BY step")?;
     let rows = select.query_map([], |row| {
         let step: i64 = row.get(0)?;
-        Ok(Row { step: step.cast_unsigned(), loss: row.get(1)?, test_loss: row.get(2)? })
+        Ok(Row { step: step.cast_unsigned(), loss: row.get(1)?, test_loss: row.get(2)?, learning_rate: row.get(3)? })
     })?;
     let rows = rows.collect::<rusqlite::Result<_>>()?;
     Ok(History { rows, sharpness: read_sharpness(&connection)?, exponents: read_exponents(&connection)? })
@@ -379,7 +381,7 @@ mod tests {
         store.close().unwrap();
         let history = read(&path).unwrap();
         assert_eq!(history.rows.len(), 5);
-        assert_eq!(history.rows[1], Row { step: 1, loss: Some(0.25), test_loss: None });
+        assert_eq!(history.rows[1], Row { step: 1, loss: Some(0.25), test_loss: None, learning_rate: Some(0.1) });
         assert_eq!(history.rows[0].loss.unwrap().to_bits(), (1.0_f64 / 3.0).to_bits());
         assert_eq!(history.rows[4].loss, None);
         assert_eq!(history.sharpness.len(), 2);

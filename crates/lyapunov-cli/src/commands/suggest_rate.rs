@@ -69,7 +69,7 @@ struct Suggestion {
     model: String,
     optimizer: String,
     batch_size: usize,
-    /// The range to try, from low to high.
+    /// The range to try: from half of the trial's tenth percentile to its ninetieth.
     suggested: [f64; 2],
     /// The learning rate at which the trial ended.
     trial_rate: f64,
@@ -160,7 +160,7 @@ impl Study for Inquiry<'_> {
             model: String::new(),
             optimizer: name_of(&config.optimizer.name),
             batch_size: config.run.batch_size,
-            suggested: [low.min(trial.rate) / 2.0, high.max(trial.rate)],
+            suggested: [low / 2.0, high],
             trial_rate: trial.rate,
             trial_range: trial.range,
             trial_steps: self.trial,
@@ -240,6 +240,7 @@ impl Suggestion {
         let [low, high] = self.suggested.map(|rate| significant(rate, 2));
         let [from, to] = self.trial_range.map(|rate| significant(rate, 2));
         let (stable, rate) = (significant(self.largest_stable, 2), significant(self.trial_rate, 2));
+        let weights = if self.weights == INITIAL { "its initial weights" } else { &self.weights };
         let limit = |limit: &Limit| {
             let (rate, error) = (significant(limit.rate, 3), significant(limit.error, 1));
             format!("  {rate} ± {error}  by {}, {}", limit.name, significant(limit.curvature, 3))
@@ -247,8 +248,8 @@ impl Suggestion {
         let head = [
             format!("Suggested learning rate: {low} to {high}"),
             format!(
-                "  for {} on batches of {}, at {} of the {}",
-                self.optimizer, self.batch_size, self.weights, self.model
+                "  for {} on batches of {}, for the {} at {}",
+                self.optimizer, self.batch_size, self.model, weights
             ),
             format!(
                 "  a trial of {} steps by edge-step ended at {rate}; eight of ten of its readings allowed {from} to {to}",

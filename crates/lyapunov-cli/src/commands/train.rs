@@ -10,7 +10,7 @@ use lyapunov::{
 use super::print;
 use crate::{
     args::{TrainArguments, TrainFlags},
-    config::{Config, WeightsName, name_of},
+    config::{Config, ControlRule, WeightsName, name_of},
     draft::Settings,
     error::Result,
     experiment::{self, Overrides, Study},
@@ -123,8 +123,12 @@ impl<'a> Session<'a> {
         let Subject { model, data, images, parameters, .. } = &self.subject;
         let (images, parameters) = (plot::number(*images as f64, 0), plot::number(*parameters as f64, 0));
         let (optimizer_name, rate, batch) = (name_of(&optimizer.name), optimizer.learning_rate, run.batch_size);
+        let rate = match self.config.control.rule {
+            ControlRule::None => format!("η = {rate}"),
+            rule => format!("η by {}", name_of(&rule)),
+        };
         Caption {
-            title: format!("{model} on {data}, η = {rate}"),
+            title: format!("{model} on {data}, {rate}"),
             subtitle: format!(
                 "{optimizer_name} on batches of {batch} · {images} training images · {parameters} weights · seed {}",
                 run.seed

@@ -76,8 +76,10 @@ mod tests {
     #[test]
     fn the_target_is_reached_by_the_average_and_not_by_one_lucky_batch() {
         let losses = [2.0, 0.1, 2.0].into_iter().chain(std::iter::repeat_n(0.5, 100));
-        let rows: Vec<Row> =
-            (0..).zip(losses).map(|(step, loss)| Row { step, loss: Some(loss), test_loss: None }).collect();
+        let rows: Vec<Row> = (0..)
+            .zip(losses)
+            .map(|(step, loss)| Row { step, loss: Some(loss), test_loss: None, learning_rate: None })
+            .collect();
         // 0.5 + 1.4 · (19/20)^k falls below 1 after about 20 steps.
         let reached = steps_to(&rows, 1.0).unwrap();
         assert!((15..30).contains(&reached), "{reached}");

@@ -1,6 +1,6 @@
 //! What the picture of a run shows: the loss, the sharpness against the edge of stability, and the exponents.
 
-use super::{Band, Colour, Figure, LOW, Marker, Panel, Series, Stroke};
+use super::{Band, Colour, Figure, LOW, Marker, Panel, Series, Stroke, Vertical};
 use crate::store::{ExponentPoint, ExponentSeries, History, SharpnessSeries};
 
 /// The texts of the picture that are not in the rows.
@@ -27,9 +27,12 @@ const SMOOTH_FROM: usize = 40;
 /// The picture of a run.
 pub fn run_figure(history: &History, caption: &Caption) -> Figure {
     let mut panels = vec![loss_panel(history)];
+    panels.extend(rate_panel(history));
     // A sharpness in the metric of the optimizer has a scale of its own.
     let (preconditioned, plain): (Vec<_>, Vec<_>) =
         history.sharpness.iter().partition(|series| series.quantity == PRECONDITIONED);
+    let moves = panels.len() > 1;
+    panels.extend((moves && !plain.is_empty()).then(|| curvature_panel(&plain)));
     panels.extend((!plain.is_empty()).then(|| sharpness_panel("η·λ: the sharpness, in units of 1/η", &plain)));
     let title = "η·λ of P^-½ H P^-½: the preconditioned sharpness, in units of 1/η";
     panels.extend((!preconditioned.is_empty()).then(|| sharpness_panel(title, &preconditioned)));
@@ -67,6 +70,44 @@ fn loss_panel(history: &History) -> Panel {
         series.push(curve("test images", test, ORANGE, Stroke::Dashed, Some(Marker::Square)));
     }
     Panel { title: "loss".to_owned(), series, ..Panel::default() }
+}
+
+/// The learning rate, where it moves.
+fn rate_panel(history: &History) -> Option<Panel> {
+    let rates: Vec<(f64, f64)> = history
+        .rows
+        .iter()
+        .filter_map(|row| Some((row.step as f64, row.learning_rate.filter(|rate| *rate > 0.0)?)))
+        .collect();
+    let numbers = || rates.iter().map(|(_, rate)| *rate);
+    let (least, most) = (numbers().fold(f64::INFINITY, f64::min), numbers().fold(0.0, f64::max));
+    if most <= 1.001 * least {
+        return None;
+    }
+    let floor = 10.0_f64.powf(least.max(1e-4 * most).log10().floor());
+    let points = rates.iter().map(|(step, rate)| (*step, rate.max(floor))).collect();
+    Some(Panel {
+        title: "η: the learning rate".to_owned(),
+        series: vec![Series { label: "η".to_owned(), points, colour: GREEN, stroke: Stroke::Solid, marker: None }],
+        scale: Vertical::Logarithmic { floor },
+        ..Panel::default()
+    })
+}
+
+/// The sharpness itself, which η·λ alone does not show where η moves.
+fn curvature_panel(measured: &[&SharpnessSeries]) -> Panel {
+    let mut panel = sharpness_panel("λ: the sharpness", measured);
+    for (series, measured) in panel.series.iter_mut().zip(measured) {
+        let points = measured.points.iter().filter(|point| point.value > 0.0);
+        series.points = points.map(|point| (point.step as f64, point.value)).collect();
+    }
+    let least =
+        panel.series.iter().flat_map(|series| &series.points).map(|(_, value)| *value).fold(f64::INFINITY, f64::min);
+    if least.is_finite() {
+        panel.scale = Vertical::Logarithmic { floor: 10.0_f64.powf(least.log10().floor()) };
+    }
+    panel.thresholds.clear();
+    panel
 }
 
 /// The quantity whose edge is not 2/η.
@@ -212,7 +253,7 @@ mod tests {
     }
 
     fn history(steps: u64, loss: impl Fn(u64) -> f64) -> History {
-        let row = |step| Row { step, loss: Some(loss(step)), test_loss: None };
+        let row = |step| Row { step, loss: Some(loss(step)), test_loss: None, learning_rate: None };
         let point = |step, value| SharpnessPoint { step, value, learning_rate: 0.1, edge: Some(value / 20.0) };
         let sharpness = |on: &str, value| SharpnessSeries {
             quantity: "lambda_max".to_owned(),
