@@ -522,7 +522,7 @@ impl ControlRule {
     /// What `every = "auto"` stands for.
     pub fn automatic_period(self) -> i64 {
         match self {
-            Self::EdgeStep => 15,
+            Self::EdgeStep => 20,
             _ => 1,
         }
     }

@@ -44,7 +44,7 @@ impl Source {
     }
 
     /// Where the key of this name stands in `table`.
-    pub fn key(&self, table: &dyn TableLike, name: &str) -> Option<Range<usize>> {
+    pub fn key(table: &dyn TableLike, name: &str) -> Option<Range<usize>> {
         key_bytes(table, name)
     }
 }

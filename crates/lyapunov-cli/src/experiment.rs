@@ -300,11 +300,13 @@ pub fn controller(config: &Config, edge: f64, steps: u64) -> Result<Box<dyn Cont
 
 /// The rule `edge-step`.
 pub fn edge_step(config: &Config) -> Result<EdgeStep> {
-    let optimizer = &config.optimizer;
-    // Adam's momentum is an average, and lengthens no step.
-    let damped = !matches!(optimizer.name, OptimizerName::HeavyBall | OptimizerName::Nesterov);
-    let momentum = if damped { 0.0 } else { optimizer.momentum };
-    Ok(EdgeStep::new(config.control.sigma, momentum)?.with_period(config.control.every))
+    let (optimizer, sigma) = (&config.optimizer, config.control.sigma);
+    let rule = match optimizer.name {
+        OptimizerName::HeavyBall | OptimizerName::Nesterov => EdgeStep::new(sigma, optimizer.momentum),
+        OptimizerName::Adam | OptimizerName::AdamW => EdgeStep::damped(sigma, optimizer.betas[0]),
+        _ => EdgeStep::new(sigma, 0.0),
+    };
+    Ok(rule?.with_period(config.control.every))
 }
 
 /// The shape of a schedule by its name.

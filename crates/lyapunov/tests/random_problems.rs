@@ -20,9 +20,9 @@ impl Scaled {
     fn new(network: Network, first: usize, factor: f64) -> Self {
         let mut scale = network.initial_weights().zeros_like();
         scale.shift(1.0);
-        let mut head = scale.clone().slice([0..first]);
+        let mut head = scale.clone().slice(0..first);
         Vector::scale(&mut head, factor);
-        let scale = scale.slice_assign([0..first], head);
+        let scale = scale.slice_assign(0..first, head);
         Self { network, scale }
     }
 
@@ -78,7 +78,7 @@ fn problem(seed: u64) -> (Scaled, f64, String) {
         NetworkOptions { architecture, activation, normalization, loss, batch_size, seed, ..NetworkOptions::default() };
     let dataset = Dataset::synthetic(seed, IMAGES, 10).unwrap();
     let network = Network::new(&options, dataset, &device("flex").unwrap()).unwrap();
-    (Scaled::new(network, first, factor), [0.0, 0.9][usize::from(seed % 2 == 0)], told)
+    (Scaled::new(network, first, factor), [0.0, 0.9][usize::from(seed.is_multiple_of(2))], told)
 }
 
 /// What went wrong with a problem, if anything did.

@@ -238,32 +238,32 @@ impl Suggestion {
 
     fn to_text(&self) -> String {
         let [low, high] = self.suggested.map(|rate| significant(rate, 2));
-        let mut text = format!(
-            "Suggested learning rate: {low} to {high}, for {} on batches of {} at {} of {}\n",
-            self.optimizer, self.batch_size, self.weights, self.model
-        );
         let [from, to] = self.trial_range.map(|rate| significant(rate, 2));
-        text += &format!(
-            "  a trial of {} steps by edge-step ended at {} ({from} to {to} in eight of ten readings), and was thrown away\n",
-            self.trial_steps,
-            significant(self.trial_rate, 2)
+        let (stable, rate) = (significant(self.largest_stable, 2), significant(self.trial_rate, 2));
+        let limit = |limit: &Limit| {
+            let (rate, error) = (significant(limit.rate, 3), significant(limit.error, 1));
+            format!("  {rate} ± {error}  by {}, {}", limit.name, significant(limit.curvature, 3))
+        };
+        let head = [
+            format!("Suggested learning rate: {low} to {high}"),
+            format!(
+                "  for {} on batches of {}, at {} of the {}",
+                self.optimizer, self.batch_size, self.weights, self.model
+            ),
+            format!(
+                "  a trial of {} steps by edge-step ended at {rate}; eight of ten of its readings allowed {from} to {to}",
+                self.trial_steps
+            ),
+            format!("Largest stable one at these weights: {stable}, limited by {}", self.limited_by),
+        ];
+        let cost = format!(
+            "Cost: {:.0} g-eq, {:.1} s; the trial was thrown away, nothing was changed",
+            self.cost, self.wall_seconds
         );
-        text += &format!(
-            "Largest stable one here: {}, limited by {}\n",
-            significant(self.largest_stable, 2),
-            self.limited_by
-        );
-        for limit in &self.limits {
-            text += &format!(
-                "  {} ± {}  by {}, {}\n",
-                significant(limit.rate, 3),
-                significant(limit.error, 1),
-                limit.name,
-                significant(limit.curvature, 3)
-            );
-        }
-        text +=
-            &format!("Cost: {:.0} gradient-equivalents, {:.1} s; no state was changed\n", self.cost, self.wall_seconds);
-        text
+        head.into_iter()
+            .chain(self.limits.iter().map(limit))
+            .chain([cost, String::new()])
+            .collect::<Vec<_>>()
+            .join("\n")
     }
 }

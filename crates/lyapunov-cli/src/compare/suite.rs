@@ -75,45 +75,24 @@ impl Suite {
         let source = Source::new(NamedSource::new(path.display().to_string(), text.clone()).with_language("toml"));
         let document = Document::parse(text).map_err(|fault| source.unreadable(path, &fault))?;
         let root = document.as_table();
-        for (name, item) in root {
-            if !["suite", "base", "problems", "rules"].contains(&name) || !item.is_table_like() {
-                let help = "a suite has the tables [suite], [base], [problems.NAME] and [rules.NAME]".to_owned();
-                return Err(source.fault(
-                    source.key(root, name),
-                    format!("`{name}` is not a table of a suite"),
-                    Some(help),
-                ));
-            }
-        }
+        check_tables(root, &source)?;
         let seeds = seeds(root, &source)?;
         let (problems, rules) = (parts(root, "problems", &source)?, parts(root, "rules", &source)?);
+        let base = root.get("base").and_then(Item::as_table_like);
         let mut cases = Vec::new();
         for (i, problem) in problems.iter().enumerate() {
             let target = target(problem, &source)?;
             for (j, rule) in rules.iter().enumerate() {
-                let grid = grid(rule, &source)?;
-                let values: Vec<Option<&Value>> = match &grid {
-                    None => vec![None],
-                    Some((_, values)) => values.iter().map(Some).collect(),
-                };
-                for (value, seed) in values.into_iter().flat_map(|value| (0..seeds).map(move |seed| (value, seed))) {
-                    let mut draft = Draft::default();
-                    if let Some(base) = root.get("base").and_then(Item::as_table_like) {
-                        draft.take(base, &[], &source)?;
-                    }
-                    draft.take(problem.table, &[TARGET], &source)?;
-                    draft.take(rule.table, &[GRID], &source)?;
-                    if let (Some((key, _)), Some(value)) = (&grid, value) {
-                        draft.take_value(key, value, &source)?;
-                    }
+                let mut draft = Draft::default();
+                base.map_or(Ok(()), |base| draft.take(base, &[], &source))?;
+                draft.take(problem.table, &[TARGET], &source)?;
+                draft.take(rule.table, &[GRID], &source)?;
+                for (value, mut draft) in along_grid(&draft, rule, &source)? {
                     prepare(&mut draft)?;
-                    draft.assign(
-                        "run.seed",
-                        i64::try_from(seed).unwrap_or(i64::MAX),
-                        format!("seed {seed} of the suite"),
-                    );
-                    let value = value.map(|value| value.clone().decorated("", "").to_string());
-                    cases.push(Case { problem: i, rule: j, value, seed, target, settings: draft.finish()? });
+                    for seed in 0..seeds {
+                        let settings = seeded(&draft, seed)?;
+                        cases.push(Case { problem: i, rule: j, value: value.clone(), seed, target, settings });
+                    }
                 }
             }
         }
@@ -122,14 +101,40 @@ impl Suite {
     }
 }
 
+/// `draft` at every value of the rule's grid, with the value as it is written; as it is, where the rule has none.
+fn along_grid(draft: &Draft, rule: &Part, source: &Source) -> Result<Vec<(Option<String>, Draft)>> {
+    let Some((key, values)) = grid(rule, source)? else { return Ok(vec![(None, draft.clone())]) };
+    let at = |value: &Value| {
+        let mut draft = draft.clone();
+        draft.take_value(&key, value, source)?;
+        Ok((Some(value.clone().decorated("", "").to_string()), draft))
+    };
+    values.iter().map(at).collect()
+}
+
+fn seeded(draft: &Draft, seed: u64) -> Result<Settings> {
+    let mut draft = draft.clone();
+    draft.assign("run.seed", i64::try_from(seed).unwrap_or(i64::MAX), format!("seed {seed} of the suite"));
+    draft.finish()
+}
+
+fn check_tables(root: &Table, source: &Source) -> Result<()> {
+    let known =
+        |name: &str, item: &Item| ["suite", "base", "problems", "rules"].contains(&name) && item.is_table_like();
+    match root.iter().find(|(name, item)| !known(name, item)) {
+        None => Ok(()),
+        Some((name, _)) => {
+            let help = "a suite has the tables [suite], [base], [problems.NAME] and [rules.NAME]".to_owned();
+            Err(source.fault(Source::key(root, name), format!("`{name}` is not a table of a suite"), Some(help)))
+        }
+    }
+}
+
 fn seeds(root: &Table, source: &Source) -> Result<u64> {
     let Some(suite) = root.get("suite").and_then(Item::as_table_like) else { return Ok(1) };
-    for (name, _) in suite.iter().filter(|(name, _)| *name != SEEDS) {
-        return Err(source.fault(
-            source.key(suite, name),
-            format!("unknown key `suite.{name}`"),
-            Some("[suite] has `seeds`".to_owned()),
-        ));
+    if let Some((name, _)) = suite.iter().find(|(name, _)| *name != SEEDS) {
+        let message = format!("unknown key `suite.{name}`");
+        return Err(source.fault(Source::key(suite, name), message, Some("[suite] has `seeds`".to_owned())));
     }
     let Some(item) = suite.get(SEEDS) else { return Ok(1) };
     match item.as_integer().and_then(|seeds| u64::try_from(seeds).ok()) {
@@ -174,11 +179,9 @@ fn target(problem: &Part, source: &Source) -> Result<Option<f64>> {
     let Some(item) = problem.table.get(TARGET) else { return Ok(None) };
     let loss = item.as_table_like().and_then(|table| table.get("loss"));
     let number = loss.and_then(|loss| loss.as_float().or(loss.as_integer().map(|whole| whole as f64)));
-    match number.filter(|loss| loss.is_finite() && *loss > 0.0) {
-        Some(loss) => Ok(Some(loss)),
-        None => {
-            let message = format!("the target of problem `{}` must be `loss = NUMBER`, greater than 0", problem.name);
-            Err(source.fault(item.span(), message, None))
-        }
+    if let Some(loss) = number.filter(|loss| loss.is_finite() && *loss > 0.0) {
+        return Ok(Some(loss));
     }
+    let message = format!("the target of problem `{}` must be `loss = NUMBER`, greater than 0", problem.name);
+    Err(source.fault(item.span(), message, None))
 }

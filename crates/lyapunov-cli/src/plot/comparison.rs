@@ -10,7 +10,7 @@ const MARKERS: [Marker; 4] = [Marker::Circle, Marker::Square, Marker::Triangle, 
 /// The picture: a panel per problem over the decimal logarithm of what the grids vary.
 pub fn comparison_figure(comparison: &Comparison) -> Figure {
     let problems: Vec<&[Line]> = comparison.lines.chunk_by(|a, b| a.problem == b.problem).collect();
-    let positions: Vec<f64> = comparison.lines.iter().flat_map(|line| curve(line)).map(|(x, _)| x).collect();
+    let positions: Vec<f64> = comparison.lines.iter().flat_map(curve).map(|(x, _)| x).collect();
     let (low, high) = positions.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), x| (a.min(*x), b.max(*x)));
     let (low, high) = if low < high { (low, high) } else { (-3.0, 0.0) };
     Figure {

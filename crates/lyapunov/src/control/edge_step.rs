@@ -7,7 +7,7 @@
 //! η = s (1 − β)/L̄, L̄ the geometric mean of ‖H_B u‖ over about five probes.
 //!
 //! **The part depends on the network**: at the edge, MLPs hold η‖Hu‖/(1 − β) at 2.5 to 3 and plain convolutional networks at 4 to 7. The alignment
-//! c = uᵀHu/‖Hu‖ of the step with its image tells them apart, and s = σ (c̄/0.45)⁴ serves all of those that were tried with σ = 2: see
+//! c = uᵀHu/‖Hu‖ of the step with its image tells them apart, and s = σ (c̄/0.46)⁶ serves all of those that were tried with σ = 2: see
 //! BENCHMARKS.md, also for what did not work.
 
 use super::{Controller, Probes, positive};
@@ -19,43 +19,78 @@ use crate::{
 /// η = min(1.04 η, s (1 − β)/L̄), from a quarter of that at the first step: no learning rate to begin with, and a warm-up that ends by itself.
 ///
 /// - L̄: ln L̄ moves towards ln ‖H_B u‖ by 0.2 per probe; in the first 40 steps by 0.8 where that rises.
-/// - s = σ (c̄/0.45)⁴, between 0.6 σ and 4 σ; c̄ moves from 0.45 towards max(uᵀH_B u, 0)/‖H_B u‖ by 0.1 per probe.
+/// - s = σ (c̄/0.46)⁶, between 0.6 σ and 4 σ, and at most nine tenths of the optimizer's edge, which on a quadratic is s = (2 + 2β)/(1 − β);
+///   c̄ moves from 0.46 towards max(uᵀH_B u, 0)/‖H_B u‖ by 0.1 per probe.
 /// - A probe that is not finite halves η and is forgotten.
+/// - So does, at every step, a loss that is above 1.3 times its average over 50 steps, and above 0.65 times the first ones: the next step is
+///   probed at once, and L̄ rises as fast as in the beginning. This is what keeps untuned problems from blowing up.
 ///
 /// Under Adam everything is in the metric of its preconditioner. A cooldown to zero over the last 30 % of the run belongs to the rule:
 /// [`Scheduled`](super::Scheduled).
 ///
-/// **Cost**: one product every three steps in the first 40, then every 15: 0.13 g-eq per step over 780 steps of an MLP with exact
+/// **Cost**: one product every four steps in the first 40, then every 20: 0.13 g-eq per step over 780 steps of an MLP with exact
 /// products.
 ///
 /// **Source**: this project; the data are in BENCHMARKS.md.
 ///
 /// ```
 /// use lyapunov::{EdgeStep, Plan, Product, Sgd, run, systems::Quadratic};
-/// // One curvature, so c = 1 and L = 4: s reaches its bound of 4 σ.
+/// // One curvature of 4: a quarter of σ/4 to begin with, and 4 % more at every step.
 /// let mut descent = Sgd::new(Quadratic::new(vec![4.0]), vec![1.0], 1.0, Product::Exact);
 /// let mut rows = Vec::new();
-/// run(&mut descent, &Plan { steps: 3, ..Plan::default() }, &mut EdgeStep::new(2.0, 0.0)?, &mut rows)?;
-/// assert!((rows[0].learning_rate - 1.04 * 0.25 * 2.0 / 4.0).abs() < 1e-12);
+/// run(&mut descent, &Plan { steps: 3, ..Plan::default() }, &mut EdgeStep::new(1.0, 0.0)?, &mut rows)?;
+/// assert!((rows[0].learning_rate - 1.04 * 0.25 * 1.0 / 4.0).abs() < 1e-12);
 /// # Ok::<(), lyapunov::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct EdgeStep {
     strength: f64,
     every: u64,
-    momentum: f64,
+    /// How much longer than η·g steps are in the long run: 1/(1 − β).
+    amplification: f64,
+    /// The largest s.
+    most: f64,
     rate: f64,
     /// ln L̄.
     level: Option<f64>,
     alignment: f64,
+    loss: LossWatch,
 }
 
 /// Steps in which probes are close to each other.
 const EARLY: u64 = 40;
-const EVERY_EARLY: u64 = 3;
+const EVERY_EARLY: u64 = 4;
 
 /// The first learning rate, as a share of what the first probe allows.
 const FIRST: f64 = 0.25;
+
+/// Tells a loss that has gone up from one that scatters.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+struct LossWatch {
+    /// The mean of the first losses.
+    first: f64,
+    /// The average of the last ones.
+    slow: f64,
+    seen: u32,
+    alarmed: bool,
+}
+
+impl LossWatch {
+    const FIRST: u32 = 5;
+    const FOLLOWS: f64 = 0.02;
+    const ALARM: f64 = 1.3;
+
+    fn see(&mut self, loss: f64) {
+        self.alarmed = self.seen > 0 && loss > Self::ALARM * self.slow.max(0.5 * self.first);
+        if self.seen < Self::FIRST {
+            self.seen += 1;
+            self.first += (loss - self.first) / f64::from(self.seen);
+            self.slow = self.first;
+        } else if !self.alarmed {
+            self.slow += Self::FOLLOWS * (loss - self.slow);
+        }
+    }
+}
 
 /// How fast the learning rate may rise per step.
 const RISE: f64 = 1.04;
@@ -65,28 +100,47 @@ const FOLLOWS: f64 = 0.2;
 const FOLLOWS_UP: f64 = 0.8;
 
 /// The alignment at which s = σ, and how far c̄ follows a probe.
-const ALIGNMENT: f64 = 0.45;
+const ALIGNMENT: f64 = 0.46;
 const ALIGNMENT_FOLLOWS: f64 = 0.1;
 
 /// The bounds of s/σ.
 const LEAST: f64 = 0.6;
 const MOST: f64 = 4.0;
 
+/// The largest s, as a share of the optimizer's edge.
+const STEADY: f64 = 0.9;
+
 impl EdgeStep {
-    /// The rule with σ = `strength`, for momentum m' = βm + g with β = `momentum`; 0 where there is none, or where it is an average, as
-    /// Adam's.
+    /// The rule with σ = `strength`, for momentum m' = βm + g with β = `momentum`; 0 where there is none.
     ///
     /// # Errors
     /// [`Error::Argument`] for a σ that is not positive and a β outside [0, 1).
     pub fn new(strength: f64, momentum: f64) -> Result<Self> {
+        let damped = Self::damped(strength, momentum)?;
+        Ok(Self { amplification: 1.0 / (1.0 - momentum), ..damped })
+    }
+
+    /// The rule for momentum that is an average, m' = βm + (1 − β)g, as Adam's.
+    ///
+    /// # Errors
+    /// As for [`EdgeStep::new`].
+    pub fn damped(strength: f64, momentum: f64) -> Result<Self> {
         if !(0.0..1.0).contains(&momentum) {
             return Err(Error::argument("momentum", momentum, "must be at least 0 and below 1"));
         }
-        let strength = positive("sigma", strength)?;
-        Ok(Self { every: 15, strength, momentum, rate: 0.0, level: None, alignment: ALIGNMENT })
+        Ok(Self {
+            strength: positive("sigma", strength)?,
+            every: 20,
+            amplification: 1.0,
+            most: STEADY * (2.0 + 2.0 * momentum) / (1.0 - momentum),
+            rate: 0.0,
+            level: None,
+            alignment: ALIGNMENT,
+            loss: LossWatch::default(),
+        })
     }
 
-    /// The same with a probe every so many steps after the first 40, instead of every 15.
+    /// The same with a probe every so many steps after the first 40, instead of every 20.
     #[must_use]
     pub fn with_period(self, every: u64) -> Self {
         Self { every, ..self }
@@ -94,8 +148,8 @@ impl EdgeStep {
 
     /// The learning rate that a curvature of this stretch allows, at the present alignment.
     pub fn allowed(&self, stretch: f64) -> f64 {
-        let share = (self.alignment / ALIGNMENT).powi(4).clamp(LEAST, MOST);
-        self.strength * share * (1.0 - self.momentum) / stretch
+        let share = (self.alignment / ALIGNMENT).powi(6).clamp(LEAST, MOST);
+        (self.strength * share).min(self.most) / (self.amplification * stretch)
     }
 
     /// Takes a probe into the averages.
@@ -107,7 +161,7 @@ impl EdgeStep {
                 self.rate = FIRST * self.allowed(along.stretch);
             }
             Some(level) => {
-                let follows = if step < EARLY && log > level { FOLLOWS_UP } else { FOLLOWS };
+                let follows = if (step < EARLY || self.loss.alarmed) && log > level { FOLLOWS_UP } else { FOLLOWS };
                 self.level = Some(level + follows * (log - level));
             }
         }
@@ -120,7 +174,7 @@ impl Controller for EdgeStep {
     fn wants(&self, step: u64) -> Probes {
         let every = if step < EARLY { EVERY_EARLY } else { self.every.max(1) };
         // Until there is something to go by, every step is probed.
-        Probes { along: self.level.is_none() || step.is_multiple_of(every), secant: false }
+        Probes { along: self.level.is_none() || self.loss.alarmed || step.is_multiple_of(every), secant: false }
     }
 
     fn next(&mut self, measurement: &Measurement) -> Result<f64> {
@@ -131,6 +185,10 @@ impl Controller for EdgeStep {
             Some(along) if along.stretch == 0.0 => (),
             _ if due && measurement.gradient_norm > 0.0 => self.rate *= 0.5,
             _ => (),
+        }
+        self.loss.see(measurement.loss);
+        if self.loss.alarmed {
+            self.rate *= 0.5;
         }
         match self.level {
             Some(level) => {
@@ -154,34 +212,63 @@ mod tests {
         systems::Quadratic,
     };
 
-    fn rates<D: crate::descent::Descent>(mut descent: D, momentum: f64, steps: u64) -> Vec<f64> {
+    fn rates<D: crate::descent::Descent>(mut descent: D, mut rule: EdgeStep, steps: u64) -> Vec<f64> {
         let mut rows: Vec<Measurement> = Vec::new();
         let plan = Plan { steps, measure_every: 0, ..Plan::default() };
-        run(&mut descent, &plan, &mut EdgeStep::new(2.0, momentum).unwrap(), &mut rows).unwrap();
+        run(&mut descent, &plan, &mut rule, &mut rows).unwrap();
         rows.iter().map(|row| row.learning_rate).collect()
     }
 
     #[test]
     fn on_one_curvature_the_rate_rises_to_its_bound_and_stays() {
-        // c = 1 at every probe, so s goes to 4 σ; the start is so far off that the rate arrives before the minimum does.
-        let found = rates(Sgd::new(Quadratic::new(vec![4.0]), vec![1e60], 1.0, Product::Exact), 0.0, 120);
-        assert!((found[0] - 1.04 * 0.125).abs() < 1e-12, "{}", found[0]);
-        assert!((found[119] - 4.0 * 2.0 / 4.0).abs() < 1e-12, "{}", found[119]);
+        // c = 1 at every probe, so s goes to nine tenths of the edge.
+        let found = rates(
+            Sgd::new(Quadratic::new(vec![4.0]), vec![1e60], 1.0, Product::Exact),
+            EdgeStep::new(1.0, 0.0).unwrap(),
+            120,
+        );
+        assert!((found[0] - 1.04 * 0.0625).abs() < 1e-12, "{}", found[0]);
+        assert!((found[119] - 0.9 * 2.0 / 4.0).abs() < 1e-12, "{}", found[119]);
         assert!(found.windows(2).all(|pair| pair[1] <= 1.04 * pair[0] + 1e-12));
+    }
+
+    #[test]
+    fn a_loss_that_goes_up_halves_the_rate_and_asks_for_a_probe() {
+        let along = Along { slope: 1.0, curvature: 0.46, stretch: 1.0, reach: 1.0, product: Product::Exact, cost: 1.0 };
+        let mut rule = EdgeStep::new(1.0, 0.0).unwrap();
+        let mut next = |step, loss| {
+            let wanted = rule.wants(step).along;
+            let row = Measurement { along: wanted.then_some(along), ..Measurement::of_step(step, loss, 1.0) };
+            (wanted, rule.next(&row).unwrap())
+        };
+        let calm: Vec<_> = (0..60).map(|step| next(step, 1.0)).collect();
+        assert_eq!(calm[59].1, 1.0);
+        assert_eq!(next(61, 1.25), (false, 1.0));
+        assert_eq!(next(62, 1.4), (false, 0.52));
+        assert_eq!(next(63, 1.0), (true, 1.04 * 0.52));
+        assert!(!next(64, 1.0).0);
     }
 
     #[test]
     fn momentum_divides_the_rate_and_a_preconditioner_takes_the_scale_away() {
         let first = |momentum| {
             let quadratic = Quadratic::new(vec![4.0, 1.0]);
-            rates(HeavyBall::new(quadratic, vec![1.0, 1.0], 1.0, momentum, Product::Exact).unwrap(), momentum, 1)[0]
+            rates(
+                HeavyBall::new(quadratic, vec![1.0, 1.0], 1.0, momentum, Product::Exact).unwrap(),
+                EdgeStep::new(1.0, momentum).unwrap(),
+                1,
+            )[0]
         };
         assert!((first(0.9) / first(0.0) - 0.1).abs() < 1e-12);
         // Adam does not see the scale of the loss, and its rate does not either.
         let adam = |scale: f64| {
             let quadratic = Quadratic::new(vec![4.0 * scale, scale]);
             let moments = Moments { epsilon: 1e-30, ..Moments::default() };
-            rates(Adam::new(quadratic, vec![1.0, 1.0], 1.0, moments, Product::Exact).unwrap(), 0.0, 5)[4]
+            rates(
+                Adam::new(quadratic, vec![1.0, 1.0], 1.0, moments, Product::Exact).unwrap(),
+                EdgeStep::damped(1.0, 0.9).unwrap(),
+                5,
+            )[4]
         };
         assert!((adam(1e4) / adam(1.0) - 1.0).abs() < 1e-9);
     }
@@ -190,11 +277,11 @@ mod tests {
     fn a_probe_that_is_missing_halves_the_rate_and_none_at_all_is_an_error() {
         let row = |step, along| Measurement { along, ..Measurement::of_step(step, 1.0, 1.0) };
         let along = Along { slope: 1.0, curvature: 1.0, stretch: 2.0, reach: 1.0, product: Product::Exact, cost: 1.0 };
-        let mut rule = EdgeStep::new(2.0, 0.0).unwrap();
+        let mut rule = EdgeStep::new(1.0, 0.0).unwrap();
         assert!(matches!(rule.next(&row(0, None)), Err(Error::Unmeasured { step: 0, .. })));
         let first = rule.next(&row(0, Some(along))).unwrap();
         assert_eq!(rule.next(&row(1, None)).unwrap(), 1.04 * first, "not due");
-        assert_eq!(rule.next(&row(3, None)).unwrap(), 1.04 * 0.5 * 1.04 * first, "due and not finite");
+        assert_eq!(rule.next(&row(4, None)).unwrap(), 1.04 * 0.5 * 1.04 * first, "due and not finite");
     }
 
     #[test]

@@ -46,7 +46,7 @@ impl Averaged {
     }
 
     /// What y has of x: x = (y − (1 − β) z)/β.
-    fn average<V: Vector>(&self, weights: &V, fast: &V) -> V {
+    fn average<V: Vector>(self, weights: &V, fast: &V) -> V {
         let mut average = weights.clone();
         average.axpy(self.momentum - 1.0, fast);
         average.scale(1.0 / self.momentum);
@@ -54,7 +54,7 @@ impl Averaged {
     }
 
     /// The step, which is linear in (y, z, g) for a given c.
-    fn advance<V: Vector>(&self, weights: &mut V, fast: &mut V, gradient: &V, learning_rate: f64, share: f64) {
+    fn advance<V: Vector>(self, weights: &mut V, fast: &mut V, gradient: &V, learning_rate: f64, share: f64) {
         let mut average = self.average(weights, fast);
         fast.axpy(-learning_rate, gradient);
         average.scale(1.0 - share);

@@ -41,7 +41,7 @@ pub(super) fn along_step<D: Descent>(descent: &mut D, product: Product) -> Resul
     let gradient = descent.gradient()?.1.clone();
     let (heading, root) = (descent.momentum()?, descent.preconditioner()?);
     let (objective, at, on) = (descent.objective(), descent.weights(), Sample::Mini(descent.steps_taken()));
-    probe(objective, at, on, product, (heading, gradient), root)
+    probe(objective, at, on, product, (heading, gradient), root.as_ref())
 }
 
 fn probe<O: Objective>(
@@ -50,17 +50,17 @@ fn probe<O: Objective>(
     on: Sample,
     product: Product,
     (mut heading, mut gradient): (O::Vector, O::Vector),
-    root: Option<Action<O::Vector>>,
+    root: Option<&Action<O::Vector>>,
 ) -> Result<Option<Along>> {
     let central = matches!(product, Product::Difference(Difference { central: true, .. }));
     let known = gradient.clone();
     let hessian = Hessian { objective, at, on, product, gradient: (!central).then_some(&known) };
-    if let Some(root) = &root {
+    if let Some(root) = root {
         root(&mut heading);
         root(&mut gradient);
     }
     let Some(direction) = heading.unit() else { return Ok(None) };
-    let image = match &root {
+    let image = match root {
         Some(root) => Preconditioned { operator: &hessian, root }.apply(&direction)?,
         None => hessian.apply(&direction)?,
     };
