@@ -3,10 +3,9 @@
     cargo build --release
     python bench/epoch.py --data DIR [MODEL...]
 
-DIR holds the binary files of CIFAR-10, or the first images of each. Slow models see 320 of them, ten steps. Batches have 32 images. The milliseconds
-of a gradient are those of the processor, from runs of one step and of 5 or 41 on a few images; memory is the largest that the whole run ever
-held, evaluations included. Eigenvalues are those of the mini-batch behind the last step, with their residuals, after at most so many
-products as the table says.
+DIR holds the binary files of CIFAR-10. Slow models see 320 images, ten steps. Batches have 32 images. The milliseconds of a gradient are
+those of the processor, from runs of one step and of 5 or 41 on a few images; memory is the largest that the whole run ever held, evaluations
+included. Eigenvalues are those of the mini-batch behind the last step, with their residuals, after at most eight products each.
 """
 
 import argparse

@@ -133,3 +133,6 @@ fn normalized_convolution(
         normalized(options, outputs, (size / stride).pow(2)).map(|layer| (normalization.to_owned(), layer));
     [(name.to_owned(), convolution)].into_iter().chain(normalized).collect()
 }
+
+#[cfg(test)]
+mod tests;
