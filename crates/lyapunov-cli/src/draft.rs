@@ -687,7 +687,9 @@ mod tests {
     /// The refusal of several keys together.
     fn refusal_of(assignments: &[&str]) -> String {
         let mut draft = Draft::default();
-        assignments.iter().for_each(|assignment| draft.set(assignment).unwrap());
+        for assignment in assignments {
+            draft.set(assignment).unwrap();
+        }
         draft.finish().map(|_| ()).unwrap_err().to_string()
     }
 
