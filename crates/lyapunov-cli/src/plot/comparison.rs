@@ -7,6 +7,9 @@ const COLOURS: [Colour; 6] = [(38, 84, 140), (196, 92, 20), (30, 120, 90), (120,
 const STROKES: [Stroke; 3] = [Stroke::Solid, Stroke::Dashed, Stroke::Dotted];
 const MARKERS: [Marker; 4] = [Marker::Circle, Marker::Square, Marker::Triangle, Marker::Diamond];
 
+/// Losses above so many times the least one would press all others together, and are left out.
+const WORST: f64 = 100.0;
+
 /// The picture: a panel per problem over the decimal logarithm of what the grids vary.
 pub fn comparison_figure(comparison: &Comparison) -> Figure {
     let problems: Vec<&[Line]> = comparison.lines.chunk_by(|a, b| a.problem == b.problem).collect();
@@ -43,7 +46,7 @@ fn panel(lines: &[Line], low: f64, high: f64) -> Panel {
     });
     let least = losses.filter(|loss| *loss > 0.0).fold(1.0, f64::min);
     let series = lines.iter().enumerate().filter_map(|(i, line)| {
-        let own = curve(line);
+        let own: Vec<_> = curve(line).into_iter().filter(|(_, loss)| *loss <= WORST * least).collect();
         let is_grid = !own.is_empty();
         let points = match line.train_loss {
             _ if is_grid => own,
