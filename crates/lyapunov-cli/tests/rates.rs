@@ -124,6 +124,10 @@ fn a_comparison_tunes_its_reference_and_makes_no_run_twice() {
     let svg = fs::read_to_string(folder.path().join("out/comparison.svg")).unwrap();
     assert!(svg.contains("edge-step") && !svg.contains("NaN"));
     let entries = || fs::read_dir(folder.path().join("out")).unwrap().count();
+    // What a killed run leaves is made again, once.
+    let killed = Path::new(csv.lines().nth(1).unwrap().rsplit(',').next().unwrap()).join("manifest.json");
+    fs::write(&killed, fs::read_to_string(&killed).unwrap().replace("completed", "running")).unwrap();
+    assert_eq!(json(&mut suite(folder.path(), SUITE)), told);
     let before = entries();
     assert_eq!(json(&mut suite(folder.path(), SUITE)), told);
     assert_eq!(entries(), before);

@@ -55,6 +55,16 @@ fn loss(outputs: Tensor<2>, targets: Tensor<2>) -> Tensor<1> {
 }
 
 fn main() -> Result<()> {
+    println!("step    loss  learning rate");
+    train(|step, loss, rate| {
+        if step % 20 == 0 {
+            println!("{step:4} {loss:7.4}  {rate:.4}");
+        }
+    })
+}
+
+/// Trains, and tells step, loss and learning rate.
+fn train(mut tell: impl FnMut(u64, f64, f64)) -> Result<()> {
     let device = device("flex")?;
     let mut module = Mlp::new(&device.clone().autodiff());
     let momentum = MomentumConfig::new().with_momentum(MOMENTUM).with_dampening(0.0);
@@ -68,7 +78,6 @@ fn main() -> Result<()> {
     let mut rule = Scheduled { rule: EdgeStep::new(2.0, MOMENTUM)?, schedule };
     let mut before = objective.weights();
 
-    println!("step    loss  learning rate");
     for step in 0..STEPS {
         let weights = objective.weights_of(&module);
         let (value, gradient) = objective.gradient(&weights, Sample::Mini(step))?;
@@ -87,9 +96,21 @@ fn main() -> Result<()> {
         let mean = loss(module.forward(x), y) / 64.0;
         let gradients = GradientsParams::from_grads(mean.backward(), &module);
         module = optimizer.step(rate, module, gradients);
-        if step % 20 == 0 {
-            println!("{step:4} {value:7.4}  {rate:.4}");
-        }
+        tell(step, value, rate);
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_loss_falls_at_a_rate_that_nobody_chose() {
+        let mut losses = Vec::new();
+        train(|_, loss, _| losses.push(loss)).expect("nothing is out of its domain");
+        let mean = |losses: &[f64]| losses.iter().sum::<f64>() / losses.len() as f64;
+        let (first, last) = (mean(&losses[..5]), mean(&losses[195..]));
+        assert!(last < 0.6 * first, "{first} to {last}");
+    }
 }

@@ -15,7 +15,7 @@ use crate::{
     compare::{Case, Comparison, Outcome, Suite, found},
     error::{Error, Result},
     experiment,
-    folder::{check_writable, write_file},
+    folder::{RunFolder, check_writable, write_file},
     plot,
     progress::Tally,
 };
@@ -90,8 +90,11 @@ fn run(case: &Case, out: &Path) -> Result<Outcome> {
     let mut settings = case.settings.clone();
     let (network, subject) = experiment::network(&settings)?;
     settings.resolve(&network, subject.images)?;
-    if let Some(outcome) = found(&out.join(settings.config.identity()), case.target)? {
-        return Ok(outcome);
+    // A run that was killed has a folder too, and never ends.
+    for folder in RunFolder::of_identity(out, &settings.config.identity()) {
+        if let Some(outcome) = found(&folder, case.target)? {
+            return Ok(outcome);
+        }
     }
     let summary = train::run(&settings, &network, subject, out, true)?;
     found(Path::new(&summary.run), case.target)?
