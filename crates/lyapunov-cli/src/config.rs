@@ -401,9 +401,12 @@ impl OptimizerName {
     /// The keys of `[optimizer]` that this optimizer has no use for.
     pub fn unused_keys(self) -> &'static [&'static str] {
         match self {
-            Self::Sgd | Self::Dog => &["momentum", "betas", "epsilon"],
-            Self::HeavyBall | Self::Nesterov | Self::ScheduleFree => &["betas", "epsilon"],
-            Self::Adam | Self::AdamW | Self::Prodigy => &["momentum"],
+            Self::Sgd => &["momentum", "betas", "epsilon"],
+            Self::Dog => &["momentum", "betas", "epsilon", "decoupled_decay"],
+            Self::HeavyBall | Self::Nesterov => &["betas", "epsilon"],
+            Self::ScheduleFree => &["betas", "epsilon", "decoupled_decay"],
+            Self::Adam | Self::AdamW => &["momentum"],
+            Self::Prodigy => &["momentum", "decoupled_decay"],
         }
     }
 
@@ -418,7 +421,7 @@ impl OptimizerName {
         }
     }
 
-    /// Whether it brings its own learning rate, or its own decay, so that a schedule that falls would decay twice.
+    /// Whether its steps shrink by themselves, or an average takes the place of that, so that a schedule that falls would decay twice.
     pub fn decays_by_itself(self) -> bool {
         matches!(self, Self::Dog | Self::ScheduleFree)
     }

@@ -171,8 +171,8 @@ impl Draft {
     pub fn finish(mut self) -> Result<Settings> {
         self.expand_name()?;
         self.resolve_model();
-        self.resolve_control();
-        let text = self.document.to_string();
+        self.resolve_rate();
+        let text = self.with_control().document.to_string();
         let config: Config = toml_edit::de::from_str(&text).map_err(|refusal| {
             let key = refusal.span().and_then(|bytes| key_at(&text, bytes.start)).unwrap_or_default();
             self.blame(&key, &format!("must be {}", refusal.message()))
@@ -229,27 +229,29 @@ impl Draft {
         self.check_unused("model", &name_of(&name), &name.unused_keys(), &used.collect::<Vec<_>>())
     }
 
-    /// Replaces what is `"auto"` in `[control]` and `[schedule]` by what it means for the rule.
-    fn resolve_control(&mut self) {
-        let name = self.value("control.rule").and_then(Value::as_str);
+    /// Replaces `learning_rate = "auto"` by what it means for the optimizer.
+    fn resolve_rate(&mut self) {
+        let optimizer = self.text("optimizer.name").and_then(|name| OptimizerName::from_str(name, false).ok());
         // A name that is none is refused later, by its key.
-        let rule = name.and_then(|name| ControlRule::from_str(name, false).ok()).unwrap_or(ControlRule::None);
-        let falls = self.value("schedule.name").and_then(Value::as_str) != Some("constant");
+        let rate = optimizer.unwrap_or(OptimizerName::Sgd).automatic_rate();
+        self.resolve_automatic("optimizer.learning_rate", Some(rate.into()));
+    }
+
+    /// The same with what `"auto"` means for the rule. Without a rule the written configuration keeps its `"auto"`, so that a rule which is
+    /// named later finds it.
+    fn with_control(&mut self) -> Self {
+        let rule = self.text("control.rule").and_then(|name| ControlRule::from_str(name, false).ok());
+        let rule = rule.unwrap_or(ControlRule::None);
+        let falls = self.text("schedule.name") != Some("constant");
         let cooldown = if rule == ControlRule::None || falls { 0.0 } else { 0.3 };
-        let optimizer = self.value("optimizer.name").and_then(Value::as_str);
-        let optimizer =
-            optimizer.and_then(|name| OptimizerName::from_str(name, false).ok()).unwrap_or(OptimizerName::Sgd);
-        let meanings: [(&str, Value); 4] = [
-            ("optimizer.learning_rate", optimizer.automatic_rate().into()),
-            ("control.sigma", rule.automatic_sigma().into()),
-            ("control.every", rule.automatic_period().into()),
-            ("schedule.cooldown", cooldown.into()),
-        ];
-        for (key, value) in meanings {
-            if self.value(key).and_then(Value::as_str) == Some("auto") {
-                self.replace(key, value);
-            }
+        let mut resolved = self.clone();
+        resolved.resolve_automatic("control.sigma", Some(rule.automatic_sigma().into()));
+        resolved.resolve_automatic("control.every", Some(rule.automatic_period().into()));
+        resolved.resolve_automatic("schedule.cooldown", Some(cooldown.into()));
+        if rule != ControlRule::None {
+            *self = resolved.clone();
         }
+        resolved
     }
 
     fn check_widths(&self, config: &Config) -> Result<()> {
@@ -382,7 +384,7 @@ impl Draft {
         let Some(quantity) = rule.quantity(config.optimizer.name) else { return Ok(()) };
         let unmeasured = (measure.every == 0).then_some("measure.every");
         let unnamed = (!measure.what.is_empty() && !measure.what.contains(&quantity)).then_some("measure.what");
-        let nowhere = (quantity == Quantity::LambdaMax && measure.on.is_empty()).then_some("measure.on");
+        let nowhere = (quantity != Quantity::BatchSharpness && measure.on.is_empty()).then_some("measure.on");
         match unmeasured.or(unnamed).or(nowhere) {
             None => Ok(()),
             Some(key) => {
@@ -397,13 +399,7 @@ impl Draft {
     fn check_unused_control(&self) -> Result<()> {
         let defaults = Self::default();
         for key in ["control.sigma", "control.every", "control.bounds"] {
-            let same = |value: Option<&Value>| value.map(|value| value.clone().decorated("", "").to_string());
-            let resolved = ["1.0", "1"].map(str::to_owned);
-            let value = same(self.value(key));
-            if self.origins.contains_key(key)
-                && value != same(defaults.value(key))
-                && !value.is_some_and(|v| resolved.contains(&v))
-            {
+            if plain(self.value(key)) != plain(defaults.value(key)) {
                 let told = format!("`{key}` is given, but `control.rule` is \"none\"");
                 let help = "name a rule, such as `control.rule = \"edge-step\"`".to_owned();
                 return Err(self.fault_at(key, |flag| format!("{flag}{told}"))(Some(help)));

@@ -288,7 +288,7 @@ pub fn controller(config: &Config, edge: f64, steps: u64) -> Result<Box<dyn Cont
         ControlRule::None => {
             return Ok(Box::new(Scheduled { rule: Constant(config.optimizer.learning_rate), schedule }));
         }
-        ControlRule::EdgeStep => Box::new(edge_step(config)?),
+        ControlRule::EdgeStep => Box::new(edge_step(config, edge)?),
         ControlRule::QuasiNewton => Box::new(QuasiNewton::new(sigma, edge)?),
         ControlRule::BatchSharpness => Box::new(BatchSharpnessRule::new(sigma)?),
         ControlRule::OnEdge => Box::new(OnEdge::new(sigma, every)?),
@@ -298,15 +298,15 @@ pub fn controller(config: &Config, edge: f64, steps: u64) -> Result<Box<dyn Cont
     Ok(Box::new(Scheduled { rule: Bounded::new(rule, least, most)?, schedule }))
 }
 
-/// The rule `edge-step`.
-pub fn edge_step(config: &Config) -> Result<EdgeStep> {
+/// The rule `edge-step`; `edge` is that of the optimizer at η = 1.
+pub fn edge_step(config: &Config, edge: f64) -> Result<EdgeStep> {
     let (optimizer, sigma) = (&config.optimizer, config.control.sigma);
     let rule = match optimizer.name {
         OptimizerName::HeavyBall | OptimizerName::Nesterov => EdgeStep::new(sigma, optimizer.momentum),
         OptimizerName::Adam | OptimizerName::AdamW => EdgeStep::damped(sigma, optimizer.betas[0]),
         _ => EdgeStep::new(sigma, 0.0),
     };
-    Ok(rule?.with_period(config.control.every))
+    Ok(rule?.with_edge(edge).with_period(config.control.every))
 }
 
 /// The shape of a schedule by its name.
@@ -324,5 +324,9 @@ pub fn quantities(config: &Config, images: usize) -> Vec<Quantity> {
         OptimizerName::Sgd if config.run.batch_size < images => Some(Quantity::BatchSharpness),
         _ => None,
     };
-    [Quantity::LambdaMax].into_iter().chain(edge).collect()
+    let mut wanted: Vec<Quantity> = [Quantity::LambdaMax].into_iter().chain(edge).collect();
+    // And what the rule decides by.
+    let decisive = config.control.rule.quantity(config.optimizer.name);
+    wanted.extend(decisive.filter(|quantity| !wanted.contains(quantity)));
+    wanted
 }

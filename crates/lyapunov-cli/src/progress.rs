@@ -9,7 +9,7 @@ use std::{
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use lyapunov::{Evaluation, Measurement, Observer, Quantity, Sharpness};
 
-use crate::{compare::Outcome, summary::compact};
+use crate::{compare::Outcome, error::Error, summary::compact};
 
 /// Shows the course of a run.
 pub struct Progress {
@@ -183,13 +183,13 @@ impl Tally {
         Self { bar, runs, done: AtomicU64::new(0), silent }
     }
 
-    /// That one more run is done, and with what loss; `None` where it failed.
-    pub fn tell(&self, label: &str, outcome: Option<&Outcome>) {
+    /// That one more run is done, and with what loss, or why it failed.
+    pub fn tell(&self, label: &str, outcome: Result<&Outcome, &Error>) {
         let done = self.done.fetch_add(1, Ordering::Relaxed) + 1;
         let end = match outcome {
-            Some(Outcome { train_loss: Some(loss), .. }) => format!("train loss {}", compact(*loss, 4)),
-            Some(_) => "diverged".to_owned(),
-            None => "failed".to_owned(),
+            Ok(Outcome { train_loss: Some(loss), .. }) => format!("train loss {}", compact(*loss, 4)),
+            Ok(_) => "diverged".to_owned(),
+            Err(fault) => format!("failed: {fault}"),
         };
         match &self.bar {
             Some(bar) => {

@@ -109,6 +109,16 @@ fn a_measurement_that_is_missing_is_named() {
             .contains("needs the lambda_max, which was not measured up to step 0")
     );
     assert!(told(Box::new(BatchSharpnessRule::new(1.0).unwrap())).contains("batch_sharpness"));
+    // Those that ask for probes find none in a row that has none.
+    let bare = Measurement::of_step(0, 1.0, 1.0);
+    let probing: [Box<dyn Controller>; 3] = [
+        Box::new(OnEdge::new(1.0, 1).unwrap()),
+        Box::new(Adgd::new(1.0).unwrap()),
+        Box::new(EdgeStep::new(1.0, 0.0).unwrap()),
+    ];
+    for mut rule in probing {
+        assert!(matches!(rule.next(&bare), Err(Error::Unmeasured { step: 0, .. })));
+    }
 }
 
 #[test]

@@ -76,24 +76,27 @@ fn train(mut tell: impl FnMut(u64, f64, f64)) -> Result<()> {
     let product = Product::Difference(Difference::SMOOTH);
     let schedule = Schedule::new(Shape::Constant, STEPS, 0.0, 0.3)?;
     let mut rule = Scheduled { rule: EdgeStep::new(2.0, MOMENTUM)?, schedule };
-    let mut before = objective.weights();
+    let (mut before, mut norm) = (objective.weights(), 1.0);
 
     for step in 0..STEPS {
-        let weights = objective.weights_of(&module);
-        let (value, gradient) = objective.gradient(&weights, Sample::Mini(step))?;
-        let mut row = Measurement::of_step(step, value, gradient.norm());
+        let (x, y) = batch(Sample::Mini(step), &device.clone().autodiff());
+        let mean = loss(module.forward(x), y) / 64.0;
+        let value: f64 = mean.clone().into_scalar::<f32>().into();
+
+        // What the rule adds: where it asks for a probe, the curvature along the way that the optimizer is heading.
+        let mut row = Measurement::of_step(step, value, norm);
         if rule.wants(step).along {
-            // The last step says where the optimizer is heading; before the first, the gradient does.
+            let weights = objective.weights_of(&module);
+            let (_, gradient) = objective.gradient(&weights, Sample::Mini(step))?;
+            norm = gradient.norm();
+            // The steps since the last probe say where; before the first, the gradient does.
             before.axpy(-1.0, &weights);
             let heading = if step == 0 { &gradient } else { &before };
             row.along = along(&objective, &weights, Sample::Mini(step), product, heading, &gradient)?;
+            before = weights;
         }
         let rate = rule.next(&row)?;
-        before = weights;
 
-        // The loop as it was.
-        let (x, y) = batch(Sample::Mini(step), &device.clone().autodiff());
-        let mean = loss(module.forward(x), y) / 64.0;
         let gradients = GradientsParams::from_grads(mean.backward(), &module);
         module = optimizer.step(rate, module, gradients);
         tell(step, value, rate);

@@ -30,7 +30,12 @@ pub fn execute(arguments: &CompareRatesArguments) -> Result<()> {
         }
         Ok(())
     })?;
+    if let Some(assignment) = set.iter().find(|assignment| assignment.trim_start().starts_with("run.seed")) {
+        let help = Some("the suite decides the seeds: `seeds` in its table [suite]".to_owned());
+        return Err(Error::Usage { message: format!("`--set {assignment}` cannot be used here"), help });
+    }
     check_writable(out)?;
+    std::fs::create_dir_all(out).map_err(|cause| Error::io("make", out, cause))?;
     let jobs = jobs.unwrap_or_else(|| thread::available_parallelism().map_or(1, usize::from));
     let (outcomes, faults) = run_all(&suite, out, jobs, *json);
     let comparison = Comparison::of(&suite, &outcomes);
@@ -60,7 +65,7 @@ fn run_all(suite: &Suite, out: &Path, jobs: usize, silent: bool) -> (Vec<Option<
             Some(next.fetch_add(1, Ordering::Relaxed)).and_then(|i| Some((i, suite.cases.get(i)?)))
         {
             let result = run(case, out);
-            tally.tell(&label(suite, case), result.as_ref().ok());
+            tally.tell(&label(suite, case), result.as_ref());
             results.lock().unwrap_or_else(PoisonError::into_inner)[i] = Some(result);
         }
     };

@@ -5,7 +5,7 @@
 use std::time::Instant;
 
 use lyapunov::{
-    Descent, Hessian, Lanczos, Measurement, Objective, Plan, Preconditioned, Product, Rule, Sample, Wanted,
+    Descent, Hessian, Lanczos, Measurement, Objective, Outcome, Plan, Preconditioned, Product, Rule, Sample, Wanted,
     batch_sharpness, lanczos,
     train::{Network, Tensor},
 };
@@ -14,7 +14,7 @@ use serde::Serialize;
 use super::{measure, print};
 use crate::{
     args::SuggestRateArguments,
-    config::{Config, ControlRule, OptimizerName, name_of},
+    config::{Config, ControlRule, OptimizerName, WeightsName, name_of},
     error::{Error, Result},
     experiment::{self, Overrides, Study},
     findings::INITIAL,
@@ -183,14 +183,22 @@ struct Trial {
 impl Inquiry<'_> {
     /// Trains by `edge-step` from these weights, and throws the weights away.
     fn trial_run<R: Rule<Tensor<1>>>(&self, rule: R, product: Product) -> Result<Trial> {
-        let mut descent = experiment::descent(self.config, self.network, self.at.clone(), rule)?;
-        let mut edge_step = self.config.clone();
+        let mut moving = self.config.clone();
+        moving.exponents.count = 0;
+        moving.exponents.weights = WeightsName::Moving;
+        let mut descent = experiment::descent(&moving, self.network, self.at.clone(), rule)?;
+        let edge = descent.edge_constant();
+        let mut edge_step = moving.clone();
         edge_step.control.sigma = ControlRule::EdgeStep.automatic_sigma();
         edge_step.control.every = u64::try_from(ControlRule::EdgeStep.automatic_period()).unwrap_or(1);
-        let mut controller = experiment::edge_step(&edge_step)?;
+        let mut controller = experiment::edge_step(&edge_step, edge)?;
         let plan = Plan { steps: self.trial, measure_every: 0, product, ..Plan::default() };
         let mut rows: Vec<Measurement> = Vec::new();
         let course = lyapunov::run(&mut descent, &plan, &mut controller, &mut rows)?;
+        if let Outcome::Diverged { step } = course.outcome {
+            let message = format!("the trial diverged at step {step}: at these weights no rate of edge-step is stable");
+            return Err(Error::usage(message, Some("look at the data and at the initial weights".to_owned())));
+        }
         let late = &rows[rows.len() / 2..];
         let mut readings: Vec<f64> = late
             .iter()

@@ -56,6 +56,7 @@ pub struct Case {
 
 /// What the tables of a suite may have beside the sections of a configuration.
 const SEEDS: &str = "seeds";
+const SEED: &str = "run.seed";
 const GRID: &str = "grid";
 const TARGET: &str = "target";
 
@@ -87,8 +88,8 @@ impl Suite {
                 base.map_or(Ok(()), |base| draft.take(base, &[], &source))?;
                 draft.take(problem.table, &[TARGET], &source)?;
                 draft.take(rule.table, &[GRID], &source)?;
-                for (value, mut draft) in along_grid(&draft, rule, &source)? {
-                    prepare(&mut draft)?;
+                prepare(&mut draft)?;
+                for (value, draft) in along_grid(&draft, rule, &source)? {
                     for seed in 0..seeds {
                         let settings = seeded(&draft, seed)?;
                         cases.push(Case { problem: i, rule: j, value: value.clone(), seed, target, settings });
@@ -163,6 +164,10 @@ fn grid(rule: &Part, source: &Source) -> Result<Grid> {
     let Some(item) = rule.table.get(GRID) else { return Ok(None) };
     let entries: Vec<_> = item.as_table_like().map(|table| table.iter().collect()).unwrap_or_default();
     let values = |item: &Item| item.as_array().map(|list| list.iter().cloned().collect::<Vec<_>>());
+    if let [(SEED, _)] = entries[..] {
+        let message = format!("the grid of rule `{}` is over `{SEED}`, which `suite.seeds` decides", rule.name);
+        return Err(source.fault(item.span(), message, None));
+    }
     match entries[..] {
         [(key, item)] if values(item).is_some_and(|values| !values.is_empty()) => {
             Ok(Some((key.to_owned(), values(item).unwrap_or_default())))

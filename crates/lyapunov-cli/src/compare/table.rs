@@ -131,8 +131,8 @@ impl Comparison {
         let mut text = "problem,rule,value,seed,outcome,train_loss,test_accuracy,cost,steps_to_target,run\n".to_owned();
         let number = |value: Option<f64>| value.map(|value| value.to_string()).unwrap_or_default();
         for (case, outcome) in suite.cases.iter().zip(outcomes) {
-            let (problem, rule) = (&suite.problems[case.problem], &suite.rules[case.rule]);
-            let value = case.value.clone().unwrap_or_default();
+            let (problem, rule) = (quoted(&suite.problems[case.problem]), quoted(&suite.rules[case.rule]));
+            let value = quoted(&case.value.clone().unwrap_or_default());
             let _ = match outcome {
                 None => writeln!(text, "{problem},{rule},{value},{},failed,,,,,", case.seed),
                 Some(found) => writeln!(
@@ -144,12 +144,17 @@ impl Comparison {
                     number(found.test_accuracy),
                     number(found.cost),
                     found.steps.map(|steps| steps.to_string()).unwrap_or_default(),
-                    found.run
+                    quoted(&found.run)
                 ),
             };
         }
         text
     }
+}
+
+/// A field of a CSV file.
+fn quoted(field: &str) -> String {
+    if field.contains([',', '"', '\n']) { format!("\"{}\"", field.replace('"', "\"\"")) } else { field.to_owned() }
 }
 
 /// The line of one rule on one problem: the value of its grid with the lowest mean loss, among those where every run ended.

@@ -47,10 +47,10 @@ fn panel(lines: &[Line], low: f64, high: f64) -> Panel {
     let least = losses.filter(|loss| *loss > 0.0).fold(1.0, f64::min);
     let series = lines.iter().enumerate().filter_map(|(i, line)| {
         let own: Vec<_> = curve(line).into_iter().filter(|(_, loss)| *loss <= WORST * least).collect();
-        let is_grid = !own.is_empty();
+        let is_grid = !line.grid.is_empty();
         let points = match line.train_loss {
             _ if is_grid => own,
-            Some(loss) if loss.mean > 0.0 => vec![(low, loss.mean), (high, loss.mean)],
+            Some(loss) if loss.mean > 0.0 && loss.mean <= WORST * least => vec![(low, loss.mean), (high, loss.mean)],
             _ => return None,
         };
         Some(Series {

@@ -37,7 +37,7 @@ impl Adgd {
     /// # Errors
     /// [`Error::Argument`] for a σ that is not positive.
     pub fn new(strength: f64) -> Result<Self> {
-        Ok(Self { strength: positive("sigma", strength)?, rate: None, ratio: 1.0 })
+        Ok(Self { strength: positive("sigma", strength)?, rate: None, ratio: f64::INFINITY })
     }
 
     /// The first step: half the inverse of ‖Hu‖ along the gradient.
@@ -55,7 +55,8 @@ impl Adgd {
 
 impl Controller for Adgd {
     fn wants(&self, _step: u64) -> Probes {
-        Probes { along: self.rate.is_none(), secant: self.rate.is_some() }
+        let moves = self.rate.is_some_and(|rate| rate > 0.0);
+        Probes { along: !moves, secant: moves }
     }
 
     fn next(&mut self, measurement: &Measurement) -> Result<f64> {
@@ -64,8 +65,14 @@ impl Controller for Adgd {
             self.rate = Some(rate);
             return Ok(rate);
         };
+        // θ is infinite at the beginning, as in the paper: nothing bounds the first growth.
         let grown = (1.0 + self.ratio).sqrt() * rate;
-        let bound = measurement.secant.filter(|secant| secant.turned > 0.0 && secant.moved > 0.0);
+        let bound = measurement.secant.filter(|secant| {
+            secant.moved > 0.0
+                && secant.turned > 0.0
+                && (secant.moved / secant.turned).is_finite()
+                && secant.turned.is_finite()
+        });
         let next = bound.map_or(rate, |secant| grown.min(0.5 * self.strength * secant.moved / secant.turned));
         self.ratio = next / rate;
         self.rate = Some(next);

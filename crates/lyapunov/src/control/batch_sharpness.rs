@@ -11,8 +11,8 @@ use crate::{
 
 /// η = 2σ / BS, BS the geometric mean of the readings of single batches with a memory of five readings.
 ///
-/// At initial weights a reading may be negative or near zero, where the rule would leap: so magnitudes count, and no reading counts as
-/// less than a third of the mean so far.
+/// At initial weights a reading may be negative or near zero, where the rule leaps: so magnitudes count, and no reading counts as less than a
+/// third of the mean so far. The first one counts as it is: from initial weights the rule wants a bound ([`Bounded`](super::Bounded)) or a warm-up.
 ///
 /// **Cost**: none beyond the readings that the plan makes.
 ///

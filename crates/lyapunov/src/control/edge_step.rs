@@ -22,8 +22,9 @@ use crate::{
 /// - s = σ (c̄/0.46)⁶, between 0.6 σ and 4 σ, and at most nine tenths of the optimizer's edge, which on a quadratic is s = (2 + 2β)/(1 − β);
 ///   c̄ moves from 0.46 towards max(uᵀH_B u, 0)/‖H_B u‖ by 0.1 per probe.
 /// - A probe that is not finite halves η and is forgotten.
-/// - So does, at every step, a loss that is above 1.3 times its average over 50 steps, and above 0.65 times the first ones: the next step is
-///   probed at once, and L̄ rises as fast as in the beginning. This is what keeps untuned problems from blowing up.
+/// - So does a loss whose average over 5 steps is above 1.3 times that over 50, and above 0.65 times the first ones: at most every five steps,
+///   unless it goes on doubling. Meanwhile every step is probed, and L̄ rises as fast as in the beginning. This is what keeps untuned
+///   problems from blowing up.
 ///
 /// Under Adam everything is in the metric of its preconditioner. A cooldown to zero over the last 30 % of the run belongs to the rule:
 /// [`Scheduled`](super::Scheduled).
@@ -69,26 +70,41 @@ const FIRST: f64 = 0.25;
 struct LossWatch {
     /// The mean of the first losses.
     first: f64,
-    /// The average of the last ones.
+    /// The averages of the last ones, over about 5 and 50 steps.
+    short: f64,
     slow: f64,
     seen: u32,
     alarmed: bool,
+    /// Steps until the next halving, and the short average at the last one.
+    rest: u32,
+    last: f64,
 }
 
 impl LossWatch {
     const FIRST: u32 = 5;
-    const FOLLOWS: f64 = 0.02;
+    const REST: u32 = 5;
+    const SHORT_FOLLOWS: f64 = 0.2;
+    const SLOW_FOLLOWS: f64 = 0.02;
     const ALARM: f64 = 1.3;
 
-    fn see(&mut self, loss: f64) {
-        self.alarmed = self.seen > 0 && loss > Self::ALARM * self.slow.max(0.5 * self.first);
+    /// Whether this loss asks for a halving.
+    fn see(&mut self, loss: f64) -> bool {
         if self.seen < Self::FIRST {
             self.seen += 1;
             self.first += (loss - self.first) / f64::from(self.seen);
-            self.slow = self.first;
-        } else if !self.alarmed {
-            self.slow += Self::FOLLOWS * (loss - self.slow);
+            (self.short, self.slow) = (self.first, self.first);
+            return false;
         }
+        // One loss that is out of all proportion does not set the averages for long.
+        self.short += Self::SHORT_FOLLOWS * (loss.min(10.0 * self.short) - self.short);
+        self.slow += Self::SLOW_FOLLOWS * (loss.min(3.0 * self.slow) - self.slow);
+        self.rest = self.rest.saturating_sub(1);
+        self.alarmed = self.short > Self::ALARM * self.slow.max(0.5 * self.first);
+        let halve = self.alarmed && (self.rest == 0 || self.short > 2.0 * self.last);
+        if halve {
+            (self.rest, self.last) = (Self::REST, self.short);
+        }
+        halve
     }
 }
 
@@ -140,6 +156,12 @@ impl EdgeStep {
         })
     }
 
+    /// The same for an optimizer whose edge is at `edge`/η, where that is not the heavy ball's (2 + 2β)/η, as Nesterov's.
+    #[must_use]
+    pub fn with_edge(self, edge: f64) -> Self {
+        Self { most: STEADY * edge * self.amplification, ..self }
+    }
+
     /// The same with a probe every so many steps after the first 40, instead of every 20.
     #[must_use]
     pub fn with_period(self, every: u64) -> Self {
@@ -186,8 +208,7 @@ impl Controller for EdgeStep {
             _ if due && measurement.gradient_norm > 0.0 => self.rate *= 0.5,
             _ => (),
         }
-        self.loss.see(measurement.loss);
-        if self.loss.alarmed {
+        if self.loss.see(measurement.loss) {
             self.rate *= 0.5;
         }
         match self.level {
@@ -207,6 +228,7 @@ mod tests {
     use super::*;
     use crate::{
         descent::{Adam, HeavyBall, Moments, Sgd},
+        noise::{Purpose, Stream},
         objective::Product,
         run::{Plan, run},
         systems::Quadratic,
@@ -232,21 +254,35 @@ mod tests {
         assert!(found.windows(2).all(|pair| pair[1] <= 1.04 * pair[0] + 1e-12));
     }
 
-    #[test]
-    fn a_loss_that_goes_up_halves_the_rate_and_asks_for_a_probe() {
+    /// The rates along these losses, all probes alike, and how many probes were asked for.
+    fn along_losses(losses: impl Iterator<Item = f64>) -> (Vec<f64>, usize) {
         let along = Along { slope: 1.0, curvature: 0.46, stretch: 1.0, reach: 1.0, product: Product::Exact, cost: 1.0 };
-        let mut rule = EdgeStep::new(1.0, 0.0).unwrap();
-        let mut next = |step, loss| {
+        let (mut rule, mut probes) = (EdgeStep::new(1.0, 0.0).unwrap(), 0);
+        let rates = (0..).zip(losses).map(|(step, loss)| {
             let wanted = rule.wants(step).along;
-            let row = Measurement { along: wanted.then_some(along), ..Measurement::of_step(step, loss, 1.0) };
-            (wanted, rule.next(&row).unwrap())
-        };
-        let calm: Vec<_> = (0..60).map(|step| next(step, 1.0)).collect();
-        assert_eq!(calm[59].1, 1.0);
-        assert_eq!(next(61, 1.25), (false, 1.0));
-        assert_eq!(next(62, 1.4), (false, 0.52));
-        assert_eq!(next(63, 1.0), (true, 1.04 * 0.52));
-        assert!(!next(64, 1.0).0);
+            probes += usize::from(wanted);
+            rule.next(&Measurement { along: wanted.then_some(along), ..Measurement::of_step(step, loss, 1.0) }).unwrap()
+        });
+        (rates.collect(), probes)
+    }
+
+    #[test]
+    fn a_loss_that_blows_up_halves_the_rate_again_and_again() {
+        let exploding = (0..100).map(|step| if step < 60 { 1.0 } else { 2.0_f64.powi(step - 59) });
+        let (rates, probes) = along_losses(exploding);
+        assert_eq!(rates[60 - 1], 1.0);
+        assert!(rates[80] < 1e-2, "{}", rates[80]);
+        assert!(probes > 40, "{probes}");
+    }
+
+    #[test]
+    fn a_loss_that_scatters_and_one_that_stays_up_cost_little() {
+        let mut stream = Stream::new(3, Purpose::Probe, 0);
+        let scattering: Vec<f64> = (0..5000).map(|_| (2.0 + 0.4 * stream.normal()).max(0.1)).collect();
+        let (rates, _) = along_losses(scattering.into_iter());
+        assert!(rates[100..].iter().all(|rate| *rate > 0.4), "{:?}", rates.iter().copied().fold(1.0, f64::min));
+        let (rates, _) = along_losses((0..600).map(|step| if step < 200 { 1.0 } else { 2.3 }));
+        assert!(rates.iter().all(|rate| *rate > 1e-4) && rates[599] == 1.0, "{}", rates[599]);
     }
 
     #[test]

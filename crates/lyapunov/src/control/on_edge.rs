@@ -6,7 +6,10 @@
 //! Source: Roulet and others, *Stepping on the edge: curvature aware learning rate tuners* (2024), with their average of 0.9.
 
 use super::{Controller, Probes, positive};
-use crate::{error::Result, record::Measurement};
+use crate::{
+    error::{Error, Result},
+    record::Measurement,
+};
 
 /// η = σ n̄/d̄ with n = max(gᵀd, 0), d = |dᵀHd|, each averaged with a memory of 0.9 per probe.
 ///
@@ -35,7 +38,7 @@ impl OnEdge {
     /// The rule with σ = `strength` and a probe before steps 0, m, 2m, … with m = `every`.
     ///
     /// # Errors
-    /// [`Error::Argument`](crate::Error::Argument) for a σ or a period that is not positive.
+    /// [`Error::Argument`] for a σ or a period that is not positive.
     pub fn new(strength: f64, every: u64) -> Result<Self> {
         positive("every", every as f64)?;
         Ok(Self { strength: positive("sigma", strength)?, every, fall: 0.0, bend: 0.0 })
@@ -53,6 +56,11 @@ impl Controller for OnEdge {
             self.fall = MEMORY * self.fall + (1.0 - MEMORY) * along.slope.max(0.0) * along.reach;
             self.bend = MEMORY * self.bend + (1.0 - MEMORY) * along.curvature.abs() * along.reach * along.reach;
         }
-        Ok(if self.bend > 0.0 { self.strength * self.fall / self.bend } else { 0.0 })
+        match self.bend > 0.0 {
+            true => Ok(self.strength * self.fall / self.bend),
+            // On a plane, or without a gradient, there is nothing to go by.
+            false if measurement.along.is_some() || measurement.gradient_norm == 0.0 => Ok(0.0),
+            false => Err(Error::Unmeasured { what: "curvature along the step", step: measurement.step }),
+        }
     }
 }

@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// w' = w − η r̄/√G · g with r̄ = max(r_ε, max over steps of ‖w − w_0‖), r_ε = 1e-6 (1 + ‖w_0‖), and G = Σ‖g‖² + 1e-8 up to this step. η is 1 in the paper
-/// and has no unit. What is evaluated is the average of the iterates that weighs step t by about t⁷: w̄ moves towards w' by (1 + 8)/(t + 8).
+/// and has no unit. What is evaluated is the average of the iterates that weighs step t by about t⁸: w̄ moves towards w' by (1 + 8)/(t + 8).
 ///
 /// The state is (w, ((w_0, w̄), (r̄, G))); the tangent differentiates all of it, the maximum on the side on which it is.
 ///
@@ -116,7 +116,9 @@ impl<V: Vector + 'static> Rule<V> for DistanceOverGradients {
     }
 
     fn edge(&self, learning_rate: f64, decay: Decay) -> Edge {
-        let threshold = 2.0 / learning_rate - decay.rate;
+        // Decay would belong to H in the metric, as H + λI, and is left out as in Adam's edge.
+        let _ = decay;
+        let threshold = 2.0 / learning_rate;
         Edge { threshold, preconditioned: true, holds_batch_sharpness: false }
     }
 

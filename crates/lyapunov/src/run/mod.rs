@@ -134,7 +134,7 @@ pub fn run<D: Descent>(
 
 /// A run in progress: all that it knows beside the optimizer, as plain data.
 ///
-/// Together with the optimizer's state and step ([`Descent::resume`]) it is what a run has to save: a run that goes on from
+/// Together with the optimizer's state and step ([`Descent::resume`]), and the rule that sets the learning rate, it is what a run has to save: a run that goes on from
 /// these has the bits of one that was never interrupted.
 ///
 /// ```
