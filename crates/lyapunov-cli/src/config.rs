@@ -33,6 +33,12 @@ pub struct Config {
 }
 
 impl Config {
+    /// η, where the configuration has it: not with a rule, and not with an optimizer that multiplies it by a rate of its own.
+    pub fn fixed_rate(&self) -> Option<f64> {
+        let own = matches!(self.optimizer.name, OptimizerName::Prodigy | OptimizerName::Dog);
+        (self.control.rule == ControlRule::None && !own).then_some(self.optimizer.learning_rate)
+    }
+
     /// `<model>-<optimizer>-<8 digits>`, the digits from the SHA-256 of all that decides the numbers: everything but
     /// `run.out`.
     pub fn identity(&self) -> String {

@@ -25,8 +25,8 @@ pub struct Findings {
     pub loss: f64,
     /// The norm of the gradient on these images.
     pub gradient_norm: f64,
-    /// The learning rate of the configuration.
-    pub learning_rate: f64,
+    /// The learning rate of the configuration; `None` where a rule or the optimizer sets it.
+    pub learning_rate: Option<f64>,
     /// The algebraically largest eigenvalue of the Hessian.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lambda_max: Option<Found<f64>>,
@@ -172,9 +172,9 @@ impl Findings {
         let _ = write!(text, "{}", table(&self.lines()));
         let (cost, time) = (number(self.cost, 0), duration(self.wall_seconds));
         let _ = writeln!(text, "\n{}Cost: {cost} gradient-equivalents in {time}.", self.legend());
-        if let Some(found) = &self.lambda_max {
-            let scaled = self.learning_rate * found.value;
-            let (rate, place) = (self.learning_rate, verdict(scaled / 2.0));
+        if let (Some(found), Some(rate)) = (&self.lambda_max, self.learning_rate) {
+            let scaled = rate * found.value;
+            let place = verdict(scaled / 2.0);
             let _ = writeln!(text, "At η = {rate}, η·λ_max = {scaled:.2}: {place} of gradient descent.");
         }
         text
@@ -296,7 +296,7 @@ mod tests {
             images: 64,
             loss: 0.412_345,
             gradient_norm: 0.5,
-            learning_rate: 0.05,
+            learning_rate: Some(0.05),
             lambda_max: Some(found(23.104_567, Uncertainty::Residual(0.012_34), Some(true))),
             lambda_min: Some(found(-1.203, Uncertainty::Residual(0.0123), Some(false))),
             lambda_max_full: Some(TwoParts {

@@ -68,7 +68,7 @@ impl<'a> Session<'a> {
         wanted: &[Quantity],
         weights: String,
         subject: Subject,
-        learning_rate: f64,
+        learning_rate: Option<f64>,
     ) -> Result<Findings> {
         let mut findings = Findings {
             weights,

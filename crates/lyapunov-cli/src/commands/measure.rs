@@ -45,7 +45,7 @@ pub fn execute(arguments: &MeasureArguments) -> Result<()> {
     let other = request.other_part(on, &network, subject.images)?;
     let mut session = Session::open(&network, &at, (on, other), product, arguments)?;
     let origin = weights_file.map_or(INITIAL.to_owned(), |path| path.display().to_string());
-    let findings = session.findings(&request.quantities, origin, subject, settings.config.optimizer.learning_rate)?;
+    let findings = session.findings(&request.quantities, origin, subject, settings.config.fixed_rate())?;
     if let (Some((path, format)), Some(spectrum)) = (&request.plot, &findings.density) {
         format.write(path, &density_figure(spectrum, &caption(&findings)).to_svg())?;
     }

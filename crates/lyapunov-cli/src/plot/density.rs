@@ -14,7 +14,7 @@ pub struct DensityCaption {
     /// The second line.
     pub subtitle: String,
     /// η.
-    pub learning_rate: f64,
+    pub learning_rate: Option<f64>,
     /// The number of eigenvalues.
     pub dimension: usize,
 }
@@ -44,8 +44,8 @@ pub fn density_figure(spectrum: &Spectrum, caption: &DensityCaption) -> Figure {
         }],
         scale: Vertical::Logarithmic { floor },
     };
-    let edge = 2.0 / caption.learning_rate;
-    let shown = eigenvalue.last().is_some_and(|last| edge < *last);
+    let edge = caption.learning_rate.map(|rate| 2.0 / rate);
+    let shown = edge.filter(|edge| eigenvalue.last().is_some_and(|last| edge < last));
     Figure {
         title: caption.title.clone(),
         subtitle: caption.subtitle.clone(),
@@ -53,7 +53,7 @@ pub fn density_figure(spectrum: &Spectrum, caption: &DensityCaption) -> Figure {
         x_range: eigenvalue.first().copied().zip(eigenvalue.last().copied()),
         panel_height: TALL,
         panels: vec![panel],
-        events: shown.then(|| (edge, format!("the edge, 2/η = {edge:.1}"))).into_iter().collect(),
+        events: shown.map(|edge| (edge, format!("the edge, 2/η = {edge:.1}"))).into_iter().collect(),
     }
 }
 
@@ -96,7 +96,7 @@ mod tests {
         let caption = DensityCaption {
             title: "Spectrum of the cnn".to_owned(),
             subtitle: "1,000 weights".to_owned(),
-            learning_rate,
+            learning_rate: Some(learning_rate),
             dimension: 1000,
         };
         density_figure(&spectrum(), &caption).to_svg()
