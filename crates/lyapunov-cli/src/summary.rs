@@ -250,7 +250,7 @@ impl ChaosFound {
 /// λ_max at the last measurement, against what it is to be seen in.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Stand {
-    /// η of the last step.
+    /// η at that measurement: a cooldown may have made it small since.
     learning_rate: f64,
     /// The threshold of stability in units of 1/η, where it speaks of λ_max.
     threshold: Option<f64>,
@@ -261,7 +261,8 @@ impl Stand {
     pub fn of(course: &Course) -> Option<Self> {
         let last = course.last.as_ref()?;
         let threshold = (!last.edge.preconditioned).then_some(last.edge.threshold * last.learning_rate);
-        Some(Self { learning_rate: last.learning_rate, threshold })
+        let reading = course.edge.iter().find(|reading| reading.quantity == Quantity::LambdaMax);
+        Some(Self { learning_rate: reading.map_or(last.learning_rate, |reading| reading.learning_rate), threshold })
     }
 
     fn sentence(&self, found: &LambdaMax) -> String {

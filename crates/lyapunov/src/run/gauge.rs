@@ -39,6 +39,8 @@ pub struct Reading {
     pub value: f64,
     /// Its value over the threshold of stability of the moment, where that speaks of it.
     pub share: Option<f64>,
+    /// η of that step.
+    pub learning_rate: f64,
 }
 
 /// A sharpness at the end of a run: over the last fifth of the steps, or, where nothing was measured in these, the last time.
@@ -60,6 +62,8 @@ pub struct EdgeReading {
     pub count: usize,
     /// The step of the first of them.
     pub since: u64,
+    /// η at the last of them.
+    pub learning_rate: f64,
 }
 
 impl<V: Vector> Gauge<V> {
@@ -136,7 +140,9 @@ impl<V: Vector> Gauge<V> {
             };
             if let Some((quantity, on, _)) = self.trackers.iter().find(own) {
                 let share = row.share_of_edge(found);
-                self.readings.push(Reading { step: row.step, quantity: *quantity, on: *on, value: found.value, share });
+                let (step, learning_rate) = (row.step, row.learning_rate);
+                let reading = Reading { step, quantity: *quantity, on: *on, value: found.value, share, learning_rate };
+                self.readings.push(reading);
             }
         }
     }
@@ -161,6 +167,7 @@ impl<V: Vector> Gauge<V> {
                 spread: share.map_or(f64::INFINITY, |(_, spread)| spread),
                 count: chosen.len(),
                 since: chosen[0].step,
+                learning_rate: chosen[chosen.len() - 1].learning_rate,
             })
         };
         self.trackers.iter().filter_map(summarise).collect()
