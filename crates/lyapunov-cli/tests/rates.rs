@@ -157,7 +157,8 @@ fn a_suggestion_is_a_range_with_its_limits() {
         let name = format!("optimizer.name={optimizer}");
         let told = json(program().arg("suggest-rate").args(SMALL).args(["--set", &name, "--trial", "30"]));
         let [low, high] = [0, 1].map(|i| told["suggested"][i].as_f64().unwrap());
-        assert!(0.0 < low && low < high, "{told}");
+        let stable = told["largest_stable"].as_f64().unwrap();
+        assert!(0.0 < low && low < high && high <= stable, "{told}");
         let limits = told["limits"].as_array().unwrap();
         assert_eq!(limits.len(), if optimizer == "sgd" { 3 } else { 2 }, "{told}");
         let rates = limits.iter().map(|limit| limit["rate"].as_f64().unwrap());

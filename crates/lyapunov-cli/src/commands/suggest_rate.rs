@@ -69,7 +69,7 @@ struct Suggestion {
     model: String,
     optimizer: String,
     batch_size: usize,
-    /// The range to try: from half of the trial's tenth percentile to its ninetieth.
+    /// The range to try: from half of the trial's tenth percentile to its ninetieth, or to the largest stable rate if that is less.
     suggested: [f64; 2],
     /// The learning rate at which the trial ended.
     trial_rate: f64,
@@ -154,13 +154,15 @@ impl Study for Inquiry<'_> {
             .map_or((f64::INFINITY, "nothing: no curvature is positive".to_owned()), |limit| {
                 (limit.rate, limit.name.clone())
             });
-        let [low, high] = trial.range;
+        // On a plateau the trial may allow what the sharpness of the whole forbids.
+        let high = trial.range[1].min(largest_stable);
+        let low = (trial.range[0] / 2.0).min(high / 2.0);
         Ok(Suggestion {
             weights: String::new(),
             model: String::new(),
             optimizer: name_of(&config.optimizer.name),
             batch_size: config.run.batch_size,
-            suggested: [low / 2.0, high],
+            suggested: [low, high],
             trial_rate: trial.rate,
             trial_range: trial.range,
             trial_steps: self.trial,
