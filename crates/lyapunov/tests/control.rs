@@ -3,8 +3,9 @@
 #![allow(clippy::unwrap_used, reason = "in a test a fault is a failure")]
 
 use lyapunov::{
-    Adgd, BatchSharpnessRule, Bounded, Constant, Controller, Descent, EdgeStep, Error, HeavyBall, Measurement, OnEdge,
-    Outcome, Plan, Product, Quantity, QuasiNewton, Schedule, Scheduled, Sgd, Shape, Vector, run,
+    Adam, Adgd, BatchSharpnessRule, Bounded, Constant, Controller, Descent, EdgeStep, Error, HeavyBall, Measurement,
+    Moments, Objective, OnEdge, Outcome, Plan, Probes, Product, Quantity, QuasiNewton, Result, Sample, Schedule,
+    Scheduled, Sgd, Shape, Vector, run,
     systems::{Quadratic, ScalarNetwork},
 };
 
@@ -135,4 +136,71 @@ fn options_outside_their_domain_are_refused() {
     }
     assert!(OnEdge::new(1.0, 0).is_err());
     assert!(Bounded::new(Constant(1.0), 1.0, 0.5).unwrap_err().to_string().contains("bounds = 1 to 0.5"));
+}
+
+/// ½ (t + 1) w² on the batch of step t.
+#[derive(Clone)]
+struct Stiffening;
+
+impl Objective for Stiffening {
+    type Vector = Vec<f64>;
+
+    fn gradient(&self, at: &Vec<f64>, on: Sample) -> Result<(f64, Vec<f64>)> {
+        let Sample::Mini(step) = on else { panic!("only mini-batches") };
+        let h = step as f64 + 1.0;
+        Ok((0.5 * h * at[0] * at[0], vec![h * at[0]]))
+    }
+
+    fn product(&self, _kind: Product, _at: &Vec<f64>, on: Sample, v: &Vec<f64>) -> Result<Vec<f64>> {
+        Ok(self.gradient(v, on)?.1)
+    }
+}
+
+/// Asks for everything at every step.
+struct Curious;
+
+impl Controller for Curious {
+    fn wants(&self, _step: u64) -> Probes {
+        Probes { along: true, secant: true }
+    }
+
+    fn next(&mut self, _measurement: &Measurement) -> Result<f64> {
+        Ok(0.01)
+    }
+}
+
+#[test]
+fn probes_and_secants_belong_to_the_batch_of_the_coming_step() {
+    let mut descent = HeavyBall::new(Stiffening, vec![1.0], 0.01, 0.5, Product::Exact).unwrap();
+    let mut rows: Vec<Measurement> = Vec::new();
+    run(&mut descent, &Plan { measure_every: 0, ..plan(6) }, &mut Curious, &mut rows).unwrap();
+    for row in &rows {
+        let (h, along) = (row.step as f64 + 1.0, row.along.unwrap());
+        assert!((along.stretch - h).abs() < 1e-12 && (along.curvature - h).abs() < 1e-12, "{row:?}");
+        assert_eq!(row.secant.is_some(), row.step > 0);
+        assert!(row.secant.is_none_or(|secant| (secant.turned / secant.moved - h).abs() < 1e-9), "{row:?}");
+    }
+}
+
+#[test]
+fn the_momentum_of_every_optimizer_is_its_step() {
+    fn check<D: Descent<Objective = Quadratic>>(mut descent: D, name: &str) {
+        for _ in 0..5 {
+            let (before, mut push) = (descent.weights().clone(), descent.momentum().unwrap());
+            if let Some(root) = descent.preconditioner().unwrap() {
+                root(&mut push);
+                root(&mut push);
+            }
+            descent.step(&mut []).unwrap();
+            for i in 0..2 {
+                let step = before[i] - descent.weights()[i];
+                assert!((step - 0.1 * push[i]).abs() < 1e-14, "{name}: {step} for {}", 0.1 * push[i]);
+            }
+        }
+    }
+    let (bowl, start) = (|| Quadratic::new(vec![2.0, 5.0]), || vec![1.0, -0.5]);
+    check(Sgd::new(bowl(), start(), 0.1, Product::Exact), "sgd");
+    check(HeavyBall::new(bowl(), start(), 0.1, 0.9, Product::Exact).unwrap(), "heavy ball");
+    check(HeavyBall::nesterov(bowl(), start(), 0.1, 0.9, Product::Exact).unwrap(), "nesterov");
+    check(Adam::new(bowl(), start(), 0.1, Moments::default(), Product::Exact).unwrap(), "adam");
 }
