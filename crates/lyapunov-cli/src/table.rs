@@ -25,13 +25,17 @@ pub fn table(lines: &[Line]) -> String {
     let heads = ["quantity", "value", "error", "", "cost, g-eq", "data", "product", "converged"];
     let mut rows = vec![heads.map(str::to_owned)];
     rows.extend(lines.iter().map(cells));
-    let widths: Vec<usize> =
-        (0..heads.len()).map(|i| rows.iter().map(|row| row[i].chars().count()).max().unwrap_or(0)).collect();
+    aligned(&rows, &[1, 2, 4])
+}
+
+/// The rows with their columns aligned, those in `right` at their right ends.
+pub fn aligned<const N: usize>(rows: &[[String; N]], right: &[usize]) -> String {
+    let widths: Vec<usize> = (0..N).map(|i| rows.iter().map(|row| row[i].chars().count()).max().unwrap_or(0)).collect();
     let mut text = String::new();
-    for row in &rows {
-        let padded = row.iter().zip(&widths).enumerate().map(|(i, (cell, width))| match i {
-            1 | 2 | 4 => format!("{cell:>width$}"),
-            _ => format!("{cell:<width$}"),
+    for row in rows {
+        let padded = row.iter().zip(&widths).enumerate().map(|(i, (cell, width))| match right.contains(&i) {
+            true => format!("{cell:>width$}"),
+            false => format!("{cell:<width$}"),
         });
         let line = padded.collect::<Vec<_>>().join("  ");
         text += line.trim_end();

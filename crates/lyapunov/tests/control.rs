@@ -7,6 +7,7 @@ use lyapunov::{
     Moments, Objective, OnEdge, Outcome, Plan, Probes, Product, Quantity, QuasiNewton, Result, Sample, Schedule,
     Scheduled, Sgd, Shape, Vector, run,
     systems::{Quadratic, ScalarNetwork},
+    twins,
 };
 
 /// Everything that any rule needs, at every other step.
@@ -110,6 +111,10 @@ fn a_measurement_that_is_missing_is_named() {
             .contains("needs the lambda_max, which was not measured up to step 0")
     );
     assert!(told(Box::new(BatchSharpnessRule::new(1.0).unwrap())).contains("batch_sharpness"));
+    // Twins make no measurements.
+    let twin = || Sgd::new(Quadratic::new(vec![1.0]), vec![1.0], 1.0, Product::Exact);
+    let refused = twins(&mut twin(), &mut twin(), 3, 1, &mut QuasiNewton::new(1.0, 2.0).unwrap());
+    assert!(matches!(refused, Err(Error::Unmeasured { step: 0, .. })));
     // Those that ask for probes find none in a row that has none.
     let bare = Measurement::of_step(0, 1.0, 1.0);
     let probing: [Box<dyn Controller>; 3] = [

@@ -5,6 +5,7 @@ use std::fmt::Write;
 use serde::Serialize;
 
 use super::{Case, Outcome, Suite};
+use crate::table::aligned;
 
 /// Each rule on each problem.
 #[derive(Debug, Serialize)]
@@ -96,12 +97,9 @@ impl Comparison {
         for problem in self.lines.chunk_by(|a, b| a.problem == b.problem) {
             let mut rows = vec![heads.map(str::to_owned)];
             rows.extend(problem.iter().map(|line| self.cells(line)));
-            let widths: Vec<usize> =
-                (0..heads.len()).map(|i| rows.iter().map(|row| row[i].chars().count()).max().unwrap_or(0)).collect();
             let _ = writeln!(text, "{}", problem[0].problem);
-            for row in rows {
-                let padded = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}"));
-                let _ = writeln!(text, "  {}", padded.collect::<Vec<_>>().join("  ").trim_end());
+            for line in aligned(&rows, &[]).lines() {
+                let _ = writeln!(text, "  {line}");
             }
             text.push('\n');
         }

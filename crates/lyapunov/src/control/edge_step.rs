@@ -10,7 +10,7 @@
 //! c = uᵀHu/‖Hu‖ of the step with its image tells them apart, and s = σ (c̄/0.46)⁶ serves all of those that were tried with σ = 2: see
 //! BENCHMARKS.md, also for what did not work.
 
-use super::{Controller, Probes, positive};
+use super::{Controller, Probes, loss_watch::LossWatch, positive};
 use crate::{
     error::{Error, Result},
     record::{Along, Measurement},
@@ -29,7 +29,7 @@ use crate::{
 /// Under Adam everything is in the metric of its preconditioner. A cooldown to zero over the last 30 % of the run belongs to the rule:
 /// [`Scheduled`](super::Scheduled).
 ///
-/// **Cost**: one product every five steps in the first 40, then every 20: 0.10 g-eq per step over 780 steps of an MLP with exact
+/// **Cost**: one product every five steps in the first 40, then every 20: 0.09 g-eq per step over 780 steps of an MLP with exact
 /// products.
 ///
 /// **Source**: this project; the data are in BENCHMARKS.md.
@@ -64,49 +64,6 @@ const EVERY_EARLY: u64 = 5;
 
 /// The first learning rate, as a share of what the first probe allows.
 const FIRST: f64 = 0.25;
-
-/// Tells a loss that has gone up from one that scatters.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-struct LossWatch {
-    /// The mean of the first losses.
-    first: f64,
-    /// The averages of the last ones, over about 5 and 50 steps.
-    short: f64,
-    slow: f64,
-    seen: u32,
-    alarmed: bool,
-    /// Steps until the next halving, and the short average at the last one.
-    rest: u32,
-    last: f64,
-}
-
-impl LossWatch {
-    const FIRST: u32 = 5;
-    const REST: u32 = 5;
-    const SHORT_FOLLOWS: f64 = 0.2;
-    const SLOW_FOLLOWS: f64 = 0.02;
-    const ALARM: f64 = 1.3;
-
-    /// Whether this loss asks for a halving.
-    fn see(&mut self, loss: f64) -> bool {
-        if self.seen < Self::FIRST {
-            self.seen += 1;
-            self.first += (loss - self.first) / f64::from(self.seen);
-            (self.short, self.slow) = (self.first, self.first);
-            return false;
-        }
-        // One loss that is out of all proportion does not set the averages for long.
-        self.short += Self::SHORT_FOLLOWS * (loss.min(10.0 * self.short) - self.short);
-        self.slow += Self::SLOW_FOLLOWS * (loss.min(3.0 * self.slow) - self.slow);
-        self.rest = self.rest.saturating_sub(1);
-        self.alarmed = self.short > Self::ALARM * self.slow.max(0.5 * self.first);
-        let halve = self.alarmed && (self.rest == 0 || self.short > 2.0 * self.last);
-        if halve {
-            (self.rest, self.last) = (Self::REST, self.short);
-        }
-        halve
-    }
-}
 
 /// How fast the learning rate may rise per step.
 const RISE: f64 = 1.04;

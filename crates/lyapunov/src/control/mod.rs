@@ -4,6 +4,7 @@ mod adgd;
 mod batch_sharpness;
 mod bounded;
 mod edge_step;
+mod loss_watch;
 mod on_edge;
 mod quasi_newton;
 mod schedule;

@@ -115,9 +115,8 @@ impl<V: Vector + 'static> Rule<V> for DistanceOverGradients {
         moved_average.axpy(follows, moved);
     }
 
-    fn edge(&self, learning_rate: f64, decay: Decay) -> Edge {
+    fn edge(&self, learning_rate: f64, _decay: Decay) -> Edge {
         // Decay would belong to H in the metric, as H + λI, and is left out as in Adam's edge.
-        let _ = decay;
         let threshold = 2.0 / learning_rate;
         Edge { threshold, preconditioned: true, holds_batch_sharpness: false }
     }

@@ -25,7 +25,8 @@ pub struct Apart {
 /// **Cost**: two gradients per step, and two evaluations per row.
 ///
 /// # Errors
-/// Those of the objectives; a learning rate that is negative or not finite.
+/// Those of the objectives; a learning rate that is negative or not finite; [`Error::Unmeasured`](crate::Error::Unmeasured) for a rule that
+/// decides by measurements: none are made here.
 ///
 /// ```
 /// use lyapunov::{Constant, Product, Sgd, separation, systems::Quadratic, twins};
@@ -57,7 +58,7 @@ pub fn twins<D: Descent>(
         if step == steps {
             return Ok((rows, Outcome::Completed));
         }
-        let learning_rate = decide(controller, &plain_row(first, losses[0]))?;
+        let learning_rate = decide(controller, &plain_row(first)?)?;
         for descent in [&mut *first, &mut *second] {
             descent.set_learning_rate(learning_rate);
             descent.step(&mut [])?;
@@ -79,20 +80,11 @@ fn apart<D: Descent>(first: &D, second: &D, losses: [f64; 2]) -> Result<Apart> {
 }
 
 /// The row of a step on which nothing is measured.
-fn plain_row<D: Descent>(descent: &D, loss: f64) -> Measurement {
-    Measurement {
-        step: descent.steps_taken(),
-        loss,
-        gradient_norm: 0.0,
-        learning_rate: descent.learning_rate(),
-        edge: descent.edge(),
-        evaluation: None,
-        sharpness: Vec::new(),
-        along: None,
-        secant: None,
-        exponents: None,
-        measuring_cost: 0.0,
-    }
+fn plain_row<D: Descent>(descent: &mut D) -> Result<Measurement> {
+    let (loss, gradient) = descent.gradient()?;
+    let row = Measurement::of_step(0, *loss, gradient.norm());
+    let (step, learning_rate, edge) = (descent.steps_taken(), descent.learning_rate(), descent.edge());
+    Ok(Measurement { step, learning_rate, edge, ..row })
 }
 
 #[cfg(test)]
