@@ -33,9 +33,8 @@ pub fn aligned<const N: usize>(rows: &[[String; N]], right: &[usize]) -> String 
     let widths: Vec<usize> = (0..N).map(|i| rows.iter().map(|row| row[i].chars().count()).max().unwrap_or(0)).collect();
     let mut text = String::new();
     for row in rows {
-        let padded = row.iter().zip(&widths).enumerate().map(|(i, (cell, width))| match right.contains(&i) {
-            true => format!("{cell:>width$}"),
-            false => format!("{cell:<width$}"),
+        let padded = row.iter().zip(&widths).enumerate().map(|(i, (cell, width))| {
+            if right.contains(&i) { format!("{cell:>width$}") } else { format!("{cell:<width$}") }
         });
         let line = padded.collect::<Vec<_>>().join("  ");
         text += line.trim_end();
