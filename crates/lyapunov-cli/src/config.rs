@@ -775,7 +775,8 @@ fn class_numbers<S: Serializer>(classes: &[u8], serializer: S) -> Result<S::Ok, 
     if classes.is_empty() { serializer.serialize_str("all") } else { serializer.collect_seq(classes) }
 }
 
-const QUANTITIES: [Quantity; 3] = [Quantity::LambdaMax, Quantity::BatchSharpness, Quantity::PreconditionedSharpness];
+const QUANTITIES: [Quantity; 4] =
+    [Quantity::LambdaMax, Quantity::LambdaMin, Quantity::BatchSharpness, Quantity::PreconditionedSharpness];
 
 fn quantity(name: &str) -> Option<Quantity> {
     QUANTITIES.into_iter().find(|quantity| quantity.name() == name)

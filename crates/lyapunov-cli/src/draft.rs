@@ -415,6 +415,12 @@ impl Draft {
                           and its Gauss–Newton matrix zero";
             return Err(self.blame("measure.product", reason));
         }
+        let lowest = config.measure.what.contains(&Quantity::LambdaMin);
+        if lowest && config.measure.product == ProductName::GaussNewton {
+            let reason = "must be \"auto\", \"exact\" or \"difference\" where `measure.what` names lambda_min: the Gauss–Newton matrix \
+                          has no negative eigenvalues";
+            return Err(self.blame("measure.product", reason));
+        }
         if config.exponents.product == ProductName::GaussNewton {
             let reason = "must be \"auto\", \"exact\" or \"difference\": the Gauss–Newton matrix is not the derivative of a step";
             return Err(self.blame("exponents.product", reason));

@@ -244,12 +244,14 @@ pub fn descent<'a, R: Rule<Tensor<1>>>(
 pub fn plan(config: &Config, network: &Network) -> Result<Plan> {
     let epoch = network.steps_per_epoch();
     let steps = config.run.step_count(epoch);
+    let lowest = config.measure.what.contains(&Quantity::LambdaMin);
+    let wanted = if lowest { Wanted::Smallest } else { Wanted::Largest };
     Ok(Plan {
         steps,
         measure_every: config.measure.every,
         what: config.measure.what.clone(),
         on: config.measure.on.clone(),
-        product: product(config.measure.product, network, Wanted::Largest)?,
+        product: product(config.measure.product, network, wanted)?,
         products: config.measure.products,
         evaluate_every: config.run.evaluation_period(epoch),
         exponents: (config.exponents.count > 0).then(|| carry(config, network, steps)),

@@ -6,7 +6,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    lock::{self, LOCK, Lock},
+    manifest::Manifest,
+};
 
 /// The file of a run's resolved configuration.
 pub const CONFIG: &str = "config.toml";
@@ -14,13 +18,31 @@ pub const CONFIG: &str = "config.toml";
 /// The file of a run's manifest.
 pub const MANIFEST: &str = "manifest.json";
 
+/// The database of a run's rows.
+pub const ROWS: &str = "run.sqlite";
+
+/// The picture of a run.
+pub const PICTURE: &str = "run.svg";
+
 /// The file of a run's final weights.
 pub const WEIGHTS: &str = "weights.safetensors";
 
-/// The folder of one run.
+/// The folder of one run, held by this process alone.
 #[derive(Debug)]
 pub struct RunFolder {
     path: PathBuf,
+    _lock: Lock,
+}
+
+/// The folder of a run that is to be made once.
+#[derive(Debug)]
+pub enum Taken {
+    /// It is ours, empty or with what a killed or failed run has left.
+    Ours(RunFolder),
+    /// The run has ended there.
+    Ended,
+    /// Another process is at it: who.
+    Busy(String),
 }
 
 impl RunFolder {
@@ -32,11 +54,45 @@ impl RunFolder {
             let name = if attempt == 1 { identity.to_owned() } else { format!("{identity}-{attempt}") };
             let path = out.join(name);
             match fs::create_dir(&path) {
-                Ok(()) => return Ok(Self { path }),
+                Ok(()) => {
+                    if let Some(lock) = Lock::take(&path)? {
+                        return Ok(Self { path, _lock: lock });
+                    }
+                    attempt += 1;
+                }
                 Err(cause) if cause.kind() == io::ErrorKind::AlreadyExists => attempt += 1,
                 Err(cause) => return Err(unwritable(&path, cause)),
             }
         }
+    }
+
+    /// Takes `out/identity`, whether it is there or not, unless its run has ended or another process is at it.
+    pub fn take(out: &Path, identity: &str) -> Result<Taken> {
+        let path = out.join(identity);
+        fs::create_dir_all(&path).map_err(|cause| unwritable(&path, cause))?;
+        let Some(lock) = Lock::take(&path)? else {
+            return Ok(Taken::Busy(lock::holder(&path).unwrap_or_else(|| "another process".to_owned())));
+        };
+        // Read when the lock is ours: nobody changes it now.
+        if path.join(MANIFEST).is_file() && Manifest::read(&path)?.outcome.is_final() {
+            return Ok(Taken::Ended);
+        }
+        Ok(Taken::Ours(Self { path, _lock: lock }))
+    }
+
+    /// Removes what an earlier attempt has left, but the lock.
+    pub fn clear(&self) -> Result<()> {
+        let failed = |cause| Error::io("clear", &self.path, cause);
+        for entry in fs::read_dir(&self.path).map_err(failed)? {
+            let entry = entry.map_err(failed)?;
+            if entry.file_name() == LOCK {
+                continue;
+            }
+            let is_folder = entry.file_type().map_err(failed)?.is_dir();
+            let removed = if is_folder { fs::remove_dir_all(entry.path()) } else { fs::remove_file(entry.path()) };
+            removed.map_err(failed)?;
+        }
+        Ok(())
     }
 
     /// The folders of runs of this identity, in the order in which they were claimed.
@@ -165,7 +221,23 @@ mod tests {
         folder.write("manifest.json", b"first").unwrap();
         folder.write("manifest.json", b"second").unwrap();
         assert_eq!(fs::read(folder.file("manifest.json")).unwrap(), b"second");
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2, "the lock, and the file");
+    }
+
+    #[test]
+    fn a_run_that_is_made_once_has_one_owner_and_one_end() {
+        let out = tempfile::tempdir().unwrap();
+        let Taken::Ours(folder) = RunFolder::take(out.path(), "run").unwrap() else { panic!("nobody else is here") };
+        assert!(matches!(RunFolder::take(out.path(), "run").unwrap(), Taken::Busy(_)));
+        folder.write(MANIFEST, &Manifest::default().to_json()).unwrap();
+        drop(folder);
+        let Taken::Ours(folder) = RunFolder::take(out.path(), "run").unwrap() else { panic!("its owner is gone") };
+        folder.clear().unwrap();
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "only the lock is left");
+        let ended = Manifest { outcome: crate::manifest::Outcome::Completed, ..Manifest::default() };
+        folder.write(MANIFEST, &ended.to_json()).unwrap();
+        drop(folder);
+        assert!(matches!(RunFolder::take(out.path(), "run").unwrap(), Taken::Ended));
     }
 
     #[test]

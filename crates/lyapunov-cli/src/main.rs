@@ -10,6 +10,7 @@ mod error;
 mod experiment;
 mod findings;
 mod folder;
+mod lock;
 mod manifest;
 mod plot;
 mod progress;
@@ -17,6 +18,7 @@ mod request;
 mod session;
 mod shorthand;
 mod store;
+mod stored;
 mod summary;
 mod table;
 

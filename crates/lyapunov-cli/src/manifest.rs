@@ -1,18 +1,61 @@
 //! The manifest of a run: what is worth knowing about it beside its numbers.
 
-use std::process::Command;
+use std::{path::Path, process::Command};
 
-use lyapunov::{Evaluation, Outcome};
-use serde::Serialize;
+use lyapunov::{Evaluation, Outcome as Ended};
+use serde::{Deserialize, Serialize};
 
-use crate::{config::Config, summary::Subject};
+use crate::{
+    config::Config,
+    error::{Error, Result},
+    folder::MANIFEST,
+    summary::Subject,
+};
+
+/// The version of this form of the file. A reader refuses what is newer, and takes what older ones lack for not known.
+const FORMAT: u32 = 1;
+
+/// How far a run has come.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Outcome {
+    /// It runs, or was killed: whoever runs it holds the lock of the folder.
+    #[default]
+    Running,
+    /// It has taken all its steps.
+    Completed,
+    /// A step could not be taken: loss or gradient were not finite.
+    Diverged,
+    /// A fault ended it.
+    Failed,
+}
+
+impl Outcome {
+    /// Its name in files and tables.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Completed => "completed",
+            Self::Diverged => "diverged",
+            Self::Failed => "failed",
+        }
+    }
+
+    /// Whether the run has come to an end of its own.
+    pub fn is_final(self) -> bool {
+        matches!(self, Self::Completed | Self::Diverged)
+    }
+}
 
 /// What `manifest.json` holds. It is written when a run starts and again when it ends, so that a run that was killed is
 /// told from one that ended.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(default)]
 pub struct Manifest {
-    /// The version of this program.
-    pub version: &'static str,
+    /// The version of this form of the file.
+    pub format: u32,
+    /// The version of the program.
+    pub version: String,
     /// The seed of the run.
     pub seed: u64,
     /// The device it ran on.
@@ -35,8 +78,10 @@ pub struct Manifest {
     pub finished: Option<String>,
     /// How long it took.
     pub wall_seconds: Option<f64>,
-    /// `running`, `completed`, `diverged` or `failed`.
-    pub outcome: &'static str,
+    /// How far it has come.
+    pub outcome: Outcome,
+    /// The fault that ended it, where it failed.
+    pub fault: Option<String>,
     /// The step that could not be taken, where the run diverged.
     pub diverged_at: Option<u64>,
     /// Training steps that were taken.
@@ -55,7 +100,8 @@ impl Manifest {
     /// What is known when the run starts.
     pub fn at_start(config: &Config, subject: &Subject, steps_per_epoch: u64) -> Self {
         Self {
-            version: env!("CARGO_PKG_VERSION"),
+            format: FORMAT,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
             seed: config.run.seed,
             device: config.run.device.clone(),
             git_commit: git_commit(),
@@ -65,29 +111,21 @@ impl Manifest {
             parameters: subject.parameters,
             steps_per_epoch,
             started: now(),
-            finished: None,
-            wall_seconds: None,
-            outcome: "running",
-            diverged_at: None,
-            steps: None,
-            train_loss: None,
-            test_loss: None,
-            test_accuracy: None,
-            measuring_cost: None,
+            ..Self::default()
         }
     }
 
     /// Notes how the run has ended; `evaluations` are those of the final weights on training and test images.
     pub fn note(
         &mut self,
-        outcome: Outcome,
+        outcome: Ended,
         steps: u64,
         measuring_cost: f64,
         evaluations: Option<(Evaluation, Option<Evaluation>)>,
     ) {
         (self.outcome, self.diverged_at) = match outcome {
-            Outcome::Completed => ("completed", None),
-            Outcome::Diverged { step } => ("diverged", Some(step)),
+            Ended::Completed => (Outcome::Completed, None),
+            Ended::Diverged { step } => (Outcome::Diverged, Some(step)),
         };
         let test = evaluations.and_then(|(_, test)| test);
         self.steps = Some(steps);
@@ -95,6 +133,26 @@ impl Manifest {
         self.test_loss = test.map(|test| test.loss);
         self.test_accuracy = test.map(|test| test.accuracy);
         self.measuring_cost = Some(measuring_cost);
+    }
+
+    /// The manifest in the folder of a run.
+    ///
+    /// # Errors
+    /// Where there is none, or none that this version can read.
+    pub fn read(folder: &Path) -> Result<Self> {
+        let path = folder.join(MANIFEST);
+        let text = std::fs::read(&path).map_err(|cause| Error::io("read", &path, cause))?;
+        let unusable = |told: String, help: Option<&str>| {
+            Err(Error::Usage { message: format!("{} {told}", path.display()), help: help.map(str::to_owned) })
+        };
+        match serde_json::from_slice::<Self>(&text) {
+            Ok(manifest) if manifest.format > FORMAT => unusable(
+                format!("was written by a newer version of lyapunov, {}", manifest.version),
+                Some("read it with that version"),
+            ),
+            Ok(manifest) => Ok(manifest),
+            Err(cause) => unusable(format!("is not the manifest of a run: {cause}"), None),
+        }
     }
 
     /// The manifest as a JSON file.

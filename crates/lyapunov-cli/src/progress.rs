@@ -91,6 +91,7 @@ impl Seen {
             let mark = if found.converged() || found.quantity == Quantity::BatchSharpness { "" } else { "?" };
             let name = match found.quantity {
                 Quantity::LambdaMax => "λ_max",
+                Quantity::LambdaMin => "λ_min",
                 Quantity::BatchSharpness => "gᵀHg/gᵀg",
                 Quantity::PreconditionedSharpness => "λ_max(P⁻¹H)",
             };

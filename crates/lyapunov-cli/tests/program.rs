@@ -276,7 +276,7 @@ fn a_run_folder_holds_everything_and_nothing_else_is_written() {
     let run = fs::read_dir(&out).unwrap().next().unwrap().unwrap().path();
     let mut names: Vec<_> = fs::read_dir(&run).unwrap().map(|file| file.unwrap().file_name()).collect();
     names.sort();
-    assert_eq!(names, ["config.toml", "manifest.json", "run.sqlite", "run.svg", "weights.safetensors"]);
+    assert_eq!(names, ["config.toml", "lock", "manifest.json", "run.sqlite", "run.svg", "weights.safetensors"]);
     let run = serde_json::json!({ "run": run });
     assert_eq!((count(&run, "rows"), count(&run, "sharpness")), (13, 6));
     let manifest: Value = serde_json::from_slice(&fs::read(folder_of(&run).join("manifest.json")).unwrap()).unwrap();
@@ -419,7 +419,7 @@ fn a_diverged_run_is_a_result() {
     assert_eq!((&run["outcome"], &run["steps"]), (&"diverged".into(), &step.into()));
     assert!(run["train_loss"].is_null() && run["test_accuracy"].is_null());
     assert_eq!(count(&run, "rows"), step, "all rows up to there");
-    assert_eq!(fs::read_dir(folder_of(&run)).unwrap().count(), 4);
+    assert_eq!(fs::read_dir(folder_of(&run)).unwrap().count(), 5);
     let picture = fs::read_to_string(folder_of(&run).join("run.svg")).unwrap();
     assert!(picture.contains("diverged at step") && !picture.contains("NaN"));
     train(folder.path(), &wild).assert().success().stdout(contains("diverged before step"));

@@ -12,6 +12,8 @@ use crate::{
 pub enum Quantity {
     /// The algebraically largest eigenvalue of the Hessian.
     LambdaMax,
+    /// The algebraically smallest eigenvalue of the Hessian: how fast slow descent can drift apart. No edge speaks of it.
+    LambdaMin,
     /// gᵀHg/gᵀg of one mini-batch and its own gradient, whose mean over batches sits at 2/η at the edge of stability of
     /// stochastic gradient descent (Andreyev & Beneventano 2024).
     BatchSharpness,
@@ -24,6 +26,7 @@ impl Quantity {
     pub fn name(self) -> &'static str {
         match self {
             Self::LambdaMax => "lambda_max",
+            Self::LambdaMin => "lambda_min",
             Self::BatchSharpness => "batch_sharpness",
             Self::PreconditionedSharpness => "preconditioned_sharpness",
         }
@@ -165,6 +168,7 @@ impl Measurement {
     pub fn share_of_edge(&self, sharpness: &Sharpness) -> Option<f64> {
         let spoken_of = match sharpness.quantity {
             Quantity::LambdaMax => !self.edge.preconditioned,
+            Quantity::LambdaMin => false,
             Quantity::BatchSharpness => self.edge.holds_batch_sharpness,
             Quantity::PreconditionedSharpness => self.edge.preconditioned,
         };

@@ -209,3 +209,19 @@ fn the_momentum_of_every_optimizer_is_its_step() {
     check(HeavyBall::nesterov(bowl(), start(), 0.1, 0.9, Product::Exact).unwrap(), "nesterov");
     check(Adam::new(bowl(), start(), 0.1, Moments::default(), Product::Exact).unwrap(), "adam");
 }
+
+#[test]
+fn both_ends_of_the_spectrum_are_followed_along_a_run() {
+    // The smallest eigenvalue is not the one of the smallest modulus.
+    let mut descent = Sgd::new(Quadratic::new(vec![4.0, -0.5, 0.1]), vec![1.0, 1.0, 1.0], 0.1, Product::Exact);
+    let what = vec![Quantity::LambdaMax, Quantity::LambdaMin];
+    let mut rows = Vec::new();
+    run(&mut descent, &Plan { steps: 6, measure_every: 2, what, ..Plan::default() }, &mut Constant(0.1), &mut rows)
+        .unwrap();
+    for row in rows.iter().filter(|row| row.step.is_multiple_of(2)) {
+        let [largest, smallest] = row.sharpness[..] else { panic!("two are measured") };
+        assert!((largest.value - 4.0).abs() < 1e-10 && (smallest.value + 0.5).abs() < 1e-10, "{row:?}");
+        assert_eq!((largest.quantity, smallest.quantity), (Quantity::LambdaMax, Quantity::LambdaMin));
+        assert_eq!(row.share_of_edge(&smallest), None, "no edge speaks of it");
+    }
+}

@@ -14,7 +14,7 @@ use crate::{
     draft::Settings,
     error::Result,
     experiment::{self, Overrides, Study},
-    folder::{CONFIG, MANIFEST, RunFolder, WEIGHTS, check_writable},
+    folder::{CONFIG, MANIFEST, PICTURE, ROWS, RunFolder, WEIGHTS, check_writable},
     manifest::{self, Manifest},
     plot::{self, Caption},
     progress::{Observers, Progress},
@@ -41,7 +41,19 @@ pub fn execute(arguments: &TrainArguments) -> Result<()> {
 
 /// Trains `network` by resolved `settings` in a new run folder below `out`.
 pub fn run(settings: &Settings, network: &Network, subject: Subject, out: &Path, silent: bool) -> Result<Summary> {
-    Session::open(settings, network, subject, out)?.run(silent)
+    let folder = RunFolder::claim(out, &settings.config.identity())?;
+    run_in(folder, settings, network, subject, silent)
+}
+
+/// The same in an empty folder.
+pub fn run_in(
+    folder: RunFolder,
+    settings: &Settings,
+    network: &Network,
+    subject: Subject,
+    silent: bool,
+) -> Result<Summary> {
+    Session::open(folder, settings, network, subject)?.run(silent)
 }
 
 /// A run from its folder to its summary.
@@ -66,12 +78,11 @@ struct End {
 }
 
 impl<'a> Session<'a> {
-    /// Claims the folder and writes what is known before the run.
-    fn open(settings: &'a Settings, network: &'a Network, subject: Subject, out: &Path) -> Result<Self> {
+    /// Writes what is known before the run.
+    fn open(folder: RunFolder, settings: &'a Settings, network: &'a Network, subject: Subject) -> Result<Self> {
         let config = &settings.config;
         let started = Instant::now();
         let manifest = Manifest::at_start(config, &subject, network.steps_per_epoch());
-        let folder = RunFolder::claim(out, &config.identity())?;
         folder.write(CONFIG, settings.text().as_bytes())?;
         folder.write(MANIFEST, &manifest.to_json())?;
         let plan = experiment::plan(config, network)?;
@@ -86,7 +97,10 @@ impl<'a> Session<'a> {
             Ok(End { course, evaluations, .. }) => {
                 self.manifest.note(course.outcome, course.steps, course.measuring_cost, *evaluations);
             }
-            Err(_) => self.manifest.outcome = "failed",
+            Err(fault) => {
+                self.manifest.outcome = manifest::Outcome::Failed;
+                self.manifest.fault = Some(fault.to_string());
+            }
         }
         self.folder.write(MANIFEST, &self.manifest.to_json())?;
         let end = end?;
@@ -95,7 +109,7 @@ impl<'a> Session<'a> {
     }
 
     fn train(&self, silent: bool) -> Result<End> {
-        let mut store = Store::create(&self.folder.file("run.sqlite"))?;
+        let mut store = Store::create(&self.folder.file(ROWS))?;
         let mut progress = Progress::new(self.plan.steps, silent);
         let mut observers = Observers(vec![&mut store, &mut progress]);
         let end = experiment::with_rule(self.config, Descend { session: self, observer: &mut observers });
@@ -113,9 +127,9 @@ impl<'a> Session<'a> {
     }
 
     fn draw(&self) -> Result<()> {
-        let history = store::read(&self.folder.file("run.sqlite"))?;
+        let history = store::read(&self.folder.file(ROWS))?;
         let figure = plot::run_figure(&history, &self.caption());
-        self.folder.write("run.svg", figure.to_svg().as_bytes())
+        self.folder.write(PICTURE, figure.to_svg().as_bytes())
     }
 
     fn caption(&self) -> Caption {
@@ -142,7 +156,7 @@ impl<'a> Session<'a> {
         let last_rate = course.last.as_ref().map(|row| row.learning_rate);
         Summary {
             run: self.folder.path().display().to_string(),
-            outcome: self.manifest.outcome,
+            outcome: self.manifest.outcome.name(),
             diverged_at: self.manifest.diverged_at,
             steps: course.steps,
             data: self.subject.data.clone(),

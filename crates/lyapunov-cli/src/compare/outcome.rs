@@ -3,11 +3,11 @@
 use std::path::Path;
 
 use serde::Serialize;
-use serde_json::Value;
 
 use crate::{
-    error::{Error, Result},
-    folder::MANIFEST,
+    error::Result,
+    folder::{MANIFEST, ROWS},
+    manifest::{Manifest, Outcome as Ended},
     store::{self, Row},
 };
 
@@ -30,31 +30,25 @@ pub struct Outcome {
 
 /// The run in `folder`, if it has ended.
 pub fn found(folder: &Path, target: Option<f64>) -> Result<Option<Outcome>> {
-    let Ok(text) = std::fs::read_to_string(folder.join(MANIFEST)) else { return Ok(None) };
-    let manifest: Value = serde_json::from_str(&text).map_err(|cause| Error::Usage {
-        message: format!("{}: {cause}", folder.join(MANIFEST).display()),
-        help: Some("remove this folder; the run will be made again".to_owned()),
-    })?;
-    let number = |key: &str| manifest.get(key).and_then(Value::as_f64);
-    // Another version may have other constants in its rules.
-    if manifest.get("version").and_then(Value::as_str) != Some(env!("CARGO_PKG_VERSION")) {
+    if !folder.join(MANIFEST).is_file() {
         return Ok(None);
     }
-    let completed = match manifest.get("outcome").and_then(Value::as_str) {
-        Some("completed") => true,
-        Some("diverged") => false,
-        _ => return Ok(None),
-    };
+    let manifest = Manifest::read(folder)?;
+    // Another version may have other constants in its rules.
+    if manifest.version != env!("CARGO_PKG_VERSION") || !manifest.outcome.is_final() {
+        return Ok(None);
+    }
+    let completed = manifest.outcome == Ended::Completed;
     let steps = match target {
-        Some(target) => steps_to(&store::read(&folder.join("run.sqlite"))?.rows, target),
+        Some(target) => steps_to(&store::read(&folder.join(ROWS))?.rows, target),
         None => None,
     };
     Ok(Some(Outcome {
         run: folder.display().to_string(),
         completed,
-        train_loss: number("train_loss").filter(|_| completed),
-        test_accuracy: number("test_accuracy").filter(|_| completed),
-        cost: number("measuring_cost").map(|cost| 1.0 + cost),
+        train_loss: manifest.train_loss.filter(|_| completed),
+        test_accuracy: manifest.test_accuracy.filter(|_| completed),
+        cost: manifest.measuring_cost.map(|cost| 1.0 + cost),
         steps,
     }))
 }
@@ -80,10 +74,8 @@ mod tests {
     #[test]
     fn the_target_is_reached_by_the_average_and_not_by_one_lucky_batch() {
         let losses = [2.0, 0.1, 2.0].into_iter().chain(std::iter::repeat_n(0.5, 100));
-        let rows: Vec<Row> = (0..)
-            .zip(losses)
-            .map(|(step, loss)| Row { step, loss: Some(loss), test_loss: None, learning_rate: None })
-            .collect();
+        let rows: Vec<Row> =
+            (0..).zip(losses).map(|(step, loss)| Row { step, loss: Some(loss), ..Row::default() }).collect();
         // 0.5 + 1.4 · (19/20)^k falls below 1 after about 20 steps.
         let reached = steps_to(&rows, 1.0).unwrap();
         assert!((15..30).contains(&reached), "{reached}");

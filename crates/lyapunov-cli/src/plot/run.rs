@@ -162,6 +162,7 @@ fn sharpness_label(measured: &SharpnessSeries) -> String {
     match measured.quantity.as_str() {
         "batch_sharpness" => "gᵀHg/gᵀg".to_owned(),
         PRECONDITIONED => on,
+        "lambda_min" => format!("λ_min, {on}"),
         _ => format!("λ_max, {on}"),
     }
 }
@@ -253,8 +254,15 @@ mod tests {
     }
 
     fn history(steps: u64, loss: impl Fn(u64) -> f64) -> History {
-        let row = |step| Row { step, loss: Some(loss(step)), test_loss: None, learning_rate: None };
-        let point = |step, value| SharpnessPoint { step, value, learning_rate: 0.1, edge: Some(value / 20.0) };
+        let row = |step| Row { step, loss: Some(loss(step)), ..Row::default() };
+        let point = |step, value| SharpnessPoint {
+            step,
+            value,
+            residual: Some(0.0),
+            learning_rate: 0.1,
+            edge: Some(value / 20.0),
+            cost: 1.0,
+        };
         let sharpness = |on: &str, value| SharpnessSeries {
             quantity: "lambda_max".to_owned(),
             on: on.to_owned(),

@@ -6,7 +6,7 @@ use crate::{
     error::Result,
     krylov::{Eigenpair, Ritz, Tracker},
     objective::{Difference, Hessian, Objective, Product},
-    operator::{Operator, Preconditioned},
+    operator::{Affine, Operator, Preconditioned},
     record::{Measurement, Quantity, Sharpness},
     vector::Vector,
 };
@@ -102,6 +102,7 @@ impl<V: Vector> Gauge<V> {
             let hessian = Hessian { objective, at, on, product: self.product, gradient: base.as_ref() };
             let ritz = match (*quantity, &preconditioner) {
                 (Quantity::LambdaMax, _) => tracker.update(&hessian, &gradient)?,
+                (Quantity::LambdaMin, _) => smallest(tracker, &hessian, &gradient)?,
                 (Quantity::BatchSharpness, _) => rayleigh(&hessian, &gradient)?,
                 (Quantity::PreconditionedSharpness, Some(action)) => {
                     let mut hint = gradient.clone();
@@ -180,6 +181,13 @@ fn mean_and_spread(values: &[f64]) -> (f64, f64) {
     let mean = values.iter().sum::<f64>() / count;
     let square = values.iter().map(|value| (value - mean).powi(2)).sum::<f64>();
     (mean, if values.len() > 1 { (square / (count - 1.0)).sqrt() } else { f64::INFINITY })
+}
+
+/// The smallest eigenvalue of `operator`, by a tracker of the largest one of −A.
+fn smallest<V: Vector>(tracker: &mut Tracker<V>, operator: &impl Operator<V>, hint: &V) -> Result<Ritz<V>> {
+    let mut ritz = tracker.update(&Affine { a: -1.0, operator, b: 0.0 }, hint)?;
+    ritz.largest.iter_mut().for_each(|pair| pair.value = -pair.value);
+    Ok(ritz)
 }
 
 /// The Rayleigh quotient of `operator` at `direction`, as if it were a Ritz value.

@@ -12,6 +12,10 @@ use std::{
 use lyapunov::{Along, Evaluation, Growing, Measurement, Observer, Secant};
 use rusqlite::{Connection, OpenFlags, params};
 
+mod history;
+
+pub use history::{ExponentPoint, ExponentSeries, History, Row, SharpnessPoint, SharpnessSeries, read};
+
 use crate::error::{Error, Result};
 
 /// The version of the tables, in `PRAGMA user_version`.
@@ -202,132 +206,6 @@ impl Drop for Store {
     }
 }
 
-/// A run as it was recorded, read back from its file.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct History {
-    /// One row per recorded step.
-    pub rows: Vec<Row>,
-    /// The sharpness per quantity and kind of data, in the order in which they were first measured.
-    pub sharpness: Vec<SharpnessSeries>,
-    /// The exponents, largest first.
-    pub exponents: Vec<ExponentSeries>,
-}
-
-/// One row of the table `rows`, as far as pictures need it.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Row {
-    /// The step t that comes next.
-    pub step: u64,
-    /// The mean loss of the mini-batch of step t.
-    pub loss: Option<f64>,
-    /// The mean loss on the test images.
-    pub test_loss: Option<f64>,
-    /// η of this step.
-    pub learning_rate: Option<f64>,
-}
-
-/// One exponent along a run.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct ExponentSeries {
-    /// The step; growth per step up to it since the row before; the exponent so far, with its standard error.
-    pub points: Vec<ExponentPoint>,
-}
-
-/// One row of the table `exponents`.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct ExponentPoint {
-    /// The step.
-    pub step: u64,
-    /// Growth per step.
-    pub local: Option<f64>,
-    /// The exponent so far.
-    pub value: Option<f64>,
-    /// Its standard error.
-    pub std_error: Option<f64>,
-}
-
-/// One sharpness on one kind of data along a run.
-#[derive(Clone, Debug, PartialEq)]
-pub struct SharpnessSeries {
-    /// The quantity.
-    pub quantity: String,
-    /// The data.
-    pub on: String,
-    /// The kind of product.
-    pub product: String,
-    /// Each measurement.
-    pub points: Vec<SharpnessPoint>,
-}
-
-/// One row of the table `sharpness`.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct SharpnessPoint {
-    /// The step.
-    pub step: u64,
-    /// The sharpness.
-    pub value: f64,
-    /// η of that step.
-    pub learning_rate: f64,
-    /// The sharpness over the threshold of stability, where that speaks of it.
-    pub edge: Option<f64>,
-}
-
-/// Reads the run in the database at `path`.
-pub fn read(path: &Path) -> Result<History> {
-    read_tables(path).map_err(|cause| Error::store("read", path, cause))
-}
-
-fn read_tables(path: &Path) -> rusqlite::Result<History> {
-    let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
-    let mut select = connection.prepare("SELECT step, loss, test_loss, learning_rate FROM rows ORDER BY step")?;
-    let rows = select.query_map([], |row| {
-        let step: i64 = row.get(0)?;
-        Ok(Row { step: step.cast_unsigned(), loss: row.get(1)?, test_loss: row.get(2)?, learning_rate: row.get(3)? })
-    })?;
-    let rows = rows.collect::<rusqlite::Result<_>>()?;
-    Ok(History { rows, sharpness: read_sharpness(&connection)?, exponents: read_exponents(&connection)? })
-}
-
-fn read_sharpness(connection: &Connection) -> rusqlite::Result<Vec<SharpnessSeries>> {
-    let mut select = connection.prepare(
-        "SELECT s.quantity, s.\"on\", s.product, s.step, s.value, r.learning_rate, s.edge \
-         FROM sharpness s JOIN rows r USING (step) \
-         WHERE s.value IS NOT NULL AND r.learning_rate IS NOT NULL ORDER BY s.step, s.quantity DESC, s.\"on\"",
-    )?;
-    let mut found = select.query([])?;
-    let mut series: Vec<SharpnessSeries> = Vec::new();
-    while let Some(row) = found.next()? {
-        let (quantity, on, product): (String, String, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
-        let step: i64 = row.get(3)?;
-        let (value, learning_rate, edge) = (row.get(4)?, row.get(5)?, row.get(6)?);
-        let point = SharpnessPoint { step: step.cast_unsigned(), value, learning_rate, edge };
-        match series.iter_mut().find(|series| series.quantity == quantity && series.on == on) {
-            Some(series) => series.points.push(point),
-            None => series.push(SharpnessSeries { quantity, on, product, points: vec![point] }),
-        }
-    }
-    Ok(series)
-}
-
-fn read_exponents(connection: &Connection) -> rusqlite::Result<Vec<ExponentSeries>> {
-    let mut select =
-        connection.prepare("SELECT number, step, local, value, std_error FROM exponents ORDER BY number, step")?;
-    let mut found = select.query([])?;
-    let mut series: Vec<ExponentSeries> = Vec::new();
-    while let Some(row) = found.next()? {
-        let (number, step): (i64, i64) = (row.get(0)?, row.get(1)?);
-        let (local, value, std_error) = (row.get(2)?, row.get(3)?, row.get(4)?);
-        series.resize_with(series.len().max(number.max(1) as usize), ExponentSeries::default);
-        series[number.max(1) as usize - 1].points.push(ExponentPoint {
-            step: step.cast_unsigned(),
-            local,
-            value,
-            std_error,
-        });
-    }
-    Ok(series)
-}
-
 #[cfg(test)]
 mod tests {
     use lyapunov::{Edge, Product, Quantity, Sample, Sharpness};
@@ -381,11 +259,22 @@ mod tests {
         store.close().unwrap();
         let history = read(&path).unwrap();
         assert_eq!(history.rows.len(), 5);
-        assert_eq!(history.rows[1], Row { step: 1, loss: Some(0.25), test_loss: None, learning_rate: Some(0.1) });
+        let second = Row {
+            step: 1,
+            loss: Some(0.25),
+            gradient_norm: Some(1.0),
+            learning_rate: Some(0.1),
+            edge: Some(20.0),
+            measuring_cost: Some(0.0),
+            ..Row::default()
+        };
+        assert_eq!(history.rows[1], second);
+        assert_eq!((history.rows[0].test_loss, history.rows[4].train_loss), (Some(2.0), Some(0.25)));
         assert_eq!(history.rows[0].loss.unwrap().to_bits(), (1.0_f64 / 3.0).to_bits());
         assert_eq!(history.rows[4].loss, None);
         assert_eq!(history.sharpness.len(), 2);
-        let point = SharpnessPoint { step: 2, value: 8.0, learning_rate: 0.1, edge: Some(0.4) };
+        let point =
+            SharpnessPoint { step: 2, value: 8.0, residual: Some(0.5), learning_rate: 0.1, edge: Some(0.4), cost: 5.0 };
         assert_eq!(history.sharpness[0].points, [point]);
         let at = |step, local, value, std_error| ExponentPoint { step, local: Some(local), value, std_error };
         let point = |local, value, std_error| [at(3, local, value, std_error), at(4, local, value, std_error)];
