@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{ArgGroup, Args, Parser, Subcommand};
 use clap_complete::Shell;
 
-use crate::{config::ProductName, data::published::Published};
+use crate::{commands::sweep::SweepArguments, config::ProductName, data::published::Published};
 
 /// Train a neural network and watch its stability.
 ///
@@ -78,6 +78,11 @@ pub enum Command {
     /// images. The folder gets the runs, comparison.csv (a line per run), comparison.json and comparison.svg. Runs that are
     /// there already are not made again.
     CompareRates(CompareRatesArguments),
+    /// Make every run of a grid of configurations, on all cores or on a cluster
+    ///
+    /// A run is found again by the hash of its configuration, so that a sweep which is repeated, changed or was interrupted makes only
+    /// what is missing, and several processes may work on one folder. A run that fails or diverges does not stop the others.
+    Sweep(SweepArguments),
     /// Print the default configuration, with comments
     #[command(after_help = "Example:\n  lyapunov config > run.toml")]
     Config,

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fs, ops::Range, path::Path};
 
 use clap::ValueEnum;
-use lyapunov::{Objective, Quantity, Schedule, Target, train::Network};
+use lyapunov::{Quantity, Schedule, Target};
 use miette::NamedSource;
 use toml_edit::{Array, Document, DocumentMut, Item, TableLike, TomlError, Value};
 
@@ -15,6 +15,7 @@ use crate::{
     error::{Error, Misconfiguration, Result},
     experiment,
     shorthand::Shorthand,
+    summary::Subject,
 };
 
 /// A file that keys of configurations are read from.
@@ -101,11 +102,14 @@ impl Draft {
         sections.into_iter().try_for_each(|(section, item)| self.read_section(table, section, item, source))
     }
 
+    /// Refuses a key that there is not; it stands at these bytes of the file.
+    pub fn check_key(&self, key: &str, bytes: Option<Range<usize>>, source: &Source) -> Result<()> {
+        if self.knows(key) { Ok(()) } else { Err(source.fault(bytes, self.unknown(key), Some(self.hint(key)))) }
+    }
+
     /// Takes over the value of one key, written in a file.
     pub fn take_value(&mut self, key: &str, value: &Value, source: &Source) -> Result<()> {
-        if !self.knows(key) {
-            return Err(source.fault(value.span(), self.unknown(key), Some(self.hint(key))));
-        }
+        self.check_key(key, value.span(), source)?;
         self.put(key, value.clone(), Origin::File(source.place(value.span())));
         Ok(())
     }
@@ -115,7 +119,11 @@ impl Draft {
         let Some(table) = item.as_table_like().filter(|_| known) else {
             let message =
                 if item.is_table_like() { format!("unknown section `[{section}]`") } else { self.unknown(section) };
-            return Err(source.place(key_bytes(file, section)).fault(message, Some(self.hint(section))));
+            let hint = match section {
+                "sweep" => "that is the file of a sweep: `lyapunov sweep FILE`".to_owned(),
+                _ => self.hint(section),
+            };
+            return Err(source.place(key_bytes(file, section)).fault(message, Some(hint)));
         };
         for (name, item) in table.iter() {
             let key = format!("{section}.{name}");
@@ -147,6 +155,11 @@ impl Draft {
     /// Gives `key` a value on behalf of another flag.
     pub fn assign(&mut self, key: &str, value: impl Into<Value>, flag: String) {
         self.put(key, value.into(), Origin::Flag(flag));
+    }
+
+    /// Whether a flag has set this key.
+    pub fn is_flag(&self, key: &str) -> bool {
+        matches!(self.origins.get(key), Some(Origin::Flag(_)))
     }
 
     /// The value of a key that is a text, as it stands.
@@ -486,7 +499,8 @@ impl Draft {
         close.filter(|(distance, known)| *distance <= known.len() / 3).min().map(|(_, known)| known)
     }
 
-    fn knows(&self, key: &str) -> bool {
+    /// Whether there is such a key.
+    pub fn knows(&self, key: &str) -> bool {
         self.value(key).is_some()
     }
 
@@ -527,6 +541,16 @@ impl Settings {
         self.draft.document.to_string()
     }
 
+    /// Whatever differs from the defaults but the folder of the runs, as `key=value`.
+    pub fn differences(&self) -> Vec<String> {
+        let defaults = Draft::default();
+        let written =
+            |draft: &Draft, key: &str| draft.value(key).map(|value| value.clone().decorated("", "").to_string());
+        let keys = self.draft.keys().into_iter().filter(|key| key != "run.out");
+        let changed = keys.filter(|key| written(&self.draft, key) != written(&defaults, key));
+        changed.filter_map(|key| Some(format!("{key}={}", written(&self.draft, &key)?))).collect()
+    }
+
     /// Writes the place of the images down in full, so that the configuration of a run means the same wherever it is read
     /// again, and however it was spelt. A place that is not there is left for the reader of images to refuse.
     fn resolve_path(&mut self) {
@@ -541,7 +565,7 @@ impl Settings {
     ///
     /// # Errors
     /// For exponents by differences of gradients on a network with kinks.
-    pub fn resolve(&mut self, network: &Network, images: usize) -> Result<()> {
+    pub fn resolve(&mut self, subject: &Subject) -> Result<()> {
         let exact = name_of(&ProductName::Exact);
         if self.config.measure.product == ProductName::Auto {
             self.config.measure.product = ProductName::Exact;
@@ -552,11 +576,11 @@ impl Settings {
             self.draft.replace("exponents.product", exact.into());
         }
         if self.config.measure.what.is_empty() {
-            self.config.measure.what = experiment::quantities(&self.config, images);
+            self.config.measure.what = experiment::quantities(&self.config, subject.images);
             let names: Array = self.config.measure.what.iter().map(|quantity| quantity.name()).collect();
             self.draft.replace("measure.what", names.into());
         }
-        let (exponents, weights) = (&self.config.exponents, network.parameters());
+        let (exponents, weights) = (&self.config.exponents, subject.parameters);
         // Random deviations live in the whole state, eigenvectors in the weights.
         let dimension = match exponents.start {
             StartName::Random => weights * self.config.optimizer.name.vectors(),
@@ -565,7 +589,7 @@ impl Settings {
         if exponents.count > dimension {
             return Err(self.draft.blame("exponents.count", &format!("must be at most the dimension, {dimension}")));
         }
-        if exponents.count > 0 && exponents.product == ProductName::Difference && network.has_kinks() {
+        if exponents.count > 0 && exponents.product == ProductName::Difference && subject.has_kinks {
             let told = "`exponents.product` is \"difference\", but differences of gradients take the kinks of ReLU and \
                         max-pooling for curvature";
             let help = "use \"exact\", which every network here offers".to_owned();

@@ -24,6 +24,15 @@ pub enum Error {
         #[help]
         help: Option<String>,
     },
+    /// A part of the work failed; the rest is done.
+    #[error("{message}")]
+    Failed {
+        /// What failed.
+        message: String,
+        /// What to do.
+        #[help]
+        help: Option<String>,
+    },
     /// A file or folder could not be read or written.
     #[error("cannot {action} {}: {source}", path.display())]
     Io {

@@ -84,8 +84,14 @@ pub fn network(settings: &Settings) -> Result<(Network, Subject)> {
     settings.check_sizes(images)?;
     let data = dataset.name.clone();
     let network = Network::new(&network_options(config), dataset, &device).map_err(|fault| settings.explain(fault))?;
-    let subject =
-        Subject { model: name_of(&config.model.name), parameters: network.parameters(), data, images, classes };
+    let subject = Subject {
+        model: name_of(&config.model.name),
+        parameters: network.parameters(),
+        has_kinks: network.has_kinks(),
+        data,
+        images,
+        classes,
+    };
     Ok((network, subject))
 }
 

@@ -324,6 +324,7 @@ mod tests {
             wall_seconds: 72.3,
             subject: Subject {
                 model: "cnn".to_owned(),
+                has_kinks: true,
                 parameters: 21_098,
                 data: "synthetic".to_owned(),
                 images: 5000,

@@ -20,6 +20,7 @@ mod shorthand;
 mod store;
 mod stored;
 mod summary;
+mod sweep;
 mod table;
 
 use std::{

@@ -9,7 +9,7 @@ use crate::{
     config::Config,
     error::{Error, Result},
     folder::MANIFEST,
-    summary::Subject,
+    summary::{Subject, compact},
 };
 
 /// The version of this form of the file. A reader refuses what is newer, and takes what older ones lack for not known.
@@ -152,6 +152,17 @@ impl Manifest {
             ),
             Ok(manifest) => Ok(manifest),
             Err(cause) => unusable(format!("is not the manifest of a run: {cause}"), None),
+        }
+    }
+
+    /// How the run has ended, in some words.
+    pub fn end(&self) -> String {
+        match (self.outcome, self.train_loss) {
+            (Outcome::Completed, Some(loss)) => format!("train loss {}", compact(loss, 4)),
+            (Outcome::Diverged, _) => {
+                self.diverged_at.map_or("diverged".to_owned(), |step| format!("diverged at step {step}"))
+            }
+            (outcome, _) => outcome.name().to_owned(),
         }
     }
 

@@ -4,12 +4,13 @@ use std::{
     error::Error as StdError,
     io::{self, IsTerminal, Write},
     sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
 };
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use lyapunov::{Evaluation, Measurement, Observer, Quantity, Sharpness};
 
-use crate::{compare::Outcome, error::Error, summary::compact};
+use crate::summary::compact;
 
 /// Shows the course of a run.
 pub struct Progress {
@@ -164,38 +165,50 @@ impl Observer for Observers<'_> {
     }
 }
 
-/// The course of many runs on standard error: a bar with the time left on a terminal, a line per run elsewhere.
-pub struct Tally {
-    bar: Option<ProgressBar>,
+/// The course of many runs on standard error: on a terminal a bar for each that is being made and one for all, with the time
+/// left; elsewhere a line for each that is done.
+pub struct Board {
+    bars: Option<(MultiProgress, ProgressBar)>,
     runs: u64,
     done: AtomicU64,
     silent: bool,
 }
 
-impl Tally {
-    /// Shows the course of so many `runs`; nothing if `silent`.
-    pub fn new(runs: u64, silent: bool) -> Self {
-        let bar = (!silent && io::stderr().is_terminal()).then(|| {
-            let bar = ProgressBar::with_draw_target(Some(runs), ProgressDrawTarget::stderr());
-            let style = ProgressStyle::with_template("{bar:30} {pos}/{len} runs, {eta} left  {wide_msg}");
-            bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-            bar
+/// The bar of one run, which disappears with it.
+pub struct Line(Option<ProgressBar>);
+
+impl Board {
+    /// Shows the course of so many `runs`, of which some are `done`; nothing if `silent`.
+    pub fn new(runs: u64, done: u64, silent: bool) -> Self {
+        let bars = (!silent && io::stderr().is_terminal()).then(|| {
+            let bars = MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(5));
+            let all = bars.add(ProgressBar::new(runs));
+            all.set_style(style("{bar:30} {pos}/{len} runs, {eta} left"));
+            all.set_position(done);
+            all.reset_eta();
+            all.enable_steady_tick(Duration::from_secs(1));
+            (bars, all)
         });
-        Self { bar, runs, done: AtomicU64::new(0), silent }
+        Self { bars, runs, done: AtomicU64::new(done), silent }
     }
 
-    /// That one more run is done, and with what loss, or why it failed.
-    pub fn tell(&self, label: &str, outcome: Result<&Outcome, &Error>) {
+    /// The bar of a run of so many `steps`.
+    pub fn line(&self, label: &str, steps: u64) -> Line {
+        Line(self.bars.as_ref().map(|(bars, all)| {
+            let line = bars.insert_before(all, ProgressBar::new(steps));
+            line.set_style(style("{bar:30} {pos}/{len}  {msg}"));
+            line.set_message(label.to_owned());
+            line
+        }))
+    }
+
+    /// That one more run is done, and how it has ended.
+    pub fn tell(&self, label: &str, end: &str) {
         let done = self.done.fetch_add(1, Ordering::Relaxed) + 1;
-        let end = match outcome {
-            Ok(Outcome { train_loss: Some(loss), .. }) => format!("train loss {}", compact(*loss, 4)),
-            Ok(_) => "diverged".to_owned(),
-            Err(fault) => format!("failed: {fault}"),
-        };
-        match &self.bar {
-            Some(bar) => {
-                bar.set_message(format!("{label}: {end}"));
-                bar.inc(1);
+        match &self.bars {
+            Some((bars, all)) => {
+                let _ = bars.println(format!("{label}: {end}"));
+                all.inc(1);
             }
             None if self.silent => (),
             // Where standard error is closed, nobody is left to tell.
@@ -203,10 +216,27 @@ impl Tally {
         }
     }
 
-    /// Takes the bar away.
+    /// Takes the bars away.
     pub fn finish(&self) {
-        self.bar.iter().for_each(ProgressBar::finish_and_clear);
+        self.bars.iter().for_each(|(_, all)| all.finish_and_clear());
     }
+}
+
+impl Line {
+    /// The run has come to this step.
+    pub fn move_to(&self, step: u64) {
+        self.0.iter().for_each(|bar| bar.set_position(step));
+    }
+}
+
+impl Drop for Line {
+    fn drop(&mut self) {
+        self.0.iter().for_each(ProgressBar::finish_and_clear);
+    }
+}
+
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("━╸ ")
 }
 
 #[cfg(test)]

@@ -62,6 +62,8 @@ pub struct Subject {
     pub model: String,
     /// How many weights it has.
     pub parameters: usize,
+    /// Whether its gradient jumps, as at the kinks of a ReLU.
+    pub has_kinks: bool,
     /// The images.
     pub data: String,
     /// How many of them it is trained on.
@@ -417,6 +419,7 @@ mod tests {
             wall_seconds: 72.3,
             subject: Subject {
                 model: "cnn".to_owned(),
+                has_kinks: true,
                 parameters: 21_098,
                 data: "synthetic".to_owned(),
                 images: 5000,

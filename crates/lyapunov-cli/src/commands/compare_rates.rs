@@ -17,7 +17,8 @@ use crate::{
     experiment,
     folder::{RunFolder, check_writable, write_file},
     plot,
-    progress::Tally,
+    progress::Board,
+    summary::compact,
 };
 
 /// Makes the runs that are missing, and the table and the picture of all.
@@ -57,7 +58,7 @@ pub fn execute(arguments: &CompareRatesArguments) -> Result<()> {
 /// The outcome of every case, `None` where it failed, and what was said of those.
 fn run_all(suite: &Suite, out: &Path, jobs: usize, silent: bool) -> (Vec<Option<Outcome>>, Vec<String>) {
     let next = AtomicUsize::new(0);
-    let tally = Tally::new(suite.cases.len() as u64, silent);
+    let board = Board::new(suite.cases.len() as u64, 0, silent);
     let results: Mutex<Vec<Option<Result<Outcome>>>> = Mutex::new(suite.cases.iter().map(|_| None).collect());
     let work = || {
         // Each run computes on one thread of its own.
@@ -65,12 +66,12 @@ fn run_all(suite: &Suite, out: &Path, jobs: usize, silent: bool) -> (Vec<Option<
             Some(next.fetch_add(1, Ordering::Relaxed)).and_then(|i| Some((i, suite.cases.get(i)?)))
         {
             let result = run(case, out);
-            tally.tell(&label(suite, case), result.as_ref());
+            board.tell(&label(suite, case), &end(&result));
             results.lock().unwrap_or_else(PoisonError::into_inner)[i] = Some(result);
         }
     };
     thread::scope(|scope| (0..jobs.max(1)).for_each(|_| drop(scope.spawn(work))));
-    tally.finish();
+    board.finish();
     let (mut outcomes, mut faults) = (Vec::new(), Vec::new());
     for result in results.into_inner().unwrap_or_else(PoisonError::into_inner) {
         match result {
@@ -85,6 +86,15 @@ fn run_all(suite: &Suite, out: &Path, jobs: usize, silent: bool) -> (Vec<Option<
     (outcomes, faults)
 }
 
+/// How a run has ended, in some words.
+fn end(result: &Result<Outcome>) -> String {
+    match result {
+        Ok(Outcome { train_loss: Some(loss), .. }) => format!("train loss {}", compact(*loss, 4)),
+        Ok(_) => "diverged".to_owned(),
+        Err(fault) => format!("failed: {fault}"),
+    }
+}
+
 fn label(suite: &Suite, case: &Case) -> String {
     let value = case.value.as_ref().map(|value| format!(" at {value}")).unwrap_or_default();
     format!("{}, {}{value}, seed {}", suite.problems[case.problem], suite.rules[case.rule], case.seed)
@@ -94,7 +104,7 @@ fn label(suite: &Suite, case: &Case) -> String {
 fn run(case: &Case, out: &Path) -> Result<Outcome> {
     let mut settings = case.settings.clone();
     let (network, subject) = experiment::network(&settings)?;
-    settings.resolve(&network, subject.images)?;
+    settings.resolve(&subject)?;
     // A run that was killed has a folder too, and never ends.
     for folder in RunFolder::of_identity(out, &settings.config.identity()) {
         if let Some(outcome) = found(&folder, case.target)? {

@@ -11,7 +11,8 @@ mod man;
 mod measure;
 mod scan;
 mod suggest_rate;
-mod train;
+pub mod sweep;
+pub mod train;
 mod twin;
 pub mod verify;
 
@@ -30,6 +31,7 @@ pub fn execute(arguments: Arguments) -> Result<()> {
         Some(Command::Twin(arguments)) => twin::execute(&arguments),
         Some(Command::Verify(VerifyCommand::ExponentCurvature(arguments))) => verify::execute(&arguments),
         Some(Command::CompareRates(arguments)) => compare_rates::execute(&arguments),
+        Some(Command::Sweep(arguments)) => sweep::execute(&arguments),
         Some(Command::Exponents(arguments)) => exponents::execute(&arguments),
         Some(Command::Measure(arguments)) => measure::execute(&arguments),
         Some(Command::SuggestRate(arguments)) => suggest_rate::execute(&arguments),

@@ -29,7 +29,7 @@ pub fn execute(arguments: &TrainArguments) -> Result<()> {
     let mut settings = experiment::settings(file.as_deref(), &Overrides { set, data, out, device })?;
     check_writable(Path::new(&settings.config.run.out))?;
     let (network, subject) = experiment::network(&settings)?;
-    settings.resolve(&network, subject.images)?;
+    settings.resolve(&subject)?;
     let out = settings.config.run.out.clone();
     let summary = run(&settings, &network, subject, Path::new(&out), flags.quiet || flags.json)?;
     match flags {

@@ -31,7 +31,7 @@ pub fn execute(arguments: &TwinArguments) -> Result<()> {
     let mut settings = experiment::settings(arguments.file.as_deref(), &overrides)?;
     let format = arguments.plot.as_deref().map(Format::of).transpose()?;
     let (first, subject) = experiment::network(&settings)?;
-    settings.resolve(&first, subject.images)?;
+    settings.resolve(&subject)?;
     if settings.config.exponents.weights == WeightsName::Frozen {
         let help = "set `exponents.weights` to \"moving\"".to_owned();
         return Err(Error::usage("twins whose weights are frozen cannot part".to_owned(), Some(help)));

@@ -55,7 +55,7 @@ pub fn execute(arguments: &VerifyArguments) -> Result<()> {
     let mut settings = experiment::settings(None, &Overrides { set, data, out: None, device })?;
     let format = arguments.plot.as_deref().map(Format::of).transpose()?;
     let (network, subject) = experiment::network(&settings)?;
-    settings.resolve(&network, subject.images)?;
+    settings.resolve(&subject)?;
     check(&settings.config, arguments, subject.images)?;
     let spinner = Spinner::new(arguments.json);
     let rate = settings.config.optimizer.learning_rate;

@@ -106,6 +106,13 @@ pub fn read(path: &Path) -> Result<History> {
     read_tables(&connection).map_err(failed)
 }
 
+/// The step of the last row, if there is one.
+pub fn last_step(path: &Path) -> rusqlite::Result<Option<u64>> {
+    let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    let last: Option<i64> = connection.query_row("SELECT max(step) FROM rows", [], |row| row.get(0))?;
+    Ok(last.map(i64::cast_unsigned))
+}
+
 /// The columns that a reader asks for are in the tables of every version from 2 on; the first had no edges and no deviations.
 fn check_version(path: &Path, version: i64) -> Result<()> {
     let told = match version {

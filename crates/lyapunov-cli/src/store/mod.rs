@@ -14,7 +14,7 @@ use rusqlite::{Connection, OpenFlags, params};
 
 mod history;
 
-pub use history::{ExponentPoint, ExponentSeries, History, Row, SharpnessPoint, SharpnessSeries, read};
+pub use history::{ExponentPoint, ExponentSeries, History, Row, SharpnessPoint, SharpnessSeries, last_step, read};
 
 use crate::error::{Error, Result};
 

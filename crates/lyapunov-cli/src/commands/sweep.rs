@@ -1,0 +1,310 @@
+//! `lyapunov sweep`: a grid of runs, on the cores of this machine or on a cluster.
+
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+    thread,
+};
+
+use clap::{Args, Subcommand};
+use serde_json::json;
+
+use super::print;
+use crate::{
+    error::{Error, Result},
+    experiment,
+    folder::check_writable,
+    summary::compact,
+    sweep::{self, Engine, Made, Plan, Planned, Standing, Submission, Tallied, short, standings},
+    table::aligned,
+};
+
+/// A sweep, or a part of its work.
+#[derive(Args, Debug)]
+#[command(
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true,
+    after_help = "A sweep is the configuration of a run with a table of axes, whose keys are those of the configuration:\n  \
+        [sweep]\n  \
+        \"optimizer.learning_rate\" = { logspace = [0.01, 1.0], count = 5 }\n  \
+        \"model.name\" = [\"mlp\", \"cnn\"]\n  \
+        \"seed\" = 3                                      seeds 0, 1 and 2\n  \
+        zip = [{ \"loss.name\" = […], \"run.epochs\" = […] }] axes that go together\n  \
+        exclude = [{ \"model.name\" = \"cnn\", \"seed\" = [1, 2] }]\n\n\
+        Examples:\n  \
+        lyapunov sweep suites/edge.toml --out sweeps/edge\n  \
+        lyapunov sweep status sweeps/edge\n  \
+        lyapunov sweep submit suites/edge.toml --out sweeps/edge --engine slurm --option=--time=02:00:00"
+)]
+pub struct SweepArguments {
+    /// What to do, if not everything here
+    #[command(subcommand)]
+    pub command: Option<SweepCommand>,
+    /// The sweep.
+    #[command(flatten)]
+    pub grid: Grid,
+    /// How many runs to make at a time [default: one per core]
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..))]
+    pub jobs: Option<u64>,
+    /// Print one JSON object, and nothing else, on standard output
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Which sweep, and where.
+#[derive(Args, Clone, Debug)]
+pub struct Grid {
+    /// The sweep
+    #[arg(value_name = "SWEEP.toml", required = true)]
+    pub file: Option<PathBuf>,
+    /// Override one key of every run; may be repeated
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// Train on the images in this folder or .tar.gz archive
+    #[arg(long, value_name = "PATH")]
+    pub data: Option<PathBuf>,
+    /// The folder that receives the plan and one folder per run
+    #[arg(long, value_name = "DIR", default_value = "sweep")]
+    pub out: PathBuf,
+}
+
+/// The parts of the work.
+#[derive(Debug, Subcommand)]
+pub enum SweepCommand {
+    /// Write down every run of a sweep, and make none
+    Plan {
+        /// The sweep.
+        #[command(flatten)]
+        grid: Grid,
+        /// Print one JSON object, and nothing else, on standard output
+        #[arg(long)]
+        json: bool,
+    },
+    /// Make one run of a planned sweep, unless it has ended or another process is at it
+    Run {
+        /// The folder of the sweep
+        #[arg(value_name = "DIR")]
+        folder: PathBuf,
+        /// Which run, from 0
+        #[arg(long, value_name = "N")]
+        index: usize,
+        /// Show no progress and no summary
+        #[arg(long, short)]
+        quiet: bool,
+        /// The identity that this run must have
+        #[arg(long, hide = true)]
+        id: Option<String>,
+        /// End when standard input does
+        #[arg(long, hide = true)]
+        with_parent: bool,
+    },
+    /// Tell how far a planned sweep has come
+    Status {
+        /// The folder of the sweep
+        #[arg(value_name = "DIR")]
+        folder: PathBuf,
+        /// Print one JSON object, and nothing else, on standard output
+        #[arg(long)]
+        json: bool,
+    },
+    /// Hand the missing runs of a sweep to a cluster
+    ///
+    /// Writes the plan and a script into the folder, which all machines of the cluster must see, and submits the script.
+    Submit {
+        /// The sweep.
+        #[command(flatten)]
+        grid: Grid,
+        /// By which system
+        #[arg(long, value_enum)]
+        engine: Engine,
+        /// One more directive for the engine, such as --option=--time=02:00:00; may be repeated
+        #[arg(long, value_name = "OPTION", allow_hyphen_values = true)]
+        option: Vec<String>,
+        /// Write the script and submit nothing
+        #[arg(long)]
+        dry_run: bool,
+    },
+}
+
+/// Carries out the sweep, or a part of its work.
+pub fn execute(arguments: &SweepArguments) -> Result<()> {
+    match &arguments.command {
+        None => run_all(arguments),
+        Some(SweepCommand::Plan { grid, json }) => tell_plan(grid, *json),
+        Some(SweepCommand::Run { folder, index, quiet, id, with_parent }) => {
+            if *with_parent {
+                sweep::end_with_parent();
+            }
+            run_one(folder, *index, id.as_deref(), *quiet)
+        }
+        Some(SweepCommand::Status { folder, json }) => status(folder, *json),
+        Some(SweepCommand::Submit { grid, engine, option, dry_run }) => submit(grid, *engine, option, *dry_run),
+    }
+}
+
+fn run_all(arguments: &SweepArguments) -> Result<()> {
+    let (plan, out) = (plan(&arguments.grid)?, &arguments.grid.out);
+    let cores = || thread::available_parallelism().map_or(1, usize::from);
+    let jobs = arguments.jobs.map_or_else(cores, |jobs| jobs as usize);
+    let tallied = sweep::drive(&plan, out, jobs, arguments.json)?;
+    if arguments.json {
+        print(told(&plan, out, &standings(&plan, out)).as_bytes())?;
+    } else {
+        print(in_words(&plan, out, &tallied).as_bytes())?;
+    }
+    match &tallied.failed[..] {
+        [] => Ok(()),
+        [(index, fault), ..] => {
+            let (failed, runs) = (tallied.failed.len(), plan.runs.len());
+            let message = format!("{failed} of {runs} runs failed; the first, run {index}: {fault}");
+            let help =
+                format!("`lyapunov sweep status {}` names them; the same command tries them again", out.display());
+            Err(Error::Failed { message, help: Some(help) })
+        }
+    }
+}
+
+/// The plan of the sweep, written into its folder.
+fn plan(grid: &Grid) -> Result<Plan> {
+    let Grid { file, set, data, out } = grid;
+    let file = file.as_deref().ok_or_else(|| Error::usage("no sweep is named".to_owned(), None))?;
+    check_writable(out)?;
+    let plan = Plan::make(file, |draft| {
+        set.iter().try_for_each(|assignment| draft.set(assignment))?;
+        if let Some(path) = data {
+            experiment::use_data(draft, path);
+        }
+        Ok(())
+    })?;
+    plan.write(out)?;
+    Ok(plan)
+}
+
+fn tell_plan(grid: &Grid, json: bool) -> Result<()> {
+    let plan = plan(grid)?;
+    let told = if json {
+        serde_json::to_string_pretty(&plan).expect("numbers and texts have a JSON form") + "\n"
+    } else {
+        let table = table(&plan, &[]);
+        format!("{table}\n{} runs; the plan is {}\n", plan.runs.len(), grid.out.join(sweep::PLAN).display())
+    };
+    print(told.as_bytes())
+}
+
+fn run_one(folder: &Path, index: usize, id: Option<&str>, quiet: bool) -> Result<()> {
+    let plan = Plan::read(folder)?;
+    let run = plan.run(index)?;
+    if let Some(id) = id.filter(|id| *id != run.id) {
+        let message = format!("run {index} of {} is {} now, not {id}", folder.display(), run.id);
+        return Err(Error::usage(message, Some("another sweep has been planned in the same folder".to_owned())));
+    }
+    let told = match sweep::make(run, folder, quiet)? {
+        Made::Now(summary) => summary.to_text(),
+        Made::Before => format!("run {index} has ended before: {}\n", run.folder(folder).display()),
+        Made::Elsewhere(owner) => format!("run {index} is being made by {owner}: {}\n", run.folder(folder).display()),
+    };
+    if quiet { Ok(()) } else { print(told.as_bytes()) }
+}
+
+fn status(folder: &Path, json: bool) -> Result<()> {
+    let plan = Plan::read(folder)?;
+    let standings = standings(&plan, folder);
+    let told =
+        if json { told(&plan, folder, &standings) } else { table(&plan, &standings) + "\n" + &count(&standings) };
+    print(told.as_bytes())
+}
+
+fn submit(grid: &Grid, engine: Engine, options: &[String], dry_run: bool) -> Result<()> {
+    let plan = plan(grid)?;
+    let out = fs::canonicalize(&grid.out).map_err(|cause| Error::io("find", &grid.out, cause))?;
+    let program = env::current_exe().map_err(|cause| Error::io("find", Path::new("this program"), cause))?;
+    let indices: Vec<usize> = (0..plan.runs.len()).filter(|i| Standing::of(&plan.runs[*i], &out).is_open()).collect();
+    if indices.is_empty() {
+        return print(b"nothing to submit: every run has ended, or somebody is at it\n");
+    }
+    let submission = Submission { plan: &plan, out: &out, program: &program, indices: &indices, options };
+    let path = submission.write(engine)?;
+    let told = if dry_run {
+        format!("the script is {}\n", path.display())
+    } else {
+        let answer = submission.submit(engine, &path)?;
+        let (runs, folder) = (indices.len(), grid.out.display());
+        format!("{answer}\n{runs} runs are submitted; `lyapunov sweep status {folder}` tells how far they are\n")
+    };
+    print(told.as_bytes())
+}
+
+/// One line per run: its index and values, and where it stands, if that is known.
+fn table(plan: &Plan, standings: &[Standing]) -> String {
+    let names = plan.keys.iter().map(|key| short(key).to_owned());
+    let heads = ["run".to_owned()].into_iter().chain(names);
+    let more =
+        if standings.is_empty() { vec!["id"] } else { vec!["state", "steps", "train loss", "test accuracy", "id"] };
+    let mut rows: Vec<Vec<String>> = vec![heads.chain(more.into_iter().map(str::to_owned)).collect()];
+    for (i, run) in plan.runs.iter().enumerate() {
+        let values = run.values.iter().map(|value| value.trim_matches('"').to_owned());
+        let mut row: Vec<String> = [i.to_string()].into_iter().chain(values).collect();
+        row.extend(standings.get(i).into_iter().flat_map(|standing| cells(run, standing)));
+        row.push(run.id.clone());
+        rows.push(row);
+    }
+    aligned(&rows, &[0])
+}
+
+fn cells(run: &Planned, standing: &Standing) -> [String; 4] {
+    let number = |value: Option<f64>, scale: f64| value.map(|value| compact(scale * value, 4)).unwrap_or_default();
+    let (steps, loss, accuracy) = match standing {
+        Standing::Running(step) => (Some(*step), None, None),
+        Standing::Ended(manifest) => (manifest.steps, manifest.train_loss, manifest.test_accuracy),
+        _ => (None, None, None),
+    };
+    let steps = steps.map(|step| format!("{step}/{}", run.steps)).unwrap_or_default();
+    let accuracy = accuracy.map(|share| format!("{:.1} %", 100.0 * share)).unwrap_or_default();
+    [standing.name().to_owned(), steps, number(loss, 1.0), accuracy]
+}
+
+/// How many runs stand where.
+fn count(standings: &[Standing]) -> String {
+    let mut parts = Vec::new();
+    for name in ["completed", "diverged", "running", "failed", "killed", "missing"] {
+        let count = standings.iter().filter(|standing| standing.name() == name).count();
+        parts.extend((count > 0).then(|| format!("{count} {name}")));
+    }
+    let faults = standings.iter().enumerate().filter_map(|(i, standing)| match standing {
+        Standing::Failed(fault) => Some(format!("run {i} failed: {fault}\n")),
+        _ => None,
+    });
+    format!("{} runs: {}\n{}", standings.len(), parts.join(", "), faults.collect::<String>())
+}
+
+/// The sweep and where its runs stand, as one JSON object.
+fn told(plan: &Plan, out: &Path, standings: &[Standing]) -> String {
+    let run = |(i, (run, standing)): (usize, (&Planned, &Standing))| {
+        let values = plan.keys.iter().cloned().zip(run.values.iter().map(|value| value.trim_matches('"')));
+        let (ended, fault) = match standing {
+            Standing::Ended(manifest) => (Some(manifest), None),
+            Standing::Failed(fault) => (None, Some(fault)),
+            _ => (None, None),
+        };
+        json!({
+            "index": i, "id": run.id, "folder": run.folder(out), "state": standing.name(),
+            "values": values.collect::<std::collections::BTreeMap<_, _>>(),
+            "train_loss": ended.and_then(|manifest| manifest.train_loss),
+            "test_accuracy": ended.and_then(|manifest| manifest.test_accuracy),
+            "diverged_at": ended.and_then(|manifest| manifest.diverged_at),
+            "fault": fault,
+        })
+    };
+    let runs: Vec<_> = plan.runs.iter().zip(standings).enumerate().map(run).collect();
+    let object = json!({ "sweep": plan.file, "folder": out, "runs": runs });
+    serde_json::to_string_pretty(&object).expect("numbers and texts have a JSON form") + "\n"
+}
+
+fn in_words(plan: &Plan, out: &Path, tallied: &Tallied) -> String {
+    let Tallied { found, made, failed } = tallied;
+    let before = if *found > 0 { format!("; {found} had ended before, {made} are new") } else { String::new() };
+    let failures = if failed.is_empty() { String::new() } else { format!("; {} failed", failed.len()) };
+    let standing = count(&standings(plan, out));
+    let first = standing.lines().next().unwrap_or_default();
+    format!("{first}{before}{failures}\nSee them by `lyapunov report {0}` or `lyapunov list {0}`\n", out.display())
+}

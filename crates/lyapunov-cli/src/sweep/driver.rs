@@ -1,0 +1,215 @@
+//! The engine of this machine: one process per run, one run per core.
+
+use std::{
+    collections::VecDeque,
+    env,
+    io::Read,
+    path::Path,
+    process::{Child, Command, Stdio},
+    sync::{Mutex, PoisonError},
+    thread,
+    time::{Duration, Instant},
+};
+
+use super::{Plan, Planned, Standing, short};
+use crate::{
+    error::{Error, Result},
+    progress::{Board, Line},
+};
+
+/// How often a worker may be killed before its run counts as failed.
+const LIVES: u32 = 3;
+
+/// Between two looks at a worker, and at runs that others are making.
+const GLANCE: Duration = Duration::from_millis(50);
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// What a sweep has come to.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Tallied {
+    /// Runs that had ended before.
+    pub found: usize,
+    /// Runs that were made, here or elsewhere, while we were at it.
+    pub made: usize,
+    /// Runs that failed, by their index, with the reason.
+    pub failed: Vec<(usize, String)>,
+}
+
+/// Makes every run of `plan` below `out` that has not ended, `jobs` at a time.
+///
+/// A run that another process is making is left to it, and waited for.
+///
+/// # Errors
+/// Where this program cannot start itself. A run that fails is told in what is returned.
+pub fn drive(plan: &Plan, out: &Path, jobs: usize, silent: bool) -> Result<Tallied> {
+    let program = env::current_exe().map_err(|cause| Error::io("find", Path::new("this program"), cause))?;
+    let open = (0..plan.runs.len()).filter(|i| !matches!(Standing::of(&plan.runs[*i], out), Standing::Ended(_)));
+    let open: VecDeque<usize> = open.collect();
+    let found = plan.runs.len() - open.len();
+    let sweep = Sweep {
+        plan,
+        out,
+        program: &program,
+        board: Board::new(plan.runs.len() as u64, found as u64, silent),
+        queue: Mutex::new(Queue { open, elsewhere: Vec::new(), tallied: Tallied { found, ..Tallied::default() } }),
+    };
+    thread::scope(|scope| (0..jobs.max(1)).for_each(|_| drop(scope.spawn(|| sweep.work()))));
+    sweep.board.finish();
+    let mut tallied = sweep.queue.into_inner().unwrap_or_else(PoisonError::into_inner).tallied;
+    tallied.failed.sort();
+    Ok(tallied)
+}
+
+struct Sweep<'a> {
+    plan: &'a Plan,
+    out: &'a Path,
+    program: &'a Path,
+    board: Board,
+    queue: Mutex<Queue>,
+}
+
+struct Queue {
+    /// Runs that somebody has to make.
+    open: VecDeque<usize>,
+    /// Runs that other processes are at.
+    elsewhere: Vec<usize>,
+    tallied: Tallied,
+}
+
+/// What one look at a run has shown.
+enum Seen {
+    Ended,
+    Elsewhere,
+    Failed(String),
+}
+
+impl Sweep<'_> {
+    /// What one core does: run after run, until all have ended.
+    fn work(&self) {
+        while let Some(index) = self.next() {
+            let seen = self.attend(index);
+            self.book(index, seen);
+        }
+    }
+
+    /// The next run that nobody is at; `None` where none is left.
+    fn next(&self) -> Option<usize> {
+        loop {
+            let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(index) = queue.open.pop_front() {
+                return Some(index);
+            }
+            if queue.elsewhere.is_empty() {
+                return None;
+            }
+            // What others are at is theirs, until it ends or they are gone.
+            let free = |index: &usize| !matches!(Standing::of(&self.plan.runs[*index], self.out), Standing::Running(_));
+            let (free, busy): (Vec<_>, Vec<_>) = queue.elsewhere.drain(..).partition(free);
+            queue.elsewhere = busy;
+            let waits = free.is_empty();
+            queue.open.extend(free);
+            drop(queue);
+            if waits {
+                thread::sleep(PATIENCE);
+            }
+        }
+    }
+
+    /// Sees to a run, by as many workers as it takes.
+    fn attend(&self, index: usize) -> Seen {
+        let run = &self.plan.runs[index];
+        let line = self.board.line(&self.label(index), run.steps);
+        let mut fault = String::new();
+        for _ in 0..LIVES {
+            if let Standing::Ended(_) = Standing::of(run, self.out) {
+                return Seen::Ended;
+            }
+            match self.work_on(index, run, &line) {
+                Ok(Worked::Through) if matches!(Standing::of(run, self.out), Standing::Ended(_)) => return Seen::Ended,
+                Ok(Worked::Through) => return Seen::Elsewhere,
+                Ok(Worked::Refused(told)) => return Seen::Failed(told),
+                Ok(Worked::Killed(how)) => fault = how,
+                Err(cause) => return Seen::Failed(format!("its worker could not be started: {cause}")),
+            }
+        }
+        Seen::Failed(format!("its worker was ended {LIVES} times: {fault}"))
+    }
+
+    /// Starts a worker and waits for it.
+    fn work_on(&self, index: usize, run: &Planned, line: &Line) -> std::io::Result<Worked> {
+        let mut command = Command::new(self.program);
+        command.args(["sweep", "run", "--with-parent", "--quiet", "--index", &index.to_string(), "--id", &run.id]);
+        command.arg(self.out).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
+        let mut child = command.spawn()?;
+        let folder = run.folder(self.out);
+        let mut looked = Instant::now();
+        let status = loop {
+            if let Some(status) = child.try_wait()? {
+                break status;
+            }
+            if looked.elapsed() >= PATIENCE {
+                line.move_to(super::standing::step_of(&folder));
+                looked = Instant::now();
+            }
+            thread::sleep(GLANCE);
+        };
+        let told = last_words(&mut child);
+        Ok(match status.code() {
+            Some(0) => Worked::Through,
+            Some(_) if !told.is_empty() => Worked::Refused(told),
+            _ => Worked::Killed(status.to_string()),
+        })
+    }
+
+    fn book(&self, index: usize, seen: Seen) {
+        let label = self.label(index);
+        let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        match seen {
+            Seen::Ended => {
+                queue.tallied.made += 1;
+                self.board.tell(&label, &self.end_of(index));
+            }
+            Seen::Elsewhere => queue.elsewhere.push(index),
+            Seen::Failed(fault) => {
+                self.board.tell(&label, &format!("failed: {fault}"));
+                queue.tallied.failed.push((index, fault));
+            }
+        }
+    }
+
+    /// How a run has ended, in some words.
+    fn end_of(&self, index: usize) -> String {
+        match Standing::of(&self.plan.runs[index], self.out) {
+            Standing::Ended(manifest) => manifest.end(),
+            other => other.name().to_owned(),
+        }
+    }
+
+    fn label(&self, index: usize) -> String {
+        let parts = self.plan.keys.iter().zip(&self.plan.runs[index].values);
+        let parts: Vec<String> =
+            parts.map(|(key, value)| format!("{} {}", short(key), value.trim_matches('"'))).collect();
+        parts.join(", ")
+    }
+}
+
+/// How a worker has left.
+enum Worked {
+    /// Nothing is wrong: the run has ended, or another process is at it.
+    Through,
+    /// It said why not.
+    Refused(String),
+    /// It said nothing.
+    Killed(String),
+}
+
+/// The error that a worker has told, without the picture around it.
+fn last_words(child: &mut Child) -> String {
+    let mut told = Vec::new();
+    if let Some(stderr) = &mut child.stderr {
+        let _ = stderr.read_to_end(&mut told);
+    }
+    let told = String::from_utf8_lossy(&told);
+    let line = told.lines().find_map(|line| line.split_once("error: ").map(|(_, rest)| rest));
+    line.or_else(|| told.lines().next()).unwrap_or_default().trim().to_owned()
+}

@@ -1,0 +1,284 @@
+//! Sweeps from outside: what is made, what is left alone, and that nothing is lost or made twice, whoever is killed.
+
+#![allow(clippy::unwrap_used, reason = "in a test a fault is a failure")]
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+    process::{Child, Command as Process, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use assert_cmd::Command;
+use predicates::str::contains;
+use rusqlite::Connection;
+use serde_json::Value;
+
+const SMALL: &str = "[model]\nname = \"mlp\"\nwidths = [8]\n[data]\nsubset = 200\n[run]\nsteps = 12\nbatch_size = 20\n";
+
+fn program() -> Command {
+    let mut command = Command::cargo_bin("lyapunov").unwrap();
+    command.env_remove("BURN_DEVICE").env_remove("NO_COLOR");
+    command
+}
+
+/// A sweep of small runs, with these axes and overrides.
+fn write(folder: &Path, axes: &str) -> PathBuf {
+    let file = folder.join("sweep.toml");
+    fs::write(&file, format!("{SMALL}[sweep]\n{axes}")).unwrap();
+    file
+}
+
+fn status(out: &Path) -> Vec<Value> {
+    let output = program().args(["sweep", "status", "--json"]).arg(out).assert().success();
+    let told: Value = serde_json::from_slice(&output.get_output().stdout).unwrap();
+    told["runs"].as_array().unwrap().clone()
+}
+
+/// The losses of every run, bit for bit, by its identity.
+fn losses(out: &Path) -> BTreeMap<String, Vec<u64>> {
+    let of = |run: &Value| {
+        let connection = Connection::open(PathBuf::from(run["folder"].as_str().unwrap()).join("run.sqlite")).unwrap();
+        let mut select = connection.prepare("SELECT coalesce(loss, train_loss) FROM rows ORDER BY step").unwrap();
+        let rows = select.query_map([], |row| row.get::<_, f64>(0)).unwrap();
+        (run["id"].as_str().unwrap().to_owned(), rows.map(|loss| loss.unwrap().to_bits()).collect())
+    };
+    status(out).iter().map(of).collect()
+}
+
+fn folders(out: &Path) -> usize {
+    fs::read_dir(out).unwrap().filter(|entry| entry.as_ref().unwrap().path().is_dir()).count()
+}
+
+#[test]
+fn a_sweep_makes_every_run_once_and_a_repeated_or_larger_one_what_is_missing() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out");
+    let sweep = |axes: &str| {
+        let file = write(folder.path(), axes);
+        program().arg("sweep").arg(file).arg("--out").arg(&out).assert().success()
+    };
+    sweep("\"optimizer.learning_rate\" = [0.05, 1e6]\nseed = 2\n")
+        .stdout(contains("4 runs: 2 completed, 2 diverged\n"));
+    let first = losses(&out);
+    let begun = |run: &Value| {
+        fs::metadata(PathBuf::from(run["folder"].as_str().unwrap()).join("config.toml")).unwrap().modified().unwrap()
+    };
+    let times: Vec<_> = status(&out).iter().map(begun).collect();
+    sweep("\"optimizer.learning_rate\" = [0.05, 1e6, 0.1]\nseed = 2\n")
+        .stdout(contains("4 had ended before, 2 are new"));
+    assert_eq!((folders(&out), status(&out).len()), (6, 6));
+    assert_eq!(status(&out).iter().take(4).map(begun).collect::<Vec<_>>(), times, "what had ended was left alone");
+    assert!(first.iter().all(|(id, rows)| losses(&out)[id] == *rows));
+    assert_eq!(status(&out)[0]["values"]["run.seed"], "0");
+}
+
+#[test]
+fn a_run_of_a_sweep_is_the_run_of_its_configuration() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out");
+    let file = write(folder.path(), "seed = 2\n");
+    program().args(["sweep", "plan"]).arg(&file).arg("--out").arg(&out).assert().success().stdout(contains("2 runs"));
+    assert!(status(&out).iter().all(|run| run["state"] == "missing"));
+    let run = || program().args(["sweep", "run", "--index", "1"]).arg(&out).assert().success();
+    run().stdout(contains("Run folder: "));
+    run().stdout(contains("run 1 has ended before"));
+    fs::write(folder.path().join("alone.toml"), SMALL).unwrap();
+    let alone = folder.path().join("alone");
+    let train = ["train", "--set", "run.seed=1", "--quiet", "--out"];
+    program().args(train).arg(&alone).arg(folder.path().join("alone.toml")).assert().success();
+    let id = status(&out)[1]["id"].as_str().unwrap().to_owned();
+    let weights = |place: &Path| fs::read(place.join(&id).join("weights.safetensors")).unwrap();
+    assert_eq!(weights(&out), weights(&alone));
+    program()
+        .args(["sweep", "run", "--index", "2"])
+        .arg(&out)
+        .assert()
+        .code(2)
+        .stderr(contains("numbered from 0 to 1"));
+}
+
+#[test]
+fn a_run_that_fails_stops_nothing_and_the_exit_code_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out");
+    let file = write(folder.path(), "seed = 3\n");
+    program().args(["sweep", "plan"]).arg(&file).arg("--out").arg(&out).assert().success();
+    // Where a run's folder should be there is a file.
+    let id = status(&out)[1]["id"].as_str().unwrap().to_owned();
+    fs::write(out.join(&id), "").unwrap();
+    let run = || program().arg("sweep").arg(&file).arg("--out").arg(&out).assert();
+    run().code(1).stderr(contains("1 of 3 runs failed; the first, run 1: cannot make the output folder"));
+    let states: Vec<_> = status(&out).iter().map(|run| run["state"].as_str().unwrap().to_owned()).collect();
+    assert_eq!(states, ["completed", "missing", "completed"]);
+    fs::remove_file(out.join(&id)).unwrap();
+    run().success().stdout(contains("2 had ended before, 1 are new"));
+}
+
+#[test]
+fn what_another_process_makes_is_left_to_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out");
+    let file = write(folder.path(), "\"run.steps\" = [20000]\n\"measure.every\" = [0]\n");
+    program().args(["sweep", "plan"]).arg(&file).arg("--out").arg(&out).assert().success();
+    let mut other = spawn(&["sweep", "run", "--quiet", "--index", "0", out.to_str().unwrap()]);
+    wait_until(|| status(&out)[0]["state"] == "running");
+    let second = program().args(["sweep", "run", "--index", "0"]).arg(&out).assert().success();
+    second.stdout(contains(format!("is being made by process {}", other.id())));
+    other.kill().unwrap();
+    other.wait().unwrap();
+    assert_eq!(status(&out)[0]["state"], "killed");
+}
+
+#[test]
+fn two_drivers_share_a_sweep() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out");
+    let file = write(folder.path(), "seed = 6\n\"run.steps\" = [300]\n");
+    let arguments = ["sweep", file.to_str().unwrap(), "--jobs", "2", "--out", out.to_str().unwrap()];
+    let mut drivers = [spawn(&arguments), spawn(&arguments)];
+    assert!(drivers.iter_mut().all(|driver| driver.wait().unwrap().success()));
+    assert!(status(&out).iter().all(|run| run["state"] == "completed"));
+    assert_eq!(folders(&out), 6);
+    assert!(losses(&out).values().all(|rows| rows.len() == 301), "each step is there once");
+}
+
+#[test]
+fn a_sweep_whose_processes_are_killed_ends_with_every_run_as_if_nobody_had_been() {
+    survive(6, 4);
+}
+
+/// The same at the size that the project promises; a minute and a half.
+#[test]
+#[ignore = "long"]
+fn a_sweep_of_48_runs_survives_20_kills() {
+    survive(48, 20);
+}
+
+fn survive(runs: usize, kills: usize) {
+    let folder = tempfile::tempdir().unwrap();
+    let (calm, rough) = (folder.path().join("calm"), folder.path().join("rough"));
+    let file = write(folder.path(), &format!("seed = {runs}\n\"run.steps\" = [400]\n"));
+    program().arg("sweep").arg(&file).arg("--out").arg(&calm).assert().success();
+    let arguments = ["sweep", file.to_str().unwrap(), "--jobs", "2", "--out", rough.to_str().unwrap()];
+    let mut driver = spawn(&arguments);
+    let mut random = 7_u64;
+    let (mut drivers, mut workers) = (0, 0);
+    while drivers + workers < kills {
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        thread::sleep(Duration::from_millis(200 + (random >> 33) % 700));
+        let children = children_of(driver.id());
+        match children.first().filter(|_| (random >> 40) % 3 > 0) {
+            Some(worker) => {
+                kill(*worker);
+                workers += 1;
+            }
+            None => {
+                drivers += usize::from(driver.try_wait().unwrap().is_none());
+                let _ = driver.kill();
+                driver.wait().unwrap();
+                // The workers that it leaves end by themselves.
+                wait_until(|| children.iter().all(|worker| !Path::new(&format!("/proc/{worker}")).exists()));
+                if Standing::all_ended(&rough, runs) {
+                    break;
+                }
+                driver = spawn(&arguments);
+            }
+        }
+    }
+    let _ = driver.wait();
+    program().args(arguments).assert().success();
+    println!("{drivers} drivers and {workers} workers were killed");
+    assert!(drivers > 0 && workers > 0);
+    assert!(status(&rough).iter().all(|run| run["state"] == "completed"));
+    assert_eq!((folders(&rough), status(&rough).len()), (runs, runs));
+    assert_eq!(losses(&rough), losses(&calm));
+}
+
+struct Standing;
+
+impl Standing {
+    fn all_ended(out: &Path, runs: usize) -> bool {
+        out.join("sweep.json").is_file() && status(out).iter().filter(|run| run["state"] == "completed").count() == runs
+    }
+}
+
+fn spawn(arguments: &[&str]) -> Child {
+    let program = assert_cmd::cargo::cargo_bin("lyapunov");
+    let mut command = Process::new(program);
+    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+}
+
+fn kill(process: u32) {
+    let _ = Process::new("kill").args(["-9", &process.to_string()]).stderr(Stdio::null()).status();
+}
+
+fn wait_until(condition: impl Fn() -> bool) {
+    let began = Instant::now();
+    while !condition() {
+        assert!(began.elapsed() < Duration::from_secs(60), "it never happens");
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// The processes that this one has started.
+fn children_of(parent: u32) -> Vec<u32> {
+    let of = |process: u32| {
+        let stat = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+        stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse::<u32>().ok()
+    };
+    let processes = fs::read_dir("/proc").unwrap().filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    processes.filter(|process| of(*process) == Some(parent)).collect()
+}
+
+#[test]
+fn what_cannot_be_swept_is_refused_with_the_place() {
+    let folder = tempfile::tempdir().unwrap();
+    let refused = |axes: &str, told: &'static str| {
+        let file = write(folder.path(), axes);
+        program()
+            .arg("sweep")
+            .arg(file)
+            .arg("--out")
+            .arg(folder.path().join("out"))
+            .assert()
+            .code(2)
+            .stderr(contains(told))
+    };
+    refused("\"optimizer.learning_rates\" = [0.1]\n", "did you mean `optimizer.learning_rate`?");
+    refused("\"optimizer.learning_rate\" = []\n", "has no values");
+    refused("\"optimizer.learning_rate\" = [0.1, -3]\n", "sweep.toml:10:35");
+    refused("seed = 2\nexclude = [{ seed = [0, 1] }]\n", "leaves nothing of the grid");
+    let alone = folder.path().join("alone.toml");
+    fs::write(&alone, SMALL).unwrap();
+    program().arg("sweep").arg(&alone).assert().code(2).stderr(contains("has no table [sweep]"));
+    program()
+        .args(["sweep", "status"])
+        .arg(folder.path())
+        .assert()
+        .code(2)
+        .stderr(contains("is not the folder of a sweep"));
+}
+
+#[test]
+fn a_sweep_is_submitted_where_the_engine_is_and_written_where_it_is_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out");
+    let file = write(folder.path(), "seed = 3\n");
+    let submit = |engine: &str| {
+        let mut command = program();
+        command.args(["sweep", "submit", "--engine", engine, "--option=--time=10"]).arg(&file).arg("--out").arg(&out);
+        command.env("PATH", folder.path());
+        command
+    };
+    submit("slurm").assert().code(2).stderr(contains("`sbatch` is not installed here"));
+    submit("hyperqueue").assert().code(2).stderr(contains("`hq` is not installed here"));
+    let script = fs::read_to_string(out.join("submit-slurm.sh")).unwrap();
+    assert!(script.contains("#SBATCH --array=0-2\n") && script.contains("#SBATCH --time=10\n"), "{script}");
+    submit("slurm").arg("--dry-run").assert().success();
+    program().args(["sweep", "run", "--quiet", "--index", "1"]).arg(&out).assert().success();
+    submit("slurm").arg("--dry-run").assert().success();
+    assert!(fs::read_to_string(out.join("submit-slurm.sh")).unwrap().contains("#SBATCH --array=0,2\n"));
+}
