@@ -5,7 +5,11 @@ use std::path::PathBuf;
 use clap::{ArgGroup, Args, Parser, Subcommand};
 use clap_complete::Shell;
 
-use crate::{commands::sweep::SweepArguments, config::ProductName, data::published::Published};
+use crate::{
+    commands::{report::ReportArguments, sweep::SweepArguments},
+    config::ProductName,
+    data::published::Published,
+};
 
 /// Train a neural network and watch its stability.
 ///
@@ -65,6 +69,13 @@ pub enum Command {
     /// batch), the images it speaks of, and the kind of its products with the Hessian. Not to have converged is a finding,
     /// not a failure.
     Measure(MeasureArguments),
+    /// Show runs in one page: curves, thresholds, fits and a table
+    ///
+    /// The page is one HTML file that needs no network and no other file. It shows each run (loss, accuracy, learning rate, the
+    /// sharpness against 1/η and the edge of stability, exponents with their errors, cost) and the runs beside each other:
+    /// λ_max against 1/η with the fitted slope, exponents against curvature, losses against η, and a table to sort and filter.
+    /// A run that cannot be read is named and left out; the exit code is then 1, and the page is written all the same.
+    Report(ReportArguments),
     /// Suggest a range of learning rates for an optimizer of one's own
     ///
     /// At the initial weights of a configuration, at those of a run or of a file: measures the sharpness that limits the

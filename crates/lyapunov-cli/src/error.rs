@@ -73,6 +73,16 @@ pub enum Error {
         #[help]
         help: Option<String>,
     },
+    /// Some of the runs that were named could not be read; the others have been shown.
+    #[error("{left_out} of {of} runs could not be read and {} left out:{listed}", if *left_out == 1 { "is" } else { "are" })]
+    Unread {
+        /// How many.
+        left_out: usize,
+        /// Of how many.
+        of: usize,
+        /// Each, on a line of its own.
+        listed: String,
+    },
     /// Files of images are not what they should be, as has been told on standard output.
     #[error("{} cannot be used", .0.display())]
     Images(PathBuf),

@@ -14,6 +14,7 @@ mod lock;
 mod manifest;
 mod plot;
 mod progress;
+mod report;
 mod request;
 mod session;
 mod shorthand;

@@ -9,6 +9,7 @@ mod exponents;
 mod fetch;
 mod man;
 mod measure;
+pub mod report;
 mod scan;
 mod suggest_rate;
 pub mod sweep;
@@ -34,6 +35,7 @@ pub fn execute(arguments: Arguments) -> Result<()> {
         Some(Command::Sweep(arguments)) => sweep::execute(&arguments),
         Some(Command::Exponents(arguments)) => exponents::execute(&arguments),
         Some(Command::Measure(arguments)) => measure::execute(&arguments),
+        Some(Command::Report(arguments)) => report::execute(&arguments),
         Some(Command::SuggestRate(arguments)) => suggest_rate::execute(&arguments),
         Some(Command::Config) => config::execute(),
         Some(Command::Data(DataCommand::Synthesize(arguments))) => data::synthesize(&arguments),

@@ -1,0 +1,194 @@
+//! What tells runs apart: the keys that differ, the groups of runs that are alike but for η and seed, and grids of two keys.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+
+use crate::stored::StoredRun;
+
+/// Keys that say where or how a run was made, not what it is.
+const ASIDE: [&str; 2] = ["run.out", "run.device"];
+
+/// Where keys stand that make another kind of training.
+const KINDS: [&str; 6] = ["data.", "model.", "loss.", "optimizer.", "schedule.", "control."];
+
+/// Keys of the table in which runs differ, in the order of their files; the seed is not among them.
+pub fn differing(runs: &[&StoredRun]) -> Vec<String> {
+    let mut names: Vec<&str> = Vec::new();
+    let mut known = BTreeSet::new();
+    for (key, _) in runs.iter().flat_map(|run| &run.keys) {
+        if known.insert(key.as_str()) && key != "run.seed" && !ASIDE.contains(&key.as_str()) {
+            names.push(key);
+        }
+    }
+    names.retain(|name| differs(runs, name));
+    names.into_iter().map(str::to_owned).collect()
+}
+
+fn differs(runs: &[&StoredRun], key: &str) -> bool {
+    runs.windows(2).any(|pair| value(pair[0], key) != value(pair[1], key))
+}
+
+/// The value of a key by its full name, as text; a dash where the run has none.
+pub fn value(run: &StoredRun, key: &str) -> String {
+    run.keys.iter().find(|(name, _)| name == key).map_or_else(|| "—".to_owned(), |(_, value)| text(value))
+}
+
+fn text(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Array(list) => format!("[{}]", list.iter().map(text).collect::<Vec<_>>().join(", ")),
+        other => other.to_string(),
+    }
+}
+
+/// The name of a run's group: its model and its loss, and what else differs among runs of the same model, loss, optimizer, …
+pub fn groups(runs: &[&StoredRun], differing: &[String]) -> Vec<String> {
+    let counts = |key: &&String| {
+        KINDS.iter().any(|kind| key.starts_with(kind))
+            && !["optimizer.learning_rate", "model.name", "loss.name"].contains(&key.as_str())
+            || key.as_str() == "run.batch_size"
+    };
+    let telling: Vec<&String> = differing.iter().filter(counts).filter(|key| tells(runs, key)).collect();
+    runs.iter().map(|run| label(run, &telling)).collect()
+}
+
+/// Whether a key differs among runs that agree on the name of its section: the widths of another model tell nothing new.
+fn tells(runs: &[&StoredRun], key: &str) -> bool {
+    let section = key.split('.').next().unwrap_or_default();
+    let name = format!("{section}.name");
+    let mut seen: BTreeMap<String, String> = BTreeMap::new();
+    key == name
+        || runs.iter().any(|run| {
+            let own = value(run, key);
+            *seen.entry(value(run, &name)).or_insert_with(|| own.clone()) != own
+        })
+}
+
+fn label(run: &StoredRun, telling: &[&String]) -> String {
+    let named = ["model.name", "loss.name"].map(|key| value(run, key));
+    let extra = telling.iter().map(|key| {
+        let last = key.rsplit('.').next().unwrap_or_default();
+        let value = value(run, key);
+        if last == "name" { value } else { format!("{} {value}", last.replace('_', " ")) }
+    });
+    named.into_iter().chain(extra).collect::<Vec<_>>().join(" · ")
+}
+
+/// A grid of two keys: each with its values in order, and for every run its place.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Grid {
+    /// The two keys.
+    pub keys: [String; 2],
+    /// Their values, in order.
+    pub values: [Vec<String>; 2],
+    /// For every run its index along both.
+    pub places: Vec<[usize; 2]>,
+}
+
+/// The grid that runs form where two keys, other than the seed, differ independently, and most of its places have a run.
+pub fn grid(runs: &[&StoredRun], differing: &[String]) -> Option<Grid> {
+    let [first, second] = <[&String; 2]>::try_from(independent(runs, differing)).ok()?;
+    let keys = [first.clone(), second.clone()];
+    let values = [ordered(runs, first), ordered(runs, second)];
+    let place = |run: &StoredRun| {
+        let along = |i: usize| values[i].iter().position(|other| *other == value(run, &keys[i])).unwrap_or_default();
+        [along(0), along(1)]
+    };
+    let places: Vec<[usize; 2]> = runs.iter().map(|run| place(run)).collect();
+    let taken = places.iter().collect::<BTreeSet<_>>().len();
+    let size = values[0].len() * values[1].len();
+    (size >= 4 && 4 * taken >= 3 * size).then_some(Grid { keys, values, places })
+}
+
+/// The keys that are not told by another one, as the widths are by the model.
+fn independent<'a>(runs: &[&StoredRun], differing: &'a [String]) -> Vec<&'a String> {
+    let mut kept: Vec<&String> = differing.iter().collect();
+    let mut i = kept.len();
+    while i > 0 {
+        i -= 1;
+        let follows = kept.iter().enumerate().any(|(other, key)| other != i && determines(runs, key, kept[i]));
+        if follows {
+            kept.remove(i);
+        }
+    }
+    kept
+}
+
+fn determines(runs: &[&StoredRun], by: &str, key: &str) -> bool {
+    let mut told: BTreeMap<String, String> = BTreeMap::new();
+    runs.iter().all(|run| {
+        let own = value(run, key);
+        *told.entry(value(run, by)).or_insert_with(|| own.clone()) == own
+    })
+}
+
+fn ordered(runs: &[&StoredRun], key: &str) -> Vec<String> {
+    let mut values: Vec<String> = runs.iter().map(|run| value(run, key)).collect();
+    let number = |text: &String| text.parse::<f64>().unwrap_or(f64::INFINITY);
+    values.sort_by(|a, b| number(a).total_cmp(&number(b)).then_with(|| a.cmp(b)));
+    values.dedup();
+    values
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use serde_json::json;
+
+    use super::*;
+    use crate::manifest::Manifest;
+
+    fn run(keys: &[(&str, Value)]) -> StoredRun {
+        let keys = keys.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect();
+        StoredRun { folder: PathBuf::from("runs/a"), manifest: Manifest::default(), keys }
+    }
+
+    fn trained(model: &str, widths: i64, loss: &str, rate: f64, seed: i64) -> StoredRun {
+        run(&[
+            ("model.name", model.into()),
+            ("model.widths", json!([widths])),
+            ("loss.name", loss.into()),
+            ("optimizer.learning_rate", rate.into()),
+            ("run.seed", seed.into()),
+            ("run.out", format!("runs{seed}").into()),
+        ])
+    }
+
+    #[test]
+    fn the_widths_of_another_model_are_no_group_of_their_own_but_those_of_the_same_are() {
+        let (a, b, c) = (
+            trained("mlp", 8, "hinge", 0.1, 0),
+            trained("cnn", 4, "hinge", 0.1, 1),
+            trained("mlp", 16, "hinge", 0.2, 0),
+        );
+        let keys = differing(&[&a, &b]);
+        assert_eq!(keys, ["model.name", "model.widths"]);
+        assert_eq!(groups(&[&a, &b], &keys), ["mlp · hinge", "cnn · hinge"]);
+        let runs = [&a, &b, &c];
+        assert_eq!(
+            groups(&runs, &differing(&runs)),
+            ["mlp · hinge · widths [8]", "cnn · hinge · widths [4]", "mlp · hinge · widths [16]"]
+        );
+    }
+
+    #[test]
+    fn two_keys_that_differ_by_themselves_form_a_grid() {
+        let mut runs = Vec::new();
+        for (rate, seed) in [(0.01, 0), (0.1, 1), (0.002, 0)] {
+            runs.extend([trained("mlp", 8, "hinge", rate, seed), trained("cnn", 4, "hinge", rate, seed)]);
+        }
+        let runs: Vec<&StoredRun> = runs.iter().collect();
+        let found = grid(&runs, &differing(&runs)).unwrap();
+        assert_eq!(found.keys, ["model.name", "optimizer.learning_rate"]);
+        assert_eq!(found.values[1], ["0.002", "0.01", "0.1"], "as numbers, not as texts");
+        assert_eq!(found.places[..3], [[1, 1], [0, 1], [1, 2]]);
+        assert_eq!(
+            grid(&runs[..3], &differing(&runs[..3])).map(|grid| grid.places.len()),
+            Some(3),
+            "three places of four"
+        );
+        assert_eq!(grid(&runs[..2], &differing(&runs[..2])), None, "one key");
+    }
+}
