@@ -95,13 +95,6 @@ impl RunFolder {
         Ok(())
     }
 
-    /// The folders of runs of this identity, in the order in which they were claimed.
-    pub fn of_identity(out: &Path, identity: &str) -> Vec<PathBuf> {
-        let first = out.join(identity);
-        let others = (2..).map(|attempt| out.join(format!("{identity}-{attempt}")));
-        std::iter::once(first).chain(others).take_while(|path| path.is_dir()).collect()
-    }
-
     /// Where the folder is.
     pub fn path(&self) -> &Path {
         &self.path

@@ -1,24 +1,16 @@
 //! `lyapunov compare-rates`: every rule of a suite on every problem, one run per core.
 
-use std::{
-    path::Path,
-    sync::{
-        Mutex, PoisonError,
-        atomic::{AtomicUsize, Ordering},
-    },
-    thread,
-};
+use std::{path::Path, thread};
 
-use super::{print, train};
+use super::print;
 use crate::{
     args::CompareRatesArguments,
-    compare::{Case, Comparison, Outcome, Suite, found},
+    compare::{Comparison, Outcome, Suite, found},
     error::{Error, Result},
     experiment,
-    folder::{RunFolder, check_writable, write_file},
+    folder::{check_writable, write_file},
     plot,
-    progress::Board,
-    summary::compact,
+    sweep::{self, Standing},
 };
 
 /// Makes the runs that are missing, and the table and the picture of all.
@@ -38,7 +30,7 @@ pub fn execute(arguments: &CompareRatesArguments) -> Result<()> {
     check_writable(out)?;
     std::fs::create_dir_all(out).map_err(|cause| Error::io("make", out, cause))?;
     let jobs = jobs.unwrap_or_else(|| thread::available_parallelism().map_or(1, usize::from));
-    let (outcomes, faults) = run_all(&suite, out, jobs, *json);
+    let (outcomes, faults) = run_all(&suite, out, jobs, *json)?;
     let comparison = Comparison::of(&suite, &outcomes);
     write_file(&out.join("comparison.csv"), Comparison::to_csv(&suite, &outcomes).as_bytes())?;
     let told = serde_json::to_string_pretty(&comparison).expect("numbers and texts have a JSON form") + "\n";
@@ -50,68 +42,24 @@ pub fn execute(arguments: &CompareRatesArguments) -> Result<()> {
         [first, ..] => {
             let message = format!("{} of {} runs failed; the first: {first}", faults.len(), suite.cases.len());
             let help = Some("the table leaves out what failed; the same command makes the missing runs".to_owned());
-            Err(Error::Usage { message, help })
+            Err(Error::Failed { message, help })
         }
     }
 }
 
 /// The outcome of every case, `None` where it failed, and what was said of those.
-fn run_all(suite: &Suite, out: &Path, jobs: usize, silent: bool) -> (Vec<Option<Outcome>>, Vec<String>) {
-    let next = AtomicUsize::new(0);
-    let board = Board::new(suite.cases.len() as u64, 0, silent);
-    let results: Mutex<Vec<Option<Result<Outcome>>>> = Mutex::new(suite.cases.iter().map(|_| None).collect());
-    let work = || {
-        // Each run computes on one thread of its own.
-        while let Some((i, case)) =
-            Some(next.fetch_add(1, Ordering::Relaxed)).and_then(|i| Some((i, suite.cases.get(i)?)))
-        {
-            let result = run(case, out);
-            board.tell(&label(suite, case), &end(&result));
-            results.lock().unwrap_or_else(PoisonError::into_inner)[i] = Some(result);
+pub fn run_all(suite: &Suite, out: &Path, jobs: usize, silent: bool) -> Result<(Vec<Option<Outcome>>, Vec<String>)> {
+    let plan = suite.plan()?;
+    plan.write(out)?;
+    let mut faults: Vec<String> =
+        sweep::drive(&plan, out, jobs, silent)?.failed.into_iter().map(|(_, fault)| fault).collect();
+    let mut outcomes = Vec::new();
+    for (case, run) in suite.cases.iter().zip(&plan.runs) {
+        let outcome = found(&run.folder(out), case.target)?;
+        if let (None, Standing::Ended(manifest)) = (&outcome, Standing::of(run, out)) {
+            faults.push(format!("{} was made by version {}: remove it", run.folder(out).display(), manifest.version));
         }
-    };
-    thread::scope(|scope| (0..jobs.max(1)).for_each(|_| drop(scope.spawn(work))));
-    board.finish();
-    let (mut outcomes, mut faults) = (Vec::new(), Vec::new());
-    for result in results.into_inner().unwrap_or_else(PoisonError::into_inner) {
-        match result {
-            Some(Ok(outcome)) => outcomes.push(Some(outcome)),
-            Some(Err(fault)) => {
-                faults.push(fault.to_string());
-                outcomes.push(None);
-            }
-            None => outcomes.push(None),
-        }
+        outcomes.push(outcome);
     }
-    (outcomes, faults)
-}
-
-/// How a run has ended, in some words.
-fn end(result: &Result<Outcome>) -> String {
-    match result {
-        Ok(Outcome { train_loss: Some(loss), .. }) => format!("train loss {}", compact(*loss, 4)),
-        Ok(_) => "diverged".to_owned(),
-        Err(fault) => format!("failed: {fault}"),
-    }
-}
-
-fn label(suite: &Suite, case: &Case) -> String {
-    let value = case.value.as_ref().map(|value| format!(" at {value}")).unwrap_or_default();
-    format!("{}, {}{value}, seed {}", suite.problems[case.problem], suite.rules[case.rule], case.seed)
-}
-
-/// The run of a case: the one that is there, or a new one.
-fn run(case: &Case, out: &Path) -> Result<Outcome> {
-    let mut settings = case.settings.clone();
-    let (network, subject) = experiment::network(&settings)?;
-    settings.resolve(&subject)?;
-    // A run that was killed has a folder too, and never ends.
-    for folder in RunFolder::of_identity(out, &settings.config.identity()) {
-        if let Some(outcome) = found(&folder, case.target)? {
-            return Ok(outcome);
-        }
-    }
-    let summary = train::run(&settings, &network, subject, out, true)?;
-    found(Path::new(&summary.run), case.target)?
-        .ok_or_else(|| Error::Usage { message: format!("{} does not say how the run ended", summary.run), help: None })
+    Ok((outcomes, faults))
 }

@@ -6,9 +6,9 @@ use miette::NamedSource;
 use toml_edit::{Document, Item, Table, TableLike, Value};
 
 use crate::{
-    draft::Settings,
-    draft::{Draft, Source},
+    draft::{Draft, Settings, Source},
     error::{Error, Result},
+    sweep::{Plan, Planned, Subjects},
 };
 
 /// A file of problems and rules.
@@ -28,6 +28,8 @@ use crate::{
 /// rule = "edge-step"
 /// ```
 pub struct Suite {
+    /// The file that it was read from.
+    pub file: String,
     /// Seeds 0, 1, … of every case.
     pub seeds: u64,
     /// The names of the problems, in their order.
@@ -73,8 +75,13 @@ impl Suite {
     /// Reads the suite in `path`; `prepare` gets every configuration after the keys of the suite.
     pub fn read(path: &Path, prepare: impl Fn(&mut Draft) -> Result<()>) -> Result<Self> {
         let text = fs::read_to_string(path).map_err(|cause| Error::io("read", path, cause))?;
-        let source = Source::new(NamedSource::new(path.display().to_string(), text.clone()).with_language("toml"));
-        let document = Document::parse(text).map_err(|fault| source.unreadable(path, &fault))?;
+        Self::of_text(&path.display().to_string(), text, prepare)
+    }
+
+    /// The same of a text that is called `name`.
+    pub fn of_text(name: &str, text: String, prepare: impl Fn(&mut Draft) -> Result<()>) -> Result<Self> {
+        let source = Source::new(NamedSource::new(name, text.clone()).with_language("toml"));
+        let document = Document::parse(text).map_err(|fault| source.unreadable(Path::new(name), &fault))?;
         let root = document.as_table();
         check_tables(root, &source)?;
         let seeds = seeds(root, &source)?;
@@ -98,7 +105,19 @@ impl Suite {
             }
         }
         let names = |parts: Vec<Part>| parts.into_iter().map(|part| part.name).collect();
-        Ok(Self { seeds, problems: names(problems), rules: names(rules), cases })
+        Ok(Self { file: name.to_owned(), seeds, problems: names(problems), rules: names(rules), cases })
+    }
+
+    /// Its runs, in the order of its cases, as those of a sweep.
+    pub fn plan(&self) -> Result<Plan> {
+        let mut subjects = Subjects::default();
+        let planned = |case: &Case| {
+            let (problem, rule) = (self.problems[case.problem].clone(), self.rules[case.rule].clone());
+            let values = vec![problem, rule, case.value.clone().unwrap_or_default(), case.seed.to_string()];
+            Planned::of(case.settings.clone(), values, &mut subjects)
+        };
+        let runs = self.cases.iter().map(planned).collect::<Result<_>>()?;
+        Ok(Plan::new(self.file.clone(), ["problem", "rule", "at", "seed"].map(str::to_owned).to_vec(), runs))
     }
 }
 

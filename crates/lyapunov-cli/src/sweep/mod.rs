@@ -13,6 +13,6 @@ mod worker;
 
 pub use driver::{Tallied, drive};
 pub use engine::{Engine, Submission};
-pub use plan::{PLAN, Plan, Planned, short};
+pub use plan::{PLAN, Plan, Planned, Subjects, short};
 pub use standing::{Standing, standings};
 pub use worker::{Made, end_with_parent, make};

@@ -85,8 +85,12 @@ impl Plan {
         let runs = points.iter().map(|point| planned(&base, point, &source, &mut subjects));
         let runs: Vec<Planned> = runs.collect::<Result<_>>()?;
         check_distinct(&runs)?;
-        let version = env!("CARGO_PKG_VERSION").to_owned();
-        Ok(Self { format: FORMAT, version, file: name.to_owned(), keys, runs })
+        Ok(Self::new(name.to_owned(), keys, runs))
+    }
+
+    /// A plan of these runs.
+    pub fn new(file: String, keys: Vec<String>, runs: Vec<Planned>) -> Self {
+        Self { format: FORMAT, version: env!("CARGO_PKG_VERSION").to_owned(), file, keys, runs }
     }
 
     /// The plan in the folder of a sweep.
@@ -143,6 +147,14 @@ pub fn short(key: &str) -> &str {
 }
 
 impl Planned {
+    /// The run of this configuration, which the axes give these values.
+    pub fn of(mut settings: Settings, values: Vec<String>, subjects: &mut Subjects) -> Result<Self> {
+        let (subject, epoch) = subjects.of(&settings)?;
+        settings.resolve(&subject)?;
+        let config = &settings.config;
+        Ok(Self { id: config.identity(), values, steps: config.run.step_count(epoch), set: settings.differences() })
+    }
+
     /// Its configuration, not yet resolved for its network.
     pub fn settings(&self) -> Result<Settings> {
         let mut draft = Draft::default();
@@ -158,7 +170,7 @@ impl Planned {
 
 /// What the networks of a sweep are, each made once: what a configuration is resolved by.
 #[derive(Default)]
-struct Subjects(HashMap<String, (Subject, u64)>);
+pub struct Subjects(HashMap<String, (Subject, u64)>);
 
 impl Subjects {
     /// The network and the steps per epoch of a configuration.
@@ -181,15 +193,7 @@ impl Subjects {
 fn planned(base: &Draft, point: &Point, source: &Source, subjects: &mut Subjects) -> Result<Planned> {
     let mut draft = base.clone();
     point.iter().try_for_each(|(key, value)| draft.take_value(key, value, source))?;
-    let mut settings = draft.finish()?;
-    let (subject, epoch) = subjects.of(&settings)?;
-    settings.resolve(&subject)?;
-    Ok(Planned {
-        id: settings.config.identity(),
-        values: point.iter().map(|(_, value)| text(value)).collect(),
-        steps: settings.config.run.step_count(epoch),
-        set: settings.differences(),
-    })
+    Planned::of(draft.finish()?, point.iter().map(|(_, value)| text(value)).collect(), subjects)
 }
 
 fn check_distinct(runs: &[Planned]) -> Result<()> {
