@@ -6,7 +6,7 @@ use clap::{ArgGroup, Args, Parser, Subcommand};
 use clap_complete::Shell;
 
 use crate::{
-    commands::{report::ReportArguments, sweep::SweepArguments},
+    commands::{report::ReportArguments, reproduce::ReproduceArguments, sweep::SweepArguments},
     config::ProductName,
     data::published::Published,
 };
@@ -94,6 +94,12 @@ pub enum Command {
     /// A run is found again by the hash of its configuration, so that a sweep which is repeated, changed or was interrupted makes only
     /// what is missing, and several processes may work on one folder. A run that fails or diverges does not stop the others.
     Sweep(SweepArguments),
+    /// Put the paper's claims to the test, on whatever images there are
+    ///
+    /// Makes the runs of four experiments, as one sweep, and one page (report.html) that shows each claim of Sasdelli and others (2021) beside
+    /// what was measured: what the paper says, the numbers with their errors, where it holds and where not. Repeated, it makes what is
+    /// missing.
+    Reproduce(ReproduceArguments),
     /// Print the default configuration, with comments
     #[command(after_help = "Example:\n  lyapunov config > run.toml")]
     Config,

@@ -15,6 +15,7 @@ mod manifest;
 mod plot;
 mod progress;
 mod report;
+mod reproduce;
 mod request;
 mod session;
 mod shorthand;

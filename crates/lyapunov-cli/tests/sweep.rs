@@ -267,9 +267,10 @@ fn a_sweep_is_submitted_where_the_engine_is_and_written_where_it_is_not() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("out");
     let file = write(folder.path(), "seed = 3\n");
+    program().args(["sweep", "plan"]).arg(&file).arg("--out").arg(&out).assert().success();
     let submit = |engine: &str| {
         let mut command = program();
-        command.args(["sweep", "submit", "--engine", engine, "--option=--time=10"]).arg(&file).arg("--out").arg(&out);
+        command.args(["sweep", "submit", "--engine", engine, "--option=--time=10"]).arg(&out);
         command.env("PATH", folder.path());
         command
     };

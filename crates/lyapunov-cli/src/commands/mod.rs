@@ -10,6 +10,7 @@ mod fetch;
 mod man;
 mod measure;
 pub mod report;
+pub mod reproduce;
 mod scan;
 mod suggest_rate;
 pub mod sweep;
@@ -32,6 +33,7 @@ pub fn execute(arguments: Arguments) -> Result<()> {
         Some(Command::Twin(arguments)) => twin::execute(&arguments),
         Some(Command::Verify(VerifyCommand::ExponentCurvature(arguments))) => verify::execute(&arguments),
         Some(Command::CompareRates(arguments)) => compare_rates::execute(&arguments),
+        Some(Command::Reproduce(arguments)) => reproduce::execute(&arguments),
         Some(Command::Sweep(arguments)) => sweep::execute(&arguments),
         Some(Command::Exponents(arguments)) => exponents::execute(&arguments),
         Some(Command::Measure(arguments)) => measure::execute(&arguments),

@@ -34,7 +34,7 @@ use crate::{
         Examples:\n  \
         lyapunov sweep suites/edge.toml --out sweeps/edge\n  \
         lyapunov sweep status sweeps/edge\n  \
-        lyapunov sweep submit suites/edge.toml --out sweeps/edge --engine slurm --option=--time=02:00:00"
+        lyapunov sweep plan suites/edge.toml --out sweeps/edge && lyapunov sweep submit sweeps/edge --engine slurm"
 )]
 pub struct SweepArguments {
     /// What to do, if not everything here
@@ -109,11 +109,11 @@ pub enum SweepCommand {
     },
     /// Hand the missing runs of a sweep to a cluster
     ///
-    /// Writes the plan and a script into the folder, which all machines of the cluster must see, and submits the script.
+    /// Writes a script into the folder, which all machines of the cluster must see, and submits it.
     Submit {
-        /// The sweep.
-        #[command(flatten)]
-        grid: Grid,
+        /// The folder of the sweep
+        #[arg(value_name = "DIR")]
+        folder: PathBuf,
         /// By which system
         #[arg(long, value_enum)]
         engine: Engine,
@@ -138,7 +138,7 @@ pub fn execute(arguments: &SweepArguments) -> Result<()> {
             run_one(folder, *index, id.as_deref(), *quiet)
         }
         Some(SweepCommand::Status { folder, json }) => status(folder, *json),
-        Some(SweepCommand::Submit { grid, engine, option, dry_run }) => submit(grid, *engine, option, *dry_run),
+        Some(SweepCommand::Submit { folder, engine, option, dry_run }) => submit(folder, *engine, option, *dry_run),
     }
 }
 
@@ -214,9 +214,9 @@ fn status(folder: &Path, json: bool) -> Result<()> {
     print(told.as_bytes())
 }
 
-fn submit(grid: &Grid, engine: Engine, options: &[String], dry_run: bool) -> Result<()> {
-    let plan = plan(grid)?;
-    let out = fs::canonicalize(&grid.out).map_err(|cause| Error::io("find", &grid.out, cause))?;
+fn submit(folder: &Path, engine: Engine, options: &[String], dry_run: bool) -> Result<()> {
+    let plan = Plan::read(folder)?;
+    let out = fs::canonicalize(folder).map_err(|cause| Error::io("find", folder, cause))?;
     let program = env::current_exe().map_err(|cause| Error::io("find", Path::new("this program"), cause))?;
     let indices: Vec<usize> = (0..plan.runs.len()).filter(|i| Standing::of(&plan.runs[*i], &out).is_open()).collect();
     if indices.is_empty() {
@@ -228,7 +228,7 @@ fn submit(grid: &Grid, engine: Engine, options: &[String], dry_run: bool) -> Res
         format!("the script is {}\n", path.display())
     } else {
         let answer = submission.submit(engine, &path)?;
-        let (runs, folder) = (indices.len(), grid.out.display());
+        let (runs, folder) = (indices.len(), folder.display());
         format!("{answer}\n{runs} runs are submitted; `lyapunov sweep status {folder}` tells how far they are\n")
     };
     print(told.as_bytes())

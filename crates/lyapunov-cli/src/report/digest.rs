@@ -12,8 +12,8 @@ const KINDS_OF_DATA: [&str; 3] = ["full", "subset", "batch"];
 /// Readings in this share of a run, at its end, speak for it.
 const LAST: f64 = 0.2;
 
-/// Training has succeeded where its loss has fallen to this share of the first one.
-const FALLEN: f64 = 0.5;
+/// Training has succeeded where its loss has fallen to this share of the first one: below what guessing by the classes' shares reaches.
+const FALLEN: f64 = 0.8;
 
 /// One run in a few numbers.
 #[derive(Clone, Debug, Default)]
@@ -90,7 +90,7 @@ impl Digest {
         }
     }
 
-    /// Whether training has succeeded: it took all its steps, and its loss is at most half of the first one.
+    /// Whether training has succeeded: it took all its steps, and its loss is at most four fifths of the first one.
     pub fn succeeded(&self) -> bool {
         let fallen = self.first_loss.zip(self.train_loss).is_some_and(|(first, last)| last <= FALLEN * first);
         self.state == Outcome::Completed.name() && fallen
@@ -227,10 +227,10 @@ pub mod tests {
     }
 
     #[test]
-    fn a_run_succeeds_where_it_ends_at_half_its_first_loss() {
+    fn a_run_succeeds_where_it_ends_at_four_fifths_of_its_first_loss() {
         let digest = |state, train_loss| Digest { state, first_loss: Some(2.0), train_loss, ..Digest::default() };
-        assert!(digest("completed", Some(1.0)).succeeded());
-        assert!(!digest("completed", Some(1.01)).succeeded());
+        assert!(digest("completed", Some(1.6)).succeeded());
+        assert!(!digest("completed", Some(1.61)).succeeded());
         assert!(!digest("completed", None).succeeded());
         assert!(!digest("killed", Some(0.1)).succeeded());
     }

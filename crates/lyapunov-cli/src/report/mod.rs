@@ -5,10 +5,12 @@ use std::fmt::Write;
 mod data;
 pub mod digest;
 pub mod fit;
-mod keys;
+pub mod keys;
 mod series;
 mod table;
 mod words;
+
+pub use words::number;
 
 use digest::Digest;
 use series::{Curve, Edge};

@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Plan, Planned, Standing, short};
+use super::{Plan, Planned, Standing};
 use crate::{
     error::{Error, Result},
     progress::{Board, Line},
@@ -186,10 +186,7 @@ impl Sweep<'_> {
     }
 
     fn label(&self, index: usize) -> String {
-        let parts = self.plan.keys.iter().zip(&self.plan.runs[index].values);
-        let parts: Vec<String> =
-            parts.map(|(key, value)| format!("{} {}", short(key), value.trim_matches('"'))).collect();
-        parts.join(", ")
+        self.plan.label(&self.plan.runs[index])
     }
 }
 

@@ -125,6 +125,13 @@ impl Plan {
         write_file(&folder.join(PLAN), &text)
     }
 
+    /// What tells a run of this plan from the others, in some words.
+    pub fn label(&self, run: &Planned) -> String {
+        let parts = self.keys.iter().zip(&run.values).filter(|(_, value)| !value.is_empty());
+        let parts = parts.map(|(key, value)| format!("{} {}", short(key), value.trim_matches('"')));
+        parts.collect::<Vec<_>>().join(", ")
+    }
+
     /// The run of this index.
     pub fn run(&self, index: usize) -> Result<&Planned> {
         self.runs.get(index).ok_or_else(|| {

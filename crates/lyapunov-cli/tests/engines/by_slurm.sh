@@ -21,7 +21,7 @@ batch_size = 50
 seed = 2
 TOML
 
-submit() { "$program" sweep submit "$work/sweep.toml" --out "$work/out" --engine slurm "$@"; }
+submit() { "$program" sweep submit "$work/out" --engine slurm "$@"; }
 drained() { while [ -n "$(squeue --noheader --name=lyapunov-sweep)" ]; do sleep 1; done; }
 state() { "$program" sweep status "$work/out" | tail -1; }
 
