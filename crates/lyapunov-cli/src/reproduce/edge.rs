@@ -161,14 +161,15 @@ fn breadth(groups: &[Group], table: Vec<Vec<String>>) -> Claim {
             known.len()
         )
     };
-    let mut verdict = match (inverse, others.len()) {
+    let known_verdict = match (inverse, others.len()) {
         (0, _) => "It holds nowhere.".to_owned(),
         (_, 0) => "It holds in every group that has a slope.".to_owned(),
         _ => format!("It does not hold for {}.", others.join("; ")),
     };
-    if !unknown.is_empty() {
-        verdict += &format!(" Too few learning rates train in: {}.", unknown.join("; "));
-    }
+    let verdict = match &unknown[..] {
+        [] => known_verdict,
+        unknown => format!("{known_verdict} Too few learning rates train in: {}.", unknown.join("; ")),
+    };
     Claim {
         number: 5,
         title: "all this holds across architectures and losses",

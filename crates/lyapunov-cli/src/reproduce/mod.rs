@@ -90,7 +90,123 @@ fn quantile(sorted: &[f64], share: f64) -> Option<f64> {
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
+    use serde_json::{Value, json};
+
     use super::*;
+    use crate::{
+        manifest::Manifest,
+        report::digest::{Estimate, Reading},
+        store::{Row, SharpnessPoint, SharpnessSeries},
+    };
+
+    /// A run that has ended, with these keys and this digest.
+    fn run(keys: &[(&str, Value)], digest: Digest, history: History) -> Ended {
+        let keys = keys.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect();
+        let run = StoredRun { folder: PathBuf::from("run"), manifest: Manifest::default(), keys };
+        Ended { values: Vec::new(), run, history, digest: Digest { state: "completed", ..digest } }
+    }
+
+    fn reading(quantity: &str, value: f64, learning_rate: f64) -> Reading {
+        let (quantity, on) = (quantity.to_owned(), "batch".to_owned());
+        Reading { quantity, on, value, spread: None, count: 5, learning_rate }
+    }
+
+    fn plan() -> Plan {
+        Plan::new("edge.toml".to_owned(), Vec::new(), Vec::new())
+    }
+
+    #[test]
+    fn sharpness_at_two_over_the_rate_has_the_slope_minus_one_and_a_constant_one_has_not() {
+        let at = |loss: &str, rate: f64, sharpness: f64, last: f64| {
+            let keys =
+                [("model.name", json!("mlp")), ("loss.name", json!(loss)), ("optimizer.learning_rate", json!(rate))];
+            let digest = Digest {
+                learning_rate: Some(rate),
+                first_loss: Some(2.0),
+                train_loss: Some(last),
+                readings: vec![reading("lambda_max", sharpness, rate)],
+                ..Digest::default()
+            };
+            run(&keys, digest, History::default())
+        };
+        let rates = [0.01, 0.03, 0.1, 0.3];
+        let mut runs: Vec<Ended> = rates.map(|rate| at("huber", rate, 2.0 / rate, 1.0)).into();
+        // A run that has not learned says nothing of the edge.
+        runs.push(at("huber", 1.0, 1e6, 1.99));
+        runs.extend(rates.map(|rate| at("focal", rate, 30.0, 1.0)));
+        let [order, breadth] = edge::claims(&plan(), &runs);
+        assert!(
+            order.measured.contains("(8 of 0 runs)") && order.measured.contains("the median 2;"),
+            "{}",
+            order.measured
+        );
+        assert!(order.table[1][3].starts_with("−1 ± "), "{}", order.table[1][3]);
+        assert_eq!(order.table[1][1], "4 of 5");
+        assert!(breadth.measured.contains("between −1 and 0 in 2 groups") && breadth.measured.contains("in 1 of them"));
+        assert!(breadth.verdict.starts_with("It does not hold for mlp · focal"), "{}", breadth.verdict);
+    }
+
+    fn series(quantity: &str, values: &[f64]) -> SharpnessSeries {
+        let point = |(step, value): (u64, &f64)| SharpnessPoint {
+            step: 10 * step,
+            value: *value,
+            residual: Some(0.01),
+            learning_rate: 0.1,
+            edge: None,
+            cost: 5.0,
+        };
+        let points = (0..).zip(values).map(point).collect();
+        SharpnessSeries { quantity: quantity.to_owned(), on: "batch".to_owned(), product: "exact".to_owned(), points }
+    }
+
+    #[test]
+    fn an_exponent_agrees_with_the_lowest_eigenvalue_after_the_warm_up() {
+        let with = |exponent: f64| {
+            let keys = [
+                ("exponents.weights", json!("frozen")),
+                ("loss.name", json!("huber")),
+                ("exponents.warm_up", json!(0.5)),
+            ];
+            let exponent = Some(Estimate { value: exponent, std_error: Some(0.01) });
+            let digest = Digest { exponent, steps: Some(40), learning_rate: Some(0.1), ..Digest::default() };
+            // What was measured in the warm-up does not count.
+            let sharpness = vec![series("lambda_min", &[-50.0, -50.0, -2.0, -2.0])];
+            run(&keys, digest, History { sharpness, ..History::default() })
+        };
+        let claim = exponents::claim(&plan(), &[with(2.1), with(1.0)]);
+        assert_eq!([&claim.table[1][7], &claim.table[2][7]], ["yes", "no"]);
+        assert_eq!(claim.table[2][6], "0.5");
+        assert!(claim.measured.contains("in 1 of 2 runs with frozen weights"), "{}", claim.measured);
+    }
+
+    #[test]
+    fn estimates_are_compared_at_the_same_steps_and_the_first_is_left_out() {
+        let with = |products: u64, values: &[f64], loss: f64| {
+            let rows = vec![Row { loss: Some(loss), ..Row::default() }];
+            let history = History { rows, sharpness: vec![series("lambda_max", values)], ..History::default() };
+            run(&[("measure.products", json!(products))], Digest::default(), history)
+        };
+        let runs = [with(5, &[9.0, 9.9, 9.0], 1.0), with(40, &[1.0, 10.0, 10.0], 1.0)];
+        let claim = estimates::claim(&plan(), &runs);
+        assert_eq!(claim.table[1][1..6], ["5", "5.5 %", "9.1 %", "10 %", "5"]);
+        assert!(claim.verdict.contains("bit for bit, on 1 of 1"), "{}", claim.verdict);
+        let other = [with(5, &[9.0], 1.0), with(40, &[1.0], 1.5)];
+        assert!(estimates::claim(&plan(), &other).verdict.contains("bit for bit, on 0 of 1"));
+    }
+
+    #[test]
+    fn every_experiment_of_every_scale_is_a_sweep() {
+        use clap::ValueEnum;
+        for scale in Scale::value_variants() {
+            for experiment in Experiment::ALL {
+                let text = experiment.text(*scale).to_owned();
+                assert_eq!(text.contains("[sweep]"), experiment != Experiment::Rules, "{scale:?} {experiment:?}");
+                assert!(text.parse::<toml_edit::DocumentMut>().is_ok(), "{scale:?} {experiment:?}");
+            }
+        }
+    }
 
     #[test]
     fn quantiles_lie_between_the_numbers() {
