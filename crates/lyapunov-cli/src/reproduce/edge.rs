@@ -120,13 +120,27 @@ fn order(plan: &Plan, groups: &[Group], table: Vec<Vec<String>>) -> Claim {
             number(middle)
         ),
     };
-    let low = succeeded.iter().filter(|(_, edge)| edge < ORDER.start()).count();
-    let high = succeeded.len() - low - of_order;
-    let verdict = match (succeeded.len(), low + high) {
+    let rates = |outside: &dyn Fn(f64) -> bool| -> Vec<f64> {
+        succeeded.iter().filter(|(_, edge)| outside(*edge)).map(|(rate, _)| *rate).collect()
+    };
+    let (low, high) = (rates(&|edge| edge < *ORDER.start()), rates(&|edge| edge > *ORDER.end()));
+    let verdict = match (succeeded.len(), low.len() + high.len()) {
         (0, _) => "Undecided.".to_owned(),
         (_, 0) => "It holds in every run that succeeds.".to_owned(),
         _ => format!(
-            "Outside are {low} runs below ½, with slow learning rates whose sharpness has not risen to 1/η when the run ends, and {high} above 4."
+            "Outside are {} runs below ½{}, and {} above 4{}.",
+            low.len(),
+            low.iter()
+                .copied()
+                .reduce(f64::max)
+                .map(|rate| format!(", at η up to {}", number(rate)))
+                .unwrap_or_default(),
+            high.len(),
+            high.iter()
+                .copied()
+                .reduce(f64::min)
+                .map(|rate| format!(", at η from {} up", number(rate)))
+                .unwrap_or_default()
         ),
     };
     Claim {
