@@ -26,7 +26,8 @@ use crate::{
         lyapunov reproduce\n  \
         lyapunov reproduce --data cifar-10-batches-bin --out on-cifar\n  \
         lyapunov reproduce --scale full --data cifar-10-batches-bin --out full --plan\n  \
-        lyapunov sweep submit full --engine slurm")]
+        lyapunov sweep submit full --engine slurm\n  \
+        lyapunov reproduce --scale full --data cifar-10-batches-bin --out full --page")]
 pub struct ReproduceArguments {
     /// How much is trained
     #[arg(long, value_enum, default_value_t = Scale::Quick)]
@@ -43,6 +44,9 @@ pub struct ReproduceArguments {
     /// Write down every run, for `lyapunov sweep`, and make none
     #[arg(long)]
     pub plan: bool,
+    /// Make the page of the runs that have ended, and no run
+    #[arg(long, conflicts_with = "plan")]
+    pub page: bool,
     /// Print one JSON object, and nothing else, on standard output
     #[arg(long)]
     pub json: bool,
@@ -56,7 +60,7 @@ struct Experiments {
 
 /// Makes the runs that are missing, and the page of all.
 pub fn execute(arguments: &ReproduceArguments) -> Result<()> {
-    let ReproduceArguments { scale, data, out, jobs, plan: plan_only, json } = arguments;
+    let ReproduceArguments { scale, data, out, jobs, plan: plan_only, page: page_only, json } = arguments;
     check_writable(out)?;
     let experiments = Experiments::read(*scale, data.as_deref())?;
     let whole = experiments.whole(&command(arguments));
@@ -75,7 +79,7 @@ pub fn execute(arguments: &ReproduceArguments) -> Result<()> {
     }
     let cores = || thread::available_parallelism().map_or(1, usize::from);
     let jobs = jobs.map_or_else(cores, |jobs| jobs as usize);
-    let failed = sweep::drive(&whole, out, jobs, *json)?.failed;
+    let failed = if *page_only { Vec::new() } else { sweep::drive(&whole, out, jobs, *json)?.failed };
     let claims = experiments.claims(out)?;
     let page = write_page(arguments, &claims)?;
     print(if *json { told(&claims) } else { in_words(&claims, &page) }.as_bytes())?;

@@ -1,0 +1,55 @@
+//! The paper's claims from outside: the plan, and the page of the runs that have ended.
+
+#![allow(clippy::unwrap_used, reason = "in a test a fault is a failure")]
+
+use std::{fs, path::Path};
+
+use assert_cmd::Command;
+use predicates::str::contains;
+use serde_json::Value;
+
+fn program() -> Command {
+    let mut command = Command::cargo_bin("lyapunov").unwrap();
+    command.env_remove("BURN_DEVICE").env_remove("NO_COLOR");
+    command
+}
+
+fn reproduce(out: &Path, flag: &str) -> Command {
+    let mut command = program();
+    command.args(["reproduce", flag, "--out"]).arg(out);
+    command
+}
+
+#[test]
+fn the_page_tells_of_every_claim_what_the_runs_that_have_ended_say() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out");
+    reproduce(&out, "--page").assert().code(2).stderr(contains("there is no run in"));
+    reproduce(&out, "--plan").assert().success().stdout(contains("134 runs are planned"));
+    for name in ["exponents", "estimates", "edge", "rules"] {
+        assert!(out.join(format!("{name}.toml")).is_file(), "{name}");
+    }
+    let plan: Value = serde_json::from_slice(&fs::read(out.join("sweep.json")).unwrap()).unwrap();
+    let runs = plan["runs"].as_array().unwrap();
+    // The shortest of each experiment.
+    let shortest = |experiment: &str, of: &str| {
+        let wanted = |run: &&Value| run["values"][0] == experiment && run["values"][1].as_str().unwrap().contains(of);
+        let index = runs.iter().position(|run| wanted(&run)).unwrap();
+        program().args(["sweep", "run", "--quiet", "--index", &index.to_string()]).arg(&out).assert().success();
+    };
+    shortest("edge", "mlp, widths [64], normalization none, steps 3000, loss squared-error, learning_rate 1.0");
+    shortest("estimates", "mlp, widths [64], activation relu, loss cross-entropy, products 5");
+    shortest("estimates", "mlp, widths [64], activation relu, loss cross-entropy, products 40");
+    shortest("rules", "mlp, rule sgd, at 0.1");
+    reproduce(&out, "--page").assert().success().stdout(contains("C3: SGD travels where λ_max is of the order of 1/η"));
+    let claims: Value = serde_json::from_slice(&fs::read(out.join("claims.json")).unwrap()).unwrap();
+    let claims = claims["claims"].as_array().unwrap();
+    assert_eq!(claims.iter().map(|claim| claim["number"].as_u64().unwrap()).collect::<Vec<_>>(), [1, 2, 3, 4, 5]);
+    assert!(claims[1]["verdict"].as_str().unwrap().contains("bit for bit, on 1 of 1"), "{}", claims[1]);
+    assert!(claims[2]["measured"].as_str().unwrap().contains("nothing can be said"), "{}", claims[2]);
+    let page = fs::read_to_string(out.join("report.html")).unwrap();
+    for number in 1..=5 {
+        assert!(page.contains(&format!("<h2>C{number}: ")), "C{number}");
+    }
+    assert!(!page.contains("NaN") && page.contains("4 runs"));
+}
