@@ -78,6 +78,10 @@ pub enum Command {
     /// images. The folder gets the runs, comparison.csv (a line per run), comparison.json and comparison.svg. Runs that are
     /// there already are not made again.
     CompareRates(CompareRatesArguments),
+    /// List stored runs, one line each
+    ///
+    /// Runs are found in and below the folders. A run that is `running` in its manifest and held by no process is `killed`.
+    List(crate::commands::list::ListArguments),
     /// Print the default configuration, with comments
     #[command(after_help = "Example:\n  lyapunov config > run.toml")]
     Config,

@@ -10,6 +10,7 @@ mod error;
 mod experiment;
 mod findings;
 mod folder;
+mod listing;
 mod lock;
 mod manifest;
 mod plot;

@@ -7,6 +7,7 @@ mod config;
 pub mod data;
 mod exponents;
 mod fetch;
+pub mod list;
 mod man;
 mod measure;
 mod scan;
@@ -33,6 +34,7 @@ pub fn execute(arguments: Arguments) -> Result<()> {
         Some(Command::Exponents(arguments)) => exponents::execute(&arguments),
         Some(Command::Measure(arguments)) => measure::execute(&arguments),
         Some(Command::SuggestRate(arguments)) => suggest_rate::execute(&arguments),
+        Some(Command::List(arguments)) => list::execute(&arguments),
         Some(Command::Config) => config::execute(),
         Some(Command::Data(DataCommand::Synthesize(arguments))) => data::synthesize(&arguments),
         Some(Command::Data(DataCommand::Fetch(arguments))) => fetch::execute(&arguments),
