@@ -82,6 +82,10 @@ pub enum Command {
     ///
     /// Runs are found in and below the folders. A run that is `running` in its manifest and held by no process is `killed`.
     List(crate::commands::list::ListArguments),
+    /// Show everything worth knowing of one stored run
+    Show(crate::commands::show::ShowArguments),
+    /// Write the rows of stored runs as CSV, JSON lines, Parquet or TensorBoard events
+    Export(crate::commands::export::ExportArguments),
     /// Print the default configuration, with comments
     #[command(after_help = "Example:\n  lyapunov config > run.toml")]
     Config,
@@ -140,6 +144,9 @@ pub struct TrainFlags {
     /// Show no progress and no summary
     #[arg(long, short)]
     pub quiet: bool,
+    /// Also write a file of events into the run folder while it trains, for `tensorboard --logdir`
+    #[arg(long)]
+    pub tensorboard: bool,
 }
 
 /// At which weights, and how long to try.

@@ -8,6 +8,7 @@ mod data;
 mod draft;
 mod error;
 mod experiment;
+mod export;
 mod findings;
 mod folder;
 mod listing;

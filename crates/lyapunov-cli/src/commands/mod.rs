@@ -6,11 +6,13 @@ mod completions;
 mod config;
 pub mod data;
 mod exponents;
+pub mod export;
 mod fetch;
 pub mod list;
 mod man;
 mod measure;
 mod scan;
+pub mod show;
 mod suggest_rate;
 mod train;
 mod twin;
@@ -35,6 +37,8 @@ pub fn execute(arguments: Arguments) -> Result<()> {
         Some(Command::Measure(arguments)) => measure::execute(&arguments),
         Some(Command::SuggestRate(arguments)) => suggest_rate::execute(&arguments),
         Some(Command::List(arguments)) => list::execute(&arguments),
+        Some(Command::Show(arguments)) => show::execute(&arguments),
+        Some(Command::Export(arguments)) => export::execute(&arguments),
         Some(Command::Config) => config::execute(),
         Some(Command::Data(DataCommand::Synthesize(arguments))) => data::synthesize(&arguments),
         Some(Command::Data(DataCommand::Fetch(arguments))) => fetch::execute(&arguments),

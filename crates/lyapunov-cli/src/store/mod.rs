@@ -17,9 +17,13 @@ mod history;
 mod latest;
 #[cfg(test)]
 mod reading_tests;
+#[cfg(test)]
+pub use tests::row as row_for_tests;
 mod tables;
 
-pub use history::{ExponentPoint, ExponentSeries, History, Row, SharpnessPoint, SharpnessSeries, read, read_from};
+pub use history::{
+    ExponentPoint, ExponentSeries, History, ProbeSeries, Row, SharpnessPoint, SharpnessSeries, read, read_from,
+};
 pub use latest::{Latest, latest};
 
 use crate::error::{Error, Result};
@@ -228,7 +232,7 @@ mod tests {
 
     use super::*;
 
-    fn row(step: u64) -> Measurement {
+    pub fn row(step: u64) -> Measurement {
         let sharpness = |on| Sharpness {
             quantity: Quantity::LambdaMax,
             value: 8.0,
