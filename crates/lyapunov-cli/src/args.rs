@@ -100,6 +100,14 @@ pub enum Command {
     /// what was measured: what the paper says, the numbers with their errors, where it holds and where not. Repeated, it makes what is
     /// missing.
     Reproduce(ReproduceArguments),
+    /// List stored runs, one line each
+    ///
+    /// Runs are found in and below the folders. A run that is `running` in its manifest and held by no process is `killed`.
+    List(crate::commands::list::ListArguments),
+    /// Show everything worth knowing of one stored run
+    Show(crate::commands::show::ShowArguments),
+    /// Write the rows of stored runs as CSV, JSON lines, Parquet or TensorBoard events
+    Export(crate::commands::export::ExportArguments),
     /// Print the default configuration, with comments
     #[command(after_help = "Example:\n  lyapunov config > run.toml")]
     Config,
@@ -158,6 +166,9 @@ pub struct TrainFlags {
     /// Show no progress and no summary
     #[arg(long, short)]
     pub quiet: bool,
+    /// Also write a file of events into the run folder while it trains, for `tensorboard --logdir`
+    #[arg(long)]
+    pub tensorboard: bool,
 }
 
 /// At which weights, and how long to try.

@@ -149,7 +149,7 @@ fn among(kind: &str, name: &str, known: &[&str]) -> String {
 }
 
 /// The name that a typing error may have made `name` of, or that it is the beginning of: a third of its letters at most.
-fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
+pub fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
     let close = known.iter().map(|known| (strsim::damerau_levenshtein(name, known), *known));
     let close = close.filter(|(distance, known)| *distance <= known.len() / 3).min().map(|(_, known)| known);
     close.or_else(|| known.iter().copied().find(|known| !name.is_empty() && known.starts_with(name)))

@@ -85,7 +85,12 @@ impl StoredRun {
 pub fn runs_in(places: &[PathBuf]) -> Result<(Vec<StoredRun>, Vec<Error>)> {
     let mut folders = BTreeMap::new();
     for place in places {
-        find(place, 0, &mut folders).map_err(|cause| Error::io("read", place, cause))?;
+        find(place, 0, &mut folders).map_err(|source| Error::Io {
+            action: "read",
+            path: place.clone(),
+            source,
+            help: Some("name a folder with runs in or below it; `lyapunov train` makes them in `runs`".to_owned()),
+        })?;
     }
     if folders.is_empty() {
         let places: Vec<String> = places.iter().map(|place| place.display().to_string()).collect();
@@ -120,6 +125,11 @@ fn find(place: &Path, depth: usize, found: &mut BTreeMap<PathBuf, PathBuf>) -> s
         }
     }
     Ok(())
+}
+
+/// The keys of a configuration file by their full names; `None` where it is no TOML.
+pub fn keys_of(text: &str) -> Option<Vec<(String, Value)>> {
+    text.parse().ok().map(|document| keys(&document))
 }
 
 /// The keys of a configuration by their full names.

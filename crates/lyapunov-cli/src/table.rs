@@ -30,13 +30,12 @@ pub fn table(lines: &[Line]) -> String {
 
 /// The rows with their columns aligned, those in `right` at their right ends.
 pub fn aligned(rows: &[impl AsRef<[String]>], right: &[usize]) -> String {
-    let rows = || rows.iter().map(AsRef::as_ref);
-    let columns = rows().map(<[String]>::len).max().unwrap_or(0);
-    let width = |i: usize| rows().filter_map(|row| row.get(i)).map(|cell| cell.chars().count()).max().unwrap_or(0);
+    let columns = rows.first().map_or(0, |row| row.as_ref().len());
+    let width = |i: usize| rows.iter().map(|row| row.as_ref()[i].chars().count()).max().unwrap_or(0);
     let widths: Vec<usize> = (0..columns).map(width).collect();
     let mut text = String::new();
-    for row in rows() {
-        let padded = row.iter().zip(&widths).enumerate().map(|(i, (cell, width))| {
+    for row in rows {
+        let padded = row.as_ref().iter().zip(&widths).enumerate().map(|(i, (cell, width))| {
             if right.contains(&i) { format!("{cell:>width$}") } else { format!("{cell:<width$}") }
         });
         let line = padded.collect::<Vec<_>>().join("  ");

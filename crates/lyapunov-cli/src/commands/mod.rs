@@ -6,12 +6,15 @@ mod completions;
 mod config;
 pub mod data;
 mod exponents;
+pub mod export;
 mod fetch;
+pub mod list;
 mod man;
 mod measure;
 pub mod report;
 pub mod reproduce;
 mod scan;
+pub mod show;
 mod suggest_rate;
 pub mod sweep;
 pub mod train;
@@ -39,6 +42,9 @@ pub fn execute(arguments: Arguments) -> Result<()> {
         Some(Command::Measure(arguments)) => measure::execute(&arguments),
         Some(Command::Report(arguments)) => report::execute(&arguments),
         Some(Command::SuggestRate(arguments)) => suggest_rate::execute(&arguments),
+        Some(Command::List(arguments)) => list::execute(&arguments),
+        Some(Command::Show(arguments)) => show::execute(&arguments),
+        Some(Command::Export(arguments)) => export::execute(&arguments),
         Some(Command::Config) => config::execute(),
         Some(Command::Data(DataCommand::Synthesize(arguments))) => data::synthesize(&arguments),
         Some(Command::Data(DataCommand::Fetch(arguments))) => fetch::execute(&arguments),

@@ -14,6 +14,7 @@ use crate::{
     draft::Settings,
     error::Result,
     experiment::{self, Overrides, Study},
+    export::tensorboard::Live,
     folder::{CONFIG, MANIFEST, PICTURE, ROWS, RunFolder, WEIGHTS, check_writable},
     manifest::{self, Manifest},
     plot::{self, Caption},
@@ -31,7 +32,10 @@ pub fn execute(arguments: &TrainArguments) -> Result<()> {
     let (network, subject) = experiment::network(&settings)?;
     settings.resolve(&subject)?;
     let out = settings.config.run.out.clone();
-    let summary = run(&settings, &network, subject, Path::new(&out), flags.quiet || flags.json)?;
+    let folder = RunFolder::claim(Path::new(&out), &settings.config.identity())?;
+    let mut session = Session::open(folder, &settings, &network, subject)?;
+    session.tensorboard = flags.tensorboard;
+    let summary = session.run(flags.quiet || flags.json)?;
     match flags {
         TrainFlags { json: true, .. } => print(summary.to_json().as_bytes()),
         TrainFlags { quiet: true, .. } => Ok(()),
@@ -65,6 +69,7 @@ struct Session<'a> {
     manifest: Manifest,
     subject: Subject,
     started: Instant,
+    tensorboard: bool,
 }
 
 /// What a run has come to.
@@ -86,7 +91,7 @@ impl<'a> Session<'a> {
         folder.write(CONFIG, settings.text().as_bytes())?;
         folder.write(MANIFEST, &manifest.to_json())?;
         let plan = experiment::plan(config, network)?;
-        Ok(Self { config, network, plan, folder, manifest, subject, started })
+        Ok(Self { config, network, plan, folder, manifest, subject, started, tensorboard: false })
     }
 
     fn run(mut self, silent: bool) -> Result<Summary> {
@@ -111,7 +116,8 @@ impl<'a> Session<'a> {
     fn train(&self, silent: bool) -> Result<End> {
         let mut store = Store::create(&self.folder.file(ROWS))?;
         let mut progress = Progress::new(self.plan.steps, silent);
-        let mut observers = Observers(vec![&mut store, &mut progress]);
+        let mut events = Live::begin(self.tensorboard.then(|| self.folder.path()))?;
+        let mut observers = Observers(vec![&mut store, &mut progress, &mut events]);
         let end = experiment::with_rule(self.config, Descend { session: self, observer: &mut observers });
         progress.finish();
         let end = end?;

@@ -275,6 +275,7 @@ mod tests {
             rows: (0..steps).map(row).collect(),
             sharpness: vec![sharpness("batch", 12.0), sharpness("full", 9.0)],
             exponents: vec![ExponentSeries { points: (0..steps).map(exponent).collect() }],
+            ..History::default()
         }
     }
 

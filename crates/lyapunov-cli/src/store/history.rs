@@ -1,10 +1,10 @@
-//! The rows of a run, read back from its file.
+//! The rows of a run, read back from its file, whichever version has written it.
 
 use std::path::Path;
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::Connection;
 
-use super::SCHEMA_VERSION;
+use super::tables;
 use crate::error::{Error, Result};
 
 /// A run as it was recorded, read back from its file.
@@ -16,6 +16,17 @@ pub struct History {
     pub sharpness: Vec<SharpnessSeries>,
     /// The exponents, largest first.
     pub exponents: Vec<ExponentSeries>,
+    /// What the rule for the learning rate looked at, one series per number, such as `along_curvature`.
+    pub probes: Vec<ProbeSeries>,
+}
+
+/// One number that a rule looked at.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ProbeSeries {
+    /// The table and the column that hold it, such as `secant_moved`.
+    pub name: &'static str,
+    /// The steps and the numbers.
+    pub points: Vec<(u64, f64)>,
 }
 
 /// One row of the table `rows`; its fields are those of the table.
@@ -98,45 +109,46 @@ pub struct SharpnessPoint {
 /// # Errors
 /// For a file that is no database of a run, or one of a newer version.
 pub fn read(path: &Path) -> Result<History> {
-    let failed = |cause| Error::store("read", path, cause);
-    // SQLite would make a file that is not there.
-    let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(failed)?;
-    let version: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(failed)?;
-    check_version(path, version)?;
-    read_tables(&connection).map_err(failed)
+    read_from(path, 0)
 }
 
 /// The step of the last row, if there is one.
-pub fn last_step(path: &Path) -> rusqlite::Result<Option<u64>> {
-    let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
-    let last: Option<i64> = connection.query_row("SELECT max(step) FROM rows", [], |row| row.get(0))?;
+pub fn last_step(path: &Path) -> Result<Option<u64>> {
+    let connection = tables::open(path)?;
+    let last: Option<i64> = connection
+        .query_row("SELECT max(step) FROM rows", [], |row| row.get(0))
+        .map_err(|cause| Error::store("read", path, cause))?;
     Ok(last.map(i64::cast_unsigned))
 }
 
-/// The columns that a reader asks for are in the tables of every version from 2 on; the first had no edges and no deviations.
-fn check_version(path: &Path, version: i64) -> Result<()> {
-    let told = match version {
-        0 => "is not the database of a run, or its run was killed before the first row".to_owned(),
-        newer if newer > SCHEMA_VERSION => {
-            format!(
-                "was written by a newer version of lyapunov: its tables have version {newer}, this one knows {SCHEMA_VERSION}"
-            )
-        }
-        _ => return Ok(()),
-    };
-    let help = (version > SCHEMA_VERSION).then(|| "read it with the newer version".to_owned());
-    Err(Error::Usage { message: format!("{} {told}", path.display()), help })
+/// Reads what the database at `path` has of the steps from `first` on.
+///
+/// # Errors
+/// As for [`read`].
+pub fn read_from(path: &Path, first: u64) -> Result<History> {
+    let mut connection = tables::open(path)?;
+    read_tables(&mut connection, first.cast_signed()).map_err(|cause| Error::store("read", path, cause))
 }
 
-fn read_tables(connection: &Connection) -> rusqlite::Result<History> {
+/// All tables as they are at one moment, whoever writes meanwhile.
+fn read_tables(connection: &mut Connection, first: i64) -> rusqlite::Result<History> {
+    let moment = connection.transaction()?;
+    Ok(History {
+        rows: read_rows(&moment, first)?,
+        sharpness: read_sharpness(&moment, first)?,
+        exponents: read_exponents(&moment, first)?,
+        probes: read_probes(&moment, first)?,
+    })
+}
+
+fn read_rows(connection: &Connection, first: i64) -> rusqlite::Result<Vec<Row>> {
     let mut select = connection.prepare(
         "SELECT step, loss, gradient_norm, learning_rate, test_loss, test_accuracy, train_loss, edge, rayleigh, measuring_cost \
-         FROM rows ORDER BY step",
+         FROM rows WHERE step >= ?1 ORDER BY step",
     )?;
-    let rows = select.query_map([], |row| {
-        let step: i64 = row.get(0)?;
+    let rows = select.query_map([first], |row| {
         Ok(Row {
-            step: step.cast_unsigned(),
+            step: step(row, 0)?,
             loss: row.get(1)?,
             gradient_norm: row.get(2)?,
             learning_rate: row.get(3)?,
@@ -148,23 +160,26 @@ fn read_tables(connection: &Connection) -> rusqlite::Result<History> {
             measuring_cost: row.get(9)?,
         })
     })?;
-    let rows = rows.collect::<rusqlite::Result<_>>()?;
-    Ok(History { rows, sharpness: read_sharpness(connection)?, exponents: read_exponents(connection)? })
+    rows.collect()
 }
 
-fn read_sharpness(connection: &Connection) -> rusqlite::Result<Vec<SharpnessSeries>> {
+/// The step in this column.
+pub(super) fn step(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<u64> {
+    row.get::<_, i64>(column).map(i64::cast_unsigned)
+}
+
+fn read_sharpness(connection: &Connection, first: i64) -> rusqlite::Result<Vec<SharpnessSeries>> {
     let mut select = connection.prepare(
         "SELECT s.quantity, s.\"on\", s.product, s.step, s.value, s.residual, r.learning_rate, s.edge, s.cost \
          FROM sharpness s JOIN rows r USING (step) \
-         WHERE s.value IS NOT NULL AND r.learning_rate IS NOT NULL ORDER BY s.step, s.quantity DESC, s.\"on\"",
+         WHERE s.step >= ?1 AND s.value IS NOT NULL AND r.learning_rate IS NOT NULL ORDER BY s.step, s.quantity DESC, s.\"on\"",
     )?;
-    let mut found = select.query([])?;
+    let mut found = select.query([first])?;
     let mut series: Vec<SharpnessSeries> = Vec::new();
     while let Some(row) = found.next()? {
         let (quantity, on, product): (String, String, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
-        let step: i64 = row.get(3)?;
         let point = SharpnessPoint {
-            step: step.cast_unsigned(),
+            step: step(row, 3)?,
             value: row.get(4)?,
             residual: row.get(5)?,
             learning_rate: row.get(6)?,
@@ -179,21 +194,49 @@ fn read_sharpness(connection: &Connection) -> rusqlite::Result<Vec<SharpnessSeri
     Ok(series)
 }
 
-fn read_exponents(connection: &Connection) -> rusqlite::Result<Vec<ExponentSeries>> {
-    let mut select =
-        connection.prepare("SELECT number, step, local, value, std_error FROM exponents ORDER BY number, step")?;
-    let mut found = select.query([])?;
+fn read_exponents(connection: &Connection, first: i64) -> rusqlite::Result<Vec<ExponentSeries>> {
+    let mut select = connection.prepare(
+        "SELECT number, step, local, value, std_error FROM exponents WHERE step >= ?1 ORDER BY number, step",
+    )?;
+    let mut found = select.query([first])?;
     let mut series: Vec<ExponentSeries> = Vec::new();
     while let Some(row) = found.next()? {
-        let (number, step): (i64, i64) = (row.get(0)?, row.get(1)?);
-        let (local, value, std_error) = (row.get(2)?, row.get(3)?, row.get(4)?);
-        series.resize_with(series.len().max(number.max(1) as usize), ExponentSeries::default);
-        series[number.max(1) as usize - 1].points.push(ExponentPoint {
-            step: step.cast_unsigned(),
-            local,
-            value,
-            std_error,
-        });
+        let number = row.get::<_, i64>(0)?.max(1) as usize;
+        let point =
+            ExponentPoint { step: step(row, 1)?, local: row.get(2)?, value: row.get(3)?, std_error: row.get(4)? };
+        series.resize_with(series.len().max(number), ExponentSeries::default);
+        series[number - 1].points.push(point);
     }
+    Ok(series)
+}
+
+/// The columns of the probes, with the names of their series.
+const ALONG: [&str; 5] = ["along_slope", "along_curvature", "along_stretch", "along_reach", "along_cost"];
+const SECANT: [&str; 3] = ["secant_moved", "secant_turned", "secant_cost"];
+
+fn read_probes(connection: &Connection, first: i64) -> rusqlite::Result<Vec<ProbeSeries>> {
+    let along = "SELECT step, slope, curvature, stretch, reach, cost FROM along WHERE step >= ?1 ORDER BY step";
+    let secants = "SELECT step, moved, turned, cost FROM secants WHERE step >= ?1 ORDER BY step";
+    let mut probes = read_columns(connection, along, &ALONG, first)?;
+    probes.extend(read_columns(connection, secants, &SECANT, first)?);
+    Ok(probes)
+}
+
+/// One series per column; none where the table is empty.
+fn read_columns(
+    connection: &Connection,
+    query: &str,
+    names: &[&'static str],
+    first: i64,
+) -> rusqlite::Result<Vec<ProbeSeries>> {
+    let mut select = connection.prepare(query)?;
+    let mut found = select.query([first])?;
+    let mut series: Vec<ProbeSeries> = names.iter().map(|name| ProbeSeries { name, points: Vec::new() }).collect();
+    while let Some(row) = found.next()? {
+        for (column, series) in series.iter_mut().enumerate() {
+            series.points.push((step(row, 0)?, row.get(column + 1)?));
+        }
+    }
+    series.retain(|series| !series.points.is_empty());
     Ok(series)
 }

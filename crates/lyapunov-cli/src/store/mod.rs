@@ -6,15 +6,25 @@
 use std::{
     error::Error as StdError,
     path::{Path, PathBuf},
+    thread,
     time::{Duration, Instant},
 };
 
 use lyapunov::{Along, Evaluation, Growing, Measurement, Observer, Secant};
-use rusqlite::{Connection, OpenFlags, params};
+use rusqlite::{Connection, ErrorCode, OpenFlags, params};
 
 mod history;
+mod latest;
+#[cfg(test)]
+mod reading_tests;
+#[cfg(test)]
+pub use tests::row as row_for_tests;
+mod tables;
 
-pub use history::{ExponentPoint, ExponentSeries, History, Row, SharpnessPoint, SharpnessSeries, last_step, read};
+pub use history::{
+    ExponentPoint, ExponentSeries, History, ProbeSeries, Row, SharpnessPoint, SharpnessSeries, last_step, read, read_from,
+};
+pub use latest::{Latest, latest};
 
 use crate::error::{Error, Result};
 
@@ -78,6 +88,10 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// And this many at most.
 const BATCH: usize = 1000;
 
+/// A reader is at the file for an instant, as a rule: its end is tried so often.
+const ATTEMPTS: u32 = 20;
+const PAUSE: Duration = Duration::from_millis(20);
+
 /// Writes the rows of a run.
 pub struct Store {
     connection: Connection,
@@ -120,11 +134,17 @@ impl Store {
         written.map_err(|cause| Error::store("write", &self.path, cause))
     }
 
-    /// Writes what is waiting and leaves one plain file.
+    /// Writes what is waiting and leaves one plain file, or a file with its log where somebody reads it for long: every
+    /// row is kept either way.
     pub fn close(mut self) -> Result<()> {
         self.flush()?;
-        let switched = self.connection.pragma_update(None, "journal_mode", "DELETE");
-        switched.map_err(|cause| Error::store("close", &self.path, cause))
+        for _ in 0..ATTEMPTS {
+            match self.connection.pragma_update(None, "journal_mode", "DELETE") {
+                Err(cause) if cause.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => thread::sleep(PAUSE),
+                switched => return switched.map_err(|cause| Error::store("close", &self.path, cause)),
+            }
+        }
+        Ok(())
     }
 
     fn flush(&mut self) -> Result<()> {
@@ -212,7 +232,7 @@ mod tests {
 
     use super::*;
 
-    fn row(step: u64) -> Measurement {
+    pub fn row(step: u64) -> Measurement {
         let sharpness = |on| Sharpness {
             quantity: Quantity::LambdaMax,
             value: 8.0,

@@ -1,0 +1,133 @@
+//! `lyapunov list`: one line per stored run.
+
+use std::{io::Write, path::PathBuf};
+
+use clap::Args;
+use serde_json::{Map, Value, json};
+
+use super::print;
+use crate::{
+    error::{Error, Result},
+    listing::{Condition, Entry, check_name, plain, sort},
+    stored::runs_in,
+    table::{aligned, significant},
+};
+
+/// Which runs, and what of them.
+#[derive(Args, Clone, Debug)]
+#[command(
+    after_help = "Names are fields of the manifest (test_accuracy, steps, wall_seconds …), keys of the configuration by their full or \
+        last name, run, folder, state, model, loss, optimizer, rule, and of the last measurement lambda_max, lambda_max_residual, \
+        scaled_lambda_max (η·λ_max), edge_share (of the optimizer's own edge) and last_loss.\n\n\
+        Examples:\n  \
+        lyapunov list\n  \
+        lyapunov list --sort -test_accuracy --where 'learning_rate > .1' --where 'state = completed'\n  \
+        lyapunov list sweeps --columns run,model.widths,edge_share --json | jq '.runs[0]'"
+)]
+pub struct ListArguments {
+    /// Folders with runs in or below them
+    #[arg(value_name = "DIR", default_value = "runs")]
+    pub places: Vec<PathBuf>,
+    /// Order by this name, or downwards by -NAME; runs without a value come last
+    #[arg(long, value_name = "NAME", allow_hyphen_values = true)]
+    pub sort: Option<String>,
+    /// Only runs with NAME = VALUE, or != < <= > >=, or ~ for "contains"; repeated, all must hold
+    #[arg(long = "where", value_name = "CONDITION")]
+    pub conditions: Vec<String>,
+    /// The names to show, separated by commas
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    pub columns: Vec<String>,
+    /// Print one JSON object, and nothing else, on standard output
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// The columns where none are named; `rule` only where a run has one.
+const COLUMNS: [&str; 12] = [
+    "run",
+    "state",
+    "model",
+    "loss",
+    "optimizer",
+    "rule",
+    "learning_rate",
+    "seed",
+    "steps",
+    "train_loss",
+    "test_accuracy",
+    "scaled_lambda_max",
+];
+
+/// Lists the runs.
+pub fn execute(arguments: &ListArguments) -> Result<()> {
+    let conditions: Vec<Condition> =
+        arguments.conditions.iter().map(|text| Condition::parse(text)).collect::<Result<_>>()?;
+    let (runs, faults) = runs_in(&arguments.places)?;
+    let mut entries: Vec<Entry> = runs.into_iter().map(Entry::new).collect();
+    for condition in &conditions {
+        condition.check(&entries)?;
+    }
+    let columns = columns(&arguments.columns, &entries)?;
+    entries.retain(|entry| conditions.iter().all(|condition| condition.holds(entry)));
+    if let Some(by) = &arguments.sort {
+        check_name(by.trim_start_matches('-'), &entries)?;
+        sort(&mut entries, by);
+    }
+    if arguments.json {
+        return print(object(&entries, &columns, &faults).as_bytes());
+    }
+    warn(&faults);
+    print(text(&entries, &columns).as_bytes())
+}
+
+/// One broken run does not hide the others.
+fn warn(faults: &[Error]) {
+    for fault in faults {
+        // Where standard error is closed, nobody is left to tell.
+        let _ = writeln!(std::io::stderr(), "left out: {fault}");
+    }
+}
+
+fn columns(named: &[String], entries: &[Entry]) -> Result<Vec<String>> {
+    if named.is_empty() {
+        let ruled = entries.iter().any(|entry| entry.value("rule").is_some());
+        return Ok(COLUMNS.iter().filter(|name| ruled || **name != "rule").map(|name| (*name).to_owned()).collect());
+    }
+    let named: Vec<String> = named.iter().map(|name| name.trim().to_owned()).collect();
+    named.iter().try_for_each(|name| check_name(name, entries))?;
+    Ok(named)
+}
+
+fn text(entries: &[Entry], columns: &[String]) -> String {
+    if entries.is_empty() {
+        return "no run fulfils these conditions\n".to_owned();
+    }
+    let values = |entry: &Entry| columns.iter().map(|name| entry.value(name)).collect::<Vec<_>>();
+    let values: Vec<Vec<Option<Value>>> = entries.iter().map(values).collect();
+    let numbers = |i: &usize| values.iter().all(|row| row[*i].as_ref().is_none_or(Value::is_number));
+    let right: Vec<usize> = (0..columns.len()).filter(numbers).collect();
+    let mut rows = vec![columns.to_vec()];
+    rows.extend(values.iter().map(|row| row.iter().map(|value| cell(value.as_ref())).collect()));
+    aligned(&rows, &right)
+}
+
+/// A number in at most eight characters; `—` where there is nothing.
+pub(super) fn cell(value: Option<&Value>) -> String {
+    let Some(value) = value else { return "—".to_owned() };
+    let text = plain(value);
+    match value.as_f64() {
+        Some(number) if value.is_f64() && text.len() > 8 => significant(number, 4),
+        _ => text,
+    }
+}
+
+fn object(entries: &[Entry], columns: &[String], faults: &[Error]) -> String {
+    let run = |entry: &Entry| {
+        let folder = ("folder".to_owned(), entry.value("folder").unwrap_or_default());
+        let values = columns.iter().map(|name| (name.clone(), entry.value(name).unwrap_or_default()));
+        Value::Object(std::iter::once(folder).chain(values).collect::<Map<_, _>>())
+    };
+    let runs: Vec<Value> = entries.iter().map(run).collect();
+    let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
+    format!("{}\n", json!({ "runs": runs, "left_out": faults }))
+}

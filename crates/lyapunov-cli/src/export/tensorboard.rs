@@ -1,0 +1,218 @@
+//! Runs as TensorBoard shows them: a file of events from stored rows, or written while the run lasts.
+
+use std::{
+    error::Error as StdError,
+    fs::File,
+    io::{BufWriter, Write},
+    path::Path,
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+
+use lyapunov::{Measurement, Observer};
+
+use super::{
+    Values, Wide,
+    events::{self, Scalars},
+};
+use crate::error::{Error, Result};
+
+/// The events of a table, all told at one time: rows do not know when they were made.
+pub fn bytes(table: &Wide, wall_time: f64) -> Vec<u8> {
+    let mut file = Vec::new();
+    let written = events::begin(&mut file, wall_time).and_then(|()| {
+        (0..table.rows).try_for_each(|row| {
+            let (step, scalars) = scalars(table, row);
+            events::write(&mut file, wall_time, step, &scalars)
+        })
+    });
+    written.expect("memory takes every byte");
+    file
+}
+
+fn scalars(table: &Wide, row: usize) -> (u64, Scalars) {
+    let (mut step, mut scalars) = (0, Scalars::default());
+    for column in &table.columns {
+        match &column.values {
+            Values::Counts(steps) => step = steps[row],
+            Values::Numbers(numbers) => scalars.push(tag(&column.name), numbers[row]),
+            Values::Texts(_) => {}
+        }
+    }
+    (step, scalars)
+}
+
+/// The tag of a column: `lambda_max[batch]_residual` is `residual/lambda_max[batch]`.
+fn tag(column: &str) -> String {
+    let (stem, kind) = match column.rsplit_once(']') {
+        Some((stem, kind)) => (format!("{stem}]"), kind.trim_start_matches('_')),
+        None => (String::new(), ""),
+    };
+    match (column, kind) {
+        ("loss", _) => "loss/batch".to_owned(),
+        ("train_loss", _) => "loss/train".to_owned(),
+        ("test_loss", _) => "loss/test".to_owned(),
+        ("test_accuracy", _) => "accuracy/test".to_owned(),
+        _ if stem.is_empty() => column.strip_prefix("exponent_").map_or_else(|| column.to_owned(), exponent_tag),
+        (_, "") => format!("sharpness/{stem}"),
+        (_, kind) => format!("sharpness_{kind}/{stem}"),
+    }
+}
+
+fn exponent_tag(column: &str) -> String {
+    match column.split_once('_') {
+        None => format!("exponents/{column}"),
+        Some((number, kind)) => format!("exponents_{kind}/{number}"),
+    }
+}
+
+/// How long events wait at most before they are in the file.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Writes events while a run lasts. Killed, it leaves a file that lacks the last second.
+pub struct Live(Option<Writing>);
+
+struct Writing {
+    file: BufWriter<File>,
+    flushed: Instant,
+}
+
+impl Live {
+    /// Begins a file in this folder; without one, writes nothing.
+    ///
+    /// # Errors
+    /// Where the file cannot be written.
+    pub fn begin(folder: Option<&Path>) -> Result<Self> {
+        let Some(folder) = folder else { return Ok(Self(None)) };
+        let path = folder.join(events::file_name(now()));
+        let begin = || {
+            let mut file = BufWriter::new(File::create_new(&path)?);
+            events::begin(&mut file, now())?;
+            file.flush()?;
+            Ok(Self(Some(Writing { file, flushed: Instant::now() })))
+        };
+        begin().map_err(|cause| Error::io("write", &path, cause))
+    }
+}
+
+impl Observer for Live {
+    fn record(&mut self, row: &Measurement) -> std::result::Result<(), Box<dyn StdError + Send + Sync>> {
+        let Some(writing) = &mut self.0 else { return Ok(()) };
+        events::write(&mut writing.file, now(), row.step, &scalars_of(row))?;
+        if writing.flushed.elapsed() >= PATIENCE {
+            writing.file.flush()?;
+            writing.flushed = Instant::now();
+        }
+        Ok(())
+    }
+}
+
+/// The numbers of a row, by the tags that its columns have.
+fn scalars_of(row: &Measurement) -> Scalars {
+    let mut scalars = Scalars::default();
+    let mut push = |name: &str, value: Option<f64>| scalars.push(tag(name), value);
+    push("loss", Some(row.loss));
+    push("gradient_norm", Some(row.gradient_norm));
+    push("learning_rate", Some(row.learning_rate));
+    push("test_loss", row.evaluation.map(|test| test.loss));
+    push("test_accuracy", row.evaluation.map(|test| test.accuracy));
+    push("edge", Some(row.edge.threshold));
+    push("rayleigh", row.exponents.as_ref().map(|grown| grown.rayleigh));
+    push("measuring_cost", Some(row.measuring_cost));
+    for found in &row.sharpness {
+        let name = format!("{}[{}]", found.quantity, found.on);
+        push(&name, Some(found.value));
+        push(&format!("{name}_residual"), Some(found.residual));
+        push(&format!("{name}_edge"), row.share_of_edge(found));
+        push(&format!("{name}_cost"), Some(found.cost));
+    }
+    for (number, i) in (1..).zip(0..row.exponents.as_ref().map_or(0, |grown| grown.values.len())) {
+        let grown = row.exponents.as_ref();
+        push(&format!("exponent_{number}"), grown.map(|grown| grown.values[i]));
+        push(&format!("exponent_{number}_std_error"), grown.map(|grown| grown.std_errors[i]));
+        push(&format!("exponent_{number}_local"), grown.map(|grown| grown.local[i]));
+    }
+    push_probes(&mut push, row);
+    scalars
+}
+
+fn push_probes(push: &mut impl FnMut(&str, Option<f64>), row: &Measurement) {
+    if let Some(along) = row.along {
+        push("along_slope", Some(along.slope));
+        push("along_curvature", Some(along.curvature));
+        push("along_stretch", Some(along.stretch));
+        push("along_reach", Some(along.reach));
+        push("along_cost", Some(along.cost));
+    }
+    if let Some(secant) = row.secant {
+        push("secant_moved", Some(secant.moved));
+        push("secant_turned", Some(secant.turned));
+        push("secant_cost", Some(secant.cost));
+    }
+}
+
+/// Seconds since 1970.
+fn now() -> f64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |elapsed| elapsed.as_secs_f64())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::{
+        export::{events::reading::events, wide::example},
+        store::Store,
+    };
+
+    #[test]
+    fn columns_have_tags_that_sort_into_groups() {
+        let tags =
+            ["loss", "lambda_max[subset=5]", "lambda_max[full]_edge", "exponent_2", "exponent_2_std_error", "edge"];
+        let expected = [
+            "loss/batch",
+            "sharpness/lambda_max[subset=5]",
+            "sharpness_edge/lambda_max[full]",
+            "exponents/2",
+            "exponents_std_error/2",
+            "edge",
+        ];
+        assert_eq!(tags.map(tag), expected);
+    }
+
+    #[test]
+    fn a_stored_run_becomes_events_of_its_steps() {
+        let (found, rest) = events(&bytes(&Wide::of(&example()), 5.0));
+        assert_eq!((found.len(), rest), (4, 0));
+        assert_eq!(found[1].scalars[0], ("loss/batch".to_owned(), 1.0_f32 / 3.0));
+        assert_eq!((found[3].step, found[3].wall_time), (2, 5.0));
+        assert!(found[2].scalars.contains(&("exponents/1".to_owned(), 0.3)), "{:?}", found[2]);
+    }
+
+    #[test]
+    fn events_written_live_are_those_of_the_stored_rows() {
+        let folder = tempfile::tempdir().unwrap();
+        let rows = folder.path().join("run.sqlite");
+        let mut store = Store::create(&rows).unwrap();
+        let mut live = Live::begin(Some(folder.path())).unwrap();
+        for step in 0..4 {
+            let row = crate::store::row_for_tests(step);
+            store.record(&row).unwrap();
+            live.record(&row).unwrap();
+        }
+        store.close().unwrap();
+        drop(live);
+        let path = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path());
+        let path = path.into_iter().find(|path| path.display().to_string().contains("tfevents")).unwrap();
+        let sorted = |bytes: &[u8]| {
+            let mut found = events(bytes).0;
+            found.iter_mut().for_each(|event| {
+                event.wall_time = 0.0;
+                event.scalars.sort_by(|left, right| left.0.cmp(&right.0));
+            });
+            found
+        };
+        let stored = Wide::of(&crate::store::read(&rows).unwrap());
+        assert_eq!(sorted(&fs::read(path).unwrap()), sorted(&bytes(&stored, 0.0)));
+    }
+}

@@ -1,0 +1,250 @@
+//! The rows of a run as one wide table: a column per recorded number, empty where nothing was measured.
+
+use crate::store::{ExponentPoint, History, Row, SharpnessPoint};
+
+/// A table of named columns, all as long as `rows` says.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Wide {
+    /// The columns.
+    pub columns: Vec<Column>,
+    /// How many rows there are.
+    pub rows: usize,
+}
+
+/// A column of a table.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Column {
+    /// Its name, such as `lambda_max[batch]`.
+    pub name: String,
+    /// What it holds.
+    pub values: Values,
+}
+
+/// The values of a column. No number is infinite, and none is not a number.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Values {
+    /// Counts, one in every row.
+    Counts(Vec<u64>),
+    /// Numbers, where they were measured.
+    Numbers(Vec<Option<f64>>),
+    /// Texts, where there is one.
+    Texts(Vec<Option<String>>),
+}
+
+/// The columns of the table `rows` of a run, in its order.
+const PLAIN: [(&str, fn(&Row) -> Option<f64>); 9] = [
+    ("loss", |row| row.loss),
+    ("gradient_norm", |row| row.gradient_norm),
+    ("learning_rate", |row| row.learning_rate),
+    ("test_loss", |row| row.test_loss),
+    ("test_accuracy", |row| row.test_accuracy),
+    ("train_loss", |row| row.train_loss),
+    ("edge", |row| row.edge),
+    ("rayleigh", |row| row.rayleigh),
+    ("measuring_cost", |row| row.measuring_cost),
+];
+
+/// What is recorded of a sharpness, by the endings of its columns.
+const SHARPNESS: [(&str, fn(&SharpnessPoint) -> Option<f64>); 4] = [
+    ("", |point| Some(point.value)),
+    ("_residual", |point| point.residual),
+    ("_edge", |point| point.edge),
+    ("_cost", |point| Some(point.cost)),
+];
+
+/// What is recorded of an exponent, by the endings of its columns.
+const EXPONENT: [(&str, fn(&ExponentPoint) -> Option<f64>); 3] =
+    [("", |point| point.value), ("_std_error", |point| point.std_error), ("_local", |point| point.local)];
+
+impl Wide {
+    /// The table of a run.
+    pub fn of(history: &History) -> Self {
+        let steps: Vec<u64> = history.rows.iter().map(|row| row.step).collect();
+        let mut table = Self { columns: Vec::new(), rows: steps.len() };
+        for (name, value) in PLAIN {
+            table.push(name.to_owned(), Values::Numbers(history.rows.iter().map(|row| finite(value(row))).collect()));
+        }
+        for series in &history.sharpness {
+            let name = format!("{}[{}]", series.quantity, series.on);
+            for (ending, value) in SHARPNESS {
+                let points = series.points.iter().map(|point| (point.step, value(point)));
+                table.push(format!("{name}{ending}"), spread(&steps, points));
+            }
+            table.push(format!("{name}_product"), told(&steps, series.points.iter().map(|p| p.step), &series.product));
+        }
+        for (number, series) in (1..).zip(&history.exponents) {
+            for (ending, value) in EXPONENT {
+                let points = series.points.iter().map(|point| (point.step, value(point)));
+                table.push(format!("exponent_{number}{ending}"), spread(&steps, points));
+            }
+        }
+        for series in &history.probes {
+            let points = series.points.iter().map(|(step, value)| (*step, Some(*value)));
+            table.push(series.name.to_owned(), spread(&steps, points));
+        }
+        table.columns.insert(0, Column { name: "step".to_owned(), values: Values::Counts(steps) });
+        table
+    }
+
+    fn push(&mut self, name: String, values: Values) {
+        self.columns.push(Column { name, values });
+    }
+}
+
+/// What is not a number is not known.
+fn finite(value: Option<f64>) -> Option<f64> {
+    value.filter(|value| value.is_finite())
+}
+
+/// Numbers of some steps in a column of all.
+fn spread(steps: &[u64], points: impl Iterator<Item = (u64, Option<f64>)>) -> Values {
+    let mut column = vec![None; steps.len()];
+    for (step, value) in points {
+        if let Ok(row) = steps.binary_search(&step) {
+            column[row] = finite(value);
+        }
+    }
+    Values::Numbers(column)
+}
+
+/// One text at some steps.
+fn told(steps: &[u64], at: impl Iterator<Item = u64>, text: &str) -> Values {
+    let mut column = vec![None; steps.len()];
+    for row in at.filter_map(|step| steps.binary_search(&step).ok()) {
+        column[row] = Some(text.to_owned());
+    }
+    Values::Texts(column)
+}
+
+impl Values {
+    fn empty_like(other: &Self, rows: usize) -> Self {
+        match other {
+            Self::Counts(_) => Self::Counts(vec![0; rows]),
+            Self::Numbers(_) => Self::Numbers(vec![None; rows]),
+            Self::Texts(_) => Self::Texts(vec![None; rows]),
+        }
+    }
+
+    fn append(&mut self, other: Self) {
+        match (self, other) {
+            (Self::Counts(all), Self::Counts(more)) => all.extend(more),
+            (Self::Numbers(all), Self::Numbers(more)) => all.extend(more),
+            (Self::Texts(all), Self::Texts(more)) => all.extend(more),
+            _ => unreachable!("columns of one name are of one kind"),
+        }
+    }
+}
+
+/// The tables of several runs, one below the other, with the names of the runs in a first column `run`.
+pub fn joined(runs: Vec<(String, Wide)>) -> Wide {
+    let (mut all, mut names) = (Wide::default(), Vec::new());
+    for (name, table) in runs {
+        names.extend(std::iter::repeat_n(Some(name), table.rows));
+        append(&mut all, table);
+    }
+    all.columns.insert(0, Column { name: "run".to_owned(), values: Values::Texts(names) });
+    all
+}
+
+/// Puts a table below another; what either lacks is empty.
+fn append(all: &mut Wide, table: Wide) {
+    let before = all.rows;
+    all.rows += table.rows;
+    for Column { name, values } in table.columns {
+        match all.columns.iter_mut().find(|column| column.name == name) {
+            Some(column) => column.values.append(values),
+            None => {
+                let mut column = Values::empty_like(&values, before);
+                column.append(values);
+                all.columns.push(Column { name, values: column });
+            }
+        }
+    }
+    for column in &mut all.columns {
+        let lacking = all.rows - column.values.len();
+        let empty = Values::empty_like(&column.values, lacking);
+        column.values.append(empty);
+    }
+}
+
+impl Values {
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Counts(values) => values.len(),
+            Self::Numbers(values) => values.len(),
+            Self::Texts(values) => values.len(),
+        }
+    }
+}
+
+/// A history with everything in it, for the tests of the formats.
+#[cfg(test)]
+pub fn example() -> History {
+    use crate::store::{ExponentSeries, ProbeSeries, SharpnessSeries};
+    let row = |step: u64| Row {
+        step,
+        loss: Some(1.0 / (step + 3) as f64),
+        learning_rate: Some(0.1),
+        test_accuracy: (step == 2).then_some(f64::INFINITY),
+        ..Row::default()
+    };
+    let point = SharpnessPoint {
+        step: 2,
+        value: -1.234_567_890_123_456_7e-300,
+        residual: None,
+        learning_rate: 0.1,
+        edge: Some(0.4),
+        cost: 5.0,
+    };
+    let series = SharpnessSeries {
+        quantity: "lambda_max".to_owned(),
+        on: "subset=500".to_owned(),
+        product: "exact".to_owned(),
+        points: vec![point],
+    };
+    let exponent = ExponentPoint { step: 1, local: Some(0.2), value: Some(0.1 + 0.2), std_error: None };
+    History {
+        rows: (0..3).map(row).collect(),
+        sharpness: vec![series],
+        exponents: vec![ExponentSeries { points: vec![exponent] }],
+        probes: vec![ProbeSeries { name: "along_curvature", points: vec![(0, 7.0)] }],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn numbers<'a>(table: &'a Wide, name: &str) -> &'a [Option<f64>] {
+        match &table.columns.iter().find(|column| column.name == name).unwrap().values {
+            Values::Numbers(numbers) => numbers,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn every_number_stands_in_the_row_of_its_step() {
+        let table = Wide::of(&example());
+        assert_eq!(numbers(&table, "loss"), [Some(1.0 / 3.0), Some(0.25), Some(0.2)]);
+        assert_eq!(numbers(&table, "test_accuracy"), [None; 3], "what is not a number is not known");
+        assert_eq!(numbers(&table, "lambda_max[subset=500]")[2], Some(-1.234_567_890_123_456_7e-300));
+        assert_eq!(numbers(&table, "lambda_max[subset=500]_edge"), [None, None, Some(0.4)]);
+        assert_eq!(numbers(&table, "lambda_max[subset=500]_residual"), [None; 3]);
+        assert_eq!(numbers(&table, "exponent_1"), [None, Some(0.1 + 0.2), None]);
+        assert_eq!(numbers(&table, "exponent_1_local"), [None, Some(0.2), None]);
+        assert_eq!(numbers(&table, "along_curvature"), [Some(7.0), None, None]);
+        assert!(table.columns.iter().all(|column| column.values.len() == table.rows));
+    }
+
+    #[test]
+    fn runs_with_other_columns_stand_below_each_other() {
+        let plain = History { rows: example().rows, ..History::default() };
+        let table = joined(vec![("a".to_owned(), Wide::of(&plain)), ("b".to_owned(), Wide::of(&example()))]);
+        assert_eq!((table.rows, table.columns[0].name.as_str()), (6, "run"));
+        assert_eq!(numbers(&table, "exponent_1"), [None, None, None, None, Some(0.1 + 0.2), None]);
+        let reversed = joined(vec![("b".to_owned(), Wide::of(&example())), ("a".to_owned(), Wide::of(&plain))]);
+        assert_eq!(numbers(&reversed, "exponent_1"), [None, Some(0.1 + 0.2), None, None, None, None]);
+        assert!(reversed.columns.iter().all(|column| column.values.len() == 6));
+    }
+}
