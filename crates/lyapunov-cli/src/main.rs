@@ -23,6 +23,7 @@ mod store;
 mod stored;
 mod summary;
 mod table;
+mod watch;
 
 use std::{
     io::{self, IsTerminal, Write},
