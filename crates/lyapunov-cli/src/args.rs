@@ -106,6 +106,8 @@ pub enum Command {
     List(crate::commands::list::ListArguments),
     /// Show everything worth knowing of one stored run
     Show(crate::commands::show::ShowArguments),
+    /// Watch runs as they go on: a dashboard in a terminal, plain lines elsewhere
+    Watch(crate::commands::watch::WatchArguments),
     /// Write the rows of stored runs as CSV, JSON lines, Parquet or TensorBoard events
     Export(crate::commands::export::ExportArguments),
     /// Print the default configuration, with comments

@@ -26,6 +26,7 @@ mod stored;
 mod summary;
 mod sweep;
 mod table;
+mod watch;
 
 use std::{
     io::{self, IsTerminal, Write},

@@ -20,6 +20,7 @@ pub mod sweep;
 pub mod train;
 mod twin;
 pub mod verify;
+pub mod watch;
 
 use std::io::{self, Write};
 
@@ -43,6 +44,7 @@ pub fn execute(arguments: Arguments) -> Result<()> {
         Some(Command::Report(arguments)) => report::execute(&arguments),
         Some(Command::SuggestRate(arguments)) => suggest_rate::execute(&arguments),
         Some(Command::List(arguments)) => list::execute(&arguments),
+        Some(Command::Watch(arguments)) => watch::execute(&arguments),
         Some(Command::Show(arguments)) => show::execute(&arguments),
         Some(Command::Export(arguments)) => export::execute(&arguments),
         Some(Command::Config) => config::execute(),

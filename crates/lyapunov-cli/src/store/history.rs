@@ -20,6 +20,30 @@ pub struct History {
     pub probes: Vec<ProbeSeries>,
 }
 
+impl History {
+    /// Takes what was recorded later.
+    pub fn extend(&mut self, later: Self) {
+        self.rows.extend(later.rows);
+        for series in later.sharpness {
+            let same = |known: &&mut SharpnessSeries| known.quantity == series.quantity && known.on == series.on;
+            match self.sharpness.iter_mut().find(same) {
+                Some(known) => known.points.extend(series.points),
+                None => self.sharpness.push(series),
+            }
+        }
+        self.exponents.resize_with(self.exponents.len().max(later.exponents.len()), ExponentSeries::default);
+        for (known, series) in self.exponents.iter_mut().zip(later.exponents) {
+            known.points.extend(series.points);
+        }
+        for series in later.probes {
+            match self.probes.iter_mut().find(|known| known.name == series.name) {
+                Some(known) => known.points.extend(series.points),
+                None => self.probes.push(series),
+            }
+        }
+    }
+}
+
 /// One number that a rule looked at.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ProbeSeries {

@@ -18,12 +18,12 @@ mod latest;
 #[cfg(test)]
 mod reading_tests;
 #[cfg(test)]
+pub use history::ProbeSeries;
+#[cfg(test)]
 pub use tests::row as row_for_tests;
 mod tables;
 
-pub use history::{
-    ExponentPoint, ExponentSeries, History, ProbeSeries, Row, SharpnessPoint, SharpnessSeries, last_step, read, read_from,
-};
+pub use history::{ExponentPoint, ExponentSeries, History, Row, SharpnessPoint, SharpnessSeries, last_step, read, read_from};
 pub use latest::{Latest, latest};
 
 use crate::error::{Error, Result};
