@@ -82,11 +82,11 @@ const Charts = (() => {
     const a = map(low), b = map(high);
     const at = (value) => from + (to - from) * (map(value) - a) / (b - a);
     const back = (place) => { const value = a + (b - a) * (place - from) / (to - from); return log ? 10 ** value : value; };
-    return { low, high, log, at, back, ticks: log ? logTicks(low, high) : linearTicks(low, high, Math.abs(to - from)) };
+    return { low, high, log, at, back, ticks: log ? logTicks(low, high) : linearTicks(low, high, Math.abs(to - from) / (to < from ? 34 : 60)) };
   }
 
   function linearTicks(low, high, room) {
-    const rough = (high - low) / Math.max(2, Math.min(8, room / 60));
+    const rough = (high - low) / Math.max(2, Math.min(8, room));
     const power = 10 ** Math.floor(Math.log10(rough));
     const step = [1, 2, 5, 10].map((factor) => factor * power).find((candidate) => candidate >= rough);
     const ticks = [];
@@ -118,7 +118,7 @@ const Charts = (() => {
       const factor = Math.max((high / low) ** room, low === high ? 1.5 : 1.0001);
       return [low / factor, high * factor];
     }
-    if (low === high) { const pad = Math.abs(low) * 0.1 || 1; return [low - pad, high + pad]; }
+    if (low === high) { const pad = Math.abs(low) * 0.3 || 1; return [low > 0 ? 0 : low - pad, low < 0 ? 0 : high + pad]; }
     const pad = (high - low) * room;
     return [low >= 0 && low < 0.25 * high ? 0 : low - pad, high + pad];
   }
@@ -150,6 +150,8 @@ const Charts = (() => {
     const chart = { spec, host, group: shared, points: pointsOf(spec) };
     const figure = frame(host, spec, () => lineRows(spec), () => { shared.range = null; redraw(shared); });
     Object.assign(chart, figure);
+    const toggle = button(figure.tools, "log", () => { chart.logged = !chart.y.log; chart.draw(); });
+    chart.tellScale = () => { toggle.textContent = chart.y.log ? "linear" : "log"; toggle.setAttribute("aria-label", `${toggle.textContent} vertical axis`); };
     shared.charts.push(chart);
     chart.draw = () => drawLines(chart);
     listen(chart);
@@ -181,21 +183,27 @@ const Charts = (() => {
     sized(svg, width, height);
     const range = chart.group.range;
     const seen = chart.points.filter((point) => !range || (point.x >= range[0] && point.x <= range[1]));
-    const xs = range || ends(chart.points.map((point) => point.x).concat((spec.marks || []).map((m) => m.x)), spec.xLog, spec.line ? 0 : 0.06);
-    const logarithmic = spec.yLog === "auto" ? spread(seen) > 30 : spec.yLog;
+    const xs = range || whole(chart);
+    const logarithmic = chart.logged === undefined ? (spec.yLog === "auto" ? spread(seen) > 30 : Boolean(spec.yLog)) : chart.logged;
     const x = scale(xs[0], xs[1], box.left, box.right, spec.xLog);
     const [low, high] = vertical(spec, seen, logarithmic);
     const y = scale(low, high, box.bottom, box.top, logarithmic);
     Object.assign(chart, { box, x, y, width, height });
     axes(chart);
     const inside = clip(chart);
-    guides(chart, inside);
+    guides(chart, inside, direct);
     spec.series.forEach((series) => drawSeries(chart, inside, series));
     (spec.marks || []).forEach((m) => divergence(chart, m));
     if (direct) endLabels(chart);
     chart.cursor = element("g", { class: "cursor-layer" }, svg);
     chart.reset.hidden = !range;
-    return chart;
+    chart.tellScale();
+  }
+
+  // All of the horizontal axis: charts of a group have the same one.
+  function whole({ spec, points }) {
+    const xs = spec.xs || points.map((point) => point.x);
+    return ends(xs.concat((spec.marks || []).map((m) => m.x)), spec.xLog, spec.line ? 0 : 0.06);
   }
 
   function spread(points) {
@@ -206,11 +214,20 @@ const Charts = (() => {
 
   // Levels far above all values do not squeeze these: they are told at the upper end.
   function vertical(spec, seen, log) {
-    const values = seen.map((point) => point.y);
+    const values = settled(spec, seen).map((point) => point.y);
     const top = values.reduce((a, b) => Math.max(a, b), -Infinity);
-    const errors = seen.filter((p) => finite(p.e) && p.e < 3 * Math.abs(p.y) + 1e-12).flatMap((p) => [p.y - p.e, p.y + p.e]);
+    const errors = settled(spec, seen).filter((p) => finite(p.e) && p.e < 3 * Math.abs(p.y) + 1e-12).flatMap((p) => [p.y - p.e, p.y + p.e]);
     const levels = (spec.guides || []).filter((guide) => finite(guide.at) && guide.at <= (log ? 30 : 3) * top).map((guide) => guide.at);
-    return ends(values.concat(errors, levels), log, 0.07);
+    return ends(values.concat(errors, levels, spec.zero && !log ? [0] : []), log, 0.07);
+  }
+
+  // What has a wild beginning is drawn to the scale of the rest; the beginning may leave the chart.
+  function settled(spec, seen) {
+    if (!spec.wild || seen.length < 10) return seen;
+    const xs = seen.map((point) => point.x), first = Math.min(...xs), from = first + 0.2 * (Math.max(...xs) - first);
+    const later = seen.filter((point) => point.x >= from);
+    const reach = (points) => Math.max(...points.map((p) => p.y)) - Math.min(...points.map((p) => p.y));
+    return later.length && reach(seen) > 4 * reach(later) && reach(later) > 0 ? later : seen;
   }
 
   function axes({ svg, spec, x, y, box }) {
@@ -240,7 +257,7 @@ const Charts = (() => {
     return element("g", { "clip-path": `url(#${id})` }, svg);
   }
 
-  function guides(chart, inside) {
+  function guides(chart, inside, direct) {
     const { svg, spec, x, y, box } = chart;
     for (const guide of spec.guides || []) {
       if (guide.path) {
@@ -252,7 +269,8 @@ const Charts = (() => {
         const off = guide.at > y.high;
         const at = off ? box.top : round(y.at(guide.at));
         if (!off && guide.at >= y.low) element("line", { class: "guide", x1: box.left, x2: box.right, y1: at, y2: at }, inside);
-        if (off || guide.at >= y.low) write(svg, (off ? "↑ " : "") + guide.label, { class: "guide-label", x: box.left + 6, y: off ? at + 8 : at - 4 });
+        const aside = direct && !off;
+        if (guide.label && !aside && (off || guide.at >= y.low)) write(svg, (off ? "↑ " : "") + guide.label, { class: "guide-label", x: box.left + 6, y: off ? at + 8 : at - 4 });
         continue;
       }
       diagonal(chart, inside, guide);
@@ -276,7 +294,8 @@ const Charts = (() => {
     xs.forEach((value, i) => {
       const a = x.at(value), b = y.at(ys[i]);
       if (!finite(a) || !finite(b)) { open = false; return; }
-      d += `${open ? "L" : "M"}${round(a)},${round(b)}`;
+      // Far outside, dashes of a browser give out.
+      d += `${open ? "L" : "M"}${round(a)},${round(Math.min(3000, Math.max(-3000, b)))}`;
       open = true;
     });
     return d;
@@ -338,17 +357,21 @@ const Charts = (() => {
       const last = inView[inView.length - 1];
       const at = last ? y.at(last[1]) : NaN;
       return { series, at: finite(at) ? Math.min(box.bottom, Math.max(box.top + 4, at)) : box.bottom };
-    }).sort((a, b) => a.at - b.at);
-    const gap = 13;
+    });
+    for (const guide of spec.guides || []) {
+      if (guide.label && finite(guide.at) && guide.at <= y.high && guide.at >= y.low) labels.push({ guide, at: y.at(guide.at) });
+    }
+    labels.sort((a, b) => a.at - b.at);
+    const gap = 12.5;
     labels.forEach((label, i) => { if (i) label.at = Math.max(label.at, labels[i - 1].at + gap); });
     const over = labels.length ? labels[labels.length - 1].at - (box.bottom + 4) : 0;
     if (over > 0) {
       labels[labels.length - 1].at -= over;
       for (let i = labels.length - 2; i >= 0; i--) labels[i].at = Math.min(labels[i].at, labels[i + 1].at - gap);
     }
-    for (const { series, at } of labels) {
-      const node = write(svg, series.name, { x: box.right + 6, y: round(at + 3.5) });
-      node.style.fill = colour(series.colour || 0);
+    for (const { series, guide, at } of labels) {
+      const node = write(svg, guide ? guide.label : series.name, { class: guide ? "guide-label" : "", x: box.right + 6, y: round(at + 3.5) });
+      if (series) node.style.fill = colour(series.colour || 0);
     }
   }
 
@@ -356,7 +379,8 @@ const Charts = (() => {
     write(svg, spec.title, { class: "title", x: 0, y: 14 });
     let y = 20;
     for (const line of wrapped(spec.subtitle || "", width, 11)) { write(svg, line, { class: "small", x: 0, y: y += 13 }); }
-    return y;
+    // Charts beside each other begin at the same height.
+    return spec.line ? Math.max(y, 33) : y;
   }
 
   function wrapped(text, width, size) {
@@ -456,7 +480,7 @@ const Charts = (() => {
     button(tools, "CSV", () => save(new Blob([csv(rows())], { type: "text/csv" }), `${spec.file}.csv`));
     figure.append(svg, tools, tip);
     host.appendChild(figure);
-    return { figure, svg, tip, reset: resetButton };
+    return { figure, svg, tip, tools, reset: resetButton };
   }
 
   function button(parent, text, act) {
@@ -545,10 +569,10 @@ const Charts = (() => {
 
   function around(chart, middle, factor) {
     const { x } = chart, half = (chart.box.right - chart.box.left) / 2 * factor, at = x.at(middle);
-    const whole = ends(chart.points.map((point) => point.x), chart.spec.xLog, chart.spec.line ? 0 : 0.06);
-    const low = Math.max(whole[0], x.back(at - half)), high = Math.min(whole[1], x.back(at + half));
+    const all = whole(chart);
+    const low = Math.max(all[0], x.back(at - half)), high = Math.min(all[1], x.back(at + half));
     if (!(high > low)) return;
-    chart.group.range = low <= whole[0] && high >= whole[1] ? null : [low, high];
+    chart.group.range = low <= all[0] && high >= all[1] ? null : [low, high];
     redraw(chart.group);
   }
 

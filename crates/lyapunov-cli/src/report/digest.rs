@@ -82,9 +82,7 @@ impl Digest {
             learning_rate,
             first_loss: history.rows.iter().find_map(|row| row.loss),
             train_loss: manifest.train_loss.or_else(|| last.and_then(|row| row.train_loss)),
-            test_accuracy: manifest
-                .test_accuracy
-                .or_else(|| history.rows.iter().rev().find_map(|row| row.test_accuracy)),
+            test_accuracy: manifest.test_accuracy,
             readings: history.sharpness.iter().filter_map(|series| reading(series, &history.rows)).collect(),
             exponent: exponent(history, learning_rate),
         }

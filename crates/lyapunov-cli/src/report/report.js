@@ -140,10 +140,12 @@
   // ---- one run ------------------------------------------------------------------------------------------------------
 
   const PANELS = [
-    ["loss", "loss", { yLog: "auto" }], ["accuracy", "test accuracy", {}],
-    ["sharpness", "sharpness × η", { yLog: "auto" }], ["preconditioned", "preconditioned sharpness × η", {}],
-    ["exponents", "Lyapunov exponents", { subtitle: "nats per step, ± one standard error" }],
-    ["rate", "learning rate η", { plain: true }], ["cost", "cost of measuring", { subtitle: "gradient-equivalents per step so far", plain: true }],
+    ["loss", "loss", { yLog: "auto", subtitle: "means over images" }], ["accuracy", "test accuracy", { subtitle: "share of images classified correctly" }],
+    ["sharpness", "sharpness × η", { subtitle: "against its thresholds" }],
+    ["preconditioned", "precond. sharpness × η", { yLog: "auto", subtitle: "preconditioned by Adam, against its threshold" }],
+    ["exponents", "Lyapunov exponents", { subtitle: "nats per step so far, ± one standard error", wild: true }],
+    ["rate", "learning rate η", { subtitle: "of each step", plain: true }],
+    ["cost", "cost of measuring", { subtitle: "gradient-equivalents per step so far", plain: true, wild: true, zero: true }],
   ];
   const SHORT = { "η·batch sharpness": "η·batch sharp.", "η·λ_max(P^-½HP^-½)": "η·λ_max, precond." };
 
@@ -152,6 +154,8 @@
     const parent = details.querySelector(".panels");
     if (parent.firstChild) return;
     const group = { range: null, charts: [] };
+    const ends = run.curves.map((curve) => steps(curve.x)).flatMap((x) => [x[0], x[x.length - 1]]);
+    const xs = [Math.min(...ends), Math.max(...ends)];
     for (const [panel, title, options] of PANELS) {
       const curves = run.curves.filter((curve) => curve.panel === panel);
       if (!curves.length) continue;
@@ -159,7 +163,7 @@
         name: SHORT[curve.label] || curve.label, x: steps(curve.x), y: curve.y, e: curve.e, line: true, colour: i, dash: i,
       }));
       Charts.lines(host(parent), {
-        title, file: fileName(`${run.name} ${panel}`), xLabel: "step", xName: "step", yName: title, line: true, direct: 104, subtitle: " ", series,
+        title, file: fileName(`${run.name} ${panel}`), xLabel: "step", xName: "step", yName: title, line: true, direct: 104, series, xs,
         guides: levels(run, panel), ...options,
       }, group);
     }
@@ -172,7 +176,7 @@
     const edge = run.edge && run.edge.panel === panel ? run.edge.at : panel === "sharpness" && !run.edge ? 2 : null;
     const guides = panel === "sharpness" ? [{ at: 1, label: "1/η" }] : [];
     if (panel === "exponents") guides.push({ at: 0, label: "" });
-    if (edge) guides.push({ at: edge, label: `${run.edge ? "the edge, " : ""}${Charts.number(edge)}/η` });
+    if (edge) guides.push({ at: edge, label: `${run.edge ? "edge " : ""}${Charts.number(edge)}/η` });
     return guides;
   }
 

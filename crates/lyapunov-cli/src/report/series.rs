@@ -63,7 +63,9 @@ pub fn curves(history: &History, points: usize) -> Vec<Curve> {
         of_rows("accuracy", "test", |row| row.test_accuracy),
         of_rows("rate", "η", |row| row.learning_rate),
     ];
-    found.extend(history.sharpness.iter().map(|series| sharpness(series, &history.sharpness, points)));
+    let mut measured: Vec<&SharpnessSeries> = history.sharpness.iter().collect();
+    measured.sort_by_key(|series| rank(&series.quantity));
+    found.extend(measured.into_iter().map(|series| sharpness(series, &history.sharpness, points)));
     let exponents = history.exponents.iter().take(EXPONENTS).zip(1..);
     found.extend(exponents.map(|(series, number)| exponent(series, number, points)));
     found.push(of_rows("cost", "measuring", |row| {
@@ -83,6 +85,12 @@ pub fn edge(history: &History) -> Option<Edge> {
         Some(Edge { panel: panel_of(&series.quantity), at })
     };
     history.sharpness.iter().find_map(at)
+}
+
+/// The order in which quantities are told: what the edge speaks of comes first.
+pub fn rank(quantity: &str) -> usize {
+    let order = ["lambda_max", "batch_sharpness", "preconditioned_sharpness", "lambda_min"];
+    order.iter().position(|known| *known == quantity).unwrap_or(order.len())
 }
 
 fn panel_of(quantity: &str) -> &'static str {

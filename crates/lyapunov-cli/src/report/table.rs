@@ -92,7 +92,7 @@ fn columns(shown: &[Shown<'_>], differing: &[String]) -> Vec<Column> {
 }
 
 /// The last part of a key, or all of it where two keys end alike.
-fn heading(key: &str, differing: &[String]) -> String {
+pub fn heading(key: &str, differing: &[String]) -> String {
     let last = |key: &str| key.rsplit('.').next().unwrap_or_default().to_owned();
     let alone = differing.iter().filter(|other| last(other) == last(key)).count() == 1 && last(key) != "name";
     let told = if alone { last(key) } else { key.trim_end_matches(".name").replace('.', " ") };

@@ -8,7 +8,8 @@ use super::{
     escape,
     fit::Fit,
     keys,
-    table::{marked_up, outcome},
+    series::rank,
+    table::{heading, marked_up, outcome},
 };
 
 /// A number for a table: four significant digits.
@@ -24,6 +25,11 @@ pub fn number(value: f64) -> String {
         format!("{value:.2e}")
     };
     text.replace('-', "−")
+}
+
+/// A number in so many significant digits.
+fn rounded(value: f64, digits: usize) -> f64 {
+    format!("{value:.*e}", digits - 1).parse().unwrap_or(value)
 }
 
 /// The first sentences of the page: how many runs, how they ended, and the slopes.
@@ -71,10 +77,10 @@ fn at_the_end(shown: &[Shown<'_>]) -> String {
     ends.sort_by(f64::total_cmp);
     match &ends[..] {
         [] => String::new(),
-        [one] => format!(" η·λ_max ends at {}.", number(*one)),
+        [one] => format!(" η·λ_max ends at {}.", number(rounded(*one, 3))),
         [least, .., most] => {
-            let median = number(ends[ends.len() / 2]);
-            format!(" η·λ_max ends between {} and {}, with the median {median}.", number(*least), number(*most))
+            let [least, median, most] = [*least, ends[ends.len() / 2], *most].map(|end| number(rounded(end, 3)));
+            format!(" η·λ_max ends between {least} and {most}, with the median {median}.")
         }
     }
 }
@@ -103,7 +109,7 @@ const METHODS: [(&str, &str); 9] = [
         "Ordinary least squares of ln λ_max on ln η, for each group of runs that are alike but for η and seed. Seeds are averaged \
       first (the mean of ln λ_max at each η is one point), and the standard error is that of the scatter of these points about the line. \
       Only runs in which training succeeds count: they took all their steps, and the mean loss on all training images at the end is at \
-      most half of the first mini-batch's loss.",
+      most four fifths of the first mini-batch's loss.",
     ),
     (
         "batch sharpness",
@@ -166,12 +172,13 @@ pub fn origins(shown: &[Shown<'_>]) -> String {
 
 /// One run, to be opened: a line about it, its facts, and a place for its charts.
 pub fn run(i: usize, shown: &Shown<'_>, differing: &[String], open: bool) -> String {
-    let differences: Vec<String> = differing
-        .iter()
-        .map(|key| format!("{} {}", key.rsplit('.').next().unwrap_or_default(), keys::value(shown.run, key)))
-        .collect();
+    let difference = |key: &String| {
+        let value = keys::value(shown.run, key);
+        if key.ends_with(".name") { value } else { format!("{} {value}", heading(key, differing)) }
+    };
+    let differences = differing.iter().map(difference);
     let seed = format!("seed {}", shown.digest.seed);
-    let about = differences.into_iter().chain([seed]).collect::<Vec<_>>().join(" · ");
+    let about = differences.chain([seed]).collect::<Vec<_>>().join(" · ");
     let open = if open { " open" } else { "" };
     format!(
         "<details class=\"run\" id=\"run-{i}\" data-run=\"{i}\"{open}><summary><b>{}</b> <span class=\"state {}\">{}</span> \
@@ -186,7 +193,7 @@ pub fn run(i: usize, shown: &Shown<'_>, differing: &[String], open: bool) -> Str
 
 fn facts(shown: &Shown<'_>) -> String {
     let manifest = &shown.run.manifest;
-    let mut facts = Vec::new();
+    let mut facts: Vec<String> = Vec::new();
     facts.extend(manifest.fault.as_ref().map(|fault| format!("failed: {fault}")));
     facts.push(format!(
         "{} on {}, {} weights, {} images",
@@ -199,16 +206,23 @@ fn facts(shown: &Shown<'_>) -> String {
     facts.extend(manifest.wall_seconds.map(|seconds| format!("{} s", number(seconds))));
     facts.extend(shown.digest.train_loss.map(|loss| format!("final loss {}", number(loss))));
     facts.extend(shown.digest.test_accuracy.map(|share| format!("test accuracy {}", number(share))));
-    facts.extend(shown.digest.readings.iter().map(|found| {
-        let spread = found.spread.map(|spread| format!(" ± {}", number(spread))).unwrap_or_default();
-        let readings = if found.count == 1 { "the last reading" } else { "the mean of the last readings" };
-        format!("{} on {} {}{spread} ({readings})", found.quantity, found.on, number(found.value))
+    let mut facts: Vec<String> = facts.iter().map(|fact| escape(fact)).collect();
+    let mut readings: Vec<_> = shown.digest.readings.iter().collect();
+    readings.sort_by_key(|found| rank(&found.quantity));
+    facts.extend(readings.into_iter().map(|found| {
+        let spread = found.spread.map(|spread| format!(" ± {}", number(rounded(spread, 2)))).unwrap_or_default();
+        let symbol = if found.quantity.starts_with("lambda") {
+            found.quantity.replace("lambda", "λ")
+        } else {
+            found.quantity.replace('_', " ")
+        };
+        marked_up(&format!("{symbol} on {} {}{spread}", found.on, number(found.value)))
     }));
     let command = format!(
         "lyapunov train {}",
         crate::commands::report::quoted(&shown.run.folder.join(crate::folder::CONFIG).display().to_string())
     );
-    format!("<p class=\"facts\">{}<br><code>{}</code></p>", escape(&facts.join(" · ")), escape(&command))
+    format!("<p class=\"facts\">{}<br><code>{}</code></p>", facts.join(" · "), escape(&command))
 }
 
 #[cfg(test)]

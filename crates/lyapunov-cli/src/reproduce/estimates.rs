@@ -54,10 +54,10 @@ pub fn claim(plan: &Plan, runs: &[Ended]) -> Claim {
                same run."
             .to_owned(),
         measured: format!(
-            "Five products a time: median errors up to {} %, nine in ten below {} %, at {} g-eq per step at most.",
+            "Five products a time: median errors up to {} %, nine in ten below {} %, at most {} g-eq per measurement.",
             number(100.0 * worst(&|found| quantile(&found.errors, 0.5))),
             number(100.0 * worst(&|found| quantile(&found.errors, 0.9))),
-            number(worst(&|found| Some(found.cost.1)))
+            number(worst(&|found| Some(found.cost.0)))
         ),
         verdict: format!(
             "{} The losses of runs that measure more or less are the same, bit for bit, on {same} of {} problems.",

@@ -40,7 +40,11 @@ pub fn claim(comparison: &Comparison) -> Claim {
             own.len()
         ),
         table: table(comparison),
-        picture: Some(plot::comparison_figure(comparison).to_svg()),
+        picture: comparison
+            .lines
+            .iter()
+            .any(|line| line.train_loss.is_some())
+            .then(|| plot::comparison_figure(comparison).to_svg()),
     }
 }
 
