@@ -1,6 +1,7 @@
 //! The program `lyapunov`: trains networks and shows how stable their training is.
 
 mod args;
+mod checkpoint;
 mod commands;
 mod compare;
 mod config;
@@ -10,6 +11,7 @@ mod error;
 mod experiment;
 mod findings;
 mod folder;
+mod interrupt;
 mod lock;
 mod manifest;
 mod plot;
