@@ -72,10 +72,14 @@ fn set_handlers(noted: &Arc<AtomicUsize>) -> io::Result<()> {
         flag::register(signal, Arc::clone(&armed))?;
         flag::register_usize(signal, Arc::clone(noted), signal as usize)?;
     }
-    // A file that may not grow is then an error that can be told, and not the end of the process.
-    #[cfg(unix)]
-    flag::register(consts::SIGXFSZ, Arc::new(AtomicBool::new(false)))?;
     Ok(())
+}
+
+/// From now on, a file that may not grow any more is an error that can be told, and not the end of the process.
+pub fn outlive_full_files() {
+    // Where the handler cannot be set, the system does what it always did.
+    #[cfg(unix)]
+    let _ = flag::register(consts::SIGXFSZ, Arc::new(AtomicBool::new(false)));
 }
 
 /// Ends the process where it has not left some seconds after a signal.

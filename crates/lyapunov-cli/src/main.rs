@@ -33,6 +33,7 @@ use clap::Parser;
 use miette::{GraphicalReportHandler, GraphicalTheme};
 
 fn main() -> ExitCode {
+    interrupt::outlive_full_files();
     match commands::execute(args::Arguments::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(fault) if fault.is_broken_pipe() => ExitCode::SUCCESS,

@@ -16,6 +16,8 @@ use crate::{
     error::{Error, Result},
     experiment,
     folder::{RunFolder, check_writable, write_file},
+    interrupt,
+    manifest::Manifest,
     plot,
     progress::Tally,
 };
@@ -37,7 +39,7 @@ pub fn execute(arguments: &CompareRatesArguments) -> Result<()> {
     check_writable(out)?;
     std::fs::create_dir_all(out).map_err(|cause| Error::io("make", out, cause))?;
     let jobs = jobs.unwrap_or_else(|| thread::available_parallelism().map_or(1, usize::from));
-    let (outcomes, faults) = run_all(&suite, out, jobs, *json);
+    let (outcomes, faults) = run_all(&suite, out, jobs, *json)?;
     let comparison = Comparison::of(&suite, &outcomes);
     write_file(&out.join("comparison.csv"), Comparison::to_csv(&suite, &outcomes).as_bytes())?;
     let told = serde_json::to_string_pretty(&comparison).expect("numbers and texts have a JSON form") + "\n";
@@ -54,15 +56,17 @@ pub fn execute(arguments: &CompareRatesArguments) -> Result<()> {
     }
 }
 
-/// The outcome of every case, `None` where it failed, and what was said of those.
-fn run_all(suite: &Suite, out: &Path, jobs: usize, silent: bool) -> (Vec<Option<Outcome>>, Vec<String>) {
+/// The outcome of every case, `None` where it failed, and what was said of those. A signal ends it all, when the runs have saved
+/// themselves.
+fn run_all(suite: &Suite, out: &Path, jobs: usize, silent: bool) -> Result<(Vec<Option<Outcome>>, Vec<String>)> {
     let next = AtomicUsize::new(0);
     let tally = Tally::new(suite.cases.len() as u64, silent);
     let results: Mutex<Vec<Option<Result<Outcome>>>> = Mutex::new(suite.cases.iter().map(|_| None).collect());
     let work = || {
         // Each run computes on one thread of its own.
-        while let Some((i, case)) =
-            Some(next.fetch_add(1, Ordering::Relaxed)).and_then(|i| Some((i, suite.cases.get(i)?)))
+        let case = || Some(next.fetch_add(1, Ordering::Relaxed)).and_then(|i| Some((i, suite.cases.get(i)?)));
+        while interrupt::received().is_none()
+            && let Some((i, case)) = case()
         {
             let result = run(case, out);
             tally.tell(&label(suite, case), result.as_ref());
@@ -75,6 +79,7 @@ fn run_all(suite: &Suite, out: &Path, jobs: usize, silent: bool) -> (Vec<Option<
     for result in results.into_inner().unwrap_or_else(PoisonError::into_inner) {
         match result {
             Some(Ok(outcome)) => outcomes.push(Some(outcome)),
+            Some(Err(fault @ Error::Interrupted { .. })) => return Err(fault),
             Some(Err(fault)) => {
                 faults.push(fault.to_string());
                 outcomes.push(None);
@@ -82,7 +87,7 @@ fn run_all(suite: &Suite, out: &Path, jobs: usize, silent: bool) -> (Vec<Option<
             None => outcomes.push(None),
         }
     }
-    (outcomes, faults)
+    Ok((outcomes, faults))
 }
 
 fn label(suite: &Suite, case: &Case) -> String {
@@ -95,13 +100,18 @@ fn run(case: &Case, out: &Path) -> Result<Outcome> {
     let mut settings = case.settings.clone();
     let (network, subject) = experiment::network(&settings)?;
     settings.resolve(&network, subject.images)?;
-    // A run that was killed has a folder too, and never ends.
-    for folder in RunFolder::of_identity(out, &settings.config.identity()) {
-        if let Some(outcome) = found(&folder, case.target)? {
+    let folders = RunFolder::of_identity(out, &settings.config.identity());
+    for folder in &folders {
+        if let Some(outcome) = found(folder, case.target)? {
             return Ok(outcome);
         }
     }
-    let summary = train::run(&settings, &network, subject, out, true)?;
+    // One that was killed and that nobody is at goes on.
+    let unended = |folder: &RunFolder| Manifest::read(folder.path()).is_ok_and(|manifest| !manifest.outcome.is_final());
+    let summary = match folders.iter().filter_map(|folder| RunFolder::hold(folder).ok()).find(unended) {
+        Some(folder) => train::run_in(folder, &settings, &network, subject, true)?,
+        None => train::run(&settings, &network, subject, out, true)?,
+    };
     found(Path::new(&summary.run), case.target)?
         .ok_or_else(|| Error::Usage { message: format!("{} does not say how the run ended", summary.run), help: None })
 }

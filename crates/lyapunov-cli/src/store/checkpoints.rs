@@ -142,8 +142,7 @@ mod tests {
         let mut store = store_with_rows(&path, 4);
         store.list(&listed(2), 5).unwrap();
         store.list(&listed(4), 5).unwrap();
-        // As after a kill: the file stays in WAL mode.
-        std::mem::forget(store);
+        drop(store);
         let mut store = Store::resume(&path).unwrap();
         store.rewind(2).unwrap();
         assert_eq!(store.checkpoints().unwrap(), [listed(2)]);

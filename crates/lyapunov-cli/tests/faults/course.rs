@@ -70,13 +70,11 @@ impl Ground {
 
     /// The next attempt at the only run below `out`: it goes on, or begins where it was killed before there was anything to go on from.
     pub fn attempt(&self, out: &str) -> Command {
-        match self.run(out).filter(|run| run.join("manifest.json").is_file()) {
-            Some(run) => resume(&run),
-            None => {
-                let _ = fs::remove_dir_all(self.path(out));
-                self.train(out)
-            }
+        if let Some(run) = self.run(out).filter(|run| run.join("manifest.json").is_file()) {
+            return resume(&run);
         }
+        let _ = fs::remove_dir_all(self.path(out));
+        self.train(out)
     }
 
     /// The only run below `out`.

@@ -22,8 +22,8 @@ fn of_several_that_resume_a_run_exactly_one_does() {
         child.kill().unwrap();
         child.wait().unwrap();
         let run = ground.run(&out).unwrap();
-        let racers: Vec<_> = (0..2 + race % 7).map(|_| resume(&run).spawn().unwrap()).collect();
-        let codes: Vec<_> = racers.into_iter().map(|racer| status(racer.wait_with_output().unwrap())).collect();
+        let several: Vec<_> = (0..2 + race % 7).map(|_| resume(&run).spawn().unwrap()).collect();
+        let codes: Vec<_> = several.into_iter().map(|racer| status(racer.wait_with_output().unwrap())).collect();
         assert_eq!(codes.iter().filter(|code| **code == Some(0)).count(), 1, "{codes:?}");
         assert!(codes.iter().all(|code| matches!(code, Some(0 | 75))), "{codes:?}");
         assert_eq!(Traces::of(&run), expected);

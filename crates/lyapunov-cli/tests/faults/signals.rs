@@ -28,7 +28,7 @@ fn a_signal_lets_a_run_save_itself_and_it_comes_to_the_same_bits() {
             let child = ground.attempt(&name).spawn().unwrap();
             // A signal that comes before the run has begun ends the program as it always did.
             let begins = Instant::now();
-            while !is_running(&ground, &name) && begins.elapsed() < Duration::from_secs(60) {
+            while !is_running(&ground, &name) && begins.elapsed() < Duration::from_mins(1) {
                 thread::sleep(Duration::from_millis(2));
             }
             thread::sleep(Duration::from_millis(30) + instant(&mut stream, 0.8));
