@@ -45,6 +45,10 @@ pub enum Command {
     /// Every run gets a folder of its own, with its configuration (config.toml), its measurements (run.sqlite), a picture
     /// (run.svg), its final weights (weights.safetensors) and a manifest (manifest.json). A run that diverges is a result,
     /// not a failure: the exit code is 0, and its rows are kept.
+    ///
+    /// A run that was killed goes on from its last checkpoint by `--resume`, to the bits that it would have reached. Ctrl-C,
+    /// SIGTERM, SIGUSR1 and SIGXCPU let a run save itself first; the exit code is then 128 and the number of the signal, and a
+    /// second Ctrl-C leaves at once. A run that another process is at is refused with exit code 75.
     Train(TrainArguments),
     /// Train two copies that differ in almost nothing, and see how far they part
     ///
@@ -136,10 +140,11 @@ pub enum Command {
         lyapunov train run.toml --out experiments\n  \
         lyapunov train --data data/cifar10 --set model.name=mlp --set optimizer.learning_rate=0.1\n  \
         lyapunov train --set 'measure.on=[\"batch\", \"subset=1000\"]' --set measure.every=10\n  \
-        lyapunov train --json | jq .lambda_max.value")]
+        lyapunov train --json | jq .lambda_max.value\n  \
+        lyapunov train --resume runs/cnn-sgd-0123abcd")]
 pub struct TrainArguments {
     /// The configuration; without it, the defaults that `lyapunov config` prints
-    #[arg(value_name = "RUN.toml")]
+    #[arg(value_name = "RUN.toml", conflicts_with = "resume")]
     pub file: Option<PathBuf>,
     /// The flags.
     #[command(flatten)]
@@ -162,6 +167,9 @@ pub struct TrainFlags {
     /// The device to compute on: flex, the processor, in this build [env: BURN_DEVICE]
     #[arg(long, value_name = "NAME")]
     pub device: Option<String>,
+    /// Go on with the run in this folder, which was killed or interrupted, from its last checkpoint, to the same bits
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["set", "data", "out", "device"])]
+    pub resume: Option<PathBuf>,
     /// Print one JSON object about the finished run, and nothing else, on standard output
     #[arg(long)]
     pub json: bool,

@@ -3,7 +3,8 @@
 use clap::ValueEnum;
 use lyapunov::{Quantity, Sample, Target, train::Layout};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
-use sha2::{Digest, Sha256};
+
+use crate::data::digest::sha256;
 
 /// The commented default file: the one source of defaults.
 pub const DEFAULTS: &str = include_str!("default.toml");
@@ -28,6 +29,9 @@ pub struct Config {
     pub measure: Measure,
     /// Which Lyapunov exponents are measured, and how.
     pub exponents: Exponents,
+    /// When the run is saved.
+    #[serde(skip_serializing)]
+    pub checkpoint: Checkpoint,
     /// How long, where, and from which seed.
     pub run: Run,
 }
@@ -39,13 +43,14 @@ impl Config {
         (self.control.rule == ControlRule::None && !own).then_some(self.optimizer.learning_rate)
     }
 
-    /// `<model>-<optimizer>-<8 digits>`, the digits from the SHA-256 of all that decides the numbers: everything but
-    /// `run.out`.
+    /// The SHA-256 of all that decides the numbers, in hexadecimal digits: everything but `run.out` and `[checkpoint]`.
+    pub fn digest(&self) -> String {
+        sha256(&serde_json::to_vec(self).expect("numbers, names and lists have a JSON form"))
+    }
+
+    /// `<model>-<optimizer>-<8 digits>`, the first digits of [`Config::digest`].
     pub fn identity(&self) -> String {
-        let canonical = serde_json::to_vec(self).expect("numbers, names and lists have a JSON form");
-        let digest = Sha256::digest(&canonical);
-        let digits = u32::from_be_bytes([digest[0], digest[1], digest[2], digest[3]]);
-        format!("{}-{}-{digits:08x}", name_of(&self.model.name), name_of(&self.optimizer.name))
+        format!("{}-{}-{}", name_of(&self.model.name), name_of(&self.optimizer.name), &self.digest()[..8])
     }
 }
 
@@ -630,6 +635,21 @@ pub enum WeightsName {
     Frozen,
 }
 
+/// `[checkpoint]`
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub struct Checkpoint {
+    /// Steps between two checkpoints; 0 = never.
+    #[serde(deserialize_with = "whole")]
+    pub every: u64,
+    /// Minutes between two checkpoints; 0 = never.
+    #[serde(deserialize_with = "not_negative")]
+    pub minutes: f64,
+    /// How many are kept.
+    #[serde(deserialize_with = "count")]
+    pub keep: usize,
+}
+
 /// `[run]`
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(deny_unknown_fields)]
@@ -926,6 +946,7 @@ mod tests {
         let plain = config(&[]).identity();
         assert!(plain.starts_with("cnn-sgd-") && plain.len() == "cnn-sgd-".len() + 8);
         assert_eq!(plain, identity("run.out=elsewhere"));
+        assert_eq!(plain, identity("checkpoint.every=7"));
         assert_eq!(plain, identity("optimizer.learning_rate=5e-2"), "the same number written otherwise");
         assert_ne!(plain, identity("run.seed=1"));
         assert_ne!(plain, identity("measure.on=[\"full\"]"));

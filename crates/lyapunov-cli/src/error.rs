@@ -8,6 +8,8 @@ use std::{
 
 use miette::{Diagnostic, NamedSource, SourceSpan};
 
+use crate::interrupt::Signal;
+
 /// A fault that ends the program.
 #[derive(Debug, thiserror::Error, Diagnostic)]
 pub enum Error {
@@ -86,6 +88,35 @@ pub enum Error {
     /// Files of images are not what they should be, as has been told on standard output.
     #[error("{} cannot be used", .0.display())]
     Images(PathBuf),
+    /// Another process is at what this one wants.
+    #[error("{} is in use by {holder}", folder.display())]
+    #[diagnostic(help("wait until it has ended, or stop it"))]
+    Busy {
+        /// The folder of the run.
+        folder: PathBuf,
+        /// Who is at it.
+        holder: String,
+    },
+    /// A signal asked the program to leave, and the run has saved itself.
+    #[error("{} was interrupted by {signal} after {step} steps, and has saved itself", folder.display())]
+    #[diagnostic(help("go on with `lyapunov train --resume {}`", folder.display()))]
+    Interrupted {
+        /// The folder of the run.
+        folder: PathBuf,
+        /// Steps that were taken.
+        step: u64,
+        /// The signal.
+        signal: Signal,
+    },
+    /// A signal asked a sweep to leave; its runs have saved themselves.
+    #[error("the sweep was interrupted by {signal}")]
+    #[diagnostic(help("the same command goes on; `lyapunov sweep status {}` tells how far it is", folder.display()))]
+    SweepInterrupted {
+        /// The folder of the sweep.
+        folder: PathBuf,
+        /// The signal.
+        signal: Signal,
+    },
     /// Writing to standard output failed.
     #[error("cannot write to standard output: {0}")]
     Output(#[from] io::Error),
@@ -179,9 +210,12 @@ impl Error {
         matches!(self, Self::Output(cause) if cause.kind() == io::ErrorKind::BrokenPipe)
     }
 
-    /// 2 where the command or the configuration is wrong, 1 where the work failed.
+    /// 2 where the command or the configuration is wrong, 1 where the work failed; 75 where another process is at it, as
+    /// `sysexits.h` calls what may be tried again; 128 and the number of the signal after a signal, as shells have it.
     pub fn exit_code(&self) -> ExitCode {
         match self {
+            Self::Busy { .. } => ExitCode::from(75),
+            Self::Interrupted { signal, .. } | Self::SweepInterrupted { signal, .. } => ExitCode::from(signal.exit_code()),
             Self::Configuration(_) | Self::Usage { .. } => ExitCode::from(2),
             _ => ExitCode::FAILURE,
         }

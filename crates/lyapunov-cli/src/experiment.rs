@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use lyapunov::{
     Adgd, Averaged, BatchSharpnessRule, Bounded, Carry, Constant, Controller, Decay, Distance, DistanceOverGradients,
-    EdgeStep, Moments, Momentum, Objective, OnEdge, Optimizer, Plain, Plan, Product, Quantity, QuasiNewton, Rule,
+    EdgeStep, Kept, Moments, Momentum, Objective, OnEdge, Optimizer, Plain, Plan, Product, Quantity, QuasiNewton, Rule,
     Sample, Schedule, Scheduled, Shape, Start, Wanted,
     train::{
         self, Activation, Architecture, Dataset, Initialization, Layout, Loss, Network, NetworkOptions, Normalization,
@@ -201,7 +201,7 @@ pub trait Study {
     type Found;
 
     /// Does it with the optimizer that steps by `rule`.
-    fn study<R: Rule<Tensor<1>>>(self, rule: R) -> Result<Self::Found>;
+    fn study<R: Rule<Tensor<1>, State: Kept>>(self, rule: R) -> Result<Self::Found>;
 }
 
 /// Does `study` with the rule of `[optimizer]`.

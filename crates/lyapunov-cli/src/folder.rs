@@ -80,6 +80,44 @@ impl RunFolder {
         Ok(Taken::Ours(Self { path, _lock: lock }))
     }
 
+    /// Takes the folder of a run that is there; tells who is at it, where that is another process.
+    pub fn hold(path: &Path) -> Result<Self> {
+        if !path.join(MANIFEST).is_file() {
+            let message = format!("{} is not the folder of a run: it has no {MANIFEST}", path.display());
+            let help =
+                "a run that was killed before its first step has nothing to go on from: start it again".to_owned();
+            return Err(Error::Usage { message, help: Some(help) });
+        }
+        match Lock::take(path)? {
+            Some(lock) => Ok(Self { path: path.to_owned(), _lock: lock }),
+            None => Err(Error::Busy {
+                folder: path.to_owned(),
+                holder: lock::holder(path).unwrap_or_else(|| "another process".to_owned()),
+            }),
+        }
+    }
+
+    /// The names of the files in the folder.
+    pub fn names(&self) -> Result<Vec<String>> {
+        let failed = |cause| Error::io("read", &self.path, cause);
+        let entries = fs::read_dir(&self.path).map_err(failed)?;
+        entries.map(|entry| Ok(entry.map_err(failed)?.file_name().to_string_lossy().into_owned())).collect()
+    }
+
+    /// Removes a file; one that is gone already is no fault.
+    pub fn remove(&self, name: &str) -> Result<()> {
+        match fs::remove_file(self.file(name)) {
+            Err(cause) if cause.kind() != io::ErrorKind::NotFound => Err(Error::io("remove", &self.file(name), cause)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Removes files that a process was writing when it was killed.
+    pub fn sweep(&self) -> Result<()> {
+        let unfinished = self.names()?.into_iter().filter(|name| name.starts_with(GROWING));
+        unfinished.into_iter().try_for_each(|name| self.remove(&name))
+    }
+
     /// Removes what an earlier attempt has left, but the lock.
     pub fn clear(&self) -> Result<()> {
         let failed = |cause| Error::io("clear", &self.path, cause);
@@ -139,13 +177,27 @@ pub fn write_file(path: &Path, contents: &[u8]) -> Result<()> {
     write_whole(path, contents).map_err(|cause| Error::io("write", path, cause))
 }
 
-/// Writes beside the target, then renames: readers see the old file or the new one, never a part.
+/// What the names of files begin with that are being written.
+const GROWING: &str = ".writing-";
+
+/// Writes beside the target, then renames: readers see the old file or the new one, never a part, also after a loss of power.
 fn write_whole(path: &Path, contents: &[u8]) -> io::Result<()> {
-    let mut file = readable_by_others(tempfile::Builder::new().prefix(".")).tempfile_in(parent_of(path))?;
+    let mut file = readable_by_others(tempfile::Builder::new().prefix(GROWING)).tempfile_in(parent_of(path))?;
     file.write_all(contents)?;
     file.as_file().sync_all()?;
     file.persist(path)?;
-    Ok(())
+    sync_folder(parent_of(path))
+}
+
+/// Makes the names in a folder as durable as the files; where a file system cannot do that, nothing is lost but this.
+fn sync_folder(path: &Path) -> io::Result<()> {
+    if cfg!(not(unix)) {
+        return Ok(());
+    }
+    match fs::File::open(path)?.sync_all() {
+        Err(cause) if !matches!(cause.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported) => Err(cause),
+        _ => Ok(()),
+    }
 }
 
 /// Makes a folder of files that appears with all of them or not at all. An empty folder may be there already.

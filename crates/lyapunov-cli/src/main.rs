@@ -1,6 +1,7 @@
 //! The program `lyapunov`: trains networks and shows how stable their training is.
 
 mod args;
+mod checkpoint;
 mod commands;
 mod compare;
 mod config;
@@ -11,6 +12,7 @@ mod experiment;
 mod export;
 mod findings;
 mod folder;
+mod interrupt;
 mod listing;
 mod lock;
 mod manifest;
@@ -37,6 +39,7 @@ use clap::Parser;
 use miette::{GraphicalReportHandler, GraphicalTheme};
 
 fn main() -> ExitCode {
+    interrupt::outlive_full_files();
     match commands::execute(args::Arguments::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(fault) if fault.is_broken_pipe() => ExitCode::SUCCESS,

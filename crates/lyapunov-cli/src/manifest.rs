@@ -28,6 +28,8 @@ pub enum Outcome {
     Diverged,
     /// A fault ended it.
     Failed,
+    /// It was asked to leave, and saved itself: it can go on.
+    Interrupted,
 }
 
 impl Outcome {
@@ -38,6 +40,7 @@ impl Outcome {
             Self::Completed => "completed",
             Self::Diverged => "diverged",
             Self::Failed => "failed",
+            Self::Interrupted => "interrupted",
         }
     }
 

@@ -276,7 +276,16 @@ fn a_run_folder_holds_everything_and_nothing_else_is_written() {
     let run = fs::read_dir(&out).unwrap().next().unwrap().unwrap().path();
     let mut names: Vec<_> = fs::read_dir(&run).unwrap().map(|file| file.unwrap().file_name()).collect();
     names.sort();
-    assert_eq!(names, ["config.toml", "lock", "manifest.json", "run.sqlite", "run.svg", "weights.safetensors"]);
+    let expected = [
+        "checkpoint-12.safetensors",
+        "config.toml",
+        "lock",
+        "manifest.json",
+        "run.sqlite",
+        "run.svg",
+        "weights.safetensors",
+    ];
+    assert_eq!(names, expected);
     let run = serde_json::json!({ "run": run });
     assert_eq!((count(&run, "rows"), count(&run, "sharpness")), (13, 6));
     let manifest: Value = serde_json::from_slice(&fs::read(folder_of(&run).join("manifest.json")).unwrap()).unwrap();

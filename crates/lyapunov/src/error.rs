@@ -99,6 +99,14 @@ pub enum Error {
         /// What is wrong and what was expected.
         reason: String,
     },
+    /// What was saved of a run cannot be taken up.
+    #[error("the saved `{name}` {reason}")]
+    Saved {
+        /// The row to blame.
+        name: String,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// A device was named that is not there.
     #[error("unknown device {name:?}: this build has {available}")]
     Device {

@@ -36,6 +36,7 @@ mod objective;
 mod operator;
 mod record;
 mod run;
+mod saved;
 mod system;
 pub mod systems;
 pub mod testing;
@@ -73,6 +74,7 @@ pub use run::{
     Apart, Carry, Chaos, Deviations, EdgeReading, Gauge, Plan, Reading, Start, Summary, Target, Training, along, run,
     twins,
 };
+pub use saved::{Keeper, Kept, Numbers, Saved};
 pub use system::{
     AdaptiveFlow, Closures, Differences, Field, FieldClosures, Flow, Law, Map, Outcome, RandomClosures, System,
 };

@@ -3,8 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "in a test a fault is a failure")]
 
 use lyapunov::{
-    Adam, Carry, Constant, Decay, Descent, Dog, Error, Growth, HeavyBall, Moments, Momentum, Objective, Optimizer,
-    Outcome, Plan, Prodigy, Product, Purpose, Quantity, Result, Rule, Sample, ScheduleFree, Sgd, Start, Stream, System,
+    Adam, Carry, Constant, Decay, Descent, Dog, Error, HeavyBall, Moments, Momentum, Objective, Optimizer, Outcome,
+    Plan, Prodigy, Product, Purpose, Quantity, Result, Rule, Sample, ScheduleFree, Sgd, Start, Stream, System,
     Training, Vector, run,
     systems::{Quadratic, ScalarNetwork},
 };
@@ -293,13 +293,9 @@ fn a_run_resumes_to_the_same_bits() {
         let (mut first, mut rows) = (fresh(), Vec::new());
         let mut training = Training::new(&mut first, &plan).unwrap();
         assert_eq!(training.advance(&mut first, middle, &mut controller, &mut rows).unwrap(), Outcome::Completed);
-        let benettin = &training.deviations.as_ref().unwrap().benettin;
-        let growth = Growth::from_bytes(&benettin.growth().to_bytes()).unwrap();
-        let deviations = benettin.deviations().to_vec();
-        let mut resumed = training.clone();
-        resumed.deviations.as_mut().unwrap().benettin = lyapunov::Benettin::resume(deviations, growth).unwrap();
+        let saved = training.save(&mut first, &mut controller).unwrap();
         let mut second = fresh();
-        second.resume(first.state().clone(), first.steps_taken());
+        let mut resumed = Training::resume(&mut second, &plan, &mut controller, &saved).unwrap();
         resumed.advance(&mut second, plan.steps, &mut controller, &mut rows).unwrap();
         assert_eq!(rows, whole, "{middle}");
         assert_eq!(resumed.summary(&mut second).unwrap(), summary);

@@ -266,7 +266,7 @@ fn cells(run: &Planned, standing: &Standing) -> [String; 4] {
 /// How many runs stand where.
 fn count(standings: &[Standing]) -> String {
     let mut parts = Vec::new();
-    for name in ["completed", "diverged", "running", "failed", "killed", "missing"] {
+    for name in ["completed", "diverged", "running", "failed", "interrupted", "killed", "missing"] {
         let count = standings.iter().filter(|standing| standing.name() == name).count();
         parts.extend((count > 0).then(|| format!("{count} {name}")));
     }

@@ -1,55 +1,61 @@
-//! `lyapunov train`: from a configuration to a run folder.
+//! `lyapunov train`: from a configuration to a run folder, and on from a checkpoint.
+
+mod descend;
+mod resume;
 
 use std::{path::Path, time::Instant};
 
-use lyapunov::{
-    Descent, Evaluation, Objective, Observer, Outcome, Plan, Quantity, Rule, Summary as Course, Vector,
-    train::{Network, Tensor},
-};
+use lyapunov::{Plan, Quantity, Summary as Course, train::Network};
 
+use self::{
+    descend::{Descend, End, Left},
+    resume::Past,
+};
 use super::print;
 use crate::{
     args::{TrainArguments, TrainFlags},
     config::{Config, ControlRule, WeightsName, name_of},
     draft::Settings,
-    error::Result,
-    experiment::{self, Overrides, Study},
+    error::{Error, Result},
+    experiment::{self, Overrides},
     export::tensorboard::Live,
     folder::{CONFIG, MANIFEST, PICTURE, ROWS, RunFolder, WEIGHTS, check_writable},
+    interrupt,
     manifest::{self, Manifest},
     plot::{self, Caption},
-    progress::{Observers, Progress},
+    progress::Progress,
     store::{self, Store},
     summary::{ChaosFound, EdgeFound, LambdaMax, Stand, Subject, Summary},
 };
 
-/// Trains, measures and keeps everything in a new run folder.
+/// Trains, measures and keeps everything in a run folder: a new one, or that of a run that goes on.
 pub fn execute(arguments: &TrainArguments) -> Result<()> {
     let TrainArguments { file, flags } = arguments;
-    let TrainFlags { set, data, out, device, .. } = flags.clone();
+    let TrainFlags { set, data, out, device, resume, tensorboard, json, quiet } = flags.clone();
+    if let Some(folder) = resume {
+        return resume::execute(&folder, tensorboard, json, quiet);
+    }
     let mut settings = experiment::settings(file.as_deref(), &Overrides { set, data, out, device })?;
     check_writable(Path::new(&settings.config.run.out))?;
     let (network, subject) = experiment::network(&settings)?;
     settings.resolve(&subject)?;
-    let out = settings.config.run.out.clone();
-    let folder = RunFolder::claim(Path::new(&out), &settings.config.identity())?;
+    let folder = RunFolder::claim(Path::new(&settings.config.run.out), &settings.config.identity())?;
     let mut session = Session::open(folder, &settings, &network, subject)?;
-    session.tensorboard = flags.tensorboard;
-    let summary = session.run(flags.quiet || flags.json)?;
-    match flags {
-        TrainFlags { json: true, .. } => print(summary.to_json().as_bytes()),
-        TrainFlags { quiet: true, .. } => Ok(()),
+    session.tensorboard = tensorboard;
+    tell(&session.run(quiet || json)?, json, quiet)
+}
+
+/// Prints what a run has come to.
+fn tell(summary: &Summary, json: bool, quiet: bool) -> Result<()> {
+    match (json, quiet) {
+        (true, _) => print(summary.to_json().as_bytes()),
+        (_, true) => Ok(()),
         _ => print(summary.to_text().as_bytes()),
     }
 }
 
-/// Trains `network` by resolved `settings` in a new run folder below `out`.
-pub fn run(settings: &Settings, network: &Network, subject: Subject, out: &Path, silent: bool) -> Result<Summary> {
-    let folder = RunFolder::claim(out, &settings.config.identity())?;
-    run_in(folder, settings, network, subject, silent)
-}
-
-/// The same in an empty folder.
+/// Trains `network` by resolved `settings` in a folder that is ours. Where it holds a run of these settings that has not ended, that run
+/// goes on from its last checkpoint; whatever else it holds is removed.
 pub fn run_in(
     folder: RunFolder,
     settings: &Settings,
@@ -57,7 +63,13 @@ pub fn run_in(
     subject: Subject,
     silent: bool,
 ) -> Result<Summary> {
-    Session::open(folder, settings, network, subject)?.run(silent)
+    let session = if resume::can_go_on(&folder, settings) {
+        Session::go_on(folder, settings, network, subject)?
+    } else {
+        folder.clear()?;
+        Session::open(folder, settings, network, subject)?
+    };
+    session.run(silent)
 }
 
 /// A run from its folder to its summary.
@@ -69,58 +81,85 @@ struct Session<'a> {
     manifest: Manifest,
     subject: Subject,
     started: Instant,
+    /// Where the run goes on from.
+    past: Past,
+    /// Whether TensorBoard may watch.
     tensorboard: bool,
-}
-
-/// What a run has come to.
-struct End {
-    course: Course,
-    /// Loss and accuracy of the final weights on training and test images; `None` where the run diverged.
-    evaluations: Option<(Evaluation, Option<Evaluation>)>,
-    /// The final weights as a file; `None` where the run diverged: there, loss or gradient is not finite, and nothing can
-    /// be measured.
-    weights: Option<Vec<u8>>,
 }
 
 impl<'a> Session<'a> {
     /// Writes what is known before the run.
     fn open(folder: RunFolder, settings: &'a Settings, network: &'a Network, subject: Subject) -> Result<Self> {
         let config = &settings.config;
-        let started = Instant::now();
         let manifest = Manifest::at_start(config, &subject, network.steps_per_epoch());
         folder.write(CONFIG, settings.text().as_bytes())?;
         folder.write(MANIFEST, &manifest.to_json())?;
+        let past = Past::none(Store::create(&folder.file(ROWS))?);
+        Self::new(folder, config, network, (manifest, subject), past)
+    }
+
+    fn new(
+        folder: RunFolder,
+        config: &'a Config,
+        network: &'a Network,
+        (manifest, subject): (Manifest, Subject),
+        past: Past,
+    ) -> Result<Self> {
+        interrupt::watch();
         let plan = experiment::plan(config, network)?;
-        Ok(Self { config, network, plan, folder, manifest, subject, started, tensorboard: false })
+        Ok(Self { config, network, plan, folder, manifest, subject, started: Instant::now(), past, tensorboard: false })
+    }
+
+    /// How long the steps have taken so far, those before an interruption included.
+    fn seconds(&self) -> f64 {
+        self.past.seconds + self.started.elapsed().as_secs_f64()
     }
 
     fn run(mut self, silent: bool) -> Result<Summary> {
         let end = self.train(silent);
         self.manifest.finished = Some(manifest::now());
-        self.manifest.wall_seconds = Some(self.started.elapsed().as_secs_f64());
+        self.manifest.wall_seconds = Some(self.seconds());
         match &end {
-            Ok(End { course, evaluations, .. }) => {
+            Ok(Left::Ended(end)) => {
+                let End { course, evaluations, .. } = end.as_ref();
                 self.manifest.note(course.outcome, course.steps, course.measuring_cost, *evaluations);
+            }
+            Ok(Left::Interrupted { step, .. }) => {
+                self.manifest.outcome = manifest::Outcome::Interrupted;
+                self.manifest.steps = Some(*step);
             }
             Err(fault) => {
                 self.manifest.outcome = manifest::Outcome::Failed;
                 self.manifest.fault = Some(fault.to_string());
             }
         }
-        self.folder.write(MANIFEST, &self.manifest.to_json())?;
-        let end = end?;
-        self.draw()?;
-        Ok(self.summary(&end))
+        let written = self.folder.write(MANIFEST, &self.manifest.to_json());
+        match end? {
+            Left::Interrupted { step, signal } => {
+                written?;
+                Err(Error::Interrupted { folder: self.folder.path().to_owned(), step, signal })
+            }
+            Left::Ended(end) => {
+                written?;
+                self.draw()?;
+                Ok(self.summary(&end))
+            }
+        }
     }
 
-    fn train(&self, silent: bool) -> Result<End> {
-        let mut store = Store::create(&self.folder.file(ROWS))?;
+    fn train(&mut self, silent: bool) -> Result<Left> {
+        let mut store = self.past.store.take().expect("a session trains once");
+        let from = self.past.saved.take();
         let mut progress = Progress::new(self.plan.steps, silent);
         let mut events = Live::begin(self.tensorboard.then(|| self.folder.path()))?;
-        let mut observers = Observers(vec![&mut store, &mut progress, &mut events]);
-        let end = experiment::with_rule(self.config, Descend { session: self, observer: &mut observers });
+        let descend = Descend { session: self, store: &mut store, progress: &mut progress, events: &mut events, from };
+        let left = experiment::with_rule(self.config, descend);
         progress.finish();
-        let end = end?;
+        let left = left?;
+        let Left::Ended(end) = &left else {
+            store.close()?;
+            return Ok(left);
+        };
         if let Some(evaluations) = end.evaluations {
             let Course { steps, measuring_cost, grown, .. } = &end.course;
             store.record_end(*steps, evaluations, grown.as_ref(), measuring_cost * *steps as f64)?;
@@ -129,7 +168,7 @@ impl<'a> Session<'a> {
         if let Some(weights) = &end.weights {
             self.folder.write(WEIGHTS, weights)?;
         }
-        Ok(end)
+        Ok(left)
     }
 
     fn draw(&self) -> Result<()> {
@@ -181,33 +220,8 @@ impl<'a> Session<'a> {
                 .as_ref()
                 .map(|chaos| ChaosFound::new(chaos, name_of(&self.config.exponents.product))),
             measuring_cost: course.measuring_cost,
-            wall_seconds: self.started.elapsed().as_secs_f64(),
+            wall_seconds: self.seconds(),
             subject: self.subject,
         }
-    }
-}
-
-/// The training itself, by whichever optimizer.
-struct Descend<'a, 'b> {
-    session: &'a Session<'a>,
-    observer: &'b mut dyn Observer,
-}
-
-impl Study for Descend<'_, '_> {
-    type Found = End;
-
-    fn study<R: Rule<Tensor<1>>>(self, rule: R) -> Result<End> {
-        let Session { config, network, plan, .. } = self.session;
-        let mut descent = experiment::descent(config, network, network.initial_weights(), rule)?;
-        let mut controller = experiment::controller(config, descent.edge_constant(), plan.steps)?;
-        let course = lyapunov::run(&mut descent, plan, controller.as_mut(), self.observer)?;
-        if let Outcome::Diverged { .. } = course.outcome {
-            return Ok(End { course, evaluations: None, weights: None });
-        }
-        let weights = &descent.evaluated();
-        let evaluations = Some((network.evaluate_training_set(weights)?, network.evaluate(weights)?));
-        // The last step of a run may be the one that blows up.
-        let finite = weights.norm().is_finite();
-        Ok(End { course, evaluations, weights: finite.then(|| network.weights_to_safetensors(weights)) })
     }
 }

@@ -13,6 +13,7 @@ use std::{
 use lyapunov::{Along, Evaluation, Growing, Measurement, Observer, Secant};
 use rusqlite::{Connection, ErrorCode, OpenFlags, params};
 
+mod checkpoints;
 mod history;
 mod latest;
 #[cfg(test)]
@@ -23,13 +24,14 @@ pub use history::ProbeSeries;
 pub use tests::row as row_for_tests;
 mod tables;
 
+pub use checkpoints::Listed;
 pub use history::{ExponentPoint, ExponentSeries, History, Row, SharpnessPoint, SharpnessSeries, last_step, read, read_from};
 pub use latest::{Latest, latest};
 
 use crate::error::{Error, Result};
 
 /// The version of the tables, in `PRAGMA user_version`.
-const SCHEMA_VERSION: i64 = 3;
+const SCHEMA_VERSION: i64 = 4;
 
 /// Row t speaks of the weights before step t; NULL means "not measured". The last row of a completed run speaks of the
 /// final weights: no step follows, so it has no batch.
@@ -80,6 +82,12 @@ const SCHEMA: &str = "
         std_error REAL,                     -- its standard error
         PRIMARY KEY (step, number)
     ) STRICT, WITHOUT ROWID;
+    CREATE TABLE checkpoints (               -- files from which the run can go on; rows before their step are whole
+        step   INTEGER PRIMARY KEY,          -- steps that had been taken
+        file   TEXT    NOT NULL,             -- its name in the folder of the run
+        bytes  INTEGER NOT NULL,             -- its length
+        sha256 TEXT    NOT NULL              -- its digest, in hexadecimal digits
+    ) STRICT;
 ";
 
 /// Rows wait this long at most before they are written.
@@ -110,7 +118,11 @@ impl Store {
         connection.pragma_update(None, "synchronous", "NORMAL").map_err(failed)?;
         let tables = format!("BEGIN; {SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;");
         connection.execute_batch(&tables).map_err(failed)?;
-        Ok(Self { connection, path: path.to_owned(), waiting: Vec::new(), written: Instant::now() })
+        Ok(Self::new(connection, path))
+    }
+
+    fn new(connection: Connection, path: &Path) -> Self {
+        Self { connection, path: path.to_owned(), waiting: Vec::new(), written: Instant::now() }
     }
 
     /// Writes the row of the final weights: what is known after the last step.
@@ -152,14 +164,20 @@ impl Store {
     }
 
     fn insert(&mut self) -> rusqlite::Result<()> {
+        self.insert_with(|_| Ok(()))
+    }
+
+    /// Writes what is waiting, and does `more` in the same transaction.
+    fn insert_with<T>(&mut self, more: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> rusqlite::Result<T> {
         let transaction = self.connection.transaction()?;
         for row in &self.waiting {
             insert_row(&transaction, row)?;
         }
+        let done = more(&transaction)?;
         transaction.commit()?;
         self.waiting.clear();
         self.written = Instant::now();
-        Ok(())
+        Ok(done)
     }
 }
 

@@ -14,6 +14,7 @@ use std::{
 use super::{Plan, Planned, Standing};
 use crate::{
     error::{Error, Result},
+    interrupt,
     progress::{Board, Line},
 };
 
@@ -40,12 +41,13 @@ pub struct Tallied {
 /// A run that another process is making is left to it, and waited for.
 ///
 /// # Errors
-/// Where this program cannot start itself. A run that fails is told in what is returned.
+/// Where this program cannot start itself, and where a signal asked to leave; the workers have saved their runs by then. A run that fails is told in what is returned.
 pub fn drive(plan: &Plan, out: &Path, jobs: usize, silent: bool) -> Result<Tallied> {
     let program = env::current_exe().map_err(|cause| Error::io("find", Path::new("this program"), cause))?;
     let open = (0..plan.runs.len()).filter(|i| !matches!(Standing::of(&plan.runs[*i], out), Standing::Ended(_)));
     let open: VecDeque<usize> = open.collect();
     let found = plan.runs.len() - open.len();
+    interrupt::watch();
     let sweep = Sweep {
         plan,
         out,
@@ -57,7 +59,10 @@ pub fn drive(plan: &Plan, out: &Path, jobs: usize, silent: bool) -> Result<Talli
     sweep.board.finish();
     let mut tallied = sweep.queue.into_inner().unwrap_or_else(PoisonError::into_inner).tallied;
     tallied.failed.sort();
-    Ok(tallied)
+    match interrupt::received() {
+        Some(signal) => Err(Error::SweepInterrupted { folder: out.to_owned(), signal }),
+        None => Ok(tallied),
+    }
 }
 
 struct Sweep<'a> {
@@ -88,13 +93,15 @@ impl Sweep<'_> {
     fn work(&self) {
         while let Some(index) = self.next() {
             let seen = self.attend(index);
-            self.book(index, seen);
+            if interrupt::received().is_none() {
+                self.book(index, seen);
+            }
         }
     }
 
     /// The next run that nobody is at; `None` where none is left.
     fn next(&self) -> Option<usize> {
-        loop {
+        while interrupt::received().is_none() {
             let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
             if let Some(index) = queue.open.pop_front() {
                 return Some(index);
@@ -113,6 +120,7 @@ impl Sweep<'_> {
                 thread::sleep(PATIENCE);
             }
         }
+        None
     }
 
     /// Sees to a run, by as many workers as it takes.
@@ -147,6 +155,10 @@ impl Sweep<'_> {
             if let Some(status) = child.try_wait()? {
                 break status;
             }
+            if interrupt::received().is_some() {
+                // A worker saves its run and leaves when its standard input ends.
+                drop(child.stdin.take());
+            }
             if looked.elapsed() >= PATIENCE {
                 line.move_to(super::standing::step_of(&folder));
                 looked = Instant::now();
@@ -156,7 +168,8 @@ impl Sweep<'_> {
         let told = last_words(&mut child);
         Ok(match status.code() {
             Some(0) => Worked::Through,
-            Some(_) if !told.is_empty() => Worked::Refused(told),
+            // From 128 on it is a signal that ended it.
+            Some(..128) if !told.is_empty() => Worked::Refused(told),
             _ => Worked::Killed(status.to_string()),
         })
     }

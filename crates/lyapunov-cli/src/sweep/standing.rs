@@ -15,8 +15,10 @@ use crate::{
 pub enum Standing {
     /// Nobody has begun it.
     Missing,
-    /// It was begun, has not ended, and nobody is at it.
+    /// It was begun, has not ended, and nobody is at it: it was killed.
     Broken,
+    /// It was interrupted, and has saved itself.
+    Interrupted,
     /// A fault ended it: which.
     Failed(String),
     /// A process is at it, and has come to this step.
@@ -39,6 +41,7 @@ impl Standing {
             Some(Ok(Manifest { outcome: Outcome::Failed, fault, .. })) => {
                 Self::Failed(fault.unwrap_or_else(|| "an unknown fault".to_owned()))
             }
+            Some(Ok(Manifest { outcome: Outcome::Interrupted, .. })) => Self::Interrupted,
             Some(Err(fault)) => Self::Failed(fault.to_string()),
             _ => Self::Broken,
         }
@@ -49,6 +52,7 @@ impl Standing {
         match self {
             Self::Missing => "missing",
             Self::Broken => "killed",
+            Self::Interrupted => "interrupted",
             Self::Failed(_) => "failed",
             Self::Running(_) => "running",
             Self::Ended(manifest) => manifest.outcome.name(),
@@ -57,7 +61,7 @@ impl Standing {
 
     /// Whether somebody has to make the run.
     pub fn is_open(&self) -> bool {
-        matches!(self, Self::Missing | Self::Broken | Self::Failed(_))
+        matches!(self, Self::Missing | Self::Broken | Self::Interrupted | Self::Failed(_))
     }
 }
 

@@ -3,7 +3,7 @@
 use std::{
     io::{self, Read},
     path::Path,
-    process, thread,
+    thread,
 };
 
 use super::Planned;
@@ -12,6 +12,7 @@ use crate::{
     error::{Error, Result},
     experiment,
     folder::{RunFolder, Taken},
+    interrupt,
     summary::Summary,
 };
 
@@ -42,17 +43,16 @@ pub fn make(run: &Planned, out: &Path, silent: bool) -> Result<Made> {
         let message = format!("the plan calls a run {}, and this version {}", run.id, settings.config.identity());
         return Err(Error::usage(message, Some("make the plan again by `lyapunov sweep plan`".to_owned())));
     }
-    folder.clear()?;
     train::run_in(folder, &settings, &network, subject, silent).map(|summary| Made::Now(Box::new(summary)))
 }
 
-/// Ends this process when standard input does: a driver that is gone, however it went, leaves no workers behind.
+/// Asks this process to leave when standard input ends: a driver that is gone, however it went, leaves no workers behind.
 pub fn end_with_parent() {
+    interrupt::watch();
     thread::spawn(|| {
         let mut nothing = [0; 64];
         // Nothing is ever written into it.
         while matches!(io::stdin().read(&mut nothing), Ok(1..)) {}
-        // What is half done is as safe as after a kill.
-        process::exit(1);
+        interrupt::ask();
     });
 }

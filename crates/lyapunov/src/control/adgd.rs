@@ -9,6 +9,7 @@ use super::{Controller, Probes, positive};
 use crate::{
     error::{Error, Result},
     record::Measurement,
+    saved::Keeper,
 };
 
 /// Half the secant's step length, growing by at most √(1 + θ) per step; for plain gradient descent.
@@ -77,5 +78,10 @@ impl Controller for Adgd {
         self.ratio = next / rate;
         self.rate = Some(next);
         Ok(next)
+    }
+
+    fn keep(&mut self, keeper: &mut Keeper<'_>) -> Result<()> {
+        keeper.optional("rate", &mut self.rate)?;
+        keeper.number("ratio", &mut self.ratio)
     }
 }

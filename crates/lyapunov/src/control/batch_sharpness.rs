@@ -7,6 +7,7 @@ use super::{Controller, positive};
 use crate::{
     error::{Error, Result},
     record::{Measurement, Quantity},
+    saved::Keeper,
 };
 
 /// η = 2σ / BS, BS the geometric mean of the readings of single batches with a memory of five readings.
@@ -58,5 +59,9 @@ impl Controller for BatchSharpnessRule {
             None if measurement.gradient_norm == 0.0 => Ok(0.0),
             None => Err(Error::Unmeasured { what: Quantity::BatchSharpness.name(), step: measurement.step }),
         }
+    }
+
+    fn keep(&mut self, keeper: &mut Keeper<'_>) -> Result<()> {
+        keeper.optional("log_mean", &mut self.log_mean)
     }
 }

@@ -4,6 +4,7 @@ use super::{Controller, Probes};
 use crate::{
     error::{Error, Result},
     record::Measurement,
+    saved::Keeper,
 };
 
 /// The learning rate of a rule, cut off at the ends of a range. The rule itself knows nothing of it.
@@ -42,5 +43,9 @@ impl<C: Controller> Controller for Bounded<C> {
 
     fn next(&mut self, measurement: &Measurement) -> Result<f64> {
         Ok(self.rule.next(measurement)?.clamp(self.least, self.most))
+    }
+
+    fn keep(&mut self, keeper: &mut Keeper<'_>) -> Result<()> {
+        self.rule.keep(keeper)
     }
 }

@@ -14,6 +14,7 @@ use super::{Controller, Probes, loss_watch::LossWatch, positive};
 use crate::{
     error::{Error, Result},
     record::{Along, Measurement},
+    saved::Keeper,
 };
 
 /// η = min(1.04 η, s (1 − β)/L̄), from a quarter of that at the first step: no learning rate to begin with, and a warm-up that ends by itself.
@@ -177,6 +178,13 @@ impl Controller for EdgeStep {
             None if measurement.gradient_norm == 0.0 || measurement.along.is_some() => Ok(0.0),
             None => Err(Error::Unmeasured { what: "curvature along the step", step: measurement.step }),
         }
+    }
+
+    fn keep(&mut self, keeper: &mut Keeper<'_>) -> Result<()> {
+        keeper.number("rate", &mut self.rate)?;
+        keeper.optional("level", &mut self.level)?;
+        keeper.number("alignment", &mut self.alignment)?;
+        self.loss.keep(keeper)
     }
 }
 

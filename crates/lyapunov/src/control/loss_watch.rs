@@ -1,5 +1,7 @@
 //! Whether a run is blowing up: two averages of the loss, and a patience between alarms.
 
+use crate::{error::Result, saved::Keeper};
+
 /// Tells a loss that has gone up from one that scatters.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct LossWatch {
@@ -41,5 +43,16 @@ impl LossWatch {
             (self.rest, self.last) = (Self::REST, self.short);
         }
         halve
+    }
+
+    /// Leads `keeper` past all of it.
+    pub(super) fn keep(&mut self, keeper: &mut Keeper<'_>) -> Result<()> {
+        let whole = |number: u32| f64::from(number);
+        let Self { first, short, slow, seen, alarmed, rest, last } = *self;
+        let mut row = [first, short, slow, whole(seen), whole(alarmed.into()), whole(rest), last];
+        keeper.array("loss", &mut row)?;
+        let [first, short, slow, seen, alarmed, rest, last] = row;
+        *self = Self { first, short, slow, seen: seen as u32, alarmed: alarmed == 1.0, rest: rest as u32, last };
+        Ok(())
     }
 }

@@ -20,6 +20,7 @@ pub use schedule::{Schedule, Scheduled, Shape};
 use crate::{
     error::{Error, Result},
     record::Measurement,
+    saved::Keeper,
 };
 
 /// A rule that decides the learning rate of the coming step from what was measured before it.
@@ -35,6 +36,15 @@ pub trait Controller {
     /// # Errors
     /// [`Error::Unmeasured`] where the rule has nothing to decide by.
     fn next(&mut self, measurement: &Measurement) -> Result<f64>;
+
+    /// Leads `keeper` past all that the rule remembers between steps, so that a run can be saved and resumed; nothing, unless the
+    /// rule says otherwise. A rule with a memory that leaves this out decides otherwise after a resumption.
+    ///
+    /// # Errors
+    /// [`Error::Saved`] where what was saved does not fit the rule.
+    fn keep(&mut self, _keeper: &mut Keeper<'_>) -> Result<()> {
+        Ok(())
+    }
 }
 
 /// So that rules can be chosen while the program runs.
@@ -45,6 +55,10 @@ impl<C: Controller + ?Sized> Controller for Box<C> {
 
     fn next(&mut self, measurement: &Measurement) -> Result<f64> {
         (**self).next(measurement)
+    }
+
+    fn keep(&mut self, keeper: &mut Keeper<'_>) -> Result<()> {
+        (**self).keep(keeper)
     }
 }
 

@@ -9,6 +9,7 @@ use super::{Controller, Probes, positive};
 use crate::{
     error::{Error, Result},
     record::Measurement,
+    saved::Keeper,
 };
 
 /// η = σ n̄/d̄ with n = max(gᵀd, 0), d = |dᵀHd|, each averaged with a memory of 0.9 per probe.
@@ -62,5 +63,10 @@ impl Controller for OnEdge {
             false if measurement.along.is_some() || measurement.gradient_norm == 0.0 => Ok(0.0),
             false => Err(Error::Unmeasured { what: "curvature along the step", step: measurement.step }),
         }
+    }
+
+    fn keep(&mut self, keeper: &mut Keeper<'_>) -> Result<()> {
+        keeper.number("fall", &mut self.fall)?;
+        keeper.number("bend", &mut self.bend)
     }
 }

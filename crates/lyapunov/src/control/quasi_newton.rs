@@ -10,6 +10,7 @@ use super::{Controller, positive};
 use crate::{
     error::{Error, Result},
     record::{Measurement, Quantity},
+    saved::Keeper,
 };
 
 /// η = σ (c/2) / λ_max with the last reading, whichever data it was measured on first; under Adam of the preconditioned sharpness.
@@ -59,5 +60,9 @@ impl Controller for QuasiNewton {
             return Ok(self.rate.unwrap_or(0.0));
         }
         self.rate.ok_or(Error::Unmeasured { what: quantity.name(), step: measurement.step })
+    }
+
+    fn keep(&mut self, keeper: &mut Keeper<'_>) -> Result<()> {
+        keeper.optional("rate", &mut self.rate)
     }
 }

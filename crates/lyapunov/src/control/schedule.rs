@@ -4,6 +4,7 @@ use super::{Controller, Probes};
 use crate::{
     error::{Error, Result},
     record::Measurement,
+    saved::Keeper,
 };
 
 /// How the learning rate falls after the warm-up.
@@ -96,6 +97,10 @@ impl<C: Controller> Controller for Scheduled<C> {
 
     fn next(&mut self, measurement: &Measurement) -> Result<f64> {
         Ok(self.rule.next(measurement)? * self.schedule.share(measurement.step))
+    }
+
+    fn keep(&mut self, keeper: &mut Keeper<'_>) -> Result<()> {
+        self.rule.keep(keeper)
     }
 }
 

@@ -65,8 +65,8 @@ pub trait Descent: System {
     /// How many steps have been taken.
     fn steps_taken(&self) -> u64;
 
-    /// Goes on from the `state` after this many steps.
-    fn resume(&mut self, state: Self::Vector, steps_taken: u64);
+    /// Goes on from the `state` after this many steps, the last of them with this learning rate.
+    fn resume(&mut self, state: Self::Vector, learning_rate: f64, steps_taken: u64);
 
     /// Where the coming step would be unstable, were the batch the whole set.
     fn edge(&self) -> Edge;

@@ -305,8 +305,9 @@ impl<O: Objective, R: Rule<O::Vector>> Descent for Optimizer<O, R> {
         self.step
     }
 
-    fn resume(&mut self, state: R::State, steps_taken: u64) {
+    fn resume(&mut self, state: R::State, learning_rate: f64, steps_taken: u64) {
         self.set_state(state);
+        self.learning_rate = learning_rate;
         self.step = steps_taken;
     }
 

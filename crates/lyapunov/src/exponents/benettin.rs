@@ -4,6 +4,7 @@ use super::{Exponents, Growth, Spectrum, check_count, is_finite};
 use crate::{
     error::{Error, Result},
     noise::{Purpose, Stream},
+    saved::{Keeper, Kept, Numbers},
     system::{Outcome, System},
     vector::{Vector, orthogonalize, orthonormalize, orthonormalize_into, storage_epsilon},
 };
@@ -172,6 +173,19 @@ impl<V: Vector> Benettin<V> {
     }
 }
 
+impl<V: Kept> Benettin<V> {
+    /// Leads `keeper` past deviations and growth. Those that are replaced tell how many there are and what they are shaped like.
+    ///
+    /// # Errors
+    /// [`Error::Saved`] where what was saved does not fit them.
+    pub fn keep(&mut self, keeper: &mut Keeper<'_>) -> Result<()> {
+        for (i, deviation) in self.deviations.iter_mut().enumerate() {
+            deviation.keep(&i.to_string(), keeper)?;
+        }
+        self.tally.keep(keeper)
+    }
+}
+
 /// The growth, and what it takes to add to it.
 #[derive(Clone, Debug)]
 struct Tally {
@@ -189,6 +203,22 @@ impl Tally {
         // In f64, 1e-13 is orthogonal enough, and on attractors the usual half would mean a second pass at most steps.
         let share = if storage_epsilon(like) < 1e-10 { 1e-3 } else { 0.5 };
         Self { factors: vec![0.0; growth.count()], growth, share, taken: 0 }
+    }
+
+    fn keep(&mut self, keeper: &mut Keeper<'_>) -> Result<()> {
+        let (count, dimension) = (self.growth.count(), self.growth.dimension());
+        let fits = |growth: &Growth| (growth.count(), growth.dimension()) == (count, dimension);
+        let read = |field: &mut Growth, row: &Numbers| match row {
+            Numbers::Bytes(bytes) => {
+                *field = Growth::from_bytes(bytes).ok().filter(fits)?;
+                Some(())
+            }
+            _ => None,
+        };
+        keeper.row("growth", &mut self.growth, |growth| Numbers::Bytes(growth.to_bytes()), read)?;
+        keeper.count("taken", &mut self.taken)?;
+        // A function of the vectors that the measurement began with, not of the present ones.
+        keeper.number("share", &mut self.share)
     }
 
     /// Orthonormalises and adds up; false where the factors are not finite.
@@ -287,5 +317,31 @@ impl<S: System> Iterator for Local<'_, S> {
             rates.iter_mut().zip(&tally.factors).for_each(|(rate, factor)| *rate += factor.ln() / window);
         }
         Some(Ok(rates))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::saved::Saved;
+
+    /// Vectors in single precision beside a number in double: how often they are orthogonalised depends on what they were when
+    /// the measurement began.
+    #[test]
+    fn saved_deviations_are_orthonormalised_as_before() {
+        type State = (Vec<f32>, [f64; 1]);
+        let deviations: Vec<State> = vec![(vec![1.0, 0.0, 0.0], [0.0]), (vec![0.0, 1.0, 0.0], [0.0])];
+        let mut first = Benettin::resume(deviations.clone(), Growth::new(2, 4)).unwrap();
+        let mut saved = Saved::default();
+        first.keep(&mut Keeper::saving(&mut saved)).unwrap();
+        let blank = vec![deviations[0].zeros_like(); 2];
+        let mut second = Benettin::resume(blank, Growth::new(2, 4)).unwrap();
+        second.keep(&mut Keeper::loading(&saved)).unwrap();
+        for benettin in [&mut first, &mut second] {
+            benettin.deviations_mut().clone_from_slice(&[(vec![1.0, 0.3, 0.7], [0.1]), (vec![1.0, 0.31, 0.69], [0.1])]);
+            benettin.renormalize(1, 1.0).unwrap();
+        }
+        assert_eq!(first.deviations(), second.deviations());
+        assert_eq!(first.growth(), second.growth());
     }
 }

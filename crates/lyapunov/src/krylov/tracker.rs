@@ -12,6 +12,7 @@ use super::{Eigenpair, Ritz, combine, small_eigen};
 use crate::{
     error::{Error, Result},
     operator::Operator,
+    saved::{Keeper, Kept},
     vector::{Vector, orthogonalize, storage_epsilon},
 };
 
@@ -125,6 +126,16 @@ impl<V: Vector> Tracker<V> {
     fn is_close(&self, columns: &[Vec<f64>], norm: f64) -> bool {
         let top = top_pair(columns);
         top.is_some_and(|(value, s)| norm * s[s.len() - 1].abs() <= self.tolerance * value.abs())
+    }
+}
+
+impl<V: Kept> Tracker<V> {
+    /// Leads `keeper` past what is known of the eigenvector, which is shaped like `like`.
+    ///
+    /// # Errors
+    /// [`Error::Saved`] where what was saved does not fit.
+    pub fn keep(&mut self, keeper: &mut Keeper<'_>, like: &V) -> Result<()> {
+        keeper.maybe("vector", &mut self.vector, like)
     }
 }
 

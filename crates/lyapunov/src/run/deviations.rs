@@ -87,15 +87,12 @@ impl<S: Vector> Deviations<S> {
             Start::Random => (Benettin::new(descent.state(), carry.count, carry.seed)?, 0.0),
             Start::LambdaMin(on) => at_the_bottom(descent, carry, on)?,
         };
-        let deviations = Self {
-            benettin,
-            pending: 0,
-            pending_time: 0.0,
-            pending_rayleigh: (0.0, 0.0),
-            rayleigh: 0.0,
-            violation: None,
-        };
-        Ok((deviations, cost))
+        Ok((Self::of(benettin), cost))
+    }
+
+    /// Deviations that have not been stepped.
+    pub(super) fn of(benettin: Benettin<S>) -> Self {
+        Self { benettin, pending: 0, pending_time: 0.0, pending_rayleigh: (0.0, 0.0), rayleigh: 0.0, violation: None }
     }
 
     /// Steps `descent` with the deviations; says what they have grown, where they were re-orthonormalised.

@@ -3,6 +3,7 @@
 mod deviations;
 mod gauge;
 mod probes;
+mod saved;
 mod twins;
 
 pub use deviations::{Carry, Chaos, Deviations, Start};
@@ -134,21 +135,22 @@ pub fn run<D: Descent>(
 
 /// A run in progress: all that it knows beside the optimizer, as plain data.
 ///
-/// Together with the optimizer's state and step ([`Descent::resume`]), and the rule that sets the learning rate, it is what a run has to save: a run that goes on from
-/// these has the bits of one that was never interrupted.
+/// With the optimizer and the rule that sets the learning rate it can be saved after any step, and resumed to the bits of a
+/// run that was never interrupted: [`Training::save`], [`Training::resume`].
 ///
 /// ```
-/// use lyapunov::{Carry, Constant, Descent, Plan, Product, Sgd, System, Training, systems::ScalarNetwork};
+/// use lyapunov::{Carry, EdgeStep, Plan, Product, Sgd, System, Training, systems::ScalarNetwork};
 /// let fresh = || Sgd::new(ScalarNetwork { target: 2.0 }, vec![0.7, 1.9], 0.1, Product::Exact);
 /// let plan = Plan { steps: 40, exponents: Some(Carry::default()), ..Plan::default() };
-/// let (mut descent, mut rows) = (fresh(), Vec::new());
+/// let (mut descent, mut rule, mut rows) = (fresh(), EdgeStep::new(1.0, 0.0)?, Vec::new());
 /// let mut training = Training::new(&mut descent, &plan)?;
-/// training.advance(&mut descent, 15, &mut Constant(0.1), &mut rows)?;
-/// // Saved here, gone on elsewhere.
-/// let mut resumed = fresh();
-/// resumed.resume(descent.state().clone(), descent.steps_taken());
-/// training.clone().advance(&mut resumed, 40, &mut Constant(0.1), &mut rows)?;
-/// training.advance(&mut descent, 40, &mut Constant(0.1), &mut rows)?;
+/// training.advance(&mut descent, 15, &mut rule, &mut rows)?;
+/// let saved = training.save(&mut descent, &mut rule)?;
+/// // Gone on elsewhere, from nothing but what was saved.
+/// let (mut resumed, mut same_rule) = (fresh(), EdgeStep::new(1.0, 0.0)?);
+/// let mut other = Training::resume(&mut resumed, &plan, &mut same_rule, &saved)?;
+/// other.advance(&mut resumed, 40, &mut same_rule, &mut rows)?;
+/// training.advance(&mut descent, 40, &mut rule, &mut rows)?;
 /// assert_eq!(resumed.state(), descent.state());
 /// # Ok::<(), lyapunov::Error>(())
 /// ```

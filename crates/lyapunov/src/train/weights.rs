@@ -115,15 +115,20 @@ pub(super) fn read(
     bytes: &[u8],
     to: (&Device, DType),
 ) -> Result<Tensor<1>> {
-    // Before the format's own library, which sees one of two tensors of a name only, and blames what is left over.
-    check_names(&header_names(bytes))?;
-    let file = SafeTensors::deserialize(bytes)
-        .map_err(|cause| wrong(format!("the file is cut short or not in the safetensors format: {cause}")))?;
+    let file = open(bytes)?;
     check_fit(parameters, buffers, &file)?;
     match safetensors_type(to.1) {
         Dtype::F64 => collect(parameters, &file, to, f64::from_le_bytes, |x| x.is_finite()),
         _ => collect(parameters, &file, to, f32::from_le_bytes, |x| x.is_finite()),
     }
+}
+
+/// The tensors in a file, none of whose names is twice in it or looks like a path.
+pub(super) fn open(bytes: &[u8]) -> Result<SafeTensors<'_>> {
+    // Before the format's own library, which sees one of two tensors of a name only, and blames what is left over.
+    check_names(&header_names(bytes))?;
+    SafeTensors::deserialize(bytes)
+        .map_err(|cause| wrong(format!("the file is cut short or not in the safetensors format: {cause}")))
 }
 
 /// The names in the header, each as often as it occurs; none where there is no header to be read.

@@ -1,0 +1,171 @@
+//! `lyapunov train --resume`: from the last checkpoint of a run that has not ended.
+
+use std::{
+    io::{self, Write},
+    path::Path,
+};
+
+use lyapunov::{Saved, train::Network};
+use serde_json::json;
+
+use super::{Session, print, tell};
+use crate::{
+    checkpoint::{self, remove_others},
+    config::Config,
+    draft::{Draft, Settings},
+    error::{Error, Result},
+    experiment,
+    folder::{CONFIG, MANIFEST, ROWS, RunFolder},
+    manifest::{self, Manifest},
+    store::{Listed, Store},
+    summary::Subject,
+};
+
+/// What a run has behind it.
+pub(super) struct Past {
+    /// Its rows, up to where it goes on.
+    pub store: Option<Store>,
+    /// What was saved; `None` for a run that begins.
+    pub saved: Option<Saved>,
+    /// How long it took.
+    pub seconds: f64,
+}
+
+impl Past {
+    /// That of a run that begins.
+    pub fn none(store: Store) -> Self {
+        Self { store: Some(store), saved: None, seconds: 0.0 }
+    }
+}
+
+/// Goes on with the run in the folder at `path`.
+pub(super) fn execute(path: &Path, tensorboard: bool, json: bool, quiet: bool) -> Result<()> {
+    let folder = RunFolder::hold(path)?;
+    let manifest = Manifest::read(path)?;
+    if manifest.outcome.is_final() {
+        return tell_end(path, &manifest, json);
+    }
+    let mut settings = written_settings(path)?;
+    check_version(path, &manifest)?;
+    let (network, subject) = experiment::network(&settings)?;
+    settings.resolve(&subject)?;
+    check_subject(path, &manifest, &subject)?;
+    let mut session = Session::go_on(folder, &settings, &network, subject)?;
+    session.tensorboard = tensorboard;
+    tell(&session.run(quiet || json)?, json, quiet)
+}
+
+/// Whether the folder holds a run of these settings, made by this program, that has not ended.
+pub(super) fn can_go_on(folder: &RunFolder, settings: &Settings) -> bool {
+    let unended = |manifest: &Manifest| !manifest.outcome.is_final() && manifest.version == env!("CARGO_PKG_VERSION");
+    let same = |written: &Settings| written.config.digest() == settings.config.digest();
+    Manifest::read(folder.path()).is_ok_and(|manifest| unended(&manifest))
+        && written_settings(folder.path()).is_ok_and(|written| same(&written))
+}
+
+/// The configuration in the folder of a run, as it stands there: no variable has a say in it.
+fn written_settings(folder: &Path) -> Result<Settings> {
+    let mut draft = Draft::default();
+    draft.read(&folder.join(CONFIG))?;
+    draft.finish()
+}
+
+/// Says that a run has ended already.
+fn tell_end(path: &Path, manifest: &Manifest, json: bool) -> Result<()> {
+    let (outcome, steps) = (manifest.outcome.name(), manifest.steps);
+    if json {
+        let told = json!({
+            "run": path.display().to_string(), "outcome": outcome, "diverged_at": manifest.diverged_at, "steps": steps,
+            "train_loss": manifest.train_loss, "test_accuracy": manifest.test_accuracy,
+            "measuring_cost": manifest.measuring_cost, "wall_seconds": manifest.wall_seconds,
+        });
+        return print(format!("{told}\n").as_bytes());
+    }
+    let steps = steps.map(|steps| format!(" after {steps} steps")).unwrap_or_default();
+    print(format!("{} has ended already: it {outcome}{steps}.\n", path.display()).as_bytes())
+}
+
+/// A run goes on with the version that began it: another one may compute other bits.
+fn check_version(path: &Path, manifest: &Manifest) -> Result<()> {
+    let ours = env!("CARGO_PKG_VERSION");
+    if manifest.version == ours {
+        return Ok(());
+    }
+    let message = format!("{} was begun by lyapunov {}, this is {ours}", path.display(), manifest.version);
+    let help = format!("go on with that version, or start anew: `lyapunov train {}`", path.join(CONFIG).display());
+    Err(Error::Usage { message, help: Some(help) })
+}
+
+/// The images and the network must be those that the run began with.
+fn check_subject(path: &Path, manifest: &Manifest, subject: &Subject) -> Result<()> {
+    let then = (&manifest.data, manifest.training_images, manifest.classes, manifest.parameters);
+    let now = (&subject.data, subject.images, subject.classes, subject.parameters);
+    if then == now {
+        return Ok(());
+    }
+    let told = |(data, images, classes, parameters): (&String, usize, usize, usize)| {
+        format!("{images} images of {data} in {classes} classes and {parameters} weights")
+    };
+    let message = format!("{} began with {}, and would go on with {}", path.display(), told(then), told(now));
+    let help = "the files at `data.path` are others than they were: put the old ones back".to_owned();
+    Err(Error::Usage { message, help: Some(help) })
+}
+
+impl<'a> Session<'a> {
+    /// Goes on from the newest checkpoint that is whole; where there is none, from the beginning.
+    pub(super) fn go_on(
+        folder: RunFolder,
+        settings: &'a Settings,
+        network: &'a Network,
+        subject: Subject,
+    ) -> Result<Self> {
+        folder.sweep()?;
+        let Some(past) = past(&folder, &settings.config)? else {
+            folder.clear()?;
+            return Self::open(folder, settings, network, subject);
+        };
+        let began = Manifest::read(folder.path())?;
+        let manifest = Manifest {
+            outcome: manifest::Outcome::Running,
+            fault: None,
+            finished: None,
+            wall_seconds: None,
+            steps: None,
+            ..began
+        };
+        folder.write(MANIFEST, &manifest.to_json())?;
+        Self::new(folder, &settings.config, network, (manifest, subject), past)
+    }
+}
+
+/// The newest checkpoint that is whole, and the rows before it; `None` where there is nothing to go on from.
+fn past(folder: &RunFolder, config: &Config) -> Result<Option<Past>> {
+    let path = folder.file(ROWS);
+    if !path.is_file() {
+        return Ok(None);
+    }
+    let opened = Store::resume(&path).and_then(|store| Ok((store.checkpoints()?, store)));
+    let (listed, mut store) = match opened {
+        Ok(opened) => opened,
+        Err(fault) => {
+            warn(&format!("{fault}; the run begins again"));
+            return Ok(None);
+        }
+    };
+    let (found, faults) = checkpoint::newest(folder.path(), &listed, &config.digest());
+    let then = if found.is_some() { "the one before it is used" } else { "the run begins again" };
+    for fault in faults {
+        warn(&format!("{fault}; {then}"));
+    }
+    let Some((saved, note)) = found else { return Ok(None) };
+    store.rewind(note.step)?;
+    let kept: Vec<Listed> = store.checkpoints()?;
+    remove_others(folder, &kept.into_iter().map(|listed| listed.file).collect::<Vec<_>>())?;
+    Ok(Some(Past { store: Some(store), saved: Some(saved), seconds: note.seconds }))
+}
+
+/// Tells what is wrong, and goes on.
+fn warn(text: &str) {
+    // Where standard error is closed, nobody is left to tell.
+    let _ = writeln!(io::stderr(), "warning: {text}");
+}

@@ -1,0 +1,168 @@
+//! The checkpoints of a run in its database: which files are whole, and the rows that belong to each.
+
+use std::path::Path;
+
+use rusqlite::{Connection, OpenFlags, params};
+
+use super::{SCHEMA_VERSION, Store};
+use crate::error::{Error, Result};
+
+/// A checkpoint as the database knows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listed {
+    /// Steps that had been taken.
+    pub step: u64,
+    /// The name of the file.
+    pub file: String,
+    /// Its length.
+    pub bytes: u64,
+    /// Its SHA-256 in hexadecimal digits.
+    pub sha256: String,
+}
+
+/// The tables whose rows speak of a step.
+const TABLES: [&str; 6] = ["exponents", "secants", "along", "sharpness", "checkpoints", "rows"];
+
+impl Store {
+    /// Opens the database of a run that is to go on.
+    ///
+    /// # Errors
+    /// Where it is not there, damaged, or of another version.
+    pub fn resume(path: &Path) -> Result<Self> {
+        let failed = |cause| Error::store("open", path, cause);
+        let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(failed)?;
+        connection.pragma_update(None, "journal_mode", "WAL").map_err(failed)?;
+        connection.pragma_update(None, "synchronous", "NORMAL").map_err(failed)?;
+        let version: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(failed)?;
+        let health: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)).map_err(failed)?;
+        let told = match (version, health.as_str()) {
+            (SCHEMA_VERSION, "ok") => return Ok(Self::new(connection, path)),
+            (SCHEMA_VERSION, fault) => format!("is damaged: {fault}"),
+            _ => format!("has tables of version {version}, where a run that goes on needs {SCHEMA_VERSION}"),
+        };
+        Err(Error::Usage { message: format!("{} {told}", path.display()), help: None })
+    }
+
+    /// The checkpoints, newest first.
+    pub fn checkpoints(&self) -> Result<Vec<Listed>> {
+        let read = || {
+            let mut select =
+                self.connection.prepare("SELECT step, file, bytes, sha256 FROM checkpoints ORDER BY step DESC")?;
+            let found = select.query_map([], |row| {
+                let (step, bytes): (i64, i64) = (row.get(0)?, row.get(2)?);
+                Ok(Listed {
+                    step: step.cast_unsigned(),
+                    file: row.get(1)?,
+                    bytes: bytes.cast_unsigned(),
+                    sha256: row.get(3)?,
+                })
+            })?;
+            found.collect::<rusqlite::Result<Vec<_>>>()
+        };
+        read().map_err(|cause| Error::store("read", &self.path, cause))
+    }
+
+    /// Forgets what came after `step` steps, so that the run can take the next one again.
+    pub fn rewind(&mut self, step: u64) -> Result<()> {
+        let forget = |connection: &Connection| {
+            for table in TABLES {
+                // A checkpoint after so many steps is the one that the run goes on from.
+                let after = if table == "checkpoints" { ">" } else { ">=" };
+                connection.execute(&format!("DELETE FROM {table} WHERE step {after} ?1"), [step.cast_signed()])?;
+            }
+            Ok(())
+        };
+        self.insert_with(forget).map_err(|cause| Error::store("rewind", &self.path, cause))
+    }
+
+    /// Writes the rows that are waiting and lists a checkpoint that is on the disk, both or neither, and keeps the newest `keep`.
+    /// Says which files these are.
+    pub fn list(&mut self, new: &Listed, keep: usize) -> Result<Vec<String>> {
+        self.list_durably(new, keep).map_err(|cause| Error::store("write", &self.path, cause))
+    }
+
+    fn list_durably(&mut self, new: &Listed, keep: usize) -> rusqlite::Result<Vec<String>> {
+        // A loss of power must not take the list and leave the files without those before them.
+        self.connection.pragma_update(None, "synchronous", "FULL")?;
+        let kept = self.insert_with(|connection| {
+            let Listed { step, file, bytes, sha256 } = new;
+            let values = params![step.cast_signed(), file, bytes.cast_signed(), sha256];
+            connection.execute("INSERT OR REPLACE INTO checkpoints VALUES (?1, ?2, ?3, ?4)", values)?;
+            let old =
+                "DELETE FROM checkpoints WHERE step NOT IN (SELECT step FROM checkpoints ORDER BY step DESC LIMIT ?1)";
+            connection.execute(old, [i64::try_from(keep).unwrap_or(i64::MAX)])?;
+            let mut select = connection.prepare("SELECT file FROM checkpoints")?;
+            select.query_map([], |row| row.get(0))?.collect()
+        });
+        self.connection.pragma_update(None, "synchronous", "NORMAL")?;
+        kept
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use lyapunov::{Measurement, Observer};
+
+    use super::*;
+    use crate::store::read;
+
+    fn listed(step: u64) -> Listed {
+        Listed { step, file: format!("checkpoint-{step}"), bytes: 7, sha256: "ab".to_owned() }
+    }
+
+    fn store_with_rows(path: &Path, steps: u64) -> Store {
+        let mut store = Store::create(path).unwrap();
+        (0..steps).for_each(|step| store.record(&Measurement::of_step(step, 1.0, 1.0)).unwrap());
+        store
+    }
+
+    #[test]
+    fn a_checkpoint_comes_with_all_rows_before_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("run.sqlite");
+        let mut store = store_with_rows(&path, 4);
+        assert_eq!(store.list(&listed(4), 2).unwrap(), ["checkpoint-4"]);
+        assert_eq!(read(&path).unwrap().rows.len(), 4, "they have not waited");
+        assert_eq!(store.checkpoints().unwrap(), [listed(4)]);
+    }
+
+    #[test]
+    fn the_newest_are_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut store = store_with_rows(&folder.path().join("run.sqlite"), 1);
+        let kept = [2, 10, 4, 10].map(|step| store.list(&listed(step), 2).unwrap());
+        assert_eq!(kept[3], ["checkpoint-4", "checkpoint-10"]);
+        assert_eq!(store.checkpoints().unwrap(), [listed(10), listed(4)]);
+    }
+
+    #[test]
+    fn what_came_after_a_checkpoint_is_forgotten_and_comes_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("run.sqlite");
+        let mut store = store_with_rows(&path, 4);
+        store.list(&listed(2), 5).unwrap();
+        store.list(&listed(4), 5).unwrap();
+        drop(store);
+        let mut store = Store::resume(&path).unwrap();
+        store.rewind(2).unwrap();
+        assert_eq!(store.checkpoints().unwrap(), [listed(2)]);
+        (2..5).for_each(|step| store.record(&Measurement::of_step(step, 1.0, 1.0)).unwrap());
+        store.close().unwrap();
+        assert_eq!(read(&path).unwrap().rows.len(), 5);
+    }
+
+    #[test]
+    fn a_database_that_is_damaged_or_not_there_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("run.sqlite");
+        assert!(Store::resume(&path).is_err());
+        store_with_rows(&path, 400).close().unwrap();
+        let mut bytes = std::fs::read(&path).unwrap();
+        let middle = bytes.len() / 2;
+        bytes[middle..].fill(0x5a);
+        std::fs::write(&path, bytes).unwrap();
+        assert!(Store::resume(&path).is_err());
+        std::fs::write(&path, "no database").unwrap();
+        assert!(Store::resume(&path).is_err());
+    }
+}

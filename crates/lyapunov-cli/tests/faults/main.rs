@@ -1,0 +1,17 @@
+//! What befalls runs: kills, signals, races, a disk that is full. A run that goes on must reach the bits of one that was left alone.
+//!
+//! The short form takes some seconds per test; `LYAPUNOV_FAULTS=long` asks for the numbers in docs/reliability.md.
+#![cfg(unix)]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod course;
+mod disk;
+mod kills;
+mod races;
+mod signals;
+mod values;
+
+/// How often a fault is tried: `short` times, or `long` times where the long form is asked for.
+fn times(short: usize, long: usize) -> usize {
+    if std::env::var_os("LYAPUNOV_FAULTS").is_some_and(|form| form == "long") { long } else { short }
+}

@@ -1,0 +1,240 @@
+//! A run in progress written down and taken up again: every field that the coming steps depend on.
+
+use super::{Deviations, Gauge, Plan, Reading, Target, Training};
+use crate::{
+    control::Controller,
+    descent::{Descent, Edge},
+    error::Result,
+    exponents::{Benettin, Growth},
+    objective::{Evaluation, Objective, Product, Sample},
+    record::{Along, Growing, Measurement, Quantity, Secant, Sharpness},
+    saved::{Keeper, Kept, Saved},
+};
+
+impl<S: Kept, V: Kept> Training<S, V> {
+    /// The run, its optimizer and its rule as they stand between two steps. Nothing changes by it.
+    ///
+    /// **Memory**: a copy of the optimizer's state, of every deviation and of one vector per tracker.
+    ///
+    /// # Errors
+    /// Those of the controller.
+    pub fn save<D>(&mut self, descent: &mut D, controller: &mut dyn Controller) -> Result<Saved>
+    where
+        D: Descent<Vector = S>,
+        D::Objective: Objective<Vector = V>,
+    {
+        let mut saved = Saved::default();
+        self.keep(descent, controller, &mut Keeper::saving(&mut saved))?;
+        Ok(saved)
+    }
+
+    /// Goes on from `saved`: `descent` and `controller`, made as they were made for the run, get the state that they had, and so does
+    /// the rest. What follows has the bits of the run that was saved.
+    ///
+    /// # Errors
+    /// [`Error::Saved`](crate::Error::Saved) where the saved run was of another plan, optimizer or rule.
+    pub fn resume<D>(descent: &mut D, plan: &Plan, controller: &mut dyn Controller, saved: &Saved) -> Result<Self>
+    where
+        D: Descent<Vector = S>,
+        D::Objective: Objective<Vector = V>,
+    {
+        let gauge = Gauge::new(&plan.what, &plan.on, plan.product, plan.products);
+        let carry = plan.exponents.as_ref().filter(|carry| carry.count > 0);
+        // Their values are in what was saved: where they started does not matter any more.
+        let blank = |count| {
+            let growth = Growth::new(count, descent.state().len());
+            Benettin::resume(vec![descent.state().zeros_like(); count], growth)
+        };
+        let deviations = carry.map(|carry| blank(carry.count)).transpose()?.map(Deviations::of);
+        let mut training = Self { plan: plan.clone(), gauge, deviations, grown: None, last: None, before: None };
+        training.keep(descent, controller, &mut Keeper::loading(saved))?;
+        Ok(training)
+    }
+
+    fn keep<D>(&mut self, descent: &mut D, controller: &mut dyn Controller, keeper: &mut Keeper<'_>) -> Result<()>
+    where
+        D: Descent<Vector = S>,
+        D::Objective: Objective<Vector = V>,
+    {
+        let product = self.plan.product;
+        keeper.within("optimizer", |keeper| keep_optimizer(descent, keeper))?;
+        keeper.within("rule", |keeper| controller.keep(keeper))?;
+        keeper.within("gauge", |keeper| self.gauge.keep(keeper, descent.weights()))?;
+        if let Some(deviations) = &mut self.deviations {
+            keeper.within("deviations", |keeper| deviations.keep(keeper))?;
+        }
+        keep_growing("grown", &mut self.grown, keeper)?;
+        keep_last(&mut self.last, product, keeper)?;
+        keeper.maybe("before", &mut self.before, descent.weights())
+    }
+}
+
+fn keep_optimizer<D: Descent<Vector: Kept>>(descent: &mut D, keeper: &mut Keeper<'_>) -> Result<()> {
+    let (mut state, mut learning_rate, mut steps) =
+        (descent.state().clone(), descent.learning_rate(), descent.steps_taken());
+    state.keep("state", keeper)?;
+    keeper.number("learning_rate", &mut learning_rate)?;
+    keeper.count("steps", &mut steps)?;
+    if keeper.is_loading() {
+        descent.resume(state, learning_rate, steps);
+    }
+    Ok(())
+}
+
+impl<V: Kept> Gauge<V> {
+    fn keep(&mut self, keeper: &mut Keeper<'_>, like: &V) -> Result<()> {
+        for (i, (.., tracker)) in self.trackers.iter_mut().enumerate() {
+            keeper.within(&i.to_string(), |keeper| tracker.keep(keeper, like))?;
+        }
+        keeper.number("cost", &mut self.cost)?;
+        keep_sharpness("latest", &mut self.latest, self.product, keeper)?;
+        keeper.list("readings", &mut self.readings, written_reading, read_reading)
+    }
+}
+
+impl<S: Kept> Deviations<S> {
+    fn keep(&mut self, keeper: &mut Keeper<'_>) -> Result<()> {
+        self.benettin.keep(keeper)?;
+        keeper.count("pending", &mut self.pending)?;
+        keeper.number("pending_time", &mut self.pending_time)?;
+        keeper.number("pending_rayleigh", &mut self.pending_rayleigh.0)?;
+        keeper.number("pending_weighted", &mut self.pending_rayleigh.1)?;
+        keeper.number("rayleigh", &mut self.rayleigh)?;
+        keeper.optional("violation", &mut self.violation)
+    }
+}
+
+/// The last row, where there is one.
+fn keep_last(last: &mut Option<Measurement>, product: Product, keeper: &mut Keeper<'_>) -> Result<()> {
+    let mut there = u64::from(last.is_some());
+    keeper.count("last.there", &mut there)?;
+    if keeper.is_loading() {
+        *last = (there == 1).then(|| Measurement::of_step(0, 0.0, 0.0));
+    }
+    match last {
+        Some(row) => keeper.within("last", |keeper| keep_row(row, product, keeper)),
+        None => Ok(()),
+    }
+}
+
+fn keep_row(row: &mut Measurement, product: Product, keeper: &mut Keeper<'_>) -> Result<()> {
+    keeper.count("step", &mut row.step)?;
+    keeper.number("loss", &mut row.loss)?;
+    keeper.number("gradient_norm", &mut row.gradient_norm)?;
+    keeper.number("learning_rate", &mut row.learning_rate)?;
+    keeper.number("measuring_cost", &mut row.measuring_cost)?;
+    let Edge { threshold, preconditioned, holds_batch_sharpness } = row.edge;
+    let mut edge = [threshold, flag(preconditioned), flag(holds_batch_sharpness)];
+    keeper.array("edge", &mut edge)?;
+    row.edge = Edge { threshold: edge[0], preconditioned: edge[1] == 1.0, holds_batch_sharpness: edge[2] == 1.0 };
+    keep_sharpness("sharpness", &mut row.sharpness, product, keeper)?;
+    let write = |found: &Evaluation| [found.loss, found.accuracy];
+    let read = |[loss, accuracy]: [f64; 2]| Some(Evaluation { loss, accuracy });
+    keep_one("evaluation", &mut row.evaluation, write, read, keeper)?;
+    let write = |found: &Along| [found.slope, found.curvature, found.stretch, found.reach, found.cost];
+    let read = |[slope, curvature, stretch, reach, cost]: [f64; 5]| {
+        Some(Along { slope, curvature, stretch, reach, product, cost })
+    };
+    keep_one("along", &mut row.along, write, read, keeper)?;
+    let write = |found: &Secant| [found.moved, found.turned, found.cost];
+    let read = |[moved, turned, cost]: [f64; 3]| Some(Secant { moved, turned, cost });
+    keep_one("secant", &mut row.secant, write, read, keeper)?;
+    keep_growing("exponents", &mut row.exponents, keeper)
+}
+
+/// What may be missing, as a list of at most one.
+fn keep_one<T, const N: usize>(
+    name: &str,
+    field: &mut Option<T>,
+    write: impl Fn(&T) -> [f64; N],
+    read: impl Fn([f64; N]) -> Option<T>,
+    keeper: &mut Keeper<'_>,
+) -> Result<()> {
+    let mut list: Vec<T> = field.take().into_iter().collect();
+    let kept = keeper.list(name, &mut list, write, read);
+    *field = list.pop();
+    kept
+}
+
+/// As many local rates, values and errors as there are deviations, after whether they are aligned and the curvature.
+fn keep_growing(name: &str, field: &mut Option<Growing>, keeper: &mut Keeper<'_>) -> Result<()> {
+    let mut numbers = Vec::new();
+    if let Some(Growing { local, values, std_errors, aligned, rayleigh }) = field {
+        numbers.extend([flag(*aligned), *rayleigh]);
+        numbers.extend([local, values, std_errors].into_iter().flatten().map(|rate| *rate));
+    }
+    keeper.numbers(name, &mut numbers)?;
+    *field = numbers.split_first_chunk().map(|([aligned, rayleigh], rates)| {
+        let count = rates.len() / 3;
+        let part = |i: usize| rates[i * count..(i + 1) * count].to_vec();
+        Growing { local: part(0), values: part(1), std_errors: part(2), aligned: *aligned == 1.0, rayleigh: *rayleigh }
+    });
+    Ok(())
+}
+
+/// All of them by the same kind of product, that of the plan.
+fn keep_sharpness(name: &str, found: &mut Vec<Sharpness>, product: Product, keeper: &mut Keeper<'_>) -> Result<()> {
+    let write = |found: &Sharpness| {
+        let [kind, number] = written_sample(found.on);
+        [written_quantity(found.quantity), found.value, found.residual, kind, number, found.cost]
+    };
+    let read = |[quantity, value, residual, kind, number, cost]: [f64; 6]| {
+        let (quantity, on) = (read_quantity(quantity)?, read_sample([kind, number])?);
+        Some(Sharpness { quantity, value, residual, on, product, cost })
+    };
+    keeper.list(name, found, write, read)
+}
+
+fn written_reading(reading: &Reading) -> [f64; 8] {
+    let Reading { step, quantity, on, value, share, learning_rate } = *reading;
+    let [kind, number] = written_sample(on.sample(0));
+    let known = flag(share.is_some());
+    [step as f64, written_quantity(quantity), kind, number, value, known, share.unwrap_or(0.0), learning_rate]
+}
+
+fn read_reading(numbers: [f64; 8]) -> Option<Reading> {
+    let [step, quantity, kind, number, value, known, share, learning_rate] = numbers;
+    let on = match read_sample([kind, number])? {
+        Sample::Mini(_) => Target::Batch,
+        Sample::Subset(size) => Target::Subset(size),
+        Sample::Full => Target::Full,
+        Sample::Disjoint(_) => return None,
+    };
+    let share = (known == 1.0).then_some(share);
+    Some(Reading { step: step as u64, quantity: read_quantity(quantity)?, on, value, share, learning_rate })
+}
+
+fn flag(answer: bool) -> f64 {
+    f64::from(u8::from(answer))
+}
+
+/// The quantities by their numbers, which never change.
+const QUANTITIES: [Quantity; 4] =
+    [Quantity::LambdaMax, Quantity::LambdaMin, Quantity::BatchSharpness, Quantity::PreconditionedSharpness];
+
+fn written_quantity(quantity: Quantity) -> f64 {
+    QUANTITIES.iter().position(|known| *known == quantity).expect("all are listed") as f64
+}
+
+fn read_quantity(number: f64) -> Option<Quantity> {
+    (0..).map(f64::from).zip(QUANTITIES).find(|(known, _)| *known == number).map(|(_, quantity)| quantity)
+}
+
+fn written_sample(on: Sample) -> [f64; 2] {
+    match on {
+        Sample::Full => [0.0, 0.0],
+        Sample::Subset(size) => [1.0, size as f64],
+        Sample::Disjoint(size) => [2.0, size as f64],
+        Sample::Mini(step) => [3.0, step as f64],
+    }
+}
+
+fn read_sample(numbers: [f64; 2]) -> Option<Sample> {
+    match numbers {
+        [0.0, _] => Some(Sample::Full),
+        [1.0, size] => Some(Sample::Subset(size as usize)),
+        [2.0, size] => Some(Sample::Disjoint(size as usize)),
+        [3.0, step] => Some(Sample::Mini(step as u64)),
+        _ => None,
+    }
+}
