@@ -1,6 +1,6 @@
 //! `lyapunov report`: one page that shows runs, beside each other and one by one.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
@@ -37,25 +37,25 @@ pub fn execute(arguments: &ReportArguments) -> Result<()> {
     let options = PageOptions { title: title.clone(), preface: Vec::new(), commands: vec![command(arguments)] };
     let page = report::build(&runs, &faults, &options)?;
     write_file(out, page.html.as_bytes())?;
-    print(told(&page, out.display()).as_bytes())?;
+    print(told(&page, out).as_bytes())?;
     if page.faults.is_empty() { Ok(()) } else { Err(unread(&page)) }
 }
 
-fn told(page: &report::Built, out: std::path::Display<'_>) -> String {
-    format!("{}\nwritten to {out}, {:.1} MB\n", page.finding, page.html.len() as f64 / 1e6)
+fn told(page: &report::Built, out: &Path) -> String {
+    format!("{}\nwritten to {}, {:.1} MB\n", page.finding, out.display(), page.html.len() as f64 / 1e6)
 }
 
 /// What is said of runs that are left out: each, by its file.
 fn unread(page: &report::Built) -> Error {
-    let listed: String = page.faults.iter().map(|fault| format!("\n  {fault}")).collect();
+    let listed = format!("\n  {}", page.faults.join("\n  "));
     Error::Unread { left_out: page.faults.len(), of: page.faults.len() + page.shown, listed }
 }
 
 /// The command as it may be typed again.
 fn command(arguments: &ReportArguments) -> String {
-    let places: String =
-        arguments.places.iter().map(|place| format!(" {}", quoted(&place.display().to_string()))).collect();
-    format!("lyapunov report{places} --out {}", quoted(&arguments.out.display().to_string()))
+    let places: Vec<String> = arguments.places.iter().map(|place| quoted(&place.display().to_string())).collect();
+    let places = places.join(" ");
+    format!("lyapunov report {places} --out {}", quoted(&arguments.out.display().to_string()))
 }
 
 /// A word for a shell.

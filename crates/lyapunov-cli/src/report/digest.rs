@@ -130,7 +130,7 @@ fn reading(series: &SharpnessSeries, rows: &[Row]) -> Option<Reading> {
         Some(from) => points().filter(|point| point.step >= *from && is_full(point.learning_rate, largest)).collect(),
         None => Vec::new(),
     };
-    let chosen = if chosen.is_empty() { points().last().into_iter().collect() } else { chosen };
+    let chosen = if chosen.is_empty() { points().next_back().into_iter().collect() } else { chosen };
     let values: Vec<f64> = chosen.iter().map(|point| point.value).collect();
     let (value, spread) = mean_and_spread(&values)?;
     let learning_rate = chosen.iter().map(|point| point.learning_rate).sum::<f64>() / chosen.len() as f64;

@@ -148,10 +148,11 @@ fn runs_in_sections(shown: &[Shown<'_>], differing: &[String]) -> Vec<Section> {
 
 /// What is said of runs that could not be read.
 fn left_out(faults: &[String]) -> Option<Section> {
-    let listed: String = faults.iter().map(|fault| format!("<li>{}</li>", escape(fault))).collect();
+    let listed: Vec<String> = faults.iter().map(|fault| escape(fault)).collect();
+    let listed = listed.join("</li><li>");
     let title =
         if faults.len() == 1 { "1 run is left out".to_owned() } else { format!("{} runs are left out", faults.len()) };
-    (!faults.is_empty()).then(|| Section { title, html: format!("<ul class=\"faults\">{listed}</ul>") })
+    (!faults.is_empty()).then(|| Section { title, html: format!("<ul class=\"faults\"><li>{listed}</li></ul>") })
 }
 
 fn commands(commands: &[String]) -> String {

@@ -106,7 +106,7 @@
     const short = (key) => key.replace(/\.name$/, "").split(".").pop().replace(/_/g, " ");
     const measures = [
       ["final loss", (run) => run.loss, true], ["test accuracy", (run) => run.accuracy, false],
-      ["η·λ_max", (run) => run.max ? run.max.value * run.max.rate : undefined, false],
+      ["η·λ_max", (run) => run.max ? run.max.value * run.max.rate : undefined, true],
     ];
     for (const [title, value, log] of measures) {
       if (!runs.some((run) => known(value(run)))) continue;

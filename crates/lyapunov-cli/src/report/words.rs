@@ -41,7 +41,9 @@ pub fn finding(shown: &[Shown<'_>], groups: &[Group]) -> String {
 /// How many runs ended in which way, the most first.
 fn ended(shown: &[Shown<'_>]) -> String {
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
-    shown.iter().for_each(|shown| *counts.entry(shown.digest.state).or_default() += 1);
+    for shown in shown {
+        *counts.entry(shown.digest.state).or_default() += 1;
+    }
     let mut counts: Vec<_> = counts.into_iter().collect();
     counts.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
     counts.iter().map(|(state, count)| format!("{count} {state}")).collect::<Vec<_>>().join(", ")
@@ -150,11 +152,14 @@ pub fn methods(points: usize) -> String {
     html
 }
 
+/// What made a run, in one respect.
+type Origin<'a> = &'a dyn Fn(&Shown<'_>) -> String;
+
 /// What made the runs: versions, commits, devices and data, each with the number of runs.
 pub fn origins(shown: &[Shown<'_>]) -> String {
     let mut html = format!("<dl><dt>this page</dt><dd>lyapunov {}</dd>", env!("CARGO_PKG_VERSION"));
     let unknown = || "not known".to_owned();
-    let origins: [(&str, &dyn Fn(&Shown<'_>) -> String); 4] = [
+    let origins: [(&str, Origin<'_>); 4] = [
         ("runs made by", &|shown| format!("lyapunov {}", shown.run.manifest.version)),
         ("git commit", &|shown| shown.run.manifest.git_commit.clone().unwrap_or_else(unknown)),
         ("device", &|shown| shown.run.manifest.device.clone()),
@@ -162,7 +167,9 @@ pub fn origins(shown: &[Shown<'_>]) -> String {
     ];
     for (term, of) in origins {
         let mut counts: BTreeMap<String, usize> = BTreeMap::new();
-        shown.iter().for_each(|shown| *counts.entry(of(shown)).or_default() += 1);
+        for shown in shown {
+            *counts.entry(of(shown)).or_default() += 1;
+        }
         let told: Vec<String> = counts.iter().map(|(text, count)| format!("{} ({count})", escape(text))).collect();
         let _ = write!(html, "<dt>{term}</dt><dd>{}</dd>", told.join(", "));
     }
@@ -174,7 +181,7 @@ pub fn origins(shown: &[Shown<'_>]) -> String {
 pub fn run(i: usize, shown: &Shown<'_>, differing: &[String], open: bool) -> String {
     let difference = |key: &String| {
         let value = keys::value(shown.run, key);
-        if key.ends_with(".name") { value } else { format!("{} {value}", heading(key, differing)) }
+        if key.rsplit('.').next() == Some("name") { value } else { format!("{} {value}", heading(key, differing)) }
     };
     let differences = differing.iter().map(difference);
     let seed = format!("seed {}", shown.digest.seed);
