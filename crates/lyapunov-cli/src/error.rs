@@ -215,7 +215,9 @@ impl Error {
     pub fn exit_code(&self) -> ExitCode {
         match self {
             Self::Busy { .. } => ExitCode::from(75),
-            Self::Interrupted { signal, .. } | Self::SweepInterrupted { signal, .. } => ExitCode::from(signal.exit_code()),
+            Self::Interrupted { signal, .. } | Self::SweepInterrupted { signal, .. } => {
+                ExitCode::from(signal.exit_code())
+            }
             Self::Configuration(_) | Self::Usage { .. } => ExitCode::from(2),
             _ => ExitCode::FAILURE,
         }

@@ -101,7 +101,7 @@ const LISTEN: &str = "<script>const faults = []; addEventListener('error', (even
     console.error = (...words) => faults.push(words.join(' ')); window.alert = () => faults.push('alert');</script>";
 
 /// Uses the page as a reader would, and notes what it found.
-const USE: &str = r##"<script>
+const USE: &str = r"<script>
 addEventListener('load', () => setTimeout(() => {
   const all = (selector, inside = document) => [...inside.querySelectorAll(selector)];
   const column = (name) => all('#runs-table th').findIndex((heading) => heading.textContent === name);
@@ -152,7 +152,7 @@ addEventListener('load', () => setTimeout(() => {
     document.body.appendChild(result);
   }, 200);
 }, 100));
-</script>"##;
+</script>";
 
 /// What the browser found in the page; `None` where there is no browser.
 fn used(page: &Path) -> Option<Value> {

@@ -227,7 +227,7 @@ fn submit(folder: &Path, engine: Engine, options: &[String], dry_run: bool) -> R
     let told = if dry_run {
         format!("the script is {}\n", path.display())
     } else {
-        let answer = submission.submit(engine, &path)?;
+        let answer = Submission::submit(engine, &path)?;
         let (runs, folder) = (indices.len(), folder.display());
         format!("{answer}\n{runs} runs are submitted; `lyapunov sweep status {folder}` tells how far they are\n")
     };

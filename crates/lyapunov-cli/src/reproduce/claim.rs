@@ -107,7 +107,7 @@ mod tests {
         let Section { title, html } = claim.section();
         assert_eq!(title, "C3: the edge");
         assert!(html.contains("2 &lt; 3") && html.contains("<td>&lt;i&gt;</td>") && !html.contains("<?xml"), "{html}");
-        assert!(overview(&[claim.clone()]).html.contains("<td>C3</td>"));
+        assert!(overview(std::slice::from_ref(&claim)).html.contains("<td>C3</td>"));
         assert!(claim.to_text().contains("  a    b\n  <i>  1\n"));
     }
 }

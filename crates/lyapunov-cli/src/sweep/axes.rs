@@ -120,11 +120,11 @@ impl Axes {
 
     /// Each entry of the list `zip` is one axis of several keys.
     fn read_zips(&mut self, item: &Item, draft: &Draft, source: &Source) -> Result<()> {
-        for table in tables(ZIP, item, source)? {
+        for table in &tables(ZIP, item, source)? {
             let mut columns: Vec<(String, Vec<Value>)> = Vec::new();
-            for (name, item) in table.iter() {
+            for (name, item) in table {
                 let key = if name == SEED { SEED_KEY } else { name };
-                draft.check_key(key, Source::key(&table, name), source)?;
+                draft.check_key(key, Source::key(table, name), source)?;
                 let column = values(key, item, source)?;
                 if let Some((first, other)) = columns.first().filter(|(_, other)| other.len() != column.len()) {
                     let (n, m) = (other.len(), column.len());
@@ -143,11 +143,11 @@ impl Axes {
     }
 
     fn read_exclusions(&mut self, item: &Item, draft: &Draft, source: &Source) -> Result<()> {
-        for table in tables(EXCLUDE, item, source)? {
+        for table in &tables(EXCLUDE, item, source)? {
             let mut exclusion = Exclusion::new();
-            for (name, item) in table.iter() {
+            for (name, item) in table {
                 let key = if name == SEED { SEED_KEY } else { name };
-                draft.check_key(key, Source::key(&table, name), source)?;
+                draft.check_key(key, Source::key(table, name), source)?;
                 let list = match item.as_value() {
                     Some(Value::Array(list)) => list.iter().cloned().collect(),
                     Some(value) => vec![value.clone()],
@@ -217,11 +217,11 @@ fn values(key: &str, item: &Item, source: &Source) -> Result<Vec<Value>> {
         Some(_) => Err(source.fault(item.span(), format!("the axis `{key}` has no values"), None)),
         None => {
             let message = format!("the axis `{key}` must be a list of values");
-            let mut help = "write `[0.01, 0.1]` or `{ logspace = [0.01, 1.0], count = 5 }`".to_owned();
-            if key == SEED_KEY {
-                help = "write how many seeds, such as 3, or a list of them".to_owned();
-            }
-            Err(source.fault(item.span(), message, Some(help)))
+            let help = match key {
+                SEED_KEY => "write how many seeds, such as 3, or a list of them",
+                _ => "write `[0.01, 0.1]` or `{ logspace = [0.01, 1.0], count = 5 }`",
+            };
+            Err(source.fault(item.span(), message, Some(help.to_owned())))
         }
     }
 }

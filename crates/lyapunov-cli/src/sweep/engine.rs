@@ -6,6 +6,7 @@ use clap::ValueEnum;
 
 use super::Plan;
 use crate::{
+    commands::report::quoted,
     error::{Error, Result},
     folder::write_file,
 };
@@ -102,7 +103,7 @@ impl Submission<'_> {
     ///
     /// # Errors
     /// Where the engine is not installed here, or refuses.
-    pub fn submit(&self, engine: Engine, path: &Path) -> Result<String> {
+    pub fn submit(engine: Engine, path: &Path) -> Result<String> {
         let [program, arguments @ ..] = engine.command() else { unreachable!("every engine has a command") };
         let by_hand = format!("`{} {}` on a machine that has it", engine.command().join(" "), path.display());
         let output = Command::new(program).args(arguments).arg(path).output().map_err(|cause| {
@@ -134,16 +135,6 @@ fn ranges(indices: &[usize]) -> String {
         [] => String::new(),
     });
     told.collect::<Vec<_>>().join(",")
-}
-
-/// A word of the shell, whatever it has in it.
-fn quoted(word: &str) -> String {
-    let plain = |letter: char| letter.is_ascii_alphanumeric() || "/._-+=:,@%".contains(letter);
-    if !word.is_empty() && word.chars().all(plain) {
-        word.to_owned()
-    } else {
-        format!("'{}'", word.replace('\'', "'\\''"))
-    }
 }
 
 /// Nothing ends the line of a directive or comment but its end.
