@@ -13,7 +13,7 @@ use crate::{
     draft::Draft,
     error::{Error, Result},
     experiment,
-    folder::{check_writable, write_file},
+    folder::{MANIFEST, check_writable, write_file},
     report::{self, PageOptions},
     reproduce::{self, Claim, Experiment, Scale},
     stored,
@@ -81,7 +81,7 @@ pub fn execute(arguments: &ReproduceArguments) -> Result<()> {
     let jobs = jobs.map_or_else(cores, |jobs| jobs as usize);
     let failed = if *page_only { Vec::new() } else { sweep::drive(&whole, out, jobs, *json)?.failed };
     let claims = experiments.claims(out)?;
-    let page = write_page(arguments, &claims)?;
+    let page = write_page(arguments, &claims, experiments.shown(out))?;
     print(if *json { told(&claims) } else { in_words(&claims, &page) }.as_bytes())?;
     match &failed[..] {
         [] => Ok(()),
@@ -128,6 +128,14 @@ impl Experiments {
         Plan::new(command.to_owned(), ["experiment", "of"].map(str::to_owned).to_vec(), runs)
     }
 
+    /// The folders of the runs that have charts on the page: those across networks, losses and learning rates. Others would only hide them;
+    /// `lyapunov report` shows all.
+    fn shown(&self, out: &Path) -> Vec<PathBuf> {
+        let edge = self.sweeps.iter().filter(|(experiment, _)| *experiment == Experiment::Edge);
+        let folders = edge.flat_map(|(_, plan)| plan.runs.iter().map(|run| run.folder(out)));
+        folders.filter(|folder| folder.join(MANIFEST).is_file()).collect()
+    }
+
     fn claims(&self, out: &Path) -> Result<Vec<Claim>> {
         let (suite, plan) = &self.rules;
         let outcome = |(case, run): (&crate::compare::Case, &Planned)| found(&run.folder(out), case.target);
@@ -137,13 +145,15 @@ impl Experiments {
 }
 
 /// Writes the page and the claims; where the page is.
-fn write_page(arguments: &ReproduceArguments, claims: &[Claim]) -> Result<PathBuf> {
+fn write_page(arguments: &ReproduceArguments, claims: &[Claim], places: Vec<PathBuf>) -> Result<PathBuf> {
     let out = &arguments.out;
     write_file(&out.join("claims.json"), told(claims).as_bytes())?;
-    let (runs, faults) = stored::runs_in(std::slice::from_ref(out))?;
+    let places = if places.is_empty() { vec![out.clone()] } else { places };
+    let (runs, faults) = stored::runs_in(&places)?;
     let preface = [reproduce::overview(claims)].into_iter().chain(claims.iter().map(Claim::section)).collect();
+    let all = format!("lyapunov report {}", super::report::quoted(&out.display().to_string()));
     let title = "A chaos theory approach to neural network optimization: the claims, measured".to_owned();
-    let page = report::build(&runs, &faults, &PageOptions { title, preface, commands: vec![command(arguments)] })?;
+    let page = report::build(&runs, &faults, &PageOptions { title, preface, commands: vec![command(arguments), all] })?;
     let path = out.join("report.html");
     write_file(&path, page.html.as_bytes())?;
     Ok(path)
