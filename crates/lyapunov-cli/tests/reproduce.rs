@@ -37,7 +37,7 @@ fn the_page_tells_of_every_claim_what_the_runs_that_have_ended_say() {
         let index = runs.iter().position(|run| wanted(&run)).unwrap();
         program().args(["sweep", "run", "--quiet", "--index", &index.to_string()]).arg(&out).assert().success();
     };
-    shortest("edge", "mlp, widths [64], normalization none, steps 3000, loss squared-error, learning_rate 1.0");
+    shortest("edge", "mlp, widths [64], normalization none, steps 1000, loss squared-error, learning_rate 1.0");
     shortest("estimates", "mlp, widths [64], activation relu, loss cross-entropy, products 1");
     shortest("estimates", "mlp, widths [64], activation relu, loss cross-entropy, products 2");
     shortest("rules", "mlp, rule sgd, at 0.1");
