@@ -133,17 +133,20 @@ impl<'a> Session<'a> {
                 self.manifest.fault = Some(fault.to_string());
             }
         }
+        // The manifest comes last: a run that says that it has ended has all its files.
+        let drawn = if matches!(end, Ok(Left::Ended(_))) { self.draw() } else { Ok(()) };
+        if let Err(fault) = &drawn {
+            self.manifest.outcome = manifest::Outcome::Failed;
+            self.manifest.fault = Some(fault.to_string());
+        }
         let written = self.folder.write(MANIFEST, &self.manifest.to_json());
-        match end? {
+        let end = end?;
+        drawn.and(written)?;
+        match end {
             Left::Interrupted { step, signal } => {
-                written?;
                 Err(Error::Interrupted { folder: self.folder.path().to_owned(), step, signal })
             }
-            Left::Ended(end) => {
-                written?;
-                self.draw()?;
-                Ok(self.summary(&end))
-            }
+            Left::Ended(end) => Ok(self.summary(&end)),
         }
     }
 

@@ -4,6 +4,7 @@ use std::{
     fs,
     path::{Path, PathBuf},
     thread,
+    time::Instant,
 };
 
 use lyapunov::{Purpose, Stream};
@@ -14,21 +15,24 @@ use crate::{
     times,
 };
 
-/// The longest that a process lives, in seconds: about half of what the whole run takes.
-const LIFE: f64 = 1.2;
+/// So often is a run killed before it is left alone.
+const LIVES: usize = 5;
 
 #[test]
 fn a_run_that_is_killed_at_any_instant_comes_to_the_same_bits() {
     let (ground, kills) = (Ground::new(), times(8, 200));
+    let begun = Instant::now();
     let expected = ground.unbroken();
+    // The longest that a process lives: as long as the whole run takes.
+    let life = begun.elapsed().as_secs_f64();
     let mut stream = Stream::new(21, Purpose::Probe, 0);
     let (mut killed, mut ended) = (0, 0);
     while killed < kills {
         let out = format!("run-{ended}");
-        loop {
+        for attempt in 0.. {
             let mut child = ground.attempt(&out).spawn().unwrap();
-            if killed < kills {
-                thread::sleep(instant(&mut stream, LIFE));
+            if attempt < LIVES && killed < kills {
+                thread::sleep(instant(&mut stream, life));
                 child.kill().unwrap();
             }
             match status(child.wait_with_output().unwrap()) {
@@ -43,8 +47,8 @@ fn a_run_that_is_killed_at_any_instant_comes_to_the_same_bits() {
         check_whole(&run);
         assert_eq!(Traces::of(&run), expected, "after {killed} kills");
         ended += 1;
+        println!("{killed} kills, {ended} runs came to the same bits");
     }
-    println!("{killed} kills, {ended} runs came to the same bits");
 }
 
 #[test]
