@@ -1,6 +1,6 @@
 //! `lyapunov list`: one line per stored run.
 
-use std::{io::Write, path::PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
 use serde_json::{Map, Value, json};
@@ -68,24 +68,24 @@ pub fn execute(arguments: &ListArguments) -> Result<()> {
         condition.check(&entries)?;
     }
     let columns = columns(&arguments.columns, &entries)?;
+    let read = entries.len();
     entries.retain(|entry| conditions.iter().all(|condition| condition.holds(entry)));
     if let Some(by) = &arguments.sort {
         check_name(by.trim_start_matches('-'), &entries)?;
         sort(&mut entries, by);
     }
-    if arguments.json {
-        return print(object(&entries, &columns, &faults).as_bytes());
-    }
-    warn(&faults);
-    print(text(&entries, &columns).as_bytes())
+    let told = if arguments.json { object(&entries, &columns, &faults) } else { text(&entries, &columns) };
+    print(told.as_bytes())?;
+    unread(&faults, read)
 }
 
 /// One broken run does not hide the others.
-fn warn(faults: &[Error]) {
-    for fault in faults {
-        // Where standard error is closed, nobody is left to tell.
-        let _ = writeln!(std::io::stderr(), "left out: {fault}");
+fn unread(faults: &[Error], shown: usize) -> Result<()> {
+    if faults.is_empty() {
+        return Ok(());
     }
+    let listed = faults.iter().flat_map(|fault| ["\n  ".to_owned(), fault.to_string()]).collect();
+    Err(Error::Unread { left_out: faults.len(), of: faults.len() + shown, listed })
 }
 
 fn columns(named: &[String], entries: &[Entry]) -> Result<Vec<String>> {

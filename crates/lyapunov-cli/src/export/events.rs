@@ -166,7 +166,8 @@ pub mod reading {
             rest = if (rest ^ bit) & 1 == 1 { rest >> 1 ^ 0x82f6_3b78 } else { rest >> 1 };
         }
         let crc = !rest;
-        (crc >> 15 | crc << 17).wrapping_add(0xa282_ead8)
+        let halves = u64::from(crc) << 32 | u64::from(crc);
+        ((halves >> 15) as u32).wrapping_add(0xa282_ead8)
     }
 
     fn event(body: &[u8]) -> Event {

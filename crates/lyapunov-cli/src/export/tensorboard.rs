@@ -206,10 +206,10 @@ mod tests {
         let path = path.into_iter().find(|path| path.display().to_string().contains("tfevents")).unwrap();
         let sorted = |bytes: &[u8]| {
             let mut found = events(bytes).0;
-            found.iter_mut().for_each(|event| {
+            for event in &mut found {
                 event.wall_time = 0.0;
                 event.scalars.sort_by(|left, right| left.0.cmp(&right.0));
-            });
+            }
             found
         };
         let stored = Wide::of(&crate::store::read(&rows).unwrap());

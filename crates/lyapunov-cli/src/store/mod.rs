@@ -23,7 +23,9 @@ pub use history::ProbeSeries;
 pub use tests::row as row_for_tests;
 mod tables;
 
-pub use history::{ExponentPoint, ExponentSeries, History, Row, SharpnessPoint, SharpnessSeries, last_step, read, read_from};
+pub use history::{
+    ExponentPoint, ExponentSeries, History, Row, SharpnessPoint, SharpnessSeries, last_step, read, read_from,
+};
 pub use latest::{Latest, latest};
 
 use crate::error::{Error, Result};
