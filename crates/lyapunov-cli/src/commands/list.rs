@@ -68,7 +68,9 @@ pub fn execute(arguments: &ListArguments) -> Result<()> {
         condition.check(&entries)?;
     }
     let columns = columns(&arguments.columns, &entries)?;
-    let read = entries.len();
+    let runs = entries.len() + faults.len();
+    let unreadable = entries.iter().filter_map(Entry::fault);
+    let faults: Vec<String> = faults.iter().chain(unreadable).map(ToString::to_string).collect();
     entries.retain(|entry| conditions.iter().all(|condition| condition.holds(entry)));
     if let Some(by) = &arguments.sort {
         check_name(by.trim_start_matches('-'), &entries)?;
@@ -76,16 +78,17 @@ pub fn execute(arguments: &ListArguments) -> Result<()> {
     }
     let told = if arguments.json { object(&entries, &columns, &faults) } else { text(&entries, &columns) };
     print(told.as_bytes())?;
-    unread(&faults, read)
+    unread(&faults, runs)
 }
 
 /// One broken run does not hide the others.
-fn unread(faults: &[Error], shown: usize) -> Result<()> {
+fn unread(faults: &[String], runs: usize) -> Result<()> {
     if faults.is_empty() {
         return Ok(());
     }
-    let listed = faults.iter().flat_map(|fault| ["\n  ".to_owned(), fault.to_string()]).collect();
-    Err(Error::Unread { left_out: faults.len(), of: faults.len() + shown, listed })
+    let listed = faults.iter().map(|fault| format!("\n  {fault}")).collect::<Vec<_>>().concat();
+    let message = format!("{} of {runs} runs cannot be read, or not to their end:{listed}", faults.len());
+    Err(Error::Failed { message, help: None })
 }
 
 fn columns(named: &[String], entries: &[Entry]) -> Result<Vec<String>> {
@@ -121,13 +124,12 @@ pub(super) fn cell(value: Option<&Value>) -> String {
     }
 }
 
-fn object(entries: &[Entry], columns: &[String], faults: &[Error]) -> String {
+fn object(entries: &[Entry], columns: &[String], faults: &[String]) -> String {
     let run = |entry: &Entry| {
         let folder = ("folder".to_owned(), entry.value("folder").unwrap_or_default());
         let values = columns.iter().map(|name| (name.clone(), entry.value(name).unwrap_or_default()));
         Value::Object(std::iter::once(folder).chain(values).collect::<Map<_, _>>())
     };
     let runs: Vec<Value> = entries.iter().map(run).collect();
-    let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
-    format!("{}\n", json!({ "runs": runs, "left_out": faults }))
+    format!("{}\n", json!({ "runs": runs, "faults": faults }))
 }

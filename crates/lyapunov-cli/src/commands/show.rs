@@ -207,7 +207,7 @@ fn sharpness_line(series: &SharpnessSeries) -> Option<[String; 9]> {
         significant(point.value, 4),
         residual.map_or("—".to_owned(), |residual| format!("± {}", significant(residual, 2))),
         significant(point.learning_rate * point.value, 3),
-        point.edge.map_or("—".to_owned(), |share| format!("{:.0} %", 100.0 * share)),
+        point.edge.map_or("—".to_owned(), |share| format!("{} %", significant(100.0 * share, 3))),
         significant(point.cost, 3),
     ])
 }

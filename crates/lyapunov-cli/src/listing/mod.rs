@@ -11,7 +11,7 @@ pub use condition::Condition;
 use crate::{
     error::{Error, Result, nearest},
     folder::ROWS,
-    manifest::Manifest,
+    manifest::{Manifest, Outcome},
     store::{self, Latest},
     stored::StoredRun,
 };
@@ -28,7 +28,7 @@ pub struct Entry {
     /// The run.
     pub run: StoredRun,
     manifest: Map<String, Value>,
-    latest: OnceCell<Latest>,
+    latest: OnceCell<(Latest, Option<Error>)>,
 }
 
 impl Entry {
@@ -79,9 +79,24 @@ impl Entry {
         .filter(|value| value.is_finite())
     }
 
-    /// Rows that cannot be read are not known: `show` tells the fault.
     fn latest(&self) -> &Latest {
-        self.latest.get_or_init(|| store::latest(&self.run.folder.join(ROWS)).unwrap_or_default())
+        &self.read().0
+    }
+
+    /// Why its rows cannot be read. A run that has only begun may have none yet.
+    pub fn fault(&self) -> Option<&Error> {
+        self.read().1.as_ref()
+    }
+
+    /// Rows that cannot be read are not known.
+    fn read(&self) -> &(Latest, Option<Error>) {
+        let path = self.run.folder.join(ROWS);
+        let begun = || self.run.manifest.outcome != Outcome::Running || path.is_file();
+        let read = || match store::latest(&path) {
+            Ok(latest) => (latest, None),
+            Err(fault) => (Latest::default(), begun().then_some(fault)),
+        };
+        self.latest.get_or_init(read)
     }
 }
 
