@@ -202,7 +202,7 @@ mod tests {
         let (listed, path) = (store.checkpoints().unwrap(), folder.file(&file_name(2)));
         let whole = fs::read(&path).unwrap();
         let mut stream = Stream::new(11, Purpose::Probe, 0);
-        let mut check = |bytes: &[u8]| {
+        let check = |bytes: &[u8]| {
             fs::write(&path, bytes).unwrap();
             let (found, faults) = newest(folder.path(), &listed, "digest");
             assert_eq!((found, faults.len()), (Some((saved(1), note(1))), 1));

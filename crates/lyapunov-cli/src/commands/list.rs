@@ -1,6 +1,6 @@
 //! `lyapunov list`: one line per stored run.
 
-use std::{io::Write, path::PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
 use serde_json::{Map, Value, json};
@@ -68,24 +68,27 @@ pub fn execute(arguments: &ListArguments) -> Result<()> {
         condition.check(&entries)?;
     }
     let columns = columns(&arguments.columns, &entries)?;
+    let runs = entries.len() + faults.len();
+    let unreadable = entries.iter().filter_map(Entry::fault);
+    let faults: Vec<String> = faults.iter().chain(unreadable).map(ToString::to_string).collect();
     entries.retain(|entry| conditions.iter().all(|condition| condition.holds(entry)));
     if let Some(by) = &arguments.sort {
         check_name(by.trim_start_matches('-'), &entries)?;
         sort(&mut entries, by);
     }
-    if arguments.json {
-        return print(object(&entries, &columns, &faults).as_bytes());
-    }
-    warn(&faults);
-    print(text(&entries, &columns).as_bytes())
+    let told = if arguments.json { object(&entries, &columns, &faults) } else { text(&entries, &columns) };
+    print(told.as_bytes())?;
+    unread(&faults, runs)
 }
 
 /// One broken run does not hide the others.
-fn warn(faults: &[Error]) {
-    for fault in faults {
-        // Where standard error is closed, nobody is left to tell.
-        let _ = writeln!(std::io::stderr(), "left out: {fault}");
+fn unread(faults: &[String], runs: usize) -> Result<()> {
+    if faults.is_empty() {
+        return Ok(());
     }
+    let listed = faults.iter().map(|fault| format!("\n  {fault}")).collect::<Vec<_>>().concat();
+    let message = format!("{} of {runs} runs cannot be read, or not to their end:{listed}", faults.len());
+    Err(Error::Failed { message, help: None })
 }
 
 fn columns(named: &[String], entries: &[Entry]) -> Result<Vec<String>> {
@@ -121,13 +124,12 @@ pub(super) fn cell(value: Option<&Value>) -> String {
     }
 }
 
-fn object(entries: &[Entry], columns: &[String], faults: &[Error]) -> String {
+fn object(entries: &[Entry], columns: &[String], faults: &[String]) -> String {
     let run = |entry: &Entry| {
         let folder = ("folder".to_owned(), entry.value("folder").unwrap_or_default());
         let values = columns.iter().map(|name| (name.clone(), entry.value(name).unwrap_or_default()));
         Value::Object(std::iter::once(folder).chain(values).collect::<Map<_, _>>())
     };
     let runs: Vec<Value> = entries.iter().map(run).collect();
-    let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
-    format!("{}\n", json!({ "runs": runs, "left_out": faults }))
+    format!("{}\n", json!({ "runs": runs, "faults": faults }))
 }

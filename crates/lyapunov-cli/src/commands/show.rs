@@ -12,6 +12,7 @@ use super::{list::cell, print};
 use crate::{
     config::DEFAULTS,
     error::{Error, Result, nearest},
+    export::PLAIN,
     folder::{MANIFEST, ROWS},
     plot::number,
     store::{self, ExponentPoint, Latest, Row, SharpnessSeries},
@@ -105,8 +106,8 @@ impl Shown {
             ("Files", self.file_lines()),
         ] {
             if !lines.is_empty() {
-                let lines: String = lines.lines().map(|line| format!("  {line}\n")).collect();
-                text += &format!("\n{head}\n{lines}");
+                let lines: Vec<&str> = lines.lines().collect();
+                text += &["\n", head, "\n  ", &lines.join("\n  "), "\n"].concat();
             }
         }
         text
@@ -137,9 +138,8 @@ impl Shown {
     }
 
     fn last_rows(&self) -> String {
-        let columns = columns();
         let known: Vec<_> =
-            columns.iter().filter(|(_, value)| self.rows.iter().any(|row| value(row).is_some())).collect();
+            PLAIN.iter().filter(|(_, value)| self.rows.iter().any(|row| value(row).is_some())).collect();
         let head = std::iter::once("step").chain(known.iter().map(|(name, _)| *name)).map(str::to_owned).collect();
         let line = |row: &Row| {
             let cells =
@@ -175,7 +175,7 @@ impl Shown {
 
     fn object(&self) -> Value {
         let row = |row: &Row| {
-            let values = columns().into_iter().map(|(name, value)| (name.to_owned(), value(row).into()));
+            let values = PLAIN.iter().map(|(name, value)| ((*name).to_owned(), value(row).into()));
             Value::Object(std::iter::once(("step".to_owned(), row.step.into())).chain(values).collect::<Map<_, _>>())
         };
         let differing: Map<_, _> =
@@ -195,22 +195,6 @@ impl Shown {
     }
 }
 
-type ColumnOf = (&'static str, fn(&Row) -> Option<f64>);
-
-fn columns() -> [ColumnOf; 9] {
-    [
-        ("loss", |row| row.loss),
-        ("gradient_norm", |row| row.gradient_norm),
-        ("learning_rate", |row| row.learning_rate),
-        ("train_loss", |row| row.train_loss),
-        ("test_loss", |row| row.test_loss),
-        ("test_accuracy", |row| row.test_accuracy),
-        ("edge", |row| row.edge),
-        ("rayleigh", |row| row.rayleigh),
-        ("measuring_cost", |row| row.measuring_cost),
-    ]
-}
-
 fn sharpness_line(series: &SharpnessSeries) -> Option<[String; 9]> {
     let point = series.points.last()?;
     // A quotient along the gradient belongs to no eigenvalue.
@@ -223,7 +207,7 @@ fn sharpness_line(series: &SharpnessSeries) -> Option<[String; 9]> {
         significant(point.value, 4),
         residual.map_or("—".to_owned(), |residual| format!("± {}", significant(residual, 2))),
         significant(point.learning_rate * point.value, 3),
-        point.edge.map_or("—".to_owned(), |share| format!("{:.0} %", 100.0 * share)),
+        point.edge.map_or("—".to_owned(), |share| format!("{} %", significant(100.0 * share, 3))),
         significant(point.cost, 3),
     ])
 }

@@ -166,6 +166,7 @@ impl<'a> Session<'a> {
         if let Some(evaluations) = end.evaluations {
             let Course { steps, measuring_cost, grown, .. } = &end.course;
             store.record_end(*steps, evaluations, grown.as_ref(), measuring_cost * *steps as f64)?;
+            events.record_end(*steps, evaluations, grown.as_ref(), measuring_cost * *steps as f64)?;
         }
         store.close()?;
         if let Some(weights) = &end.weights {

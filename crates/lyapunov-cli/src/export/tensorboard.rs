@@ -4,11 +4,11 @@ use std::{
     error::Error as StdError,
     fs::File,
     io::{BufWriter, Write},
-    path::Path,
+    path::{Path, PathBuf},
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-use lyapunov::{Measurement, Observer};
+use lyapunov::{Evaluation, Growing, Measurement, Observer};
 
 use super::{
     Values, Wide,
@@ -73,6 +73,7 @@ pub struct Live(Option<Writing>);
 
 struct Writing {
     file: BufWriter<File>,
+    path: PathBuf,
     flushed: Instant,
 }
 
@@ -88,9 +89,31 @@ impl Live {
             let mut file = BufWriter::new(File::create_new(&path)?);
             events::begin(&mut file, now())?;
             file.flush()?;
-            Ok(Self(Some(Writing { file, flushed: Instant::now() })))
+            Ok(Self(Some(Writing { file, path: path.clone(), flushed: Instant::now() })))
         };
         begin().map_err(|cause| Error::io("write", &path, cause))
+    }
+
+    /// Writes the row of the final weights, as the store has it.
+    ///
+    /// # Errors
+    /// Where the file cannot be written.
+    pub fn record_end(
+        &mut self,
+        step: u64,
+        (train, test): (Evaluation, Option<Evaluation>),
+        grown: Option<&Growing>,
+        cost: f64,
+    ) -> Result<()> {
+        let Some(Writing { file, path, .. }) = &mut self.0 else { return Ok(()) };
+        let mut scalars = Scalars::default();
+        let mut push = |name: &str, value: Option<f64>| scalars.push(tag(name), value);
+        push("train_loss", Some(train.loss));
+        push_evaluation(&mut push, test);
+        push_exponents(&mut push, grown);
+        push("measuring_cost", Some(cost));
+        let written = events::write(file, now(), step, &scalars).and_then(|()| file.flush());
+        written.map_err(|cause| Error::io("write", path, cause))
     }
 }
 
@@ -113,10 +136,8 @@ fn scalars_of(row: &Measurement) -> Scalars {
     push("loss", Some(row.loss));
     push("gradient_norm", Some(row.gradient_norm));
     push("learning_rate", Some(row.learning_rate));
-    push("test_loss", row.evaluation.map(|test| test.loss));
-    push("test_accuracy", row.evaluation.map(|test| test.accuracy));
+    push_evaluation(&mut push, row.evaluation);
     push("edge", Some(row.edge.threshold));
-    push("rayleigh", row.exponents.as_ref().map(|grown| grown.rayleigh));
     push("measuring_cost", Some(row.measuring_cost));
     for found in &row.sharpness {
         let name = format!("{}[{}]", found.quantity, found.on);
@@ -125,14 +146,25 @@ fn scalars_of(row: &Measurement) -> Scalars {
         push(&format!("{name}_edge"), row.share_of_edge(found));
         push(&format!("{name}_cost"), Some(found.cost));
     }
-    for (number, i) in (1..).zip(0..row.exponents.as_ref().map_or(0, |grown| grown.values.len())) {
-        let grown = row.exponents.as_ref();
-        push(&format!("exponent_{number}"), grown.map(|grown| grown.values[i]));
-        push(&format!("exponent_{number}_std_error"), grown.map(|grown| grown.std_errors[i]));
-        push(&format!("exponent_{number}_local"), grown.map(|grown| grown.local[i]));
-    }
+    push_exponents(&mut push, row.exponents.as_ref());
     push_probes(&mut push, row);
     scalars
+}
+
+fn push_evaluation(push: &mut impl FnMut(&str, Option<f64>), test: Option<Evaluation>) {
+    push("test_loss", test.map(|test| test.loss));
+    push("test_accuracy", test.map(|test| test.accuracy));
+}
+
+fn push_exponents(push: &mut impl FnMut(&str, Option<f64>), grown: Option<&Growing>) {
+    let Some(grown) = grown else { return };
+    push("rayleigh", Some(grown.rayleigh));
+    for (i, local) in grown.local.iter().enumerate() {
+        let name = format!("exponent_{}", i + 1);
+        push(&name, Some(grown.values[i]));
+        push(&format!("{name}_std_error"), Some(grown.std_errors[i]));
+        push(&format!("{name}_local"), Some(*local));
+    }
 }
 
 fn push_probes(push: &mut impl FnMut(&str, Option<f64>), row: &Measurement) {
@@ -200,16 +232,20 @@ mod tests {
             store.record(&row).unwrap();
             live.record(&row).unwrap();
         }
+        let end = (Evaluation { loss: 0.25, accuracy: 1.0 }, Some(Evaluation { loss: 0.5, accuracy: 0.75 }));
+        let grown = crate::store::row_for_tests(3).exponents;
+        store.record_end(4, end, grown.as_ref(), 12.0).unwrap();
+        live.record_end(4, end, grown.as_ref(), 12.0).unwrap();
         store.close().unwrap();
         drop(live);
         let path = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path());
         let path = path.into_iter().find(|path| path.display().to_string().contains("tfevents")).unwrap();
         let sorted = |bytes: &[u8]| {
             let mut found = events(bytes).0;
-            found.iter_mut().for_each(|event| {
+            for event in &mut found {
                 event.wall_time = 0.0;
                 event.scalars.sort_by(|left, right| left.0.cmp(&right.0));
-            });
+            }
             found
         };
         let stored = Wide::of(&crate::store::read(&rows).unwrap());

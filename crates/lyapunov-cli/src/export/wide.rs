@@ -31,8 +31,11 @@ pub enum Values {
     Texts(Vec<Option<String>>),
 }
 
+/// A number of what is recorded, by its name or the ending of its name.
+pub type Named<T> = (&'static str, fn(&T) -> Option<f64>);
+
 /// The columns of the table `rows` of a run, in its order.
-const PLAIN: [(&str, fn(&Row) -> Option<f64>); 9] = [
+pub const PLAIN: [Named<Row>; 9] = [
     ("loss", |row| row.loss),
     ("gradient_norm", |row| row.gradient_norm),
     ("learning_rate", |row| row.learning_rate),
@@ -45,7 +48,7 @@ const PLAIN: [(&str, fn(&Row) -> Option<f64>); 9] = [
 ];
 
 /// What is recorded of a sharpness, by the endings of its columns.
-const SHARPNESS: [(&str, fn(&SharpnessPoint) -> Option<f64>); 4] = [
+const SHARPNESS: [Named<SharpnessPoint>; 4] = [
     ("", |point| Some(point.value)),
     ("_residual", |point| point.residual),
     ("_edge", |point| point.edge),
@@ -53,7 +56,7 @@ const SHARPNESS: [(&str, fn(&SharpnessPoint) -> Option<f64>); 4] = [
 ];
 
 /// What is recorded of an exponent, by the endings of its columns.
-const EXPONENT: [(&str, fn(&ExponentPoint) -> Option<f64>); 3] =
+const EXPONENT: [Named<ExponentPoint>; 3] =
     [("", |point| point.value), ("_std_error", |point| point.std_error), ("_local", |point| point.local)];
 
 impl Wide {
@@ -151,13 +154,12 @@ fn append(all: &mut Wide, table: Wide) {
     let before = all.rows;
     all.rows += table.rows;
     for Column { name, values } in table.columns {
-        match all.columns.iter_mut().find(|column| column.name == name) {
-            Some(column) => column.values.append(values),
-            None => {
-                let mut column = Values::empty_like(&values, before);
-                column.append(values);
-                all.columns.push(Column { name, values: column });
-            }
+        if let Some(column) = all.columns.iter_mut().find(|column| column.name == name) {
+            column.values.append(values);
+        } else {
+            let mut column = Values::empty_like(&values, before);
+            column.append(values);
+            all.columns.push(Column { name, values: column });
         }
     }
     for column in &mut all.columns {

@@ -87,7 +87,9 @@ const END: Evaluation = Evaluation { loss: 0.25, accuracy: 1.0 };
 
 fn made(path: &Path, statements: &[&str]) {
     let connection = Connection::open(path).unwrap();
-    statements.iter().for_each(|statement| connection.execute_batch(statement).unwrap());
+    for statement in statements {
+        connection.execute_batch(statement).unwrap();
+    }
 }
 
 /// Reads the file in every way; none may change it or leave anything beside it.

@@ -19,7 +19,7 @@ pub fn draw(frame: &mut Frame<'_>, board: &Board) {
     list(frame, left, board);
     match board.runs.get(board.selected) {
         Some(_) if board.help => {
-            frame.render_widget(Paragraph::new(HELP).block(Block::bordered().title("keys")), right)
+            frame.render_widget(Paragraph::new(HELP).block(Block::bordered().title("keys")), right);
         }
         Some(watched) => run(frame, right, watched, board.view),
         None => {}

@@ -174,7 +174,7 @@ mod tests {
         assert_eq!(fresh.to_data(), tensor.to_data());
         let mut double = Tensor::<1>::zeros([5], (&device("flex").unwrap(), DType::F64));
         assert!(double.keep("w", &mut Keeper::loading(&kept)).is_err());
-        assert!(tensor.slice([0..4]).keep("w", &mut Keeper::loading(&kept)).is_err());
+        assert!(tensor.slice(0..4).keep("w", &mut Keeper::loading(&kept)).is_err());
     }
 
     #[test]
