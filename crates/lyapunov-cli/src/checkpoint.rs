@@ -168,7 +168,9 @@ mod tests {
     fn folder_with(out: &Path, steps: &[u64], keep: usize) -> (RunFolder, Store) {
         let folder = RunFolder::claim(out, "run").unwrap();
         let mut store = Store::create(&folder.file(ROWS)).unwrap();
-        steps.iter().for_each(|step| write(&folder, &mut store, &saved(*step), &note(*step), keep).unwrap());
+        for step in steps {
+            write(&folder, &mut store, &saved(*step), &note(*step), keep).unwrap();
+        }
         (folder, store)
     }
 
