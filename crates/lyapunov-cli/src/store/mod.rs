@@ -16,6 +16,8 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, params};
 mod history;
 mod latest;
 #[cfg(test)]
+mod overhead;
+#[cfg(test)]
 mod reading_tests;
 #[cfg(test)]
 pub use history::ProbeSeries;

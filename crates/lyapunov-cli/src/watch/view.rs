@@ -96,7 +96,8 @@ fn loss(frame: &mut Frame<'_>, area: Rect, watched: &Watched) {
     let rows = &watched.history.rows;
     let batch = rows.iter().filter_map(|row| Some((row.step as f64, row.loss?))).collect();
     let test = rows.iter().filter_map(|row| Some((row.step as f64, row.test_loss?))).collect();
-    curves(frame, area, "loss", &[("batch", Color::Cyan, batch), ("test", Color::Yellow, test)]);
+    let lines = [("batch", Color::Cyan, batch), ("test", Color::Yellow, test)];
+    curves(frame, area, "loss", &lines, last_step(watched));
 }
 
 fn sharpness(frame: &mut Frame<'_>, area: Rect, watched: &Watched) {
@@ -109,18 +110,22 @@ fn sharpness(frame: &mut Frame<'_>, area: Rect, watched: &Watched) {
     }
     let edge = history.rows.iter().filter_map(|row| Some((row.step as f64, row.edge? * row.learning_rate?)));
     lines.push(("edge", Color::Gray, edge.collect()));
-    curves(frame, area, "η·λ against the edge", &lines);
+    curves(frame, area, "η·λ against the edge", &lines, last_step(watched));
+}
+
+/// Where curves end, so that those below each other are of one length.
+fn last_step(watched: &Watched) -> f64 {
+    watched.history.rows.last().map_or(1.0, |row| row.step.max(1) as f64)
 }
 
 type Points = Vec<(f64, f64)>;
 
 /// Lines over the steps; what is not finite is left out, and of many points in one column the lowest and the highest stay.
-fn curves(frame: &mut Frame<'_>, area: Rect, title: &str, lines: &[(&str, Color, Points)]) {
+fn curves(frame: &mut Frame<'_>, area: Rect, title: &str, lines: &[(&str, Color, Points)], last: f64) {
     let columns = usize::from(area.width).max(1) * 2;
     let thin: Vec<Points> = lines.iter().map(|(_, _, points)| thinned(points, columns)).collect();
     let all = || thin.iter().flatten();
     let (low, high) = all().fold((0.0_f64, f64::MIN_POSITIVE), |(low, high), (_, y)| (low.min(*y), high.max(*y)));
-    let last = all().fold(1.0_f64, |last, (x, _)| last.max(*x));
     let sets = lines.iter().zip(&thin).filter(|(_, points)| !points.is_empty()).map(|((name, colour, _), points)| {
         let set = Dataset::default().name(*name).marker(Marker::Braille).graph_type(GraphType::Line);
         set.style(Style::new().fg(*colour)).data(points)
