@@ -1,6 +1,5 @@
 //! `lyapunov watch` in a terminal: its keys, and that it leaves the terminal as it was.
 
-#![cfg(unix)]
 #![allow(clippy::unwrap_used, reason = "in a test a fault is a failure")]
 
 use std::{path::Path, process::Command};
@@ -56,7 +55,7 @@ fn keys_choose_runs_and_views() {
     let runs = runs();
     let (mut terminal, _) = watch(runs.path());
     // Spaces are moves of the cursor.
-    for text in ["completed", "steps", "mlp-sgd-", "against", "follow (on)"] {
+    for text in ["completed", "steps", "mlp-sgd-", "against", "edge", "follow (on)"] {
         terminal.wait_for(text);
     }
     assert!(!terminal.written().contains("choose"));

@@ -143,11 +143,12 @@ fn line(watched: &Watched) -> String {
     )
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
+#[allow(dead_code, reason = "other tests type keys")]
 #[path = "../../tests/terminal/mod.rs"]
 mod terminal;
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
 mod tests {
     use std::process::Command;
 
