@@ -53,10 +53,14 @@ pub fn execute(arguments: &WatchArguments) -> Result<()> {
         return plain(&mut board);
     }
     let asked = asked_to_leave()?;
-    // Takes the screen back at a panic too.
+    on_screen(|terminal| show(terminal, &mut board, &asked))
+}
+
+/// Takes the screen, and gives it back, at a panic too.
+fn on_screen(show: impl FnOnce(DefaultTerminal) -> Result<()>) -> Result<()> {
     let terminal = ratatui::try_init()?;
     let _guard = Guard;
-    show(terminal, &mut board, &asked)
+    show(terminal)
 }
 
 /// Leaves the terminal as it was, however the dashboard ends.
@@ -64,7 +68,10 @@ struct Guard;
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        ratatui::restore();
+        // A panic has restored it already; once more would move the cursor onto what was told of the panic.
+        if !std::thread::panicking() {
+            ratatui::restore();
+        }
     }
 }
 
@@ -134,4 +141,38 @@ fn line(watched: &Watched) -> String {
         watched.state,
         told(watched.scaled())
     )
+}
+
+#[cfg(test)]
+#[allow(dead_code, reason = "other tests type keys")]
+#[path = "../../tests/terminal/mod.rs"]
+mod terminal;
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    /// Runs in the terminal of the test below, and nowhere else.
+    #[test]
+    #[ignore = "panics"]
+    fn draws_and_panics() {
+        let _ = on_screen(|mut terminal| {
+            terminal.draw(|frame| frame.render_widget("drawn", frame.area()))?;
+            panic!("on the screen");
+        });
+    }
+
+    #[test]
+    fn a_panic_leaves_the_terminal_as_it_was_and_is_told() {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command.args(["--ignored", "--nocapture", "--exact", "commands::watch::tests::draws_and_panics"]);
+        let (mut terminal, before) = terminal::Terminal::start(command);
+        terminal.wait_for("drawn");
+        assert!(!terminal.wait().success());
+        terminal.assert_left_as(&before);
+        let written = terminal.written();
+        assert!(written.rfind("on the screen") > written.rfind("\x1b[?1049l"), "{written:?}");
+    }
 }

@@ -17,6 +17,8 @@ mod checkpoints;
 mod history;
 mod latest;
 #[cfg(test)]
+mod overhead;
+#[cfg(test)]
 mod reading_tests;
 #[cfg(test)]
 pub use history::ProbeSeries;

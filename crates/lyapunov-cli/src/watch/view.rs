@@ -5,12 +5,12 @@ use ratatui::{
     layout::{Constraint, Layout, Rect},
     style::{Color, Modifier, Style},
     symbols::Marker,
-    text::Line,
+    text::{Line, Span},
     widgets::{Axis, Block, Chart, Dataset, GraphType, List, ListItem, ListState, Paragraph},
 };
 
 use super::{Board, Watched};
-use crate::{summary::compact, table::significant};
+use crate::{store::SharpnessSeries, summary::compact, table::significant};
 
 /// Draws the board.
 pub fn draw(frame: &mut Frame<'_>, board: &Board) {
@@ -66,7 +66,7 @@ fn run(frame: &mut Frame<'_>, area: Rect, watched: &Watched, view: usize) {
 fn facts_of(watched: &Watched, width: usize) -> Vec<String> {
     let row = watched.latest.row.unwrap_or_default();
     let told = |value: Option<f64>| value.map_or("—".to_owned(), |value| significant(value, 3));
-    let exponents = watched.latest.exponents.iter().map(|point| {
+    let exponents = watched.latest.exponents.iter().take(4).map(|point| {
         let error = point.std_error.map_or(String::new(), |error| format!(" ± {}", significant(error, 2)));
         format!("{}{error}", told(point.value))
     });
@@ -75,7 +75,10 @@ fn facts_of(watched: &Watched, width: usize) -> Vec<String> {
         format!("loss {}   accuracy {}   η {}", told(row.loss), told(row.test_accuracy), told(row.learning_rate)),
         gauge("η·λ_max against 1", watched.scaled(), width),
         gauge("share of the edge", watched.latest.edge_share(), width),
-        format!("exponents {}", exponents.collect::<Vec<_>>().join(", ")),
+        format!(
+            "exponents {}",
+            if exponents.len() == 0 { "—".to_owned() } else { exponents.collect::<Vec<_>>().join(", ") }
+        ),
         format!("cost {} g-eq per step", told(cost)),
     ]
 }
@@ -96,39 +99,75 @@ fn loss(frame: &mut Frame<'_>, area: Rect, watched: &Watched) {
     let rows = &watched.history.rows;
     let batch = rows.iter().filter_map(|row| Some((row.step as f64, row.loss?))).collect();
     let test = rows.iter().filter_map(|row| Some((row.step as f64, row.test_loss?))).collect();
-    curves(frame, area, "loss", &[("batch", Color::Cyan, batch), ("test", Color::Yellow, test)]);
+    let mut lines = [("batch", Color::Cyan, batch), ("test", Color::Yellow, test)];
+    let title = if in_powers_of_ten(&mut lines) { "log₁₀ of the loss" } else { "loss" };
+    curves(frame, area, title, &lines, last_step(watched));
+}
+
+/// Takes the logarithms of what would be a spike on a flat line.
+fn in_powers_of_ten(lines: &mut [(&str, Color, Points)]) -> bool {
+    let (low, high) = lines
+        .iter()
+        .flat_map(|(_, _, points)| points)
+        .fold((f64::MAX, 0.0_f64), |(low, high), (_, y)| (low.min(*y), high.max(*y)));
+    let wide = low > 0.0 && high > 1e3 * low;
+    for (_, y) in lines.iter_mut().flat_map(|(_, _, points)| points).filter(|_| wide) {
+        *y = y.log10();
+    }
+    wide
 }
 
 fn sharpness(frame: &mut Frame<'_>, area: Rect, watched: &Watched) {
     let colours = [Color::Magenta, Color::Green, Color::Blue, Color::Red];
-    let mut lines: Vec<(&str, Color, Points)> = Vec::new();
     let history = &watched.history;
-    for (series, colour) in history.sharpness.iter().zip(colours) {
-        let scaled = series.points.iter().map(|point| (point.step as f64, point.learning_rate * point.value));
-        lines.push((&series.quantity, colour, scaled.collect()));
-    }
+    let name = |series: &SharpnessSeries| match series.on.as_str() {
+        "batch" => series.quantity.clone(),
+        on => format!("{}[{on}]", series.quantity),
+    };
+    let names: Vec<String> = history.sharpness.iter().map(name).collect();
     let edge = history.rows.iter().filter_map(|row| Some((row.step as f64, row.edge? * row.learning_rate?)));
-    lines.push(("edge", Color::Gray, edge.collect()));
-    curves(frame, area, "η·λ against the edge", &lines);
+    let mut lines: Vec<(&str, Color, Points)> = vec![("edge", Color::Gray, edge.collect())];
+    for ((series, colour), name) in history.sharpness.iter().zip(colours).zip(&names) {
+        let scaled = series.points.iter().map(|point| (point.step as f64, point.learning_rate * point.value));
+        lines.push((name, colour, scaled.collect()));
+    }
+    curves(frame, area, "η·λ", &lines, last_step(watched));
+}
+
+/// Where curves end, so that those below each other are of one length.
+fn last_step(watched: &Watched) -> f64 {
+    watched.history.rows.last().map_or(1.0, |row| row.step.max(1) as f64)
 }
 
 type Points = Vec<(f64, f64)>;
 
 /// Lines over the steps; what is not finite is left out, and of many points in one column the lowest and the highest stay.
-fn curves(frame: &mut Frame<'_>, area: Rect, title: &str, lines: &[(&str, Color, Points)]) {
+fn curves(frame: &mut Frame<'_>, area: Rect, title: &str, lines: &[(&str, Color, Points)], last: f64) {
     let columns = usize::from(area.width).max(1) * 2;
     let thin: Vec<Points> = lines.iter().map(|(_, _, points)| thinned(points, columns)).collect();
     let all = || thin.iter().flatten();
     let (low, high) = all().fold((0.0_f64, f64::MIN_POSITIVE), |(low, high), (_, y)| (low.min(*y), high.max(*y)));
-    let last = all().fold(1.0_f64, |last, (x, _)| last.max(*x));
     let sets = lines.iter().zip(&thin).filter(|(_, points)| !points.is_empty()).map(|((name, colour, _), points)| {
-        let set = Dataset::default().name(*name).marker(Marker::Braille).graph_type(GraphType::Line);
+        // The edge is told by its dots where there are no colours.
+        let marker = if *name == "edge" { Marker::Dot } else { Marker::Braille };
+        let set = Dataset::default().marker(marker).graph_type(GraphType::Line);
         set.style(Style::new().fg(*colour)).data(points)
     });
     let steps = Axis::default().bounds([0.0, last]).labels(["0".to_owned(), format!("{last}")]);
     let heights = Axis::default().bounds([low, high]).labels([significant(low, 2), significant(high, 3)]);
-    let chart = Chart::new(sets.collect()).block(Block::bordered().title(title)).x_axis(steps).y_axis(heights);
+    let chart =
+        Chart::new(sets.collect()).block(Block::bordered().title(titled(title, lines))).x_axis(steps).y_axis(heights);
     frame.render_widget(chart, area);
+}
+
+/// The title, and what is drawn, each name in the colour of its line.
+fn titled<'a>(title: &'a str, lines: &[(&'a str, Color, Points)]) -> Line<'a> {
+    let drawn = lines.iter().filter(|(_, _, points)| !points.is_empty());
+    let names = drawn.map(|(name, colour, _)| {
+        let mark = if *name == "edge" { "•" } else { "━" };
+        Span::styled(format!("  {mark} {name}"), Style::new().fg(*colour))
+    });
+    std::iter::once(Span::raw(title)).chain(names).collect()
 }
 
 fn thinned(points: &[(f64, f64)], columns: usize) -> Points {
@@ -169,6 +208,16 @@ mod tests {
         for (width, height) in [(1, 1), (20, 5), (0, 0)] {
             Terminal::new(TestBackend::new(width, height)).unwrap().draw(|frame| draw(frame, &board)).unwrap();
         }
+    }
+
+    #[test]
+    fn a_loss_that_blows_up_is_drawn_in_powers_of_ten() {
+        let mut lines =
+            [("batch", Color::Cyan, vec![(0.0, 2.0), (1.0, 2e6)]), ("test", Color::Cyan, vec![(0.0, 0.01)])];
+        assert!(in_powers_of_ten(&mut lines));
+        assert_eq!((lines[0].2[1].1, lines[1].2[0].1), (2e6_f64.log10(), -2.0));
+        let mut calm = [("batch", Color::Cyan, vec![(0.0, 2.0), (1.0, 0.1)])];
+        assert!(!in_powers_of_ten(&mut calm) && calm[0].2[0].1 == 2.0);
     }
 
     #[test]
