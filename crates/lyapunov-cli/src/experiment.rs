@@ -23,6 +23,7 @@ use crate::{
     data::Source,
     draft::{Draft, Settings},
     error::Result,
+    memory,
     summary::Subject,
 };
 
@@ -79,11 +80,13 @@ pub fn use_data(draft: &mut Draft, path: &Path) {
 pub fn network(settings: &Settings) -> Result<(Network, Subject)> {
     let config = &settings.config;
     let device = train::device(&config.run.device).map_err(|fault| settings.explain(fault))?;
+    let options = network_options(config);
+    memory::check(settings, &options)?;
     let dataset = dataset(settings)?;
     let (images, classes) = (dataset.train.len(), dataset.classes);
     settings.check_sizes(images)?;
     let data = dataset.name.clone();
-    let network = Network::new(&network_options(config), dataset, &device).map_err(|fault| settings.explain(fault))?;
+    let network = Network::new(&options, dataset, &device).map_err(|fault| settings.explain(fault))?;
     let subject = Subject {
         model: name_of(&config.model.name),
         parameters: network.parameters(),
