@@ -137,7 +137,8 @@ fn architecture(model: &Model) -> Architecture {
     }
 }
 
-fn network_options(config: &Config) -> NetworkOptions {
+/// What a network of this configuration is.
+pub fn network_options(config: &Config) -> NetworkOptions {
     NetworkOptions {
         architecture: architecture(&config.model),
         activation: match config.model.activation {

@@ -207,6 +207,22 @@ mod tests {
         }
     }
 
+    /// The estimates beside which BENCHMARKS.md has the peaks of real runs.
+    #[test]
+    #[ignore = "prints, and checks nothing"]
+    fn estimates() {
+        for run in [
+            &["model.name=mlp", "exponents.count=4"][..],
+            &["model.name=cnn", "run.batch_size=256"],
+            &["model.name=resnet20"],
+        ] {
+            let settings = settings(run);
+            let extent = Extent::of(&experiment::network_options(&settings.config), 10).unwrap();
+            let estimate = Estimate::of(&settings.config, extent, size(&settings.config).0);
+            println!("{run:?}: {} {estimate:?}", amount(estimate.total()));
+        }
+    }
+
     #[test]
     fn bytes_are_told_with_their_unit() {
         assert_eq!([2.5e6, 1.2e10, 4e13, 3e20].map(amount), ["2.5 MB", "12 GB", "40 TB", "300 EB"]);
