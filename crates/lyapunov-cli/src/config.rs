@@ -843,11 +843,15 @@ fn nonempty_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D
     text.filter(|text| !text.is_empty()).ok_or_else(|| D::Error::custom("a text in quotes, not empty"))
 }
 
+/// Beyond these a network is a slip of the pen, and its size could not be counted.
+const MOST_WIDTH: usize = 100_000;
+const MOST_LAYERS: usize = 1000;
+
 fn widths<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<usize>, D::Error> {
     let widths = Vec::<usize>::deserialize(deserializer).ok();
     widths
-        .filter(|widths| widths.iter().all(|width| *width > 0))
-        .ok_or_else(|| D::Error::custom("\"auto\" or a list of whole numbers from 1 up, such as [200, 200]"))
+        .filter(|widths| widths.len() <= MOST_LAYERS && widths.iter().all(|width| (1..=MOST_WIDTH).contains(width)))
+        .ok_or_else(|| D::Error::custom("\"auto\" or a list of whole numbers from 1 to 100000, such as [200, 200]"))
 }
 
 /// `"auto"` is 0.
@@ -860,8 +864,8 @@ fn depth<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> 
     }
     match Written::deserialize(deserializer).ok() {
         Some(Written::Word(word)) if word == "auto" => Ok(0),
-        Some(Written::Count(count)) if count > 0 => Ok(count),
-        _ => Err(D::Error::custom("\"auto\" or a whole number from 1 up")),
+        Some(Written::Count(count)) if (1..=MOST_LAYERS).contains(&count) => Ok(count),
+        _ => Err(D::Error::custom("\"auto\" or a whole number from 1 to 1000")),
     }
 }
 

@@ -598,6 +598,11 @@ impl Settings {
         Ok(())
     }
 
+    /// A fault that points at where `key` got its value.
+    pub fn refuse(&self, key: &str, message: &str, help: String) -> Error {
+        self.draft.fault_at(key, |flag| format!("{flag}{message}"))(Some(help))
+    }
+
     /// Refuses batches and subsets that are larger than the training set.
     pub fn check_sizes(&self, images: usize) -> Result<()> {
         let at_most = format!("must be at most the number of training images, {images}");
@@ -764,7 +769,7 @@ mod tests {
             ("run.steps=-1", "must be a whole number from 0 up, not -1"),
             ("model.activation=swish", "\"silu\" or \"hardtanh\", not \"swish\""),
             ("model.pooling=min", "must be \"max\" or \"average\", not \"min\""),
-            ("model.widths=[16, 0]", "must be \"auto\" or a list of whole numbers from 1 up, such as [200, 200]"),
+            ("model.widths=[16, 0]", "must be \"auto\" or a list of whole numbers from 1 to 100000, such as [200, 200]"),
             ("model.widths=wide", "not \"wide\""),
             ("model.name=vgg", "\"vit-tiny\" or \"mlp-mixer\", not \"vgg\""),
             (
@@ -773,7 +778,7 @@ mod tests {
             ),
             ("model.init_scale=0", "must be a number greater than 0, not 0"),
             ("model.depth=16", "`model.depth` is given, but \"cnn\" has none"),
-            ("model.depth=deep", "must be \"auto\" or a whole number from 1 up, not \"deep\""),
+            ("model.depth=deep", "must be \"auto\" or a whole number from 1 to 1000, not \"deep\""),
             ("model.heads=4", "`model.heads` is given, but \"cnn\" has none"),
             ("model.shortcut=padded", "`model.shortcut` is given, but \"cnn\" has none"),
             ("model.shortcut=none", "must be \"auto\", \"padded\" or \"projected\", not \"none\""),

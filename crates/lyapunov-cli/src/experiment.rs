@@ -23,6 +23,7 @@ use crate::{
     data::Source,
     draft::{Draft, Settings},
     error::Result,
+    memory,
     summary::Subject,
 };
 
@@ -79,11 +80,13 @@ pub fn use_data(draft: &mut Draft, path: &Path) {
 pub fn network(settings: &Settings) -> Result<(Network, Subject)> {
     let config = &settings.config;
     let device = train::device(&config.run.device).map_err(|fault| settings.explain(fault))?;
+    let options = network_options(config);
+    memory::check(settings, &options)?;
     let dataset = dataset(settings)?;
     let (images, classes) = (dataset.train.len(), dataset.classes);
     settings.check_sizes(images)?;
     let data = dataset.name.clone();
-    let network = Network::new(&network_options(config), dataset, &device).map_err(|fault| settings.explain(fault))?;
+    let network = Network::new(&options, dataset, &device).map_err(|fault| settings.explain(fault))?;
     let subject = Subject {
         model: name_of(&config.model.name),
         parameters: network.parameters(),
@@ -134,7 +137,8 @@ fn architecture(model: &Model) -> Architecture {
     }
 }
 
-fn network_options(config: &Config) -> NetworkOptions {
+/// What a network of this configuration is.
+pub fn network_options(config: &Config) -> NetworkOptions {
     NetworkOptions {
         architecture: architecture(&config.model),
         activation: match config.model.activation {

@@ -16,11 +16,15 @@ mod interrupt;
 mod listing;
 mod lock;
 mod manifest;
+mod memory;
+#[cfg(test)]
+mod mutations;
 mod plot;
 mod progress;
 mod report;
 mod reproduce;
 mod request;
+mod seal;
 mod session;
 mod shorthand;
 mod store;

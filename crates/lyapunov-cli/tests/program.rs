@@ -277,6 +277,7 @@ fn a_run_folder_holds_everything_and_nothing_else_is_written() {
     let mut names: Vec<_> = fs::read_dir(&run).unwrap().map(|file| file.unwrap().file_name()).collect();
     names.sort();
     let expected = [
+        "SHA256SUMS",
         "checkpoint-12.safetensors",
         "config.toml",
         "lock",
@@ -428,7 +429,7 @@ fn a_diverged_run_is_a_result() {
     assert_eq!((&run["outcome"], &run["steps"]), (&"diverged".into(), &step.into()));
     assert!(run["train_loss"].is_null() && run["test_accuracy"].is_null());
     assert_eq!(count(&run, "rows"), step, "all rows up to there");
-    assert_eq!(fs::read_dir(folder_of(&run)).unwrap().count(), 5);
+    assert_eq!(fs::read_dir(folder_of(&run)).unwrap().count(), 6);
     let picture = fs::read_to_string(folder_of(&run).join("run.svg")).unwrap();
     assert!(picture.contains("diverged at step") && !picture.contains("NaN"));
     train(folder.path(), &wild).assert().success().stdout(contains("diverged before step"));

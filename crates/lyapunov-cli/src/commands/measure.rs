@@ -21,6 +21,7 @@ use crate::{
     folder::{self, CONFIG, MANIFEST, WEIGHTS},
     plot::{DensityCaption, Format, density_figure, number},
     request::{Data, Quantity},
+    seal,
     session::Session,
     summary::Subject,
 };
@@ -231,7 +232,11 @@ fn weights_of(folder: &Path) -> Result<PathBuf> {
 pub fn weights(network: &Network, file: Option<&Path>) -> Result<Tensor<1>> {
     let Some(path) = file else { return Ok(network.initial_weights()) };
     let bytes = fs::read(path).map_err(|cause| Error::io("read", path, cause))?;
-    network.weights_from_safetensors(&bytes).map_err(|source| Error::Weights { path: path.to_owned(), source })
+    let weights = network.weights_from_safetensors(&bytes);
+    let weights = weights.map_err(|source| Error::Weights { path: path.to_owned(), source })?;
+    // Weights that fit may still be others than those that the run has left.
+    seal::check(path)?;
+    Ok(weights)
 }
 
 fn caption(findings: &Findings) -> DensityCaption {

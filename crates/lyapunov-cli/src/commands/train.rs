@@ -24,6 +24,7 @@ use crate::{
     manifest::{self, Manifest},
     plot::{self, Caption},
     progress::Progress,
+    seal,
     store::{self, Store},
     summary::{ChaosFound, EdgeFound, LambdaMax, Stand, Subject, Summary},
 };
@@ -172,6 +173,7 @@ impl<'a> Session<'a> {
         if let Some(weights) = &end.weights {
             self.folder.write(WEIGHTS, weights)?;
         }
+        seal::seal(&self.folder)?;
         Ok(left)
     }
 

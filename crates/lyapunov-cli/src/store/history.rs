@@ -5,7 +5,10 @@ use std::path::Path;
 use rusqlite::Connection;
 
 use super::tables;
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    seal,
+};
 
 /// A run as it was recorded, read back from its file.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -133,6 +136,10 @@ pub struct SharpnessPoint {
 /// # Errors
 /// For a file that is no database of a run, or one of a newer version.
 pub fn read(path: &Path) -> Result<History> {
+    // A digest tells more than SQLite's own look at its pages, which sees no wrong number.
+    if !seal::check(path)? {
+        tables::check_pages(path)?;
+    }
     read_from(path, 0)
 }
 
@@ -189,7 +196,8 @@ fn read_rows(connection: &Connection, first: i64) -> rusqlite::Result<Vec<Row>> 
 
 /// The step in this column.
 pub(super) fn step(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<u64> {
-    row.get::<_, i64>(column).map(i64::cast_unsigned)
+    let number: i64 = row.get(column)?;
+    u64::try_from(number).map_err(|_| rusqlite::Error::IntegralValueOutOfRange(column, number))
 }
 
 fn read_sharpness(connection: &Connection, first: i64) -> rusqlite::Result<Vec<SharpnessSeries>> {
@@ -225,7 +233,13 @@ fn read_exponents(connection: &Connection, first: i64) -> rusqlite::Result<Vec<E
     let mut found = select.query([first])?;
     let mut series: Vec<ExponentSeries> = Vec::new();
     while let Some(row) = found.next()? {
-        let number = row.get::<_, i64>(0)?.max(1) as usize;
+        let number: i64 = row.get(0)?;
+        // They come in order: a number that leaves some out would make as many empty series.
+        let next = 1..=series.len() as i64 + 1;
+        if !next.contains(&number) {
+            return Err(rusqlite::Error::IntegralValueOutOfRange(0, number));
+        }
+        let number = number as usize;
         let point =
             ExponentPoint { step: step(row, 1)?, local: row.get(2)?, value: row.get(3)?, std_error: row.get(4)? };
         series.resize_with(series.len().max(number), ExponentSeries::default);

@@ -60,6 +60,10 @@ impl Layer for Attention {
     fn multiply_adds(&self) -> Vec<usize> {
         vec![self.tokens * self.tokens * self.width; 2]
     }
+
+    fn outputs(&self) -> usize {
+        self.tokens * (self.heads * self.tokens + self.width)
+    }
 }
 
 #[cfg(test)]

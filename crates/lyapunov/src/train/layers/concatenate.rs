@@ -26,6 +26,10 @@ impl Layer for Concatenate {
         self.0.multiply_adds()
     }
 
+    fn outputs(&self) -> usize {
+        self.0.outputs()
+    }
+
     fn has_kinks(&self) -> bool {
         self.0.has_kinks()
     }

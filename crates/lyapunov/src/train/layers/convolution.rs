@@ -55,6 +55,10 @@ impl Layer for Convolution {
     fn multiply_adds(&self) -> Vec<usize> {
         vec![self.fan_in() * self.outputs * (self.size / self.stride).pow(2)]
     }
+
+    fn outputs(&self) -> usize {
+        self.outputs * (self.size / self.stride).pow(2)
+    }
 }
 
 #[cfg(test)]

@@ -34,6 +34,10 @@ impl Layer for Linear {
     fn multiply_adds(&self) -> Vec<usize> {
         vec![self.inputs * self.outputs]
     }
+
+    fn outputs(&self) -> usize {
+        self.outputs
+    }
 }
 
 #[cfg(test)]

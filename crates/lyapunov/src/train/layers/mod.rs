@@ -110,6 +110,11 @@ pub(super) trait Layer: std::fmt::Debug + Send + Sync {
         Vec::new()
     }
 
+    /// Numbers per example that come out of the matrix products: what stands in memory until the backward pass.
+    fn outputs(&self) -> usize {
+        0
+    }
+
     /// Whether the map has kinks, where gradients jump.
     fn has_kinks(&self) -> bool {
         false

@@ -51,6 +51,10 @@ impl Layer for PatchEmbedding {
     fn multiply_adds(&self) -> Vec<usize> {
         self.linear().multiply_adds().into_iter().map(|count| count * self.tokens()).collect()
     }
+
+    fn outputs(&self) -> usize {
+        self.tokens() * self.width
+    }
 }
 
 #[cfg(test)]

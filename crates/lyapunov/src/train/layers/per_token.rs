@@ -34,6 +34,10 @@ impl Layer for PerToken {
         self.layer.multiply_adds().into_iter().map(|count| count * self.tokens).collect()
     }
 
+    fn outputs(&self) -> usize {
+        self.layer.outputs() * self.tokens
+    }
+
     fn has_kinks(&self) -> bool {
         self.layer.has_kinks()
     }

@@ -38,6 +38,10 @@ impl Layer for Residual {
         [self.body.multiply_adds(), self.shortcut.multiply_adds()].concat()
     }
 
+    fn outputs(&self) -> usize {
+        self.body.outputs() + self.shortcut.outputs()
+    }
+
     fn has_kinks(&self) -> bool {
         self.body.has_kinks()
             || self.shortcut.has_kinks()

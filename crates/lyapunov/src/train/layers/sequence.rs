@@ -52,6 +52,10 @@ impl Layer for Sequence {
         self.layers().flat_map(Layer::multiply_adds).collect()
     }
 
+    fn outputs(&self) -> usize {
+        self.layers().map(Layer::outputs).sum()
+    }
+
     fn has_kinks(&self) -> bool {
         self.layers().any(Layer::has_kinks)
     }
