@@ -60,7 +60,11 @@ impl Estimate {
             weights: vector * (vectors + PASSING + trackers) as f64,
             // Each, and its image under a step.
             deviations: 2.0 * vector * vectors as f64 * count as f64,
-            batch: NUMBER * COPIES * tangents * config.run.batch_size.min(images) as f64 * (extent.outputs + PIXELS) as f64,
+            batch: NUMBER
+                * COPIES
+                * tangents
+                * config.run.batch_size.min(images) as f64
+                * (extent.outputs + PIXELS) as f64,
             images: (images * PIXELS) as f64,
         }
     }
@@ -113,8 +117,7 @@ fn size(config: &Config) -> (usize, usize) {
 fn refusal(settings: &Settings, estimate: &Estimate, extent: Extent, available: f64) -> crate::error::Error {
     let (key, remedy) = estimate.key(available);
     let (needed, there) = (amount(estimate.total()), amount(available));
-    let message =
-        format!("the run needs about {needed} of memory, {there} are there: change `{key}`");
+    let message = format!("the run needs about {needed} of memory, {there} are there: change `{key}`");
     let Estimate { weights, deviations, batch, .. } = *estimate;
     let help = format!(
         "{} weights and what an optimizer and measurements keep beside them: {}; deviations: {}; a pass over {} images: {}; try {remedy}",
@@ -175,14 +178,17 @@ mod tests {
 
     fn settings(assignments: &[&str]) -> Settings {
         let mut draft = Draft::default();
-        assignments.iter().for_each(|assignment| draft.set(assignment).unwrap());
+        for assignment in assignments {
+            draft.set(assignment).unwrap();
+        }
         draft.finish().unwrap()
     }
 
     #[track_caller]
     fn refused(assignments: &[&str], key: &str) {
         let began = std::time::Instant::now();
-        let told = experiment::network(&settings(assignments)).err().expect("there is no such memory").to_string();
+        let told =
+            experiment::network(&settings(assignments)).map(|_| ()).expect_err("there is no such memory").to_string();
         assert!(told.contains("of memory") && told.contains(key), "{told}");
         assert!(began.elapsed().as_secs() < 1, "{:?}", began.elapsed());
     }

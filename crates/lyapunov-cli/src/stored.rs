@@ -132,6 +132,11 @@ pub fn keys_of(text: &str) -> Option<Vec<(String, Value)>> {
     text.parse().ok().map(|document| keys(&document))
 }
 
+/// A value as a configuration file writes it; what is no such value is a text.
+pub fn value_of(text: &str) -> Value {
+    text.parse::<Toml>().map_or_else(|_| text.into(), |value| json(&value))
+}
+
 /// The keys of a configuration by their full names.
 fn keys(document: &DocumentMut) -> Vec<(String, Value)> {
     let mut found = Vec::new();

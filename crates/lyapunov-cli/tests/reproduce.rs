@@ -25,7 +25,7 @@ fn the_page_tells_of_every_claim_what_the_runs_that_have_ended_say() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("out");
     reproduce(&out, "--page").assert().code(2).stderr(contains("there is no run in"));
-    reproduce(&out, "--plan").assert().success().stdout(contains("134 runs are planned"));
+    reproduce(&out, "--plan").assert().success().stdout(contains("138 runs are planned"));
     for name in ["exponents", "estimates", "edge", "rules"] {
         assert!(out.join(format!("{name}.toml")).is_file(), "{name}");
     }
@@ -45,7 +45,10 @@ fn the_page_tells_of_every_claim_what_the_runs_that_have_ended_say() {
     let claims: Value = serde_json::from_slice(&fs::read(out.join("claims.json")).unwrap()).unwrap();
     let claims = claims["claims"].as_array().unwrap();
     assert_eq!(claims.iter().map(|claim| claim["number"].as_u64().unwrap()).collect::<Vec<_>>(), [1, 2, 3, 4, 5]);
-    assert!(claims[1]["verdict"].as_str().unwrap().contains("bit for bit, on 1 of 1"), "{}", claims[1]);
+    assert!(claims[1]["verdict"].as_str().unwrap().contains("bit for bit, in 1 of 1"), "{}", claims[1]);
+    for undecided in [0, 2, 4] {
+        assert!(claims[undecided]["verdict"].as_str().unwrap().contains("Undecided"), "{}", claims[undecided]);
+    }
     assert!(claims[2]["measured"].as_str().unwrap().contains("nothing can be said"), "{}", claims[2]);
     let page = fs::read_to_string(out.join("report.html")).unwrap();
     for number in 1..=5 {

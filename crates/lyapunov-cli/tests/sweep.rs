@@ -72,7 +72,7 @@ fn a_sweep_makes_every_run_once_and_a_repeated_or_larger_one_what_is_missing() {
     assert_eq!((folders(&out), status(&out).len()), (6, 6));
     assert_eq!(status(&out).iter().take(4).map(begun).collect::<Vec<_>>(), times, "what had ended was left alone");
     assert!(first.iter().all(|(id, rows)| losses(&out)[id] == *rows));
-    assert_eq!(status(&out)[0]["values"]["run.seed"], "0");
+    assert_eq!(status(&out)[0]["values"]["run.seed"], 0);
 }
 
 #[test]
@@ -211,7 +211,7 @@ fn survive(runs: usize, kills: usize) {
     let _ = driver.wait();
     program().args(arguments).assert().success();
     println!("{drivers} drivers and {workers} workers were killed");
-    assert!(drivers > 0 && workers > 0);
+    assert_eq!(drivers + workers, kills);
     assert!(status(&rough).iter().all(|run| run["state"] == "completed"));
     assert_eq!((folders(&rough), status(&rough).len()), (runs, runs));
     assert_eq!(losses(&rough), losses(&calm));
@@ -297,5 +297,7 @@ fn a_sweep_is_submitted_where_the_engine_is_and_written_where_it_is_not() {
     submit("slurm").arg("--dry-run").assert().success();
     program().args(["sweep", "run", "--quiet", "--index", "1"]).arg(&out).assert().success();
     submit("slurm").arg("--dry-run").assert().success();
-    assert!(fs::read_to_string(out.join("submit-slurm.sh")).unwrap().contains("#SBATCH --array=0,2\n"));
+    assert!(fs::read_to_string(out.join("submit-slurm.sh")).unwrap().contains("#SBATCH --array=0-1\n"));
+    submit("slurm").args(["--dry-run", "--most", "1"]).assert().success();
+    assert!(fs::read_to_string(out.join("submit-slurm.sh")).unwrap().contains("#SBATCH --array=0-0\n"));
 }

@@ -17,7 +17,7 @@ use crate::{
     report::{self, PageOptions},
     reproduce::{self, Claim, Experiment, Scale},
     stored,
-    sweep::{self, Plan, Planned},
+    sweep::{self, Plan, Planned, Standing},
 };
 
 /// How much to train, and on what.
@@ -80,12 +80,16 @@ pub fn execute(arguments: &ReproduceArguments) -> Result<()> {
     let cores = || thread::available_parallelism().map_or(1, usize::from);
     let jobs = jobs.map_or_else(cores, |jobs| jobs as usize);
     let failed = if *page_only { Vec::new() } else { sweep::drive(&whole, out, jobs, *json)?.failed };
-    let claims = experiments.claims(out)?;
-    let page = write_page(arguments, &claims, experiments.shown(out))?;
-    print(if *json { told(&claims) } else { in_words(&claims, &page) }.as_bytes())?;
-    match &failed[..] {
-        [] => Ok(()),
-        [(index, fault), ..] => {
+    let (claims, mut faults) = experiments.claims(out);
+    let page = write_page(arguments, &claims, experiments.shown(out), &mut faults)?;
+    print(if *json { told(arguments, &claims) } else { in_words(&claims, &page) }.as_bytes())?;
+    match (&failed[..], &faults[..]) {
+        ([], []) => Ok(()),
+        ([], [first, ..]) => {
+            let message = format!("{} runs are left out; the first: {first}", faults.len());
+            Err(Error::Failed { message, help: Some("the page is made of the others".to_owned()) })
+        }
+        ([(index, fault), ..], _) => {
             let message =
                 format!("{} of {} runs failed; the first, run {index}: {fault}", failed.len(), whole.runs.len());
             Err(Error::Failed {
@@ -136,24 +140,44 @@ impl Experiments {
         folders.filter(|folder| folder.join(MANIFEST).is_file()).collect()
     }
 
-    fn claims(&self, out: &Path) -> Result<Vec<Claim>> {
+    /// The claims, and what could not be read.
+    fn claims(&self, out: &Path) -> (Vec<Claim>, Vec<Error>) {
         let (suite, plan) = &self.rules;
-        let outcome = |(case, run): (&crate::compare::Case, &Planned)| found(&run.folder(out), case.target);
-        let outcomes: Vec<Option<Outcome>> = suite.cases.iter().zip(&plan.runs).map(outcome).collect::<Result<_>>()?;
-        reproduce::claims(&self.sweeps, (suite, &outcomes), out)
+        let mut unread = Vec::new();
+        let mut outcomes: Vec<Option<Outcome>> = Vec::new();
+        for (case, run) in suite.cases.iter().zip(&plan.runs) {
+            let outcome = found(&run.folder(out), case.target).unwrap_or_else(|fault| {
+                unread.push(fault);
+                None
+            });
+            if let (None, Standing::Ended(manifest)) = (&outcome, Standing::of(run, out)) {
+                let (folder, version) = (run.folder(out), &manifest.version);
+                unread
+                    .push(Error::usage(format!("{} was made by version {version}: remove it", folder.display()), None));
+            }
+            outcomes.push(outcome);
+        }
+        let (claims, faults) = reproduce::claims(&self.sweeps, (suite, &outcomes), out);
+        (claims, unread.into_iter().chain(faults).collect())
     }
 }
 
 /// Writes the page and the claims; where the page is.
-fn write_page(arguments: &ReproduceArguments, claims: &[Claim], places: Vec<PathBuf>) -> Result<PathBuf> {
+fn write_page(
+    arguments: &ReproduceArguments,
+    claims: &[Claim],
+    places: Vec<PathBuf>,
+    faults: &mut Vec<Error>,
+) -> Result<PathBuf> {
     let out = &arguments.out;
-    write_file(&out.join("claims.json"), told(claims).as_bytes())?;
+    write_file(&out.join("claims.json"), told(arguments, claims).as_bytes())?;
     let places = if places.is_empty() { vec![out.clone()] } else { places };
-    let (runs, faults) = stored::runs_in(&places)?;
+    let (runs, unread) = stored::runs_in(&places)?;
+    faults.extend(unread);
     let preface = [reproduce::overview(claims)].into_iter().chain(claims.iter().map(Claim::section)).collect();
     let all = format!("lyapunov report {}", super::report::quoted(&out.display().to_string()));
     let title = "A chaos theory approach to neural network optimization: the claims, measured".to_owned();
-    let page = report::build(&runs, &faults, &PageOptions { title, preface, commands: vec![command(arguments), all] })?;
+    let page = report::build(&runs, faults, &PageOptions { title, preface, commands: vec![command(arguments), all] })?;
     let path = out.join("report.html");
     write_file(&path, page.html.as_bytes())?;
     Ok(path)
@@ -171,8 +195,9 @@ fn command(arguments: &ReproduceArguments) -> String {
     format!("lyapunov reproduce --scale {scale}{} --out {out}", data.unwrap_or_default())
 }
 
-fn told(claims: &[Claim]) -> String {
-    let object = serde_json::json!({ "claims": claims });
+fn told(arguments: &ReproduceArguments, claims: &[Claim]) -> String {
+    let version = env!("CARGO_PKG_VERSION");
+    let object = serde_json::json!({ "command": command(arguments), "version": version, "claims": claims });
     serde_json::to_string_pretty(&object).expect("numbers and texts have a JSON form") + "\n"
 }
 

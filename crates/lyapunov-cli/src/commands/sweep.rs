@@ -14,6 +14,7 @@ use crate::{
     error::{Error, Result},
     experiment,
     folder::check_writable,
+    stored,
     summary::compact,
     sweep::{self, Engine, Made, Plan, Planned, Standing, Submission, Tallied, short, standings},
     table::aligned,
@@ -86,14 +87,14 @@ pub enum SweepCommand {
         #[arg(value_name = "DIR")]
         folder: PathBuf,
         /// Which run, from 0
-        #[arg(long, value_name = "N")]
-        index: usize,
+        #[arg(long, value_name = "N", required_unless_present = "id")]
+        index: Option<usize>,
+        /// Which run, by its identity
+        #[arg(long, value_name = "ID", conflicts_with = "index")]
+        id: Option<String>,
         /// Show no progress and no summary
         #[arg(long, short)]
         quiet: bool,
-        /// The identity that this run must have
-        #[arg(long, hide = true)]
-        id: Option<String>,
         /// End when standard input does
         #[arg(long, hide = true)]
         with_parent: bool,
@@ -120,6 +121,9 @@ pub enum SweepCommand {
         /// One more directive for the engine, such as --option=--time=02:00:00; may be repeated
         #[arg(long, value_name = "OPTION", allow_hyphen_values = true)]
         option: Vec<String>,
+        /// Submit at most this many runs; the same command submits the next ones when these have begun
+        #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..))]
+        most: Option<u64>,
         /// Write the script and submit nothing
         #[arg(long)]
         dry_run: bool,
@@ -135,10 +139,12 @@ pub fn execute(arguments: &SweepArguments) -> Result<()> {
             if *with_parent {
                 sweep::end_with_parent();
             }
-            run_one(folder, *index, id.as_deref(), *quiet)
+            run_one(folder, *index, id.as_deref().unwrap_or_default(), *quiet)
         }
         Some(SweepCommand::Status { folder, json }) => status(folder, *json),
-        Some(SweepCommand::Submit { folder, engine, option, dry_run }) => submit(folder, *engine, option, *dry_run),
+        Some(SweepCommand::Submit { folder, engine, option, most, dry_run }) => {
+            submit(folder, *engine, option, most.map_or(usize::MAX, |most| most as usize), *dry_run)
+        }
     }
 }
 
@@ -191,17 +197,14 @@ fn tell_plan(grid: &Grid, json: bool) -> Result<()> {
     print(told.as_bytes())
 }
 
-fn run_one(folder: &Path, index: usize, id: Option<&str>, quiet: bool) -> Result<()> {
+fn run_one(folder: &Path, index: Option<usize>, id: &str, quiet: bool) -> Result<()> {
     let plan = Plan::read(folder)?;
-    let run = plan.run(index)?;
-    if let Some(id) = id.filter(|id| *id != run.id) {
-        let message = format!("run {index} of {} is {} now, not {id}", folder.display(), run.id);
-        return Err(Error::usage(message, Some("another sweep has been planned in the same folder".to_owned())));
-    }
+    let run = index.map_or_else(|| plan.run_of(id), |index| plan.run(index))?;
+    let name = index.map_or_else(|| id.to_owned(), |index| index.to_string());
     let told = match sweep::make(run, folder, quiet)? {
         Made::Now(summary) => summary.to_text(),
-        Made::Before => format!("run {index} has ended before: {}\n", run.folder(folder).display()),
-        Made::Elsewhere(owner) => format!("run {index} is being made by {owner}: {}\n", run.folder(folder).display()),
+        Made::Before => format!("run {name} has ended before: {}\n", run.folder(folder).display()),
+        Made::Elsewhere(owner) => format!("run {name} is being made by {owner}: {}\n", run.folder(folder).display()),
     };
     if quiet { Ok(()) } else { print(told.as_bytes()) }
 }
@@ -214,21 +217,22 @@ fn status(folder: &Path, json: bool) -> Result<()> {
     print(told.as_bytes())
 }
 
-fn submit(folder: &Path, engine: Engine, options: &[String], dry_run: bool) -> Result<()> {
+fn submit(folder: &Path, engine: Engine, options: &[String], most: usize, dry_run: bool) -> Result<()> {
     let plan = Plan::read(folder)?;
     let out = fs::canonicalize(folder).map_err(|cause| Error::io("find", folder, cause))?;
     let program = env::current_exe().map_err(|cause| Error::io("find", Path::new("this program"), cause))?;
-    let indices: Vec<usize> = (0..plan.runs.len()).filter(|i| Standing::of(&plan.runs[*i], &out).is_open()).collect();
-    if indices.is_empty() {
+    let open = plan.runs.iter().filter(|run| Standing::of(run, &out).is_open());
+    let runs: Vec<&Planned> = open.take(most).collect();
+    if runs.is_empty() {
         return print(b"nothing to submit: every run has ended, or somebody is at it\n");
     }
-    let submission = Submission { plan: &plan, out: &out, program: &program, indices: &indices, options };
+    let submission = Submission { plan: &plan, out: &out, program: &program, runs: &runs, options };
     let path = submission.write(engine)?;
     let told = if dry_run {
         format!("the script is {}\n", path.display())
     } else {
         let answer = Submission::submit(engine, &path)?;
-        let (runs, folder) = (indices.len(), folder.display());
+        let (runs, folder) = (runs.len(), folder.display());
         format!("{answer}\n{runs} runs are submitted; `lyapunov sweep status {folder}` tells how far they are\n")
     };
     print(told.as_bytes())
@@ -280,7 +284,7 @@ fn count(standings: &[Standing]) -> String {
 /// The sweep and where its runs stand, as one JSON object.
 fn told(plan: &Plan, out: &Path, standings: &[Standing]) -> String {
     let run = |(i, (run, standing)): (usize, (&Planned, &Standing))| {
-        let values = plan.keys.iter().cloned().zip(run.values.iter().map(|value| value.trim_matches('"')));
+        let values = plan.keys.iter().cloned().zip(run.values.iter().map(|value| stored::value_of(value)));
         let (ended, fault) = match standing {
             Standing::Ended(manifest) => (Some(manifest), None),
             Standing::Failed(fault) => (None, Some(fault)),

@@ -12,8 +12,10 @@ const KINDS_OF_DATA: [&str; 3] = ["full", "subset", "batch"];
 /// Readings in this share of a run, at its end, speak for it.
 const LAST: f64 = 0.2;
 
-/// Training has succeeded where its loss has fallen to this share of the first one: below what guessing by the classes' shares reaches.
+/// Training has succeeded where its loss has fallen to this share of the first one, and the share of test images that are classified
+/// correctly is this many times that of guessing: a loss alone may begin far above that of a guess.
 const FALLEN: f64 = 0.8;
+const BETTER: f64 = 1.5;
 
 /// One run in a few numbers.
 #[derive(Clone, Debug, Default)]
@@ -22,6 +24,8 @@ pub struct Digest {
     pub name: String,
     /// `completed`, `diverged`, `failed`, `killed` or `running`.
     pub state: &'static str,
+    /// How many classes its images have; 0 where that is not known.
+    pub classes: usize,
     /// Its seed.
     pub seed: u64,
     /// Training steps that were taken.
@@ -77,6 +81,7 @@ impl Digest {
         Self {
             name: run.name(),
             state: run.state(),
+            classes: manifest.classes,
             seed: manifest.seed,
             steps,
             learning_rate,
@@ -88,8 +93,14 @@ impl Digest {
         }
     }
 
-    /// Whether training has succeeded: it took all its steps, and its loss is at most four fifths of the first one.
+    /// Whether training has succeeded: it took all its steps, its loss is at most four fifths of the first one, and it tells test images
+    /// apart better than by guessing.
     pub fn succeeded(&self) -> bool {
+        let guesses =
+            self.classes > 0 && self.test_accuracy.is_some_and(|accuracy| accuracy < BETTER / self.classes as f64);
+        if guesses {
+            return false;
+        }
         let fallen = self.first_loss.zip(self.train_loss).is_some_and(|(first, last)| last <= FALLEN * first);
         self.state == Outcome::Completed.name() && fallen
     }
@@ -130,7 +141,10 @@ fn reading(series: &SharpnessSeries, rows: &[Row]) -> Option<Reading> {
         Some(from) => points().filter(|point| point.step >= *from && is_full(point.learning_rate, largest)).collect(),
         None => Vec::new(),
     };
-    let chosen = if chosen.is_empty() { points().next_back().into_iter().collect() } else { chosen };
+    // An early reading says nothing of the end.
+    let end = rows.last().map_or(0, |row| row.step) as f64 * (1.0 - LAST);
+    let last = || points().next_back().filter(|point| point.step as f64 >= end);
+    let chosen = if chosen.is_empty() { last().into_iter().collect() } else { chosen };
     let values: Vec<f64> = chosen.iter().map(|point| point.value).collect();
     let (value, spread) = mean_and_spread(&values)?;
     let learning_rate = chosen.iter().map(|point| point.learning_rate).sum::<f64>() / chosen.len() as f64;
@@ -208,6 +222,12 @@ pub mod tests {
     }
 
     #[test]
+    fn a_reading_at_the_beginning_says_nothing_of_the_end() {
+        let rows: Vec<Row> = (0..100).map(|step| row(step, 0.1)).collect();
+        assert_eq!(reading(&series(&[(0, 5.0, 0.1)]), &rows), None);
+    }
+
+    #[test]
     fn under_a_falling_rate_the_last_reading_speaks_at_its_own_rate() {
         let rows: Vec<Row> = (0..100).map(|step| row(step, 0.1 - 0.001 * step as f64)).collect();
         let found = reading(&series(&[(0, 5.0, 0.1), (90, 80.0, 0.01)]), &rows).unwrap();
@@ -230,6 +250,8 @@ pub mod tests {
         assert!(digest("completed", Some(1.6)).succeeded());
         assert!(!digest("completed", Some(1.61)).succeeded());
         assert!(!digest("completed", None).succeeded());
+        let told = |test_accuracy| Digest { classes: 10, test_accuracy, ..digest("completed", Some(1.0)) };
+        assert!(told(Some(0.16)).succeeded() && told(None).succeeded() && !told(Some(0.14)).succeeded());
         assert!(!digest("killed", Some(0.1)).succeeded());
     }
 

@@ -17,8 +17,22 @@ use crate::{
 /// Of the order of 1/η is what lies between these multiples of it.
 const ORDER: std::ops::RangeInclusive<f64> = 0.5..=4.0;
 
-/// A slope of −1 is one that lies within two standard errors of it, or this close.
+/// A slope this close to −1 is −1, however small its error is.
 const CLOSE: f64 = 0.15;
+
+/// Student's t of 95 % for 1, 2, … degrees of freedom.
+const STUDENT: [f64; 10] = [12.71, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228];
+
+/// What a slope says of the claim that it is −1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Slope {
+    /// It is −1 within its error, and not 0.
+    Inverse,
+    /// It is not −1.
+    Other,
+    /// Its error reaches −1 and 0, or is not known.
+    Unknown,
+}
 
 /// Runs that differ in η and seed only.
 struct Group {
@@ -44,10 +58,19 @@ impl Group {
         self.succeeded.iter().filter(|(_, edge)| ORDER.contains(edge)).count()
     }
 
-    /// Whether its slope is −1; `None` where it has none with an error.
-    fn is_inverse(&self) -> Option<bool> {
-        let fit = self.fit.as_ref()?;
-        Some((fit.slope + 1.0).abs() <= CLOSE.max(2.0 * fit.std_error?))
+    /// By the interval of 95 % about it.
+    fn slope(&self) -> Slope {
+        let Some((fit, error)) = self.fit.as_ref().and_then(|fit| Some((fit, fit.std_error?))) else {
+            return Slope::Unknown;
+        };
+        let student = STUDENT.get(fit.count.saturating_sub(3)).copied().unwrap_or(2.0);
+        let reaches = |value: f64| (fit.slope - value).abs() <= student * error;
+        match (reaches(-1.0), reaches(0.0)) {
+            (true, true) => Slope::Unknown,
+            (true, false) => Slope::Inverse,
+            _ if (fit.slope + 1.0).abs() <= CLOSE => Slope::Inverse,
+            _ => Slope::Other,
+        }
     }
 
     fn row(&self) -> Vec<String> {
@@ -156,33 +179,36 @@ fn order(plan: &Plan, groups: &[Group], table: Vec<Vec<String>>) -> Claim {
 }
 
 fn breadth(groups: &[Group], table: Vec<Vec<String>>) -> Claim {
-    let known: Vec<(&Group, bool)> = groups.iter().filter_map(|group| Some((group, group.is_inverse()?))).collect();
-    let slopes = || known.iter().filter_map(|(group, _)| group.fit.as_ref()).map(|fit| fit.slope);
-    let inverse = known.iter().filter(|(_, inverse)| *inverse).count();
-    let others: Vec<&str> =
-        known.iter().filter(|(_, inverse)| !inverse).map(|(group, _)| group.label.as_str()).collect();
-    let unknown: Vec<&str> =
-        groups.iter().filter(|group| group.is_inverse().is_none()).map(|group| group.label.as_str()).collect();
-    let measured = if known.is_empty() {
-        "No group has three learning rates at which training succeeds: no slope has an error.".to_owned()
+    let of = |slope: Slope| -> Vec<&str> {
+        groups.iter().filter(|group| group.slope() == slope).map(|group| group.label.as_str()).collect()
+    };
+    let (inverse, others, unknown) = (of(Slope::Inverse), of(Slope::Other), of(Slope::Unknown));
+    let slopes = || groups.iter().filter_map(|group| group.fit.as_ref()).map(|fit| fit.slope);
+    let measured = if slopes().next().is_none() {
+        "No group has two learning rates at which training succeeds: there is no slope.".to_owned()
     } else {
         let (least, most) = (slopes().fold(f64::INFINITY, f64::min), slopes().fold(f64::NEG_INFINITY, f64::max));
         format!(
-            "The slope of log λ_max against log η lies between {} and {} in {} groups of network and loss; it is −1 within two standard errors, \
-             or within .15, in {inverse} of them.",
+            "The slope of log λ_max against log η lies between {} and {}. By its interval of 95 % (Student's t) it is −1 in {} of {} groups of \
+             network and loss, another number in {}, and not to be told in {}.",
             number(least),
             number(most),
-            known.len()
+            inverse.len(),
+            groups.len(),
+            others.len(),
+            unknown.len()
         )
     };
-    let known_verdict = match (inverse, others.len()) {
-        (0, _) => "It holds nowhere.".to_owned(),
-        (_, 0) => "It holds in every group that has a slope.".to_owned(),
-        _ => format!("It does not hold for {}.", others.join("; ")),
+    let named = |told: &str, labels: &[&str]| match labels {
+        [] => String::new(),
+        labels => format!("{told} {}. ", labels.join("; ")),
     };
-    let verdict = match &unknown[..] {
-        [] => known_verdict,
-        unknown => format!("{known_verdict} Too few learning rates train in: {}.", unknown.join("; ")),
+    let verdict = if inverse.is_empty() && others.is_empty() {
+        "Undecided.".to_owned()
+    } else {
+        let told =
+            [named("It holds for", &inverse), named("It does not hold for", &others), named("Undecided:", &unknown)];
+        told.concat().trim_end().to_owned()
     };
     Claim {
         number: 5,

@@ -17,7 +17,7 @@ use std::path::Path;
 
 use crate::{
     compare::{Comparison, Outcome, Suite},
-    error::Result,
+    error::Error,
     report::digest::Digest,
     store::History,
     stored::StoredRun,
@@ -39,30 +39,32 @@ impl Ended {
     }
 }
 
-/// The runs of a plan that have ended.
-fn ended(plan: &Plan, out: &Path) -> Result<Vec<Ended>> {
-    let mut found = Vec::new();
+/// The runs of a plan that have ended, and what could not be read.
+fn ended(plan: &Plan, out: &Path) -> (Vec<Ended>, Vec<Error>) {
+    let (mut found, mut faults) = (Vec::new(), Vec::new());
     for planned in plan.runs.iter().filter(|planned| matches!(Standing::of(planned, out), Standing::Ended(_))) {
-        let run = StoredRun::open(&planned.folder(out))?;
-        let history = run.history()?;
-        let digest = Digest::of(&run, &history);
-        found.push(Ended { values: planned.values.clone(), run, history, digest });
+        let run = StoredRun::open(&planned.folder(out)).and_then(|run| Ok((run.history()?, run)));
+        match run {
+            Ok((history, run)) => {
+                let digest = Digest::of(&run, &history);
+                found.push(Ended { values: planned.values.clone(), run, history, digest });
+            }
+            Err(fault) => faults.push(fault),
+        }
     }
-    Ok(found)
+    (found, faults)
 }
 
-/// What the runs below `out` say of all claims.
-///
-/// # Errors
-/// Where a run that has ended cannot be read.
+/// What the runs below `out` say of all claims, and what could not be read.
 pub fn claims(
     plans: &[(Experiment, Plan)],
     (suite, outcomes): (&Suite, &[Option<Outcome>]),
     out: &Path,
-) -> Result<Vec<Claim>> {
-    let mut claims = Vec::new();
+) -> (Vec<Claim>, Vec<Error>) {
+    let (mut claims, mut faults) = (Vec::new(), Vec::new());
     for (experiment, plan) in plans {
-        let runs = ended(plan, out)?;
+        let (runs, unread) = ended(plan, out);
+        faults.extend(unread);
         match experiment {
             Experiment::Exponents => claims.push(exponents::claim(plan, &runs)),
             Experiment::Estimates => claims.push(estimates::claim(plan, &runs)),
@@ -72,7 +74,7 @@ pub fn claims(
     }
     claims.push(rules::claim(&Comparison::of(suite, outcomes)));
     claims.sort_by_key(|claim| claim.number);
-    Ok(claims)
+    (claims, faults)
 }
 
 /// The median of some numbers.
@@ -144,8 +146,13 @@ mod tests {
         );
         assert!(order.table[1][3].starts_with("−1 ± "), "{}", order.table[1][3]);
         assert_eq!(order.table[1][1], "4 of 5");
-        assert!(breadth.measured.contains("between −1 and 0 in 2 groups") && breadth.measured.contains("in 1 of them"));
-        assert!(breadth.verdict.starts_with("It does not hold for mlp · focal"), "{}", breadth.verdict);
+        assert!(
+            breadth.measured.contains("between −1 and 0. ") && breadth.measured.contains("it is −1 in 1 of 2 groups")
+        );
+        assert!(breadth.verdict.contains("It does not hold for mlp · focal"), "{}", breadth.verdict);
+        let noisy =
+            [(0.01, 100.0), (0.03, 90.0), (0.1, 20.0)].map(|(rate, sharpness)| at("hinge", rate, sharpness, 1.0));
+        assert_eq!(edge::claims(&plan(), &noisy)[1].verdict, "Undecided.", "three points about a line say little");
     }
 
     fn series(quantity: &str, values: &[f64]) -> SharpnessSeries {
@@ -176,8 +183,9 @@ mod tests {
             run(&keys, digest, History { sharpness, ..History::default() })
         };
         let claim = exponents::claim(&plan(), &[with(2.1), with(1.0)]);
-        assert_eq!([&claim.table[1][7], &claim.table[2][7]], ["yes", "no"]);
+        assert_eq!([&claim.table[1][8], &claim.table[2][8]], ["yes", "no"]);
         assert_eq!(claim.table[2][6], "0.5");
+        assert!(exponents::claim(&plan(), &[]).verdict.contains("Undecided"));
         assert!(claim.measured.contains("in 1 of 2 runs with frozen weights"), "{}", claim.measured);
     }
 
@@ -191,9 +199,20 @@ mod tests {
         let runs = [with(5, &[9.0, 9.9, 9.0], 1.0), with(40, &[1.0, 10.0, 10.0], 1.0)];
         let claim = estimates::claim(&plan(), &runs);
         assert_eq!(claim.table[1][1..6], ["5", "5.5 %", "9.1 %", "10 %", "5"]);
-        assert!(claim.verdict.contains("bit for bit, on 1 of 1"), "{}", claim.verdict);
+        assert!(claim.verdict.contains("bit for bit, in 1 of 1"), "{}", claim.verdict);
         let other = [with(5, &[9.0], 1.0), with(40, &[1.0], 1.5)];
-        assert!(estimates::claim(&plan(), &other).verdict.contains("bit for bit, on 0 of 1"));
+        assert!(estimates::claim(&plan(), &other).verdict.contains("bit for bit, in 0 of 1"));
+        assert!(estimates::claim(&plan(), &[]).verdict.starts_with("Undecided"));
+        // Another seed is another run, not another number of products.
+        let keys = ["run.seed", "measure.products"].map(str::to_owned).to_vec();
+        let seeded = |seed: &str, products: u64, value: f64| {
+            let values = vec![seed.to_owned(), products.to_string()];
+            Ended { values, ..with(products, &[value, value], value) }
+        };
+        let runs = [seeded("0", 5, 1.0), seeded("0", 40, 1.0), seeded("1", 5, 9.0), seeded("1", 40, 9.0)];
+        let claim = estimates::claim(&Plan::new("s".to_owned(), keys, Vec::new()), &runs);
+        assert_eq!((claim.table.len(), claim.table[1][4].as_str()), (2, "0 %"), "{:?}", claim.table);
+        assert!(claim.verdict.contains("in 2 of 2"), "{}", claim.verdict);
     }
 
     #[test]

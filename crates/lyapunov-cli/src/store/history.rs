@@ -235,7 +235,7 @@ fn read_exponents(connection: &Connection, first: i64) -> rusqlite::Result<Vec<E
     while let Some(row) = found.next()? {
         let number: i64 = row.get(0)?;
         // They come in order: a number that leaves some out would make as many empty series.
-        let next = 1..=series.len() as i64 + 1;
+        let next = 1..=(series.len() as u64).cast_signed() + 1;
         if !next.contains(&number) {
             return Err(rusqlite::Error::IntegralValueOutOfRange(0, number));
         }

@@ -173,12 +173,34 @@ impl Axes {
         }
         let unknown = self.exclusions.iter().flatten().find(|(key, _)| !seen.contains(&key));
         match unknown {
-            None => Ok(()),
+            None => self.check_excluded(table, source),
             Some((key, _)) => {
                 let message = format!("`sweep.exclude` names `{key}`, which is no axis of the sweep");
                 Err(source.fault(Source::key(table, EXCLUDE), message, None))
             }
         }
+    }
+}
+
+impl Axes {
+    /// Refuses to leave out a value that its axis does not have.
+    fn check_excluded(&self, table: &dyn TableLike, source: &Source) -> Result<()> {
+        let values = |key: &String| -> Vec<&Value> {
+            let of = |axis: &'_ Axis| axis.keys.iter().position(|other| other == key);
+            let found = self.axes.iter().find_map(|axis| of(axis).map(|place| (axis, place)));
+            found.map(|(axis, place)| axis.rows.iter().map(|row| &row[place]).collect()).unwrap_or_default()
+        };
+        for (key, excluded) in self.exclusions.iter().flatten() {
+            let own = values(key);
+            if let Some(value) = excluded.iter().find(|value| !own.iter().any(|other| is_same(other, value))) {
+                let message =
+                    format!("`sweep.exclude` leaves out `{key}` = {}, which its axis does not have", text(value));
+                let known: Vec<String> = own.into_iter().take(12).map(text).collect();
+                let help = Some(format!("the axis has {}", known.join(", ")));
+                return Err(source.fault(Source::key(table, EXCLUDE), message, help));
+            }
+        }
+        Ok(())
     }
 }
 
@@ -208,6 +230,16 @@ fn values(key: &str, item: &Item, source: &Source) -> Result<Vec<Value>> {
     let value = item.as_value();
     let found = match value {
         Some(Value::Array(list)) => Some(list.iter().cloned().collect::<Vec<_>>()),
+        Some(Value::Integer(count))
+            if key == SEED_KEY && u64::try_from(*count.value()).is_ok_and(|count| count > MOST as u64) =>
+        {
+            let message = format!("the axis `{key}` has more than {MOST} values");
+            return Err(source.fault(
+                item.span(),
+                message,
+                Some(format!("write `[{}]` for that one seed", count.value())),
+            ));
+        }
         Some(Value::Integer(count)) if key == SEED_KEY => Some((0..*count.value()).map(Value::from).collect()),
         Some(Value::InlineTable(table)) => spaced(table),
         _ => None,
@@ -305,7 +337,7 @@ mod tests {
     fn zipped_axes_go_together_and_exclusions_leave_points_out() {
         let text = "[sweep]\nzip = [{ \"model.name\" = [\"mlp\", \"cnn\"], \"model.normalization\" = [\"none\", \"batch\"] }]\n\
                     \"loss.name\" = [\"cross-entropy\", \"hinge\"]\nseed = [7]\n\
-                    exclude = [{ \"model.name\" = \"cnn\", \"loss.name\" = [\"hinge\", \"huber\"] }]\n";
+                    exclude = [{ \"model.name\" = \"cnn\", \"loss.name\" = [\"hinge\"] }]\n";
         let found = points(text).unwrap();
         let expected = [
             "\"mlp\" \"none\" \"cross-entropy\" 7",
@@ -328,6 +360,11 @@ mod tests {
         let all = "[sweep]\nseed = 2\nexclude = [{ seed = [0, 1] }]\n";
         assert!(refusal(all).contains("leaves nothing"));
         assert!(refusal("[sweep]\nseed = 2\nexclude = [{ \"run.epochs\" = 1 }]\n").contains("no axis of the sweep"));
+        assert!(
+            refusal("[sweep]\nseed = 2\nexclude = [{ seed = 5 }]\n")
+                .contains("`run.seed` = 5, which its axis does not have")
+        );
+        assert!(refusal("[sweep]\nseed = 20261124000\n").contains("more than 100000 values"));
         let huge = "[sweep]\nseed = 100000\n\"run.epochs\" = [1, 2]\n";
         assert!(refusal(huge).contains("more than 100000"));
     }

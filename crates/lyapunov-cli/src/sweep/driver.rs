@@ -5,7 +5,7 @@ use std::{
     env,
     io::Read,
     path::Path,
-    process::{Child, Command, Stdio},
+    process::{ChildStderr, Command, Stdio},
     sync::{Mutex, PoisonError},
     thread,
     time::{Duration, Instant},
@@ -18,7 +18,7 @@ use crate::{
     progress::{Board, Line},
 };
 
-/// How often a worker may be killed before its run counts as failed.
+/// How many workers may be killed one after the other, without coming further, before their run counts as failed.
 const LIVES: u32 = 3;
 
 /// Between two looks at a worker, and at runs that others are making.
@@ -127,29 +127,36 @@ impl Sweep<'_> {
     fn attend(&self, index: usize) -> Seen {
         let run = &self.plan.runs[index];
         let line = self.board.line(&self.label(index), run.steps);
-        let mut fault = String::new();
-        for _ in 0..LIVES {
+        let folder = run.folder(self.out);
+        let (mut fault, mut lives, mut come) = (String::new(), LIVES, super::standing::step_of(&folder));
+        while lives > 0 && interrupt::received().is_none() {
             if let Standing::Ended(_) = Standing::of(run, self.out) {
                 return Seen::Ended;
             }
-            match self.work_on(index, run, &line) {
+            match self.work_on(run, &line) {
                 Ok(Worked::Through) if matches!(Standing::of(run, self.out), Standing::Ended(_)) => return Seen::Ended,
                 Ok(Worked::Through) => return Seen::Elsewhere,
                 Ok(Worked::Refused(told)) => return Seen::Failed(told),
-                Ok(Worked::Killed(how)) => fault = how,
+                Ok(Worked::Killed(how)) => {
+                    // A worker that came further than the one before it is not lost.
+                    let step = super::standing::step_of(&folder);
+                    lives = if step > come { LIVES } else { lives - 1 };
+                    (come, fault) = (step.max(come), how);
+                }
                 Err(cause) => return Seen::Failed(format!("its worker could not be started: {cause}")),
             }
         }
-        Seen::Failed(format!("its worker was ended {LIVES} times: {fault}"))
+        Seen::Failed(format!("{LIVES} workers were ended and came no further: {fault}"))
     }
 
     /// Starts a worker and waits for it.
-    fn work_on(&self, index: usize, run: &Planned, line: &Line) -> std::io::Result<Worked> {
+    fn work_on(&self, run: &Planned, line: &Line) -> std::io::Result<Worked> {
         let mut command = Command::new(self.program);
-        command.args(["sweep", "run", "--with-parent", "--quiet", "--index", &index.to_string(), "--id", &run.id]);
+        command.args(["sweep", "run", "--with-parent", "--quiet", "--id", &run.id]);
         command.arg(self.out).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = command.spawn()?;
         let folder = run.folder(self.out);
+        let told = child.stderr.take().map(|stderr| thread::spawn(|| last_words(stderr)));
         let mut looked = Instant::now();
         let status = loop {
             if let Some(status) = child.try_wait()? {
@@ -165,7 +172,7 @@ impl Sweep<'_> {
             }
             thread::sleep(GLANCE);
         };
-        let told = last_words(&mut child);
+        let told = told.and_then(|told| told.join().ok()).unwrap_or_default();
         Ok(match status.code() {
             Some(0) => Worked::Through,
             // From 128 on it is a signal that ended it.
@@ -213,13 +220,12 @@ enum Worked {
     Killed(String),
 }
 
-/// The error that a worker has told, without the picture around it.
-fn last_words(child: &mut Child) -> String {
+/// The error that a worker has told, without the picture around it; of a panic, what there is.
+fn last_words(mut stderr: ChildStderr) -> String {
     let mut told = Vec::new();
-    if let Some(stderr) = &mut child.stderr {
-        let _ = stderr.read_to_end(&mut told);
-    }
+    let _ = stderr.read_to_end(&mut told);
     let told = String::from_utf8_lossy(&told);
-    let line = told.lines().find_map(|line| line.split_once("error: ").map(|(_, rest)| rest));
-    line.or_else(|| told.lines().next()).unwrap_or_default().trim().to_owned()
+    let line = told.lines().find_map(|line| line.split_once("error: ").map(|(_, rest)| rest.trim().to_owned()));
+    let first = || told.lines().map(str::trim).filter(|line| !line.is_empty()).take(2).collect::<Vec<_>>().join(" ");
+    line.unwrap_or_else(first)
 }

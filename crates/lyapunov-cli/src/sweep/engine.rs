@@ -4,7 +4,7 @@ use std::{fmt::Write, path::Path, process::Command};
 
 use clap::ValueEnum;
 
-use super::Plan;
+use super::{Plan, Planned};
 use crate::{
     commands::report::quoted,
     error::{Error, Result},
@@ -45,7 +45,7 @@ pub struct Submission<'a> {
     /// This program.
     pub program: &'a Path,
     /// The runs to make.
-    pub indices: &'a [usize],
+    pub runs: &'a [&'a Planned],
     /// More options for the engine, one directive each.
     pub options: &'a [String],
 }
@@ -60,7 +60,8 @@ impl Submission<'_> {
 
     /// The script.
     pub fn script(&self, engine: Engine) -> String {
-        let (runs, missing, indices) = (self.plan.runs.len(), self.indices.len(), ranges(self.indices));
+        let (runs, missing) = (self.plan.runs.len(), self.runs.len());
+        let last = missing.saturating_sub(1);
         let (out, program) = (quoted(&self.out.display().to_string()), quoted(&self.program.display().to_string()));
         let mut text = format!(
             "#!/bin/bash\n# The sweep of {}: {runs} runs, of which {missing} are to be made.\n",
@@ -72,11 +73,14 @@ impl Submission<'_> {
                 "#SBATCH",
                 vec![
                     "--job-name=lyapunov-sweep".to_owned(),
-                    format!("--array={indices}"),
+                    format!("--array=0-{last}"),
                     "--ntasks=1".to_owned(),
                     "--cpus-per-task=1".to_owned(),
                     "--requeue".to_owned(),
-                    format!("--output={}/slurm-%A_%a.log", self.out.display()),
+                    format!(
+                        "--output={}",
+                        in_directive(&format!("{}/slurm-%A_%a.log", self.out.display().to_string().replace('%', "%%")))
+                    ),
                 ],
                 "SLURM_ARRAY_TASK_ID",
             ),
@@ -84,10 +88,13 @@ impl Submission<'_> {
                 "#HQ",
                 vec![
                     "--name lyapunov-sweep".to_owned(),
-                    format!("--array {indices}"),
+                    format!("--array 0-{last}"),
                     "--cpus 1".to_owned(),
                     "--stdout none".to_owned(),
-                    format!("--stderr {}/hq-%{{JOB_ID}}_%{{TASK_ID}}.log", self.out.display()),
+                    format!(
+                        "--stderr {}",
+                        in_directive(&format!("{}/hq-%{{JOB_ID}}_%{{TASK_ID}}.log", self.out.display()))
+                    ),
                 ],
                 "HQ_TASK_ID",
             ),
@@ -95,7 +102,9 @@ impl Submission<'_> {
         for option in own.iter().chain(self.options) {
             let _ = writeln!(text, "{directive} {}", one_line(option));
         }
-        let _ = writeln!(text, "\nexec {program} sweep run {out} --index \"${variable}\"");
+        let ids: Vec<&str> = self.runs.iter().map(|run| run.id.as_str()).collect();
+        let _ = writeln!(text, "\nruns=({})", ids.join(" "));
+        let _ = writeln!(text, "exec {program} sweep run {out} --id \"${{runs[${variable}]}}\"");
         text
     }
 
@@ -126,15 +135,14 @@ impl Submission<'_> {
     }
 }
 
-/// Indices as engines write them: 0-3,7.
-fn ranges(indices: &[usize]) -> String {
-    let runs = indices.chunk_by(|a, b| a + 1 == *b);
-    let told = runs.map(|run| match run {
-        [one] => one.to_string(),
-        [first, .., last] => format!("{first}-{last}"),
-        [] => String::new(),
-    });
-    told.collect::<Vec<_>>().join(",")
+/// A word of a directive.
+fn in_directive(word: &str) -> String {
+    let plain = |letter: char| letter.is_ascii_alphanumeric() || "/._-+=:,@%{}".contains(letter);
+    if word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("\"{}\"", word.replace('\\', "\\\\").replace('"', "\\\""))
+    }
 }
 
 /// Nothing ends the line of a directive or comment but its end.
@@ -147,27 +155,28 @@ mod tests {
     use super::*;
 
     fn script(engine: Engine, out: &str) -> String {
-        let plan =
-            Plan { format: 1, version: String::new(), file: "s\nrm".to_owned(), keys: Vec::new(), runs: Vec::new() };
+        let run = |id: &str| Planned { id: id.to_owned(), values: Vec::new(), steps: 1, set: Vec::new() };
+        let runs = ["mlp-1", "mlp-2", "mlp-3"].map(run);
+        let plan = Plan::new("s\nrm".to_owned(), Vec::new(), runs.to_vec());
         let (out, program) = (Path::new(out), Path::new("/opt/my tools/lyapunov"));
-        let options = ["--time=01:00:00".to_owned()];
-        Submission { plan: &plan, out, program, indices: &[0, 1, 2, 5, 7, 8], options: &options }.script(engine)
+        let (options, runs) = (["--time=01:00:00".to_owned()], [&plan.runs[0], &plan.runs[2]]);
+        Submission { plan: &plan, out, program, runs: &runs, options: &options }.script(engine)
     }
 
     #[test]
     fn a_script_names_the_missing_runs_and_quotes_what_the_shell_would_read() {
-        let slurm = script(Engine::Slurm, "/data/it's");
-        assert!(
-            slurm.contains("#SBATCH --array=0-2,5,7-8\n") && slurm.contains("#SBATCH --time=01:00:00\n"),
-            "{slurm}"
-        );
-        assert!(
-            slurm.ends_with(
-                "exec '/opt/my tools/lyapunov' sweep run '/data/it'\\''s' --index \"$SLURM_ARRAY_TASK_ID\"\n"
-            )
-        );
-        assert!(slurm.starts_with("#!/bin/bash\n# The sweep of s rm: 0 runs"));
+        let slurm = script(Engine::Slurm, "/data/it's 5%");
+        assert!(slurm.contains("#SBATCH --array=0-1\n") && slurm.contains("#SBATCH --time=01:00:00\n"), "{slurm}");
+        assert!(slurm.contains("#SBATCH --output=\"/data/it's 5%%/slurm-%A_%a.log\"\n"), "{slurm}");
+        assert!(slurm.contains("\nruns=(mlp-1 mlp-3)\n"), "{slurm}");
+        let last =
+            "exec '/opt/my tools/lyapunov' sweep run '/data/it'\\''s 5%' --id \"${runs[$SLURM_ARRAY_TASK_ID]}\"\n";
+        assert!(slurm.ends_with(last), "{slurm}");
+        assert!(slurm.starts_with("#!/bin/bash\n# The sweep of s rm: 3 runs, of which 2"));
         let hq = script(Engine::Hyperqueue, "/data/sweep");
-        assert!(hq.contains("#HQ --array 0-2,5,7-8\n") && hq.contains("sweep run /data/sweep --index \"$HQ_TASK_ID\""));
+        assert!(
+            hq.contains("#HQ --array 0-1\n") && hq.contains("sweep run /data/sweep --id \"${runs[$HQ_TASK_ID]}\""),
+            "{hq}"
+        );
     }
 }

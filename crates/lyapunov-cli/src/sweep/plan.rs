@@ -132,6 +132,14 @@ impl Plan {
         parts.collect::<Vec<_>>().join(", ")
     }
 
+    /// The run of this identity.
+    pub fn run_of(&self, id: &str) -> Result<&Planned> {
+        self.runs.iter().find(|run| run.id == id).ok_or_else(|| {
+            let help = "another sweep has been planned in the same folder: plan the old one again".to_owned();
+            Error::usage(format!("the sweep has no run {id}"), Some(help))
+        })
+    }
+
     /// The run of this index.
     pub fn run(&self, index: usize) -> Result<&Planned> {
         self.runs.get(index).ok_or_else(|| {

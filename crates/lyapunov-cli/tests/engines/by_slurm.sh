@@ -29,7 +29,7 @@ state() { "$program" sweep status "$work/out" | tail -1; }
 "$program" sweep plan "$work/sweep.toml" --out "$work/out" > "$work/plan"
 "$program" sweep run "$work/out" --index 1 --quiet
 submit --option=--time=10
-grep -q -- '--array=0,2-5$' "$work/out/submit-slurm.sh"
+grep -q -- '--array=0-4$' "$work/out/submit-slurm.sh"
 drained
 state
 [ "$(state)" = "6 runs: 4 completed, 2 diverged" ]
