@@ -769,7 +769,10 @@ mod tests {
             ("run.steps=-1", "must be a whole number from 0 up, not -1"),
             ("model.activation=swish", "\"silu\" or \"hardtanh\", not \"swish\""),
             ("model.pooling=min", "must be \"max\" or \"average\", not \"min\""),
-            ("model.widths=[16, 0]", "must be \"auto\" or a list of whole numbers from 1 to 100000, such as [200, 200]"),
+            (
+                "model.widths=[16, 0]",
+                "must be \"auto\" or a list of whole numbers from 1 to 100000, such as [200, 200]",
+            ),
             ("model.widths=wide", "not \"wide\""),
             ("model.name=vgg", "\"vit-tiny\" or \"mlp-mixer\", not \"vgg\""),
             (

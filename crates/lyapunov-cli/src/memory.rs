@@ -21,17 +21,17 @@ use crate::{
 const NUMBER: f64 = 4.0;
 
 /// The program itself and the database, in bytes.
-const PROGRAM: f64 = 60e6;
+const PROGRAM: f64 = 40e6;
 
 /// Vectors as long as the weights that a step needs beside the state: the gradient and its parts, the next state, the weights as they were
 /// drawn, in double precision.
 const PASSING: usize = 6;
 
-/// Copies of an output of a layer that a pass holds: the output, its normalisation and activation, and the derivatives of each.
-const COPIES: f64 = 6.0;
+/// Copies of an output of a layer that a pass holds at its largest moment, fitted to the peaks of real runs.
+const COPIES: f64 = 3.0;
 
 /// How many times as much a product with the Hessian holds, which carries tangents along.
-const TANGENTS: f64 = 2.5;
+const TANGENTS: f64 = 1.5;
 
 /// What a run needs, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -60,7 +60,11 @@ impl Estimate {
             weights: vector * (vectors + PASSING + trackers) as f64,
             // Each, and its image under a step.
             deviations: 2.0 * vector * vectors as f64 * count as f64,
-            batch: NUMBER * COPIES * tangents * config.run.batch_size.min(images) as f64 * (extent.outputs + PIXELS) as f64,
+            batch: NUMBER
+                * COPIES
+                * tangents
+                * config.run.batch_size.min(images) as f64
+                * (extent.outputs + PIXELS) as f64,
             images: (images * PIXELS) as f64,
         }
     }
@@ -113,8 +117,7 @@ fn size(config: &Config) -> (usize, usize) {
 fn refusal(settings: &Settings, estimate: &Estimate, extent: Extent, available: f64) -> crate::error::Error {
     let (key, remedy) = estimate.key(available);
     let (needed, there) = (amount(estimate.total()), amount(available));
-    let message =
-        format!("the run needs about {needed} of memory, {there} are there: change `{key}`");
+    let message = format!("the run needs about {needed} of memory, {there} are there: change `{key}`");
     let Estimate { weights, deviations, batch, .. } = *estimate;
     let help = format!(
         "{} weights and what an optimizer and measurements keep beside them: {}; deviations: {}; a pass over {} images: {}; try {remedy}",

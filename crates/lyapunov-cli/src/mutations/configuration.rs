@@ -3,16 +3,37 @@
 use std::{fs, path::Path};
 
 use super::mutant::{endure, mutations};
-use crate::{
-    config::DEFAULTS,
-    draft::Draft,
-    stored::keys_of,
-    sweep::Plan,
-};
+use crate::{config::DEFAULTS, draft::Draft, stored::keys_of, sweep::Plan};
 
 const WORDS: [&str; 28] = [
-    "[", "]", "[[", "]]", "{", "}", "=", ".", "\"", "'''", "\"\"\"", "\\u0000", "\\ud800", "#", "\n", "\r", "-1", "nan", "-inf", "1e400",
-    "9223372036854775807", "0x7f", "true", "\"auto\"", "[run]", "model.name", "1979-05-27T07:32:00Z", "é",
+    "[",
+    "]",
+    "[[",
+    "]]",
+    "{",
+    "}",
+    "=",
+    ".",
+    "\"",
+    "'''",
+    "\"\"\"",
+    "\\u0000",
+    "\\ud800",
+    "#",
+    "\n",
+    "\r",
+    "-1",
+    "nan",
+    "-inf",
+    "1e400",
+    "9223372036854775807",
+    "0x7f",
+    "true",
+    "\"auto\"",
+    "[run]",
+    "model.name",
+    "1979-05-27T07:32:00Z",
+    "é",
 ];
 
 fn read(path: &Path, text: &[u8]) -> bool {
@@ -44,9 +65,7 @@ fn a_spoilt_configuration_is_refused_or_one() {
 
 #[test]
 fn a_spoilt_configuration_of_a_stored_run_has_keys_or_none() {
-    endure(DEFAULTS.as_bytes(), mutations(400), &WORDS, |text| {
-        keys_of(&String::from_utf8_lossy(text)).is_some()
-    });
+    endure(DEFAULTS.as_bytes(), mutations(400), &WORDS, |text| keys_of(&String::from_utf8_lossy(text)).is_some());
 }
 
 const SWEEP: &str = "

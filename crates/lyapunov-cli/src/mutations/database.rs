@@ -71,7 +71,9 @@ fn a_number_of_exponents_is_not_believed() {
     let path = ended(out.path()).file(ROWS);
     for number in ["9223372036854775807", "1000000000000", "0", "-5"] {
         let connection = Connection::open(&path).unwrap();
-        connection.execute_batch(&format!("DELETE FROM exponents; INSERT INTO exponents VALUES (3, {number}, 0, 0, 0);")).unwrap();
+        connection
+            .execute_batch(&format!("DELETE FROM exponents; INSERT INTO exponents VALUES (3, {number}, 0, 0, 0);"))
+            .unwrap();
         drop(connection);
         assert!(store::read(&path).unwrap_err().to_string().contains("out of range"));
     }

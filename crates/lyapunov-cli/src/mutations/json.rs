@@ -10,7 +10,22 @@ use crate::{
 };
 
 const WORDS: [&str; 16] = [
-    "{", "}", "[", "]", "\"", ",", ":", "null", "true", "-1", "1e400", "99999999999999999999", "\\ud800", "\\u0000", "\n", "../..",
+    "{",
+    "}",
+    "[",
+    "]",
+    "\"",
+    ",",
+    ":",
+    "null",
+    "true",
+    "-1",
+    "1e400",
+    "99999999999999999999",
+    "\\ud800",
+    "\\u0000",
+    "\n",
+    "../..",
 ];
 
 #[test]
@@ -26,7 +41,8 @@ fn a_spoilt_manifest_is_refused_or_one() {
 #[test]
 fn a_spoilt_plan_is_refused_or_one() {
     let folder = tempfile::tempdir().unwrap();
-    let run = |id: &str| Planned { id: id.into(), values: vec!["0.1".into()], steps: 5, set: vec!["run.steps=5".into()] };
+    let run =
+        |id: &str| Planned { id: id.into(), values: vec!["0.1".into()], steps: 5, set: vec!["run.steps=5".into()] };
     let plan = Plan::new("sweep.toml".into(), vec!["optimizer.learning_rate".into()], vec![run("a-1"), run("b-2")]);
     let text = serde_json::to_vec_pretty(&plan).unwrap();
     endure(&text, mutations(2_000), &WORDS, |text| {

@@ -7,9 +7,7 @@ use std::time::{Duration, Instant};
 
 use lyapunov::{
     Numbers, Saved,
-    train::{
-        Architecture, Dataset, Network, NetworkOptions, device, saved_from_safetensors, saved_to_safetensors,
-    },
+    train::{Architecture, Dataset, Network, NetworkOptions, device, saved_from_safetensors, saved_to_safetensors},
 };
 
 use crate::{
@@ -17,9 +15,8 @@ use crate::{
     mutant::{endure, mutations},
 };
 
-const WORDS: [&str; 14] = [
-    "{", "}", "[", "]", "\"", ",", ":", "../", "\\u0000", "-1", "18446744073709551615", "1e400", "\"F16\"", "null",
-];
+const WORDS: [&str; 14] =
+    ["{", "}", "[", "]", "\"", ",", ":", "../", "\\u0000", "-1", "18446744073709551615", "1e400", "\"F16\"", "null"];
 
 fn network() -> Network {
     let options = NetworkOptions {
@@ -111,10 +108,7 @@ fn bombs_are_refused_at_once() {
             "offsets beyond the file",
             forged("{\"0.bias\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,18446744073709551615]}}", 8),
         ),
-        (
-            "offsets that go back",
-            forged("{\"0.bias\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[8,0]}}", 8),
-        ),
+        ("offsets that go back", forged("{\"0.bias\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[8,0]}}", 8)),
     ] {
         refused(&network, what, &bytes);
     }
