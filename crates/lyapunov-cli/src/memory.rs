@@ -178,14 +178,17 @@ mod tests {
 
     fn settings(assignments: &[&str]) -> Settings {
         let mut draft = Draft::default();
-        assignments.iter().for_each(|assignment| draft.set(assignment).unwrap());
+        for assignment in assignments {
+            draft.set(assignment).unwrap();
+        }
         draft.finish().unwrap()
     }
 
     #[track_caller]
     fn refused(assignments: &[&str], key: &str) {
         let began = std::time::Instant::now();
-        let told = experiment::network(&settings(assignments)).err().expect("there is no such memory").to_string();
+        let Err(fault) = experiment::network(&settings(assignments)) else { panic!("there is no such memory") };
+        let told = fault.to_string();
         assert!(told.contains("of memory") && told.contains(key), "{told}");
         assert!(began.elapsed().as_secs() < 1, "{:?}", began.elapsed());
     }
