@@ -158,41 +158,52 @@ fn what_was_fetched_checks_with_other_programs_too() {
     assert_eq!(trained(folder.path(), &images, &[])["data"], "cifar100");
 }
 
-/// Looked at while it trains: a socket is a file that is open.
+/// The children of a process.
 #[cfg(target_os = "linux")]
-#[test]
-fn a_training_opens_no_connection() {
-    let folder = tempfile::tempdir().unwrap();
-    let mut child = std::process::Command::new(assert_cmd::cargo::cargo_bin("lyapunov"))
-        .args([
-            "train",
-            "--quiet",
-            "--set",
-            "model.name=mlp",
-            "--set",
-            "data.subset=200",
-            "--set",
-            "run.steps=60",
-            "--out",
-        ])
-        .arg(folder.path())
+fn children(parent: u32) -> Vec<u32> {
+    let told = fs::read_to_string(format!("/proc/{parent}/task/{parent}/children")).unwrap_or_default();
+    told.split_whitespace().filter_map(|child| child.parse().ok()).collect()
+}
+
+/// Runs the program to its end and looks at it and its children meanwhile: a socket is a file that is open. How often it was looked.
+#[cfg(target_os = "linux")]
+fn looks_without_a_socket(command: &mut std::process::Command) -> usize {
+    let mut child = command
         .stdin(std::process::Stdio::null())
-        .stderr(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
         .spawn()
         .unwrap();
-    let open = PathBuf::from(format!("/proc/{}/fd", child.id()));
     let mut looks = 0;
     while child.try_wait().unwrap().is_none() {
-        for file in fs::read_dir(&open).into_iter().flatten().flatten() {
-            // Standard output may be a socket of whoever runs the tests.
-            let inherited = ["0", "1", "2"].iter().any(|number| file.file_name() == *number);
-            let target = fs::read_link(file.path()).unwrap_or_default();
-            assert!(inherited || !target.to_string_lossy().starts_with("socket:"), "{}", target.display());
+        for process in [vec![child.id()], children(child.id())].concat() {
+            for file in fs::read_dir(format!("/proc/{process}/fd")).into_iter().flatten().flatten() {
+                let target = fs::read_link(file.path()).unwrap_or_default();
+                assert!(!target.to_string_lossy().starts_with("socket:"), "{command:?}: {}", target.display());
+            }
         }
         looks += 1;
         std::thread::sleep(std::time::Duration::from_millis(1));
     }
-    assert!(child.wait().unwrap().success() && looks > 10, "{looks}");
+    assert!(child.wait().unwrap().success(), "{command:?}");
+    looks
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_training_a_sweep_and_a_report_open_no_connection() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = || std::process::Command::new(assert_cmd::cargo::cargo_bin("lyapunov"));
+    let set = ["--set", "model.name=mlp", "--set", "data.subset=200", "--set", "run.steps=60"];
+    let runs = folder.path().join("runs");
+    let train = looks_without_a_socket(program().args(["train", "--quiet"]).args(set).arg("--out").arg(&runs));
+    let plan = folder.path().join("sweep.toml");
+    fs::write(&plan, "model.name = \"mlp\"\ndata.subset = 200\nrun.steps = 30\n[sweep]\nseed = 2\n").unwrap();
+    let sweep = looks_without_a_socket(program().arg("sweep").arg(plan).arg("--out").arg(folder.path().join("sweep")));
+    let page = folder.path().join("report.html");
+    let report = looks_without_a_socket(program().arg("report").arg(folder.path()).arg("--out").arg(page));
+    looks_without_a_socket(program().arg("list").arg(folder.path()));
+    assert!(train > 10 && sweep > 10 && report > 0, "{train}, {sweep}, {report}");
 }
 
 /// That nothing but the download can open one.
@@ -208,7 +219,19 @@ fn only_the_download_knows_the_network() {
     let networked: Vec<PathBuf> = all
         .filter(|path| {
             let text = fs::read_to_string(path).unwrap();
-            ["ureq", "std::net", "TcpStream", "UdpSocket", "UnixStream"].iter().any(|word| text.contains(word))
+            [
+                "ureq",
+                "std::net",
+                "net::{",
+                "os::unix::net",
+                "TcpStream",
+                "TcpListener",
+                "UdpSocket",
+                "UnixStream",
+                "UnixListener",
+            ]
+            .iter()
+            .any(|word| text.contains(word))
         })
         .collect();
     let download = |path: &&PathBuf| path.starts_with(crates.join("lyapunov-cli/src/data/download"));

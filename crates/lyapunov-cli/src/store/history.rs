@@ -235,11 +235,8 @@ fn read_exponents(connection: &Connection, first: i64) -> rusqlite::Result<Vec<E
     while let Some(row) = found.next()? {
         let number: i64 = row.get(0)?;
         // They come in order: a number that leaves some out would make as many empty series.
-        let next = 1..=(series.len() as u64).cast_signed() + 1;
-        if !next.contains(&number) {
-            return Err(rusqlite::Error::IntegralValueOutOfRange(0, number));
-        }
-        let number = number as usize;
+        let place = usize::try_from(number).ok().filter(|place| (1..=series.len() + 1).contains(place));
+        let number = place.ok_or(rusqlite::Error::IntegralValueOutOfRange(0, number))?;
         let point =
             ExponentPoint { step: step(row, 1)?, local: row.get(2)?, value: row.get(3)?, std_error: row.get(4)? };
         series.resize_with(series.len().max(number), ExponentSeries::default);
