@@ -31,7 +31,7 @@ const CONFIGURATION: &str = "
     [checkpoint]
     every = 6
     [run]
-    steps = 50
+    steps = 30
     batch_size = 20
 ";
 
@@ -52,8 +52,13 @@ pub struct Traces {
 
 impl Ground {
     pub fn new() -> Self {
+        Self::of(CONFIGURATION)
+    }
+
+    /// For runs of another configuration.
+    pub fn of(configuration: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        fs::write(folder.path().join("run.toml"), CONFIGURATION).unwrap();
+        fs::write(folder.path().join("run.toml"), configuration).unwrap();
         Self { folder }
     }
 
@@ -131,7 +136,7 @@ impl Traces {
         for time in ["started", "finished", "wall_seconds"] {
             manifest.as_object_mut().unwrap().remove(time);
         }
-        let checkpoint = fs::read(run.join("checkpoint-50.safetensors")).unwrap();
+        let checkpoint = fs::read(run.join(format!("checkpoint-{}.safetensors", manifest["steps"]))).unwrap();
         Self {
             weights: fs::read(run.join("weights.safetensors")).unwrap(),
             rows: rows(&run.join("run.sqlite")),
@@ -165,7 +170,7 @@ pub fn check_whole(run: &Path) {
         fs::read_dir(run).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();
     let expected = [
-        "checkpoint-50.safetensors",
+        "checkpoint-30.safetensors",
         "config.toml",
         "lock",
         "manifest.json",
