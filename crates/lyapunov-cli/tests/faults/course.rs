@@ -14,7 +14,7 @@ use rusqlite::{Connection, OpenFlags, types::Value};
 const CONFIGURATION: &str = "
     [data]
     augment = true
-    subset = 300
+    subset = 200
     [model]
     widths = [2, 4]
     normalization = \"batch\"
@@ -59,6 +59,9 @@ impl Ground {
     pub fn of(configuration: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("run.toml"), configuration).unwrap();
+        // A few images from files: those that are made up by default take longer than the runs.
+        let images = ["data", "synthesize", "--train", "300", "--test", "50"];
+        assert_eq!(status(program().args(images).arg(folder.path().join("images")).output().unwrap()), Some(0));
         Self { folder }
     }
 
@@ -70,6 +73,7 @@ impl Ground {
     pub fn train(&self, out: &str) -> Command {
         let mut command = program();
         command.arg("train").arg(self.path("run.toml")).arg("--quiet").arg("--out").arg(self.path(out));
+        command.arg("--data").arg(self.path("images"));
         command
     }
 

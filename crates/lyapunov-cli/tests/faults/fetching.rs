@@ -71,7 +71,7 @@ fn slowly(request: &crate::server::Request, stream: &mut TcpStream, file: &[u8])
         0 => send(stream, "200 OK", &[tag, length], b""),
         _ => send(stream, "206 Partial Content", &[tag, length, range], b""),
     }
-    for part in file[from..].chunks(16_000) {
+    for part in file[from..].chunks(8_000) {
         if stream.write_all(part).is_err() {
             return;
         }
@@ -98,7 +98,7 @@ fn downloads_that_are_killed_at_any_instant_go_on_to_the_whole() {
                 .spawn()
                 .unwrap();
             if killed < kills {
-                thread::sleep(instant(&mut stream, 0.6));
+                thread::sleep(instant(&mut stream, 0.8));
                 child.kill().unwrap();
             }
             let output = child.wait_with_output().unwrap();

@@ -99,7 +99,7 @@ fn a_second_interrupt_leaves_at_once() {
     let ground = Ground::new();
     // One step that takes long: the eigenvalues of everything, thoroughly.
     let mut command = ground.train("slow");
-    command.args(["--set", "measure.on=[\"full\"]", "--set", "measure.products=500", "--set", "data.subset=5000"]);
+    command.args(["--set", "measure.on=[\"full\"]", "--set", "measure.products=9000"]);
     let child = command.spawn().unwrap();
     while !is_running(&ground, "slow") {
         thread::sleep(Duration::from_millis(5));
@@ -118,7 +118,7 @@ fn a_second_interrupt_leaves_at_once() {
 fn a_step_that_takes_too_long_is_not_waited_for() {
     let ground = Ground::new();
     let mut command = ground.train("slow");
-    command.args(["--set", "measure.on=[\"full\"]", "--set", "measure.products=500", "--set", "data.subset=5000"]);
+    command.args(["--set", "measure.on=[\"full\"]", "--set", "measure.products=9000"]);
     let child = command.spawn().unwrap();
     while !is_running(&ground, "slow") {
         thread::sleep(Duration::from_millis(5));
