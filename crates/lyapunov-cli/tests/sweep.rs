@@ -147,7 +147,7 @@ fn two_drivers_share_a_sweep() {
 
 #[test]
 fn a_sweep_whose_processes_are_killed_ends_with_every_run_as_if_nobody_had_been() {
-    survive(6, 4, 900, 100);
+    survive(4, 4, 400, 50);
 }
 
 #[test]

@@ -77,6 +77,16 @@ impl Ground {
         command
     }
 
+    /// One whose first step takes long: the eigenvalues of everything, thoroughly.
+    pub fn train_slowly(&self, out: &str) -> Command {
+        let mut command = program();
+        command.arg("train").arg(self.path("run.toml")).arg("--quiet").arg("--out").arg(self.path(out));
+        for assignment in ["measure.on=[\"full\"]", "measure.products=500", "data.subset=5000"] {
+            command.args(["--set", assignment]);
+        }
+        command
+    }
+
     /// The next attempt at the only run below `out`: it goes on, or begins where it was killed before there was anything to go on from.
     pub fn attempt(&self, out: &str) -> Command {
         if let Some(run) = self.run(out).filter(|run| run.join("manifest.json").is_file()) {

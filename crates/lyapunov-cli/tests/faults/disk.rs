@@ -13,6 +13,7 @@ fn limited(command: &Command, blocks: usize) -> Command {
     words.extend(command.get_args().map(ToOwned::to_owned));
     let mut shell = Command::new("bash");
     // Some files are written at the end: the run meets the limit wherever it is.
+    shell.current_dir(std::env::temp_dir());
     shell.args(["-c", "ulimit -f $0 && exec \"$@\"", &blocks.to_string()]).args(words);
     shell
 }

@@ -97,10 +97,7 @@ fn is_running(ground: &Ground, name: &str) -> bool {
 #[test]
 fn a_second_interrupt_leaves_at_once() {
     let ground = Ground::new();
-    // One step that takes long: the eigenvalues of everything, thoroughly.
-    let mut command = ground.train("slow");
-    command.args(["--set", "measure.on=[\"full\"]", "--set", "measure.products=9000"]);
-    let child = command.spawn().unwrap();
+    let child = ground.train_slowly("slow").spawn().unwrap();
     while !is_running(&ground, "slow") {
         thread::sleep(Duration::from_millis(5));
     }
@@ -117,9 +114,7 @@ fn a_second_interrupt_leaves_at_once() {
 #[test]
 fn a_step_that_takes_too_long_is_not_waited_for() {
     let ground = Ground::new();
-    let mut command = ground.train("slow");
-    command.args(["--set", "measure.on=[\"full\"]", "--set", "measure.products=9000"]);
-    let child = command.spawn().unwrap();
+    let child = ground.train_slowly("slow").spawn().unwrap();
     while !is_running(&ground, "slow") {
         thread::sleep(Duration::from_millis(5));
     }
