@@ -8,6 +8,7 @@ use std::{
 
 use crate::{
     error::{Error, Result},
+    faults,
     lock::{self, LOCK, Lock},
     manifest::Manifest,
 };
@@ -182,10 +183,17 @@ const GROWING: &str = ".writing-";
 
 /// Writes beside the target, then renames: readers see the old file or the new one, never a part, also after a loss of power.
 fn write_whole(path: &Path, contents: &[u8]) -> io::Result<()> {
+    faults::point()?;
     let mut file = readable_by_others(tempfile::Builder::new().prefix(GROWING)).tempfile_in(parent_of(path))?;
-    file.write_all(contents)?;
+    let (begin, rest) = contents.split_at(contents.len() / 2);
+    file.write_all(begin)?;
+    faults::point()?;
+    file.write_all(rest)?;
+    faults::point()?;
     file.as_file().sync_all()?;
+    faults::point()?;
     file.persist(path)?;
+    faults::point()?;
     sync_folder(parent_of(path))
 }
 

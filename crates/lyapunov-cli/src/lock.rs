@@ -62,6 +62,7 @@ pub fn holder(folder: &Path) -> Option<String> {
 }
 
 fn note_owner(file: &mut File) -> std::io::Result<()> {
+    crate::faults::point()?;
     file.set_len(0)?;
     file.rewind()?;
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();

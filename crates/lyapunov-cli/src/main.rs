@@ -10,6 +10,7 @@ mod draft;
 mod error;
 mod experiment;
 mod export;
+mod faults;
 mod findings;
 mod folder;
 mod interrupt;

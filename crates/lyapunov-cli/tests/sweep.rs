@@ -147,7 +147,7 @@ fn two_drivers_share_a_sweep() {
 
 #[test]
 fn a_sweep_whose_processes_are_killed_ends_with_every_run_as_if_nobody_had_been() {
-    survive(6, 4);
+    survive(4, 4, 400, 50);
 }
 
 #[test]
@@ -173,25 +173,40 @@ fn a_sweep_that_is_interrupted_saves_its_runs_and_goes_on_with_them() {
     assert_eq!(losses(&broken), losses(&calm));
 }
 
-/// The same at the size that the project promises; a minute and a half.
+/// The same at the sizes that the project promises; some minutes.
 #[test]
 #[ignore = "long"]
 fn a_sweep_of_48_runs_survives_20_kills() {
-    survive(48, 20);
+    survive(48, 20, 900, 100);
 }
 
-fn survive(runs: usize, kills: usize) {
+#[test]
+#[ignore = "long"]
+fn a_sweep_of_24_runs_survives_50_kills() {
+    survive(24, 50, 1200, 60);
+}
+
+/// A sweep whose drivers and workers are killed in turn ends as one that was left alone, and no kill costs a run more than the steps
+/// between two checkpoints.
+fn survive(runs: usize, kills: usize, steps: u64, every: u64) {
     let folder = tempfile::tempdir().unwrap();
     let (calm, rough) = (folder.path().join("calm"), folder.path().join("rough"));
-    let file = write(folder.path(), &format!("seed = {runs}\n\"run.steps\" = [900]\n\"checkpoint.every\" = [100]\n"));
-    program().arg("sweep").arg(&file).arg("--out").arg(&calm).assert().success();
+    let noted = folder.path().join("steps");
+    let axes = format!("seed = {runs}\n\"run.steps\" = [{steps}]\n\"checkpoint.every\" = [{every}]\n");
+    let file = write(folder.path(), &format!("{axes}\"measure.every\" = [100]\n"));
+    let two = ["--jobs", "2"];
+    program().arg("sweep").arg(&file).args(two).arg("--out").arg(&calm).assert().success();
     let arguments = ["sweep", file.to_str().unwrap(), "--jobs", "2", "--out", rough.to_str().unwrap()];
+    let spawn = |arguments: &[&str]| spawn_noting(arguments, &noted);
     let mut driver = spawn(&arguments);
     let mut random = 7_u64;
     let (mut drivers, mut workers) = (0, 0);
-    while drivers + workers < kills && !all_ended(&rough, runs) {
+    while drivers + workers < kills && noted_steps(&noted) < runs as u64 * steps {
         random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        thread::sleep(Duration::from_millis(200 + (random >> 33) % 500));
+        // Somewhere in the steps, and not always before the first of them.
+        let more = noted_steps(&noted) + 1 + (random >> 33) % (3 * every);
+        wait_until(|| noted_steps(&noted) >= more.min(runs as u64 * steps));
+        thread::sleep(Duration::from_millis((random >> 40) % 30));
         let children = children_of(driver.id());
         // Two workers for each driver.
         if !(drivers + workers).is_multiple_of(3) {
@@ -209,21 +224,55 @@ fn survive(runs: usize, kills: usize) {
         driver = spawn(&arguments);
     }
     let _ = driver.wait();
-    program().args(arguments).assert().success();
+    program().args(arguments).env("LYAPUNOV_NOTE_STEPS", &noted).assert().success();
+    let (taken, again) = taken_again(&noted);
+    let (sum, most) = (again.iter().sum::<u64>(), again.iter().max().copied().unwrap_or(0));
     println!("{drivers} drivers and {workers} workers were killed");
-    assert_eq!(drivers + workers, kills);
+    println!(
+        "{taken} steps, {sum} of them taken again at {} breaks: at most {most}, {every} between checkpoints",
+        again.len()
+    );
+    assert_eq!(drivers + workers, kills, "the sweep ended before the kills");
+    assert!(drivers > 0 && workers > 0 && again.len() >= workers / 2, "{again:?}");
+    assert_eq!(taken, runs as u64 * steps + sum, "each step is there");
+    // A driver takes two workers with it.
+    assert!(most <= every && again.len() <= workers + 2 * drivers, "{again:?}");
     assert!(status(&rough).iter().all(|run| run["state"] == "completed"));
     assert_eq!((folders(&rough), status(&rough).len()), (runs, runs));
     assert_eq!(losses(&rough), losses(&calm));
 }
 
-fn all_ended(out: &Path, runs: usize) -> bool {
-    out.join("sweep.json").is_file() && status(out).iter().filter(|run| run["state"] == "completed").count() == runs
+/// How many steps were taken, and at each break of a run, how many of these were taken again.
+fn taken_again(noted: &Path) -> (u64, Vec<u64>) {
+    let (mut last, mut again) = (BTreeMap::new(), Vec::new());
+    let text = fs::read_to_string(noted).unwrap();
+    for line in text.lines() {
+        let (run, step) = line.rsplit_once(' ').unwrap();
+        let step: u64 = step.parse().unwrap();
+        let before = last.insert(run, step).unwrap_or(0);
+        assert!(step <= before + 1, "step {step} after {before}");
+        if step <= before {
+            again.push(before + 1 - step);
+        }
+    }
+    (text.lines().count() as u64, again)
+}
+
+/// How many steps were taken so far.
+fn noted_steps(noted: &Path) -> u64 {
+    fs::read(noted).map_or(0, |text| text.split(|byte| *byte == b'\n').count() as u64 - 1)
 }
 
 fn spawn(arguments: &[&str]) -> Child {
-    let program = assert_cmd::cargo::cargo_bin("lyapunov");
-    let mut command = Process::new(program);
+    start(&mut Process::new(assert_cmd::cargo::cargo_bin("lyapunov")), arguments)
+}
+
+/// The same, with a line for each step that its workers take.
+fn spawn_noting(arguments: &[&str], steps: &Path) -> Child {
+    start(Process::new(assert_cmd::cargo::cargo_bin("lyapunov")).env("LYAPUNOV_NOTE_STEPS", steps), arguments)
+}
+
+fn start(command: &mut Process, arguments: &[&str]) -> Child {
     command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
 }
 

@@ -25,10 +25,7 @@ use self::{
     trouble::{Trouble, check_archive},
 };
 use super::{digest::md5_of, meter::Meter};
-use crate::{
-    error::{Error, Result},
-    folder::write_file,
-};
+use crate::error::{Error, Result};
 
 /// Most bytes that an archive may have; the largest published one has 170 million.
 const MOST_BYTES: u64 = 256 << 20;
@@ -210,7 +207,9 @@ impl Download {
         self.file.seek(SeekFrom::Start(0)).map_err(failed)?;
         self.origin = origin;
         let note = serde_json::to_vec(&self.origin).expect("texts and numbers have a JSON form");
-        write_file(&note_of(&self.path), &note).map_err(explained)
+        // In its place: a note by half is no note, and the download begins again. A file beside it would outlive a kill.
+        let path = note_of(&self.path);
+        fs::write(&path, note).map_err(|cause| unwritable(&path, cause))
     }
 
     fn append(&mut self, bytes: &[u8]) -> Result<()> {
@@ -256,11 +255,4 @@ const ROOM: &str = "a download needs about 370 MB of room; what has arrived is k
 /// The fault of a file that cannot be written.
 pub fn unwritable(path: &Path, source: io::Error) -> Error {
     Error::Io { action: "write", path: path.to_owned(), source, help: Some(ROOM.to_owned()) }
-}
-
-fn explained(fault: Error) -> Error {
-    match fault {
-        Error::Io { path, source, .. } => unwritable(&path, source),
-        fault => fault,
-    }
 }

@@ -5,7 +5,10 @@ use std::path::Path;
 use rusqlite::{Connection, OpenFlags, params};
 
 use super::{SCHEMA_VERSION, Store};
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    faults::point_of_store,
+};
 
 /// A checkpoint as the database knows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,6 +34,7 @@ impl Store {
     pub fn resume(path: &Path) -> Result<Self> {
         let failed = |cause| Error::store("open", path, cause);
         let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(failed)?;
+        point_of_store().map_err(failed)?;
         connection.pragma_update(None, "journal_mode", "WAL").map_err(failed)?;
         connection.pragma_update(None, "synchronous", "NORMAL").map_err(failed)?;
         let version: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(failed)?;
@@ -94,6 +98,7 @@ impl Store {
             let mut select = connection.prepare("SELECT file FROM checkpoints")?;
             select.query_map([], |row| row.get(0))?.collect()
         });
+        point_of_store()?;
         self.connection.pragma_update(None, "synchronous", "NORMAL")?;
         kept
     }

@@ -32,7 +32,10 @@ pub use history::{
 };
 pub use latest::{Latest, latest};
 
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    faults::point_of_store,
+};
 
 /// The version of the tables, in `PRAGMA user_version`.
 const SCHEMA_VERSION: i64 = 4;
@@ -117,7 +120,9 @@ impl Store {
     pub fn create(path: &Path) -> Result<Self> {
         let failed = |cause| Error::store("create", path, cause);
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
+        point_of_store().map_err(failed)?;
         let connection = Connection::open_with_flags(path, flags).map_err(failed)?;
+        point_of_store().map_err(failed)?;
         connection.pragma_update(None, "journal_mode", "WAL").map_err(failed)?;
         connection.pragma_update(None, "synchronous", "NORMAL").map_err(failed)?;
         let tables = format!("BEGIN; {SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;");
@@ -143,17 +148,20 @@ impl Store {
         let test = (test.map(|test| test.loss), test.map(|test| test.accuracy));
         let rayleigh = grown.map(|grown| grown.rayleigh);
         let values = params![step.cast_signed(), train.loss, test.0, test.1, rayleigh, cost];
-        let written = self
-            .connection
-            .execute(insert, values)
-            .and_then(|_| grown.map_or(Ok(()), |grown| insert_exponents(&self.connection, step.cast_signed(), grown)));
-        written.map_err(|cause| Error::store("write", &self.path, cause))
+        let write = || {
+            point_of_store()?;
+            self.connection.execute(insert, values)?;
+            point_of_store()?;
+            grown.map_or(Ok(()), |grown| insert_exponents(&self.connection, step.cast_signed(), grown))
+        };
+        write().map_err(|cause| Error::store("write", &self.path, cause))
     }
 
     /// Writes what is waiting and leaves one plain file, or a file with its log where somebody reads it for long: every
     /// row is kept either way.
     pub fn close(mut self) -> Result<()> {
         self.flush()?;
+        point_of_store().map_err(|cause| Error::store("close", &self.path, cause))?;
         for _ in 0..ATTEMPTS {
             match self.connection.pragma_update(None, "journal_mode", "DELETE") {
                 Err(cause) if cause.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => thread::sleep(PAUSE),
@@ -164,6 +172,9 @@ impl Store {
     }
 
     fn flush(&mut self) -> Result<()> {
+        if self.waiting.is_empty() {
+            return Ok(());
+        }
         self.insert().map_err(|cause| Error::store("write", &self.path, cause))
     }
 
@@ -173,11 +184,14 @@ impl Store {
 
     /// Writes what is waiting, and does `more` in the same transaction.
     fn insert_with<T>(&mut self, more: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> rusqlite::Result<T> {
+        point_of_store()?;
         let transaction = self.connection.transaction()?;
         for row in &self.waiting {
             insert_row(&transaction, row)?;
         }
+        point_of_store()?;
         let done = more(&transaction)?;
+        point_of_store()?;
         transaction.commit()?;
         self.waiting.clear();
         self.written = Instant::now();

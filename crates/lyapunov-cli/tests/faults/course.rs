@@ -14,7 +14,7 @@ use rusqlite::{Connection, OpenFlags, types::Value};
 const CONFIGURATION: &str = "
     [data]
     augment = true
-    subset = 300
+    subset = 200
     [model]
     widths = [2, 4]
     normalization = \"batch\"
@@ -31,7 +31,7 @@ const CONFIGURATION: &str = "
     [checkpoint]
     every = 6
     [run]
-    steps = 50
+    steps = 30
     batch_size = 20
 ";
 
@@ -52,8 +52,16 @@ pub struct Traces {
 
 impl Ground {
     pub fn new() -> Self {
+        Self::of(CONFIGURATION)
+    }
+
+    /// For runs of another configuration.
+    pub fn of(configuration: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        fs::write(folder.path().join("run.toml"), CONFIGURATION).unwrap();
+        fs::write(folder.path().join("run.toml"), configuration).unwrap();
+        // A few images from files: those that are made up by default take longer than the runs.
+        let images = ["data", "synthesize", "--train", "300", "--test", "50"];
+        assert_eq!(status(program().args(images).arg(folder.path().join("images")).output().unwrap()), Some(0));
         Self { folder }
     }
 
@@ -65,6 +73,17 @@ impl Ground {
     pub fn train(&self, out: &str) -> Command {
         let mut command = program();
         command.arg("train").arg(self.path("run.toml")).arg("--quiet").arg("--out").arg(self.path(out));
+        command.arg("--data").arg(self.path("images"));
+        command
+    }
+
+    /// One whose first step takes long: the eigenvalues of everything, thoroughly.
+    pub fn train_slowly(&self, out: &str) -> Command {
+        let mut command = program();
+        command.arg("train").arg(self.path("run.toml")).arg("--quiet").arg("--out").arg(self.path(out));
+        for assignment in ["measure.on=[\"full\"]", "measure.products=500", "data.subset=5000"] {
+            command.args(["--set", assignment]);
+        }
         command
     }
 
@@ -131,7 +150,7 @@ impl Traces {
         for time in ["started", "finished", "wall_seconds"] {
             manifest.as_object_mut().unwrap().remove(time);
         }
-        let checkpoint = fs::read(run.join("checkpoint-50.safetensors")).unwrap();
+        let checkpoint = fs::read(run.join(format!("checkpoint-{}.safetensors", manifest["steps"]))).unwrap();
         Self {
             weights: fs::read(run.join("weights.safetensors")).unwrap(),
             rows: rows(&run.join("run.sqlite")),
@@ -165,7 +184,7 @@ pub fn check_whole(run: &Path) {
         fs::read_dir(run).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();
     let expected = [
-        "checkpoint-50.safetensors",
+        "checkpoint-30.safetensors",
         "config.toml",
         "lock",
         "manifest.json",

@@ -23,11 +23,11 @@ fn limited(command: &Command, blocks: usize) -> Command {
 fn a_disk_that_is_full_ends_the_run_with_a_word_and_room_lets_it_go_on() {
     let ground = Ground::new();
     let expected = ground.unbroken();
-    let sizes = times(5, 40);
+    let sizes = times(4, 40);
     let (mut stopped, mut done) = (0, 0);
     for i in 0..sizes {
         // From nothing at all to more than any file of this run needs.
-        let (out, blocks) = (format!("disk-{i}"), i * 160 / sizes);
+        let (out, blocks) = (format!("disk-{i}"), i * 240 / sizes);
         let output = limited(&ground.train(&out), blocks).output().unwrap();
         let told = String::from_utf8_lossy(&output.stderr).into_owned();
         let code = status(output);

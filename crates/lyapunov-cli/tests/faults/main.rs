@@ -1,4 +1,4 @@
-//! What befalls runs: kills, signals, races, a disk that is full. A run that goes on must reach the bits of one that was left alone.
+//! What befalls runs and downloads: kills, signals, races, writes that fail, hostile files. A run that goes on must reach the bits of one that was left alone.
 //!
 //! The short form takes some seconds per test; `LYAPUNOV_FAULTS=long` asks for the numbers in docs/reliability.md.
 #![cfg(unix)]
@@ -6,10 +6,14 @@
 
 mod course;
 mod disk;
+mod fetching;
 mod kills;
 mod races;
+#[path = "../server/mod.rs"]
+mod server;
 mod signals;
 mod values;
+mod writes;
 
 /// How often a fault is tried: `short` times, or `long` times where the long form is asked for.
 fn times(short: usize, long: usize) -> usize {

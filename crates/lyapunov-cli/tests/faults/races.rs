@@ -9,7 +9,7 @@ use crate::{
 
 #[test]
 fn of_several_that_resume_a_run_exactly_one_does() {
-    let (ground, races) = (Ground::new(), times(4, 100));
+    let (ground, races) = (Ground::new(), times(3, 100));
     let expected = ground.unbroken();
     let mut won = 0;
     for race in 0..races {

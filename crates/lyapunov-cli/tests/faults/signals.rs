@@ -12,52 +12,67 @@ use crate::{
     times,
 };
 
-/// The signals, and the codes that a program leaves with.
-const SIGNALS: [(&str, i32); 4] = [("INT", 130), ("TERM", 143), ("USR1", 138), ("XCPU", 152)];
+#[test]
+fn an_interrupt_lets_a_run_save_itself_and_it_comes_to_the_same_bits() {
+    come_back("INT", 130, 23);
+}
 
 #[test]
-fn a_signal_lets_a_run_save_itself_and_it_comes_to_the_same_bits() {
-    let (ground, each) = (Ground::new(), times(2, 50));
+fn a_request_to_end_lets_a_run_save_itself_and_it_comes_to_the_same_bits() {
+    come_back("TERM", 143, 24);
+}
+
+#[test]
+fn the_end_of_an_allocation_lets_a_run_save_itself_and_it_comes_to_the_same_bits() {
+    come_back("USR1", 138, 25);
+}
+
+#[test]
+fn the_end_of_the_time_lets_a_run_save_itself_and_it_comes_to_the_same_bits() {
+    come_back("XCPU", 152, 26);
+}
+
+/// A run that gets this signal leaves with that code, and goes on.
+fn come_back(signal: &str, code: i32, seed: u64) {
+    let (ground, each) = (Ground::new(), times(1, 50));
     let expected = ground.unbroken();
-    let mut stream = Stream::new(22, Purpose::Probe, 0);
+    let mut stream = Stream::new(seed, Purpose::Probe, 0);
     let mut slowest = Duration::ZERO;
-    for (signal, code) in SIGNALS {
-        let (mut sent, mut ended, mut out) = (0, 0, 0);
-        while sent < each {
-            let name = format!("{signal}-{out}");
-            let child = ground.attempt(&name).spawn().unwrap();
-            // A signal that comes before the run has begun ends the program as it always did.
-            let begins = Instant::now();
-            while !is_running(&ground, &name) && begins.elapsed() < Duration::from_mins(1) {
-                thread::sleep(Duration::from_millis(2));
-            }
-            thread::sleep(Duration::from_millis(30) + instant(&mut stream, 0.8));
-            send(signal, &child);
-            let asked = Instant::now();
-            let output = child.wait_with_output().unwrap();
-            let told = String::from_utf8_lossy(&output.stderr).into_owned();
-            let found = status(output);
-            if found == Some(code) {
-                slowest = slowest.max(asked.elapsed());
-                assert!(told.contains("lyapunov train --resume"), "{told}");
-                assert!(told.contains(&format!("SIG{signal}")), "{told}");
-                assert_eq!(outcome(&ground, &name), "interrupted");
-                sent += 1;
-            } else {
-                // It ended before the signal came.
-                assert_eq!(found, Some(0), "{told}");
-                check(&ground, &name, &expected);
-                (out, ended) = (out + 1, ended + 1);
-            }
-        }
+    let (mut sent, mut ended, mut out) = (0, 0, 0);
+    while sent < each {
         let name = format!("{signal}-{out}");
-        if let Some(run) = ground.run(&name) {
-            assert_eq!(status(resume(&run).output().unwrap()), Some(0));
-            check(&ground, &name, &expected);
-            ended += 1;
+        let child = ground.attempt(&name).spawn().unwrap();
+        // A signal that comes before the run has begun ends the program as it always did.
+        let begins = Instant::now();
+        while !is_running(&ground, &name) && begins.elapsed() < Duration::from_mins(1) {
+            thread::sleep(Duration::from_millis(2));
         }
-        println!("SIG{signal}: {sent} signals, {ended} runs came to the same bits");
+        thread::sleep(Duration::from_millis(30) + instant(&mut stream, 0.5));
+        send(signal, &child);
+        let asked = Instant::now();
+        let output = child.wait_with_output().unwrap();
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        let found = status(output);
+        if found == Some(code) {
+            slowest = slowest.max(asked.elapsed());
+            assert!(told.contains("lyapunov train --resume"), "{told}");
+            assert!(told.contains(&format!("SIG{signal}")), "{told}");
+            assert_eq!(outcome(&ground, &name), "interrupted");
+            sent += 1;
+        } else {
+            // It ended before the signal came.
+            assert_eq!(found, Some(0), "{told}");
+            check(&ground, &name, &expected);
+            (out, ended) = (out + 1, ended + 1);
+        }
     }
+    let name = format!("{signal}-{out}");
+    if let Some(run) = ground.run(&name) {
+        assert_eq!(status(resume(&run).output().unwrap()), Some(0));
+        check(&ground, &name, &expected);
+        ended += 1;
+    }
+    println!("SIG{signal}: {sent} signals, {ended} runs came to the same bits");
     println!("the slowest left after {slowest:?}");
     assert!(slowest < Duration::from_secs(10), "{slowest:?}");
 }
@@ -82,10 +97,7 @@ fn is_running(ground: &Ground, name: &str) -> bool {
 #[test]
 fn a_second_interrupt_leaves_at_once() {
     let ground = Ground::new();
-    // One step that takes long: the eigenvalues of everything, thoroughly.
-    let mut command = ground.train("slow");
-    command.args(["--set", "measure.on=[\"full\"]", "--set", "measure.products=500", "--set", "data.subset=5000"]);
-    let child = command.spawn().unwrap();
+    let child = ground.train_slowly("slow").spawn().unwrap();
     while !is_running(&ground, "slow") {
         thread::sleep(Duration::from_millis(5));
     }
@@ -102,9 +114,7 @@ fn a_second_interrupt_leaves_at_once() {
 #[test]
 fn a_step_that_takes_too_long_is_not_waited_for() {
     let ground = Ground::new();
-    let mut command = ground.train("slow");
-    command.args(["--set", "measure.on=[\"full\"]", "--set", "measure.products=500", "--set", "data.subset=5000"]);
-    let child = command.spawn().unwrap();
+    let child = ground.train_slowly("slow").spawn().unwrap();
     while !is_running(&ground, "slow") {
         thread::sleep(Duration::from_millis(5));
     }

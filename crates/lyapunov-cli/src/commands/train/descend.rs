@@ -12,6 +12,7 @@ use crate::{
     error::Result,
     experiment::{self, Study},
     export::tensorboard::Live,
+    faults,
     interrupt::{self, Signal},
     progress::{Observers, Progress},
     store::Store,
@@ -101,6 +102,7 @@ impl<'a> Descend<'a, '_> {
             let mut observers = Observers(vec![&mut *self.store, &mut *self.progress, &mut *self.events]);
             let controller = moving.controller.as_mut();
             let outcome = moving.training.advance(&mut moving.descent, taken + 1, controller, &mut observers)?;
+            faults::note_step(self.session.folder.path(), taken + 1);
             if outcome != Outcome::Completed {
                 return Ok(None);
             }
