@@ -33,9 +33,9 @@ use crate::{
         zip = [{ \"loss.name\" = […], \"run.epochs\" = […] }] axes that go together\n  \
         exclude = [{ \"model.name\" = \"cnn\", \"seed\" = [1, 2] }]\n\n\
         Examples:\n  \
-        lyapunov sweep suites/edge.toml --out sweeps/edge\n  \
+        lyapunov sweep sweep.toml --out sweeps/edge\n  \
         lyapunov sweep status sweeps/edge\n  \
-        lyapunov sweep plan suites/edge.toml --out sweeps/edge && lyapunov sweep submit sweeps/edge --engine slurm"
+        lyapunov sweep plan sweep.toml --out sweeps/edge && lyapunov sweep submit sweeps/edge --engine slurm"
 )]
 pub struct SweepArguments {
     /// What to do, if not everything here

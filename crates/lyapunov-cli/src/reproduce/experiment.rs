@@ -5,7 +5,7 @@ use clap::ValueEnum;
 /// How much is trained.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Scale {
-    /// Small networks, some hundred steps: at most ten minutes on two cores
+    /// Small networks, some hundred steps: about ten minutes on two cores
     Quick,
     /// Whole networks on 5,000 images, three seeds: hours on a workstation
     Standard,

@@ -44,10 +44,10 @@ fn downloads_that_are_cut_anywhere_go_on_to_the_whole() {
         // One to three cuts, some of them before the first byte; then the server is good.
         let cuts: Vec<usize> =
             (0..=stream.below(3)).map(|_| stream.below(file.len() + 1) * stream.below(4) / 3).collect();
-        let bytes = Arc::clone(&file);
+        let whole = Arc::clone(&file);
         let server = Server::start(move |request, stream| {
-            let until = cuts.get(request.number).copied().unwrap_or(bytes.len()).min(bytes.len());
-            serve(request, stream, &bytes, "\"one\"", until);
+            let until = cuts.get(request.number).copied().unwrap_or(whole.len()).min(whole.len());
+            serve(request, stream, &whole, "\"one\"", until);
         });
         while fetch(&folder, &sum, &[&server.address]).output().unwrap().status.code() != Some(0) {
             given_up += 1;

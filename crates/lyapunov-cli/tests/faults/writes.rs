@@ -109,8 +109,8 @@ fn whole_checkpoints(run: &Path) -> usize {
     let check = |listed: rusqlite::Result<(String, String)>| {
         let (file, sha256) = listed.unwrap();
         let bytes = fs::read(run.join(&file)).unwrap();
-        let digest: Vec<String> = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
-        assert_eq!(digest.concat(), sha256, "{file}");
+        let digest = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat();
+        assert_eq!(digest, sha256, "{file}");
         saved_from_safetensors(&bytes).unwrap();
     };
     listed.map(check).count()
