@@ -27,6 +27,7 @@ mod reproduce;
 mod request;
 mod seal;
 mod session;
+mod shell;
 mod shorthand;
 mod store;
 mod stored;

@@ -83,22 +83,27 @@ impl StoredRun {
 /// # Errors
 /// For a path that is not there, and where there is no run at all.
 pub fn runs_in(places: &[PathBuf]) -> Result<(Vec<StoredRun>, Vec<Error>)> {
-    let mut folders = BTreeMap::new();
+    let (mut folders, mut faults) = (BTreeMap::new(), Vec::new());
     for place in places {
-        find(place, 0, &mut folders).map_err(|source| Error::Io {
+        // What was named must be there; what is found below may go meanwhile.
+        fs::metadata(place).map_err(|source| Error::Io {
             action: "read",
             path: place.clone(),
             source,
             help: Some("name a folder with runs in or below it; `lyapunov train` makes them in `runs`".to_owned()),
         })?;
+        find(place, 0, &mut folders, &mut faults);
     }
     if folders.is_empty() {
+        if let Some(fault) = faults.pop() {
+            return Err(fault);
+        }
         let places: Vec<String> = places.iter().map(|place| place.display().to_string()).collect();
         let help =
             Some("a run is a folder with a manifest.json, such as `lyapunov train` makes below `runs`".to_owned());
         return Err(Error::Usage { message: format!("there is no run in {}", places.join(", ")), help });
     }
-    let (mut runs, mut faults) = (Vec::new(), Vec::new());
+    let mut runs = Vec::new();
     for folder in folders.into_values() {
         match StoredRun::open(&folder) {
             Ok(run) => runs.push(run),
@@ -111,20 +116,26 @@ pub fn runs_in(places: &[PathBuf]) -> Result<(Vec<StoredRun>, Vec<Error>)> {
 /// How deep below a folder runs are looked for.
 const DEPTH: usize = 4;
 
-fn find(place: &Path, depth: usize, found: &mut BTreeMap<PathBuf, PathBuf>) -> std::io::Result<()> {
+fn find(place: &Path, depth: usize, found: &mut BTreeMap<PathBuf, PathBuf>, faults: &mut Vec<Error>) {
     if place.join(MANIFEST).is_file() {
         // Named twice, it is one run all the same.
-        found.insert(fs::canonicalize(place)?, place.to_owned());
-        return Ok(());
+        found.insert(fs::canonicalize(place).unwrap_or_else(|_| place.to_owned()), place.to_owned());
+        return;
     }
-    for entry in fs::read_dir(place)? {
-        let entry = entry?;
+    if place.join(ROWS).is_file() {
+        faults.push(Error::usage(format!("{} has rows, but no {MANIFEST}", place.display()), None));
+        return;
+    }
+    let entries = match fs::read_dir(place) {
+        Ok(entries) => entries,
+        Err(cause) => return faults.push(Error::io("read", place, cause)),
+    };
+    for entry in entries.filter_map(std::result::Result::ok) {
         let hidden = entry.file_name().to_string_lossy().starts_with('.');
-        if depth < DEPTH && !hidden && entry.file_type()?.is_dir() {
-            find(&entry.path(), depth + 1, found)?;
+        if depth < DEPTH && !hidden && entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            find(&entry.path(), depth + 1, found, faults);
         }
     }
-    Ok(())
 }
 
 /// The keys of a configuration file by their full names; `None` where it is no TOML.
@@ -192,6 +203,11 @@ mod tests {
         assert_eq!(runs[0].key("name"), None, "there are many");
         assert_eq!(runs[0].key("control.bounds").unwrap().to_string(), "[0.0,\"inf\"]");
         assert!(runs_in(&[out.path().join("c/none")]).is_err());
+        fs::create_dir(out.path().join("d")).unwrap();
+        fs::write(out.path().join("d").join(ROWS), "").unwrap();
+        let (runs, faults) = runs_in(&places).unwrap();
+        assert_eq!((runs.len(), faults.len()), (2, 2));
+        assert!(faults.iter().any(|fault| fault.to_string().contains("has rows, but no manifest.json")), "{faults:?}");
     }
 
     #[test]

@@ -9,6 +9,7 @@ use crate::{
     error::{Error, Result},
     folder::write_file,
     report::{self, PageOptions},
+    shell::quoted,
     stored,
 };
 
@@ -55,28 +56,6 @@ fn unread(page: &report::Built) -> Error {
 fn command(arguments: &ReportArguments) -> String {
     let places: Vec<String> = arguments.places.iter().map(|place| quoted(&place.display().to_string())).collect();
     let places = places.join(" ");
-    format!("lyapunov report {places} --out {}", quoted(&arguments.out.display().to_string()))
-}
-
-/// A word for a shell.
-pub fn quoted(word: &str) -> String {
-    let plain = |letter: char| letter.is_ascii_alphanumeric() || "/._-+=:,@%".contains(letter);
-    if !word.is_empty() && word.chars().all(plain) {
-        word.to_owned()
-    } else {
-        format!("'{}'", word.replace('\'', r"'\''"))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn words_survive_a_shell() {
-        assert_eq!(quoted("runs/cnn-sgd"), "runs/cnn-sgd");
-        assert_eq!(quoted("my runs"), "'my runs'");
-        assert_eq!(quoted("it's"), r"'it'\''s'");
-        assert_eq!(quoted("$(x)"), "'$(x)'");
-    }
+    let (out, title) = (quoted(&arguments.out.display().to_string()), quoted(&arguments.title));
+    format!("lyapunov report {places} --out {out} --title {title}")
 }

@@ -16,6 +16,7 @@ use crate::{
     folder::{MANIFEST, check_writable, write_file},
     report::{self, PageOptions},
     reproduce::{self, Claim, Experiment, Scale},
+    shell::quoted,
     stored,
     sweep::{self, Plan, Planned, Standing},
 };
@@ -175,7 +176,7 @@ fn write_page(
     let (runs, unread) = stored::runs_in(&places)?;
     faults.extend(unread);
     let preface = [reproduce::overview(claims)].into_iter().chain(claims.iter().map(Claim::section)).collect();
-    let all = format!("lyapunov report {}", super::report::quoted(&out.display().to_string()));
+    let all = format!("lyapunov report {}", quoted(&out.display().to_string()));
     let title = "A chaos theory approach to neural network optimization: the claims, measured".to_owned();
     let page = report::build(&runs, faults, &PageOptions { title, preface, commands: vec![command(arguments), all] })?;
     let path = out.join("report.html");
@@ -189,9 +190,8 @@ fn command(arguments: &ReproduceArguments) -> String {
         Scale::Standard => "standard",
         Scale::Full => "full",
     };
-    let data =
-        arguments.data.as_ref().map(|path| format!(" --data {}", super::report::quoted(&path.display().to_string())));
-    let out = super::report::quoted(&arguments.out.display().to_string());
+    let data = arguments.data.as_ref().map(|path| format!(" --data {}", quoted(&path.display().to_string())));
+    let out = quoted(&arguments.out.display().to_string());
     format!("lyapunov reproduce --scale {scale}{} --out {out}", data.unwrap_or_default())
 }
 

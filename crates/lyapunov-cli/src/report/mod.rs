@@ -71,15 +71,6 @@ struct Shown<'a> {
     edge: Option<Edge>,
 }
 
-/// The page of these runs; `faults` are those of runs that could not be read.
-///
-/// # Errors
-/// Where no run can be read.
-#[allow(dead_code, reason = "for commands that make their runs before they show them")]
-pub fn page(runs: &[StoredRun], faults: &[Error], options: &PageOptions) -> Result<String> {
-    Ok(build(runs, faults, options)?.html)
-}
-
 /// The page of these runs, with what it could not show.
 ///
 /// # Errors

@@ -227,7 +227,7 @@ fn facts(shown: &Shown<'_>) -> String {
     }));
     let command = format!(
         "lyapunov train {}",
-        crate::commands::report::quoted(&shown.run.folder.join(crate::folder::CONFIG).display().to_string())
+        crate::shell::quoted(&shown.run.folder.join(crate::folder::CONFIG).display().to_string())
     );
     format!("<p class=\"facts\">{}<br><code>{}</code></p>", facts.join(" · "), escape(&command))
 }

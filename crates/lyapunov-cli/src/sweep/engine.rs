@@ -6,9 +6,9 @@ use clap::ValueEnum;
 
 use super::{Plan, Planned};
 use crate::{
-    commands::report::quoted,
     error::{Error, Result},
     folder::write_file,
+    shell::quoted,
 };
 
 /// A system that runs tasks on a cluster.
