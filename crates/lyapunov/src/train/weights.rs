@@ -130,7 +130,9 @@ pub(super) fn read(
 /// The tensors in a file, none of whose names is twice in it or looks like a path.
 pub(super) fn open(bytes: &[u8]) -> Result<SafeTensors<'_>> {
     if let Some(length) = bytes.first_chunk().map(|length| u64::from_le_bytes(*length)).filter(|n| *n > MOST_HEADER) {
-        return Err(wrong(format!("the header claims to have {length} bytes; at most {MOST_HEADER} are read")));
+        return Err(wrong(format!(
+            "the file is not in the safetensors format: its header would have {length} bytes, and at most {MOST_HEADER} are read"
+        )));
     }
     // Before the format's own library, which sees one of two tensors of a name only, and blames what is left over.
     check_names(&header_names(bytes))?;
