@@ -184,6 +184,7 @@ pub fn check_whole(run: &Path) {
         fs::read_dir(run).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();
     let expected = [
+        "SHA256SUMS",
         "checkpoint-30.safetensors",
         "config.toml",
         "lock",
