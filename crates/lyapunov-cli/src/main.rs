@@ -29,6 +29,7 @@ mod seal;
 mod session;
 mod shell;
 mod shorthand;
+mod statistics;
 mod store;
 mod stored;
 mod summary;

@@ -19,6 +19,7 @@ use crate::{
     experiment::{self, Overrides, Study},
     findings::INITIAL,
     progress::Spinner,
+    statistics::mean_and_spread,
     table::significant,
 };
 
@@ -139,8 +140,9 @@ impl Study for Inquiry<'_> {
             values.push(value);
             cost += spent;
         }
-        let (mean, spread) = mean_and_spread(&values);
-        limits.extend(Limit::new(&format!("the sharpness of {BATCHES} mini-batches"), edge, mean, spread));
+        if let Some((mean, Some(spread))) = mean_and_spread(&values) {
+            limits.extend(Limit::new(&format!("the sharpness of {BATCHES} mini-batches"), edge, mean, spread));
+        }
         if config.optimizer.name == OptimizerName::Sgd {
             let found = batch_sharpness(network, product, at, (0..20).map(Sample::Mini))?;
             cost += found.map_or(0.0, |found| found.cost);
@@ -233,12 +235,6 @@ where
     };
     let cost = ritz.applications as f64 * objective.product_cost(product, on);
     Ok(ritz.largest.first().map_or((0.0, 0.0, cost), |top| (top.value, top.residual, cost)))
-}
-
-fn mean_and_spread(values: &[f64]) -> (f64, f64) {
-    let count = values.len() as f64;
-    let mean = values.iter().sum::<f64>() / count;
-    (mean, (values.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / (count - 1.0)).sqrt())
 }
 
 impl Suggestion {

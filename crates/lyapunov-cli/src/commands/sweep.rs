@@ -139,7 +139,7 @@ pub fn execute(arguments: &SweepArguments) -> Result<()> {
             if *with_parent {
                 sweep::end_with_parent();
             }
-            run_one(folder, *index, id.as_deref().unwrap_or_default(), *quiet)
+            run_one(folder, *index, id.as_deref(), *quiet)
         }
         Some(SweepCommand::Status { folder, json }) => status(folder, *json),
         Some(SweepCommand::Submit { folder, engine, option, most, dry_run }) => {
@@ -197,10 +197,12 @@ fn tell_plan(grid: &Grid, json: bool) -> Result<()> {
     print(told.as_bytes())
 }
 
-fn run_one(folder: &Path, index: Option<usize>, id: &str, quiet: bool) -> Result<()> {
+fn run_one(folder: &Path, index: Option<usize>, id: Option<&str>, quiet: bool) -> Result<()> {
     let plan = Plan::read(folder)?;
-    let run = index.map_or_else(|| plan.run_of(id), |index| plan.run(index))?;
-    let name = index.map_or_else(|| id.to_owned(), |index| index.to_string());
+    let (run, name) = match (index, id) {
+        (_, Some(id)) => (plan.run_of(id)?, id.to_owned()),
+        (index, None) => (plan.run(index.unwrap_or_default())?, index.unwrap_or_default().to_string()),
+    };
     let told = match sweep::make(run, folder, quiet)? {
         Made::Now(summary) => summary.to_text(),
         Made::Before => format!("run {name} has ended before: {}\n", run.folder(folder).display()),

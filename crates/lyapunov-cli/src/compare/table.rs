@@ -5,7 +5,7 @@ use std::fmt::Write;
 use serde::Serialize;
 
 use super::{Case, Outcome, Suite};
-use crate::table::aligned;
+use crate::{export::csv::quoted, statistics::mean_and_spread, table::aligned};
 
 /// Each rule on each problem.
 #[derive(Debug, Serialize)]
@@ -54,11 +54,8 @@ pub struct Mean {
 
 impl Mean {
     fn of(numbers: &[f64]) -> Option<Self> {
-        let count = numbers.len() as f64;
-        let mean = numbers.iter().sum::<f64>() / count;
-        let square = numbers.iter().map(|x| (x - mean).powi(2)).sum::<f64>();
-        let std_error = (numbers.len() > 1).then(|| (square / (count - 1.0) / count).sqrt());
-        (!numbers.is_empty()).then_some(Self { mean, std_error })
+        let (mean, spread) = mean_and_spread(numbers)?;
+        Some(Self { mean, std_error: spread.map(|spread| spread / (numbers.len() as f64).sqrt()) })
     }
 
     fn text(&self, scale: f64, decimals: usize) -> String {
@@ -148,11 +145,6 @@ impl Comparison {
         }
         text
     }
-}
-
-/// A field of a CSV file.
-fn quoted(field: &str) -> String {
-    if field.contains([',', '"', '\n']) { format!("\"{}\"", field.replace('"', "\"\"")) } else { field.to_owned() }
 }
 
 /// The line of one rule on one problem: the value of its grid with the lowest mean loss, among those where every run ended.

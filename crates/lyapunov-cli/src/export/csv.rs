@@ -26,7 +26,8 @@ fn cell(values: &Values, row: usize) -> String {
     }
 }
 
-fn quoted(text: &str) -> String {
+/// A field, between quotes where it has a letter that would end it.
+pub fn quoted(text: &str) -> String {
     if text.contains([',', '"', '\n', '\r']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text.to_owned() }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::{
     manifest::Outcome,
+    statistics::mean_and_spread,
     store::{ExponentPoint, History, Row, SharpnessPoint, SharpnessSeries},
     stored::StoredRun,
 };
@@ -150,15 +151,6 @@ fn reading(series: &SharpnessSeries, rows: &[Row]) -> Option<Reading> {
     let learning_rate = chosen.iter().map(|point| point.learning_rate).sum::<f64>() / chosen.len() as f64;
     let (quantity, on) = (series.quantity.clone(), series.on.clone());
     Some(Reading { quantity, on, value, spread, count: values.len(), learning_rate })
-}
-
-/// The mean of some numbers, and their standard deviation where there are two or more.
-pub fn mean_and_spread(values: &[f64]) -> Option<(f64, Option<f64>)> {
-    let count = values.len() as f64;
-    let mean = values.iter().sum::<f64>() / count;
-    let squares = values.iter().map(|value| (value - mean).powi(2)).sum::<f64>();
-    let spread = (values.len() > 1).then(|| (squares / (count - 1.0)).sqrt());
-    mean.is_finite().then_some((mean, spread))
 }
 
 /// The first exponent per unit of training time: per step, over the mean η of the steps since its warm-up.

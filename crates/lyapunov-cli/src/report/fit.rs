@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::digest::{Digest, mean_and_spread};
+use super::digest::Digest;
+use crate::statistics::mean_and_spread;
 
 /// A line through points in logarithms: ln y = intercept + slope · ln x.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -11,6 +11,7 @@ use super::{
     series::rank,
     table::{heading, marked_up, outcome},
 };
+use crate::statistics::quantile;
 
 /// A number for a table: four significant digits.
 pub fn number(value: f64) -> String {
@@ -81,7 +82,8 @@ fn at_the_end(shown: &[Shown<'_>]) -> String {
         [] => String::new(),
         [one] => format!(" η·λ_max ends at {}.", number(rounded(*one, 3))),
         [least, .., most] => {
-            let [least, median, most] = [*least, ends[ends.len() / 2], *most].map(|end| number(rounded(end, 3)));
+            let median = quantile(&ends, 0.5).unwrap_or(*least);
+            let [least, median, most] = [*least, median, *most].map(|end| number(rounded(end, 3)));
             format!(" η·λ_max ends between {least} and {most}, with the median {median}.")
         }
     }
@@ -103,7 +105,7 @@ const METHODS: [(&str, &str); 9] = [
     (
         "the λ_max of a run",
         "The mean of its readings over the last fifth of the steps at its largest η, so that warm-up and cooldown are left \
-      out; the last reading where there is none, or where η was at its largest for less than a fifth of the run. Its error bar is the \
+      out; the last reading, if it is in the last fifth of the run, where there is none, or where η was at its largest for less than a fifth of the run. Its error bar is the \
       standard deviation of these readings.",
     ),
     (

@@ -3,13 +3,13 @@
 use super::{
     Ended,
     claim::{Claim, heads},
-    median,
 };
 use crate::{
     report::{
         fit::{self, Fit},
         keys, number,
     },
+    statistics::median,
     stored::StoredRun,
     sweep::Plan,
 };

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use super::{
     Ended,
     claim::{Claim, heads},
-    quantile,
 };
 use crate::{
     report::number,
+    statistics::quantile,
     store::SharpnessPoint,
     sweep::{Plan, short},
 };

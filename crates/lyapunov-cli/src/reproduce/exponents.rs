@@ -4,10 +4,7 @@ use super::{
     Ended,
     claim::{Claim, heads},
 };
-use crate::{
-    report::{digest::mean_and_spread, number},
-    sweep::Plan,
-};
+use crate::{report::number, statistics::mean_and_spread, sweep::Plan};
 
 /// The claim holds where the two are as close as this share of the larger, or as two standard errors.
 const CLOSE: f64 = 0.1;
@@ -121,7 +118,6 @@ fn verdict(found: &[Found]) -> String {
         return "Undecided.".to_owned();
     }
     let mut losses: Vec<&str> = found.iter().map(|run| run.loss.as_str()).collect();
-    losses.dedup();
     losses.sort_unstable();
     losses.dedup();
     let told: Vec<String> = losses.into_iter().map(|loss| at_fixed_weights(loss, found)).collect();

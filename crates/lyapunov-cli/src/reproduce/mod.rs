@@ -77,19 +77,6 @@ pub fn claims(
     (claims, faults)
 }
 
-/// The median of some numbers.
-fn median(mut numbers: Vec<f64>) -> Option<f64> {
-    numbers.sort_by(f64::total_cmp);
-    quantile(&numbers, 0.5)
-}
-
-/// The number below which this share of the sorted numbers lies.
-fn quantile(sorted: &[f64], share: f64) -> Option<f64> {
-    let place = share * sorted.len().checked_sub(1)? as f64;
-    let (low, high) = (sorted[place.floor() as usize], sorted[place.ceil() as usize]);
-    Some(low + (high - low) * place.fract())
-}
-
 #[cfg(test)]
 mod tests {
     use std::path::PathBuf;
@@ -225,13 +212,5 @@ mod tests {
                 assert!(text.parse::<toml_edit::DocumentMut>().is_ok(), "{scale:?} {experiment:?}");
             }
         }
-    }
-
-    #[test]
-    fn quantiles_lie_between_the_numbers() {
-        assert_eq!(median(vec![3.0, 1.0, 2.0]), Some(2.0));
-        assert_eq!(median(vec![4.0, 1.0]), Some(2.5));
-        assert_eq!(median(Vec::new()), None);
-        assert_eq!(quantile(&[0.0, 10.0], 0.9), Some(9.0));
     }
 }

@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Plan, Planned, Standing};
+use super::{Plan, Planned, Standing, standing::step_of};
 use crate::{
     error::{Error, Result},
     interrupt,
@@ -41,7 +41,8 @@ pub struct Tallied {
 /// A run that another process is making is left to it, and waited for.
 ///
 /// # Errors
-/// Where this program cannot start itself, and where a signal asked to leave; the workers have saved their runs by then. A run that fails is told in what is returned.
+/// Where this program cannot start itself, and where a signal asked to leave; the workers have saved their runs by then. A run that
+/// fails is told in what is returned.
 pub fn drive(plan: &Plan, out: &Path, jobs: usize, silent: bool) -> Result<Tallied> {
     let program = env::current_exe().map_err(|cause| Error::io("find", Path::new("this program"), cause))?;
     let open = (0..plan.runs.len()).filter(|i| !matches!(Standing::of(&plan.runs[*i], out), Standing::Ended(_)));
@@ -128,7 +129,7 @@ impl Sweep<'_> {
         let run = &self.plan.runs[index];
         let line = self.board.line(&self.label(index), run.steps);
         let folder = run.folder(self.out);
-        let (mut fault, mut lives, mut come) = (String::new(), LIVES, super::standing::step_of(&folder));
+        let (mut fault, mut lives, mut come) = (String::new(), LIVES, step_of(&folder));
         while lives > 0 && interrupt::received().is_none() {
             if let Standing::Ended(_) = Standing::of(run, self.out) {
                 return Seen::Ended;
@@ -139,7 +140,7 @@ impl Sweep<'_> {
                 Ok(Worked::Refused(told)) => return Seen::Failed(told),
                 Ok(Worked::Killed(how)) => {
                     // A worker that came further than the one before it is not lost.
-                    let step = super::standing::step_of(&folder);
+                    let step = step_of(&folder);
                     lives = if step > come { LIVES } else { lives - 1 };
                     (come, fault) = (step.max(come), how);
                 }
@@ -167,7 +168,7 @@ impl Sweep<'_> {
                 drop(child.stdin.take());
             }
             if looked.elapsed() >= PATIENCE {
-                line.move_to(super::standing::step_of(&folder));
+                line.move_to(step_of(&folder));
                 looked = Instant::now();
             }
             thread::sleep(GLANCE);
