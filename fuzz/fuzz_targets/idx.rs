@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use lyapunov::train::{ImageFile, Layout};
+use lyapunov_burn::{ImageFile, Layout};
 
 fuzz_target!(|bytes: &[u8]| {
     let Some((length, rest)) = bytes.split_first() else { return };

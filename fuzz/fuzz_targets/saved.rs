@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use lyapunov::train::{saved_from_safetensors, saved_to_safetensors};
+use lyapunov_runs::{saved_from_safetensors, saved_to_safetensors};
 
 fuzz_target!(|bytes: &[u8]| {
     if let Ok((saved, note)) = saved_from_safetensors(bytes) {

@@ -4,7 +4,7 @@
 use std::sync::LazyLock;
 
 use libfuzzer_sys::fuzz_target;
-use lyapunov::train::{Architecture, Dataset, Network, NetworkOptions, device};
+use lyapunov_burn::{Architecture, Dataset, Network, NetworkOptions, device};
 
 static NETWORK: LazyLock<Network> = LazyLock::new(|| {
     let options = NetworkOptions {

@@ -10,10 +10,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use lyapunov::{
-    Saved,
-    train::{saved_from_safetensors, saved_to_safetensors},
-};
+use lyapunov::Saved;
+use lyapunov_runs::{saved_from_safetensors, saved_to_safetensors};
 use serde::{Deserialize, Serialize};
 
 use crate::{

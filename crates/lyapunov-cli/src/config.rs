@@ -1,7 +1,8 @@
 //! The configuration as a typed structure; every key says itself what it allows.
 
 use clap::ValueEnum;
-use lyapunov::{Quantity, Sample, Target, train::Layout};
+use lyapunov::{Quantity, Sample, Target};
+use lyapunov_burn::Layout;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
 use crate::data::digest::sha256;

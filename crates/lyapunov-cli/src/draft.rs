@@ -618,22 +618,21 @@ impl Settings {
     }
 
     /// A fault of the library, shown where the key to blame was written, if a key is to blame.
-    pub fn explain(&self, fault: lyapunov::Error) -> Error {
-        match &fault {
-            lyapunov::Error::Argument { name, reason, .. } => match self.draft.key_named(name) {
-                Some(key) => self.draft.blame(&key, reason),
-                None => fault.into(),
-            },
-            lyapunov::Error::Device { .. } => {
-                let told = fault.to_string();
-                self.draft.fault_at("run.device", |flag| format!("{flag}{told}"))(None)
+    pub fn explain(&self, fault: impl Into<lyapunov_burn::Error>) -> Error {
+        let fault = fault.into();
+        let key = match &fault {
+            lyapunov_burn::Error::Core(lyapunov::Error::Argument { name, reason, .. }) => {
+                return match self.draft.key_named(name) {
+                    Some(key) => self.draft.blame(&key, reason),
+                    None => fault.into(),
+                };
             }
-            lyapunov::Error::Product { .. } => {
-                let told = fault.to_string();
-                self.draft.fault_at("measure.product", |flag| format!("{flag}{told}"))(None)
-            }
-            _ => fault.into(),
-        }
+            lyapunov_burn::Error::Device { .. } => "run.device",
+            lyapunov_burn::Error::Core(lyapunov::Error::Product { .. }) => "measure.product",
+            _ => return fault.into(),
+        };
+        let told = fault.to_string();
+        self.draft.fault_at(key, |flag| format!("{flag}{told}"))(None)
     }
 }
 

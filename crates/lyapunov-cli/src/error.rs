@@ -54,7 +54,7 @@ pub enum Error {
         /// The file.
         path: PathBuf,
         /// What is wrong with them.
-        source: lyapunov::Error,
+        source: lyapunov_burn::Error,
     },
     /// The database of a run could not be read or written.
     #[error("cannot {action} {}: {source}", path.display())]
@@ -120,11 +120,11 @@ pub enum Error {
     /// Writing to standard output failed.
     #[error("cannot write to standard output: {0}")]
     Output(#[from] io::Error),
-    /// A fault of the library.
+    /// A fault of the libraries below.
     #[error("{source}")]
     Library {
         /// The fault.
-        source: lyapunov::Error,
+        source: lyapunov_burn::Error,
         /// What to do.
         #[help]
         help: Option<String>,
@@ -156,12 +156,24 @@ impl From<Misconfiguration> for Error {
 
 impl From<lyapunov::Error> for Error {
     fn from(source: lyapunov::Error) -> Self {
+        lyapunov_burn::Error::from(source).into()
+    }
+}
+
+impl From<lyapunov_safetensors::Error> for Error {
+    fn from(source: lyapunov_safetensors::Error) -> Self {
+        lyapunov_burn::Error::from(source).into()
+    }
+}
+
+impl From<lyapunov_burn::Error> for Error {
+    fn from(source: lyapunov_burn::Error) -> Self {
         let help = match &source {
-            lyapunov::Error::Data { .. } | lyapunov::Error::Io { .. } => Some(DATA_HELP.to_owned()),
-            lyapunov::Error::Unknown { kind, name, known } => {
+            lyapunov_burn::Error::Data { .. } | lyapunov_burn::Error::Io { .. } => Some(DATA_HELP.to_owned()),
+            lyapunov_burn::Error::Core(lyapunov::Error::Unknown { kind, name, known }) => {
                 return Self::Usage { message: source.to_string(), help: Some(among(kind, name, known)) };
             }
-            lyapunov::Error::Argument { .. } => {
+            lyapunov_burn::Error::Core(lyapunov::Error::Argument { .. }) => {
                 return Self::Usage { message: source.to_string(), help: None };
             }
             _ => None,

@@ -6,10 +6,10 @@ use lyapunov::{
     Adgd, Averaged, BatchSharpnessRule, Bounded, Carry, Constant, Controller, Decay, Distance, DistanceOverGradients,
     EdgeStep, Kept, Moments, Momentum, Objective, OnEdge, Optimizer, Plain, Plan, Product, Quantity, QuasiNewton, Rule,
     Sample, Schedule, Scheduled, Shape, Start, Wanted,
-    train::{
-        self, Activation, Architecture, Dataset, Initialization, Layout, Loss, Network, NetworkOptions, Normalization,
-        Pooling, Precision, Shortcut, Tensor,
-    },
+};
+use lyapunov_burn::{
+    self, Activation, Architecture, Dataset, Initialization, Layout, Loss, Network, NetworkOptions, Normalization,
+    Pooling, Precision, Shortcut, Weights,
 };
 use toml_edit::Value;
 
@@ -79,7 +79,7 @@ pub fn use_data(draft: &mut Draft, path: &Path) {
 /// The network on its data, every fault told where the configuration asked for it.
 pub fn network(settings: &Settings) -> Result<(Network, Subject)> {
     let config = &settings.config;
-    let device = train::device(&config.run.device).map_err(|fault| settings.explain(fault))?;
+    let device = lyapunov_burn::device(&config.run.device).map_err(|fault| settings.explain(fault))?;
     let options = network_options(config);
     memory::check(settings, &options)?;
     let dataset = dataset(settings)?;
@@ -205,7 +205,7 @@ pub trait Study {
     type Found;
 
     /// Does it with the optimizer that steps by `rule`.
-    fn study<R: Rule<Tensor<1>, State: Kept>>(self, rule: R) -> Result<Self::Found>;
+    fn study<R: Rule<Weights, State: Kept>>(self, rule: R) -> Result<Self::Found>;
 }
 
 /// Does `study` with the rule of `[optimizer]`.
@@ -229,10 +229,10 @@ pub fn with_rule<S: Study>(config: &Config, study: S) -> Result<S::Found> {
 }
 
 /// The optimizer of a run before its first step.
-pub fn descent<'a, R: Rule<Tensor<1>>>(
+pub fn descent<'a, R: Rule<Weights>>(
     config: &Config,
     network: &'a Network,
-    start: Tensor<1>,
+    start: Weights,
     rule: R,
 ) -> Result<Optimizer<&'a Network, R>> {
     let optimizer = &config.optimizer;

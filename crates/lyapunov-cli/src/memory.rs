@@ -8,7 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use lyapunov::train::{Extent, Layout, NetworkOptions};
+use lyapunov_burn::{Layout, NetworkOptions, NetworkSize};
 
 use crate::{
     commands::data::{TEST_IMAGES, TRAINING_IMAGES},
@@ -48,13 +48,13 @@ pub struct Estimate {
 
 impl Estimate {
     /// What a run of `config` needs with a network of this size on `images` images.
-    pub fn of(config: &Config, extent: Extent, images: usize) -> Self {
+    pub fn of(config: &Config, size: NetworkSize, images: usize) -> Self {
         let vectors = config.optimizer.name.vectors();
         let measured = config.measure.every > 0 && !config.measure.on.is_empty();
         // A burst holds two vectors per product, and each tracker keeps one.
         let trackers = if measured { 2 * config.measure.products + 1 + 2 * config.measure.on.len() } else { 0 };
-        let count = config.exponents.count.min(extent.parameters * vectors);
-        let vector = NUMBER * extent.parameters as f64;
+        let count = config.exponents.count.min(size.parameters * vectors);
+        let vector = NUMBER * size.parameters as f64;
         let tangents = if measured || count > 0 { TANGENTS } else { 1.0 };
         Self {
             weights: vector * (vectors + PASSING + trackers) as f64,
@@ -64,7 +64,7 @@ impl Estimate {
                 * COPIES
                 * tangents
                 * config.run.batch_size.min(images) as f64
-                * (extent.outputs + PIXELS) as f64,
+                * (size.outputs + PIXELS) as f64,
             images: (images * PIXELS) as f64,
         }
     }
@@ -95,10 +95,10 @@ const PIXELS: usize = 3 * 32 * 32;
 /// With the estimate, what is there, and the key to change.
 pub fn check(settings: &Settings, options: &NetworkOptions) -> Result<()> {
     let (images, classes) = size(&settings.config);
-    let extent = Extent::of(options, classes).map_err(|fault| settings.explain(fault))?;
-    let estimate = Estimate::of(&settings.config, extent, images);
+    let size = NetworkSize::of(options, classes).map_err(|fault| settings.explain(fault))?;
+    let estimate = Estimate::of(&settings.config, size, images);
     match available() {
-        Some(available) if estimate.total() > available => Err(refusal(settings, &estimate, extent, available)),
+        Some(available) if estimate.total() > available => Err(refusal(settings, &estimate, size, available)),
         _ => Ok(()),
     }
 }
@@ -114,14 +114,14 @@ fn size(config: &Config) -> (usize, usize) {
     (train + test, classes)
 }
 
-fn refusal(settings: &Settings, estimate: &Estimate, extent: Extent, available: f64) -> crate::error::Error {
+fn refusal(settings: &Settings, estimate: &Estimate, size: NetworkSize, available: f64) -> crate::error::Error {
     let (key, remedy) = estimate.key(available);
     let (needed, there) = (amount(estimate.total()), amount(available));
     let message = format!("the run needs about {needed} of memory, {there} are there: change `{key}`");
     let Estimate { weights, deviations, batch, .. } = *estimate;
     let help = format!(
         "{} weights and what an optimizer and measurements keep beside them: {}; deviations: {}; a pass over {} images: {}; try {remedy}",
-        extent.parameters,
+        size.parameters,
         amount(weights),
         amount(deviations),
         settings.config.run.batch_size,
@@ -223,8 +223,8 @@ mod tests {
             &["model.name=resnet20"],
         ] {
             let settings = settings(run);
-            let extent = Extent::of(&experiment::network_options(&settings.config), 10).unwrap();
-            let estimate = Estimate::of(&settings.config, extent, size(&settings.config).0);
+            let network = NetworkSize::of(&experiment::network_options(&settings.config), 10).unwrap();
+            let estimate = Estimate::of(&settings.config, network, size(&settings.config).0);
             println!("{run:?}: {} {estimate:?}", amount(estimate.total()));
         }
     }

@@ -6,8 +6,8 @@ use lyapunov::{
     Block, DensityOptions, Difference, Eigenpair, Flat, Hessian, Lanczos, Objective, Operator, Product, Purpose, Ritz,
     Sample, Stream, TraceOptions, Vector, batch_sharpness, check_determinism, density, lambda_max_of_mean, lanczos,
     trace,
-    train::{NamedLayer, Network, Tensor},
 };
+use lyapunov_burn::{NamedLayer, Network, Weights};
 
 use crate::{
     args::MeasureArguments,
@@ -29,14 +29,14 @@ const SPREAD: f64 = 4.0;
 /// Measurements on one operator: the Hessian at these weights on these data.
 pub struct Session<'a> {
     network: &'a Network,
-    at: &'a Tensor<1>,
+    at: &'a Weights,
     on: Data,
     product: Product,
     arguments: &'a MeasureArguments,
     /// The images that `lambda_max_full` compares with.
     other: Option<Sample>,
     /// Loss and gradient.
-    known: (f64, Tensor<1>),
+    known: (f64, Weights),
     spinner: Spinner,
     started: Instant,
     cost: f64,
@@ -46,7 +46,7 @@ impl<'a> Session<'a> {
     /// Takes loss and gradient, twice, to see that they are the same.
     pub fn open(
         network: &'a Network,
-        at: &'a Tensor<1>,
+        at: &'a Weights,
         (on, other): (Data, Option<Sample>),
         product: Product,
         arguments: &'a MeasureArguments,
@@ -189,7 +189,7 @@ impl<'a> Session<'a> {
     }
 
     /// So many eigenvalues at either end.
-    fn extremes(&self, quantity: Quantity, largest: usize, smallest: usize) -> Result<(Ritz<Tensor<1>>, Instant)> {
+    fn extremes(&self, quantity: Quantity, largest: usize, smallest: usize) -> Result<(Ritz<Weights>, Instant)> {
         let began = Instant::now();
         Ok((lanczos(&self.hessian(quantity), &self.start(), &self.options(largest, smallest))?, began))
     }
@@ -230,7 +230,7 @@ impl<'a> Session<'a> {
         self.hessian_on(quantity, self.on.sample(), Some(&self.known.1))
     }
 
-    fn hessian_on<'b>(&'b self, quantity: Quantity, on: Sample, gradient: Option<&'b Tensor<1>>) -> Watched<'b> {
+    fn hessian_on<'b>(&'b self, quantity: Quantity, on: Sample, gradient: Option<&'b Weights>) -> Watched<'b> {
         self.spinner.begin(quantity.name());
         let hessian = Hessian { objective: self.network, at: self.at, on, product: self.product, gradient };
         Watched { hessian, spinner: &self.spinner }
@@ -238,7 +238,7 @@ impl<'a> Session<'a> {
 
     /// The gradient, which leans towards the top of the spectrum, and as much of a random direction, which leaves nothing
     /// out.
-    fn start(&self) -> Tensor<1> {
+    fn start(&self) -> Weights {
         let mut start = self.at.zeros_like();
         start.randomize(&mut Stream::new(self.arguments.seed, Purpose::Probe, 0));
         match (start.unit(), self.known.1.unit()) {
@@ -275,7 +275,7 @@ impl<'a> Session<'a> {
 }
 
 /// Value and residual of the first pair; not a number where nothing was found.
-fn first(pairs: &[Eigenpair<Tensor<1>>]) -> (f64, f64) {
+fn first(pairs: &[Eigenpair<Weights>]) -> (f64, f64) {
     pairs.first().map_or((f64::NAN, f64::NAN), |pair| (pair.value, pair.residual))
 }
 
@@ -293,8 +293,8 @@ struct Watched<'a> {
     spinner: &'a Spinner,
 }
 
-impl Operator<Tensor<1>> for Watched<'_> {
-    fn apply(&self, v: &Tensor<1>) -> lyapunov::Result<Tensor<1>> {
+impl Operator<Weights> for Watched<'_> {
+    fn apply(&self, v: &Weights) -> lyapunov::Result<Weights> {
         self.spinner.tick();
         self.hessian.apply(v)
     }

@@ -3,8 +3,6 @@
 //! A run that diverges or an eigenvalue that has not converged is part of the returned value; an [`Error`] means that
 //! the call could not be carried out as asked.
 
-use std::path::PathBuf;
-
 use crate::objective::{Obstacle, Wanted};
 
 /// A fault. Fields are typed so that a program can act on them; the message says what to do.
@@ -75,30 +73,6 @@ pub enum Error {
         /// The size of the difference.
         difference: f64,
     },
-    /// A data file does not have the expected content.
-    #[error("{}: {reason}", path.display())]
-    Data {
-        /// The file or folder.
-        path: PathBuf,
-        /// What is wrong and what was expected.
-        reason: String,
-    },
-    /// A file could not be read.
-    #[error("{}: {source}", path.display())]
-    Io {
-        /// The file or folder.
-        path: PathBuf,
-        /// The cause, from the operating system.
-        source: std::io::Error,
-    },
-    /// Weights that cannot be read, or that do not fit the network.
-    #[error("{}{reason}", tensor.as_ref().map(|name| format!("tensor `{name}` ")).unwrap_or_default())]
-    Weights {
-        /// The tensor to blame, if it is one.
-        tensor: Option<String>,
-        /// What is wrong and what was expected.
-        reason: String,
-    },
     /// What was saved of a run cannot be taken up.
     #[error("the saved `{name}` {reason}")]
     Saved {
@@ -106,14 +80,6 @@ pub enum Error {
         name: String,
         /// What is wrong with it.
         reason: String,
-    },
-    /// A device was named that is not there.
-    #[error("unknown device {name:?}: this build has {available}")]
-    Device {
-        /// The name that was given.
-        name: String,
-        /// The names that would work, separated by commas.
-        available: String,
     },
     /// An observer failed to keep a measurement.
     #[error("the measurement of step {step} could not be recorded: {source}")]

@@ -6,7 +6,7 @@
 //! says how fast they drift apart; [`systems`] holds the classical ones. An
 //! [`Objective`] is a loss with its gradient and the products with its [`Hessian`]; a [`Descent`] is an optimizer, and so
 //! a `System`. [`run`] is the loop: measure, let a [`Controller`] decide the learning rate, hand one typed
-//! [`Measurement`] to an [`Observer`], step. With the feature `train` (the default) [`train`] makes objectives of
+//! [`Measurement`] to an [`Observer`], step. The crate `lyapunov-burn` makes objectives of
 //! networks and images, on Burn.
 //!
 //! Randomness is a pure function of (seed, purpose, step): see [`Stream`]. Errors are faults; divergence and a lack of
@@ -40,8 +40,6 @@ mod saved;
 mod system;
 pub mod systems;
 pub mod testing;
-#[cfg(feature = "train")]
-pub mod train;
 mod vector;
 
 pub use block::{Block, Flat};
@@ -78,9 +76,4 @@ pub use saved::{Keeper, Kept, Numbers, Saved};
 pub use system::{
     AdaptiveFlow, Closures, Differences, Field, FieldClosures, Flow, Law, Map, Outcome, RandomClosures, System,
 };
-pub use vector::{Vector, orthogonalize, orthonormalize};
-
-/// The README's example compiles and runs.
-#[cfg(all(doctest, feature = "train"))]
-#[doc = include_str!("../../../README.md")]
-struct Readme;
+pub use vector::{Vector, orthogonalize, orthonormalize, storage_epsilon};

@@ -139,7 +139,7 @@ impl<A: Vector, B: Vector> Vector for (A, B) {
 }
 
 /// The relative spacing of the numbers that `like` is stored in: 2.2e-16, or 1.2e-7 where it holds f32.
-pub(crate) fn storage_epsilon<V: Vector>(like: &V) -> f64 {
+pub fn storage_epsilon<V: Vector>(like: &V) -> f64 {
     let mut probe = like.clone();
     if probe.norm() == 0.0 {
         probe.randomize(&mut Stream::new(0, Purpose::Probe, 0));

@@ -11,8 +11,8 @@ use burn::{
 use lyapunov::{
     Controller, Difference, EdgeStep, Measurement, Objective, Product, Purpose, Result, Sample, Schedule, Scheduled,
     Shape, Stream, Vector, along,
-    train::{Device, ModuleObjective, Tensor, device},
 };
+use lyapunov_burn::{Device, ModuleObjective, Tensor, Weights, device};
 
 const INPUTS: usize = 10;
 const CLASSES: usize = 3;
@@ -50,7 +50,7 @@ fn batch(on: Sample, device: &Device) -> (Tensor<2>, Tensor<2>) {
 }
 
 /// The sum over the examples.
-fn loss(outputs: Tensor<2>, targets: Tensor<2>) -> Tensor<1> {
+fn loss(outputs: Tensor<2>, targets: Tensor<2>) -> Weights {
     -(targets * activation::log_softmax(outputs, 1)).sum()
 }
 

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use lyapunov::train::{ImageFile, Images, Layout};
+use lyapunov_burn::{ImageFile, Images, Layout};
 use serde::Serialize;
 
 use super::print;
@@ -57,7 +57,7 @@ struct FileReport {
 pub fn execute(arguments: &CheckArguments) -> Result<()> {
     let path = &arguments.path;
     if !path.exists() {
-        return Err(lyapunov::Error::Io { path: path.clone(), source: std::io::ErrorKind::NotFound.into() }.into());
+        return Err(lyapunov_burn::Error::Io { path: path.clone(), source: std::io::ErrorKind::NotFound.into() }.into());
     }
     let report = Report::of(&Source::at(path))?;
     let text = if arguments.json { report.to_json() } else { report.to_text() };

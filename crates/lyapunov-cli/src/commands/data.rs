@@ -1,6 +1,6 @@
 //! `lyapunov data`: makes images.
 
-use lyapunov::train::{BATCH_FILES, Dataset, Images, RECORD_BYTES, TEST_FILE};
+use lyapunov_burn::{BATCH_FILES, Dataset, Images, RECORD_BYTES, TEST_FILE};
 
 use super::print;
 use crate::{

@@ -86,7 +86,7 @@ fn fetch(arguments: &FetchArguments, target: &Path) -> Result<String> {
             ))
         }
         // The archive is good: the next call begins with it.
-        Err(lyapunov::Error::Io { path, source }) => Err(unwritable(&path, source)),
+        Err(lyapunov_burn::Error::Io { path, source }) => Err(unwritable(&path, source)),
         Err(fault) => {
             let told = fault.to_string().replace(&download.path().display().to_string(), set.archive());
             download.discard()?;

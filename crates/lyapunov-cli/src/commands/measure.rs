@@ -5,10 +5,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use lyapunov::{
-    Product, Sample, Wanted,
-    train::{Network, Tensor},
-};
+use lyapunov::{Product, Sample, Wanted};
+use lyapunov_burn::{Network, Weights};
 
 use super::print;
 use crate::{
@@ -229,7 +227,7 @@ fn weights_of(folder: &Path) -> Result<PathBuf> {
 }
 
 /// The weights in `file`, or the initial ones.
-pub fn weights(network: &Network, file: Option<&Path>) -> Result<Tensor<1>> {
+pub fn weights(network: &Network, file: Option<&Path>) -> Result<Weights> {
     let Some(path) = file else { return Ok(network.initial_weights()) };
     let bytes = fs::read(path).map_err(|cause| Error::io("read", path, cause))?;
     let weights = network.weights_from_safetensors(&bytes);

@@ -7,8 +7,8 @@ use std::time::Instant;
 use lyapunov::{
     Descent, Hessian, Lanczos, Measurement, Objective, Outcome, Plan, Preconditioned, Product, Rule, Sample, Wanted,
     batch_sharpness, lanczos,
-    train::{Network, Tensor},
 };
+use lyapunov_burn::{Network, Weights};
 use serde::Serialize;
 
 use super::{measure, print};
@@ -109,7 +109,7 @@ impl Limit {
 struct Inquiry<'a> {
     config: &'a Config,
     network: &'a Network,
-    at: Tensor<1>,
+    at: Weights,
     images: usize,
     trial: u64,
     spinner: &'a Spinner,
@@ -118,7 +118,7 @@ struct Inquiry<'a> {
 impl Study for Inquiry<'_> {
     type Found = Suggestion;
 
-    fn study<R: Rule<Tensor<1>>>(self, rule: R) -> Result<Suggestion> {
+    fn study<R: Rule<Weights>>(self, rule: R) -> Result<Suggestion> {
         let Self { config, network, ref at, spinner, .. } = self;
         let product = experiment::product(config.measure.product, network, Wanted::Largest)?;
         spinner.begin("filling the moments");
@@ -186,7 +186,7 @@ struct Trial {
 
 impl Inquiry<'_> {
     /// Trains by `edge-step` from these weights, and throws the weights away.
-    fn trial_run<R: Rule<Tensor<1>>>(&self, rule: R, product: Product) -> Result<Trial> {
+    fn trial_run<R: Rule<Weights>>(&self, rule: R, product: Product) -> Result<Trial> {
         let mut moving = self.config.clone();
         moving.exponents.count = 0;
         moving.exponents.weights = WeightsName::Moving;

@@ -5,7 +5,8 @@ mod resume;
 
 use std::{path::Path, time::Instant};
 
-use lyapunov::{Plan, Quantity, Summary as Course, train::Network};
+use lyapunov::{Plan, Quantity, Summary as Course};
+use lyapunov_burn::Network;
 
 use self::{
     descend::{Descend, End, Left},

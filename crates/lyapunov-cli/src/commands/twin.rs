@@ -2,11 +2,8 @@
 
 use std::{fmt::Write, time::Instant};
 
-use lyapunov::{
-    Apart, Descent, Objective, Outcome, Purpose, Rule, Separation, Stream, Vector, separation,
-    train::{Network, Tensor},
-    twins,
-};
+use lyapunov::{Apart, Descent, Objective, Outcome, Purpose, Rule, Separation, Stream, Vector, separation, twins};
+use lyapunov_burn::{Network, Weights};
 use serde::Serialize;
 
 use super::print;
@@ -116,7 +113,7 @@ struct Parting<'a> {
 impl Study for Parting<'_> {
     type Found = (Vec<Apart>, Outcome);
 
-    fn study<R: Rule<Tensor<1>>>(self, rule: R) -> Result<Self::Found> {
+    fn study<R: Rule<Weights>>(self, rule: R) -> Result<Self::Found> {
         let config = &self.settings.config;
         if config.control.rule != ControlRule::None {
             let message = format!(

@@ -10,8 +10,8 @@ use std::{fmt::Write, time::Instant};
 use lyapunov::{
     Carry, Chaos, Constant, Descent, Hessian, Lanczos, Outcome, Plan, Product, Purpose, Sample, Sgd, Stream, System,
     Training, Vector, lanczos,
-    train::{Network, Tensor},
 };
+use lyapunov_burn::{Network, Weights};
 use serde::Serialize;
 
 use super::print;
@@ -101,8 +101,8 @@ struct Experiment<'a> {
 struct Ends {
     largest: f64,
     smallest: f64,
-    top: Tensor<1>,
-    bottom: Tensor<1>,
+    top: Weights,
+    bottom: Weights,
 }
 
 impl Experiment<'_> {
@@ -138,11 +138,11 @@ impl Experiment<'_> {
         })
     }
 
-    fn descent(&self, weights: Tensor<1>, learning_rate: f64) -> Sgd<&Network> {
+    fn descent(&self, weights: Weights, learning_rate: f64) -> Sgd<&Network> {
         Sgd::new(self.network, weights, learning_rate, Product::Exact)
     }
 
-    fn ends(&self, at: &Tensor<1>) -> Result<Ends> {
+    fn ends(&self, at: &Weights) -> Result<Ends> {
         let hessian =
             Hessian { objective: self.network, at, on: Sample::Full, product: Product::Exact, gradient: None };
         let mut start = at.zeros_like();
@@ -154,7 +154,7 @@ impl Experiment<'_> {
     }
 
     /// A run with one deviation that starts as `deviation`.
-    fn carry(&self, mut descent: Sgd<&Network>, deviation: Tensor<1>, warm_up: u64, steps: u64) -> Result<Carried> {
+    fn carry(&self, mut descent: Sgd<&Network>, deviation: Weights, warm_up: u64, steps: u64) -> Result<Carried> {
         let rate = descent.learning_rate();
         let plan = Plan {
             steps: warm_up + steps,
@@ -182,7 +182,7 @@ impl Experiment<'_> {
     }
 
     /// Λ at frozen weights, from a deviation in the plane of both ends: every other eigenvalue lies between them.
-    fn frozen(&self, weights: &Tensor<1>, ends: &Ends, rate: f64) -> Result<Frozen> {
+    fn frozen(&self, weights: &Weights, ends: &Ends, rate: f64) -> Result<Frozen> {
         self.spinner.begin("frozen weights");
         let descent = self.descent(weights.clone(), rate).frozen();
         // Mostly the bottom: at small η the top takes long to shrink, at large η it grows fast.
@@ -193,7 +193,7 @@ impl Experiment<'_> {
     }
 
     /// Λ while the weights move, from the bottom of the spectrum.
-    fn moving(&self, weights: &Tensor<1>, ends: &Ends, rate: f64) -> Result<Moving> {
+    fn moving(&self, weights: &Weights, ends: &Ends, rate: f64) -> Result<Moving> {
         self.spinner.begin("moving weights");
         let carried = self.carry(self.descent(weights.clone(), rate), ends.bottom.clone(), 0, self.steps)?;
         let scaled = rate * ends.largest;
@@ -216,7 +216,7 @@ impl Experiment<'_> {
 
     /// ηλ_max at which the growth at frozen weights goes over to the sharp end, by bisection: there the deviation sees a
     /// positive curvature.
-    fn switch(&self, weights: &Tensor<1>, ends: &Ends) -> Result<Option<Switch>> {
+    fn switch(&self, weights: &Weights, ends: &Ends) -> Result<Option<Switch>> {
         let predicted = 2.0 / (ends.largest + ends.smallest);
         if predicted <= 0.0 {
             return Ok(None);
@@ -236,7 +236,7 @@ impl Experiment<'_> {
 }
 
 /// The bottom with this much of the top.
-fn both(ends: &Ends, top: f64) -> Tensor<1> {
+fn both(ends: &Ends, top: f64) -> Weights {
     let mut sum = ends.bottom.clone();
     sum.axpy(top, &ends.top);
     sum

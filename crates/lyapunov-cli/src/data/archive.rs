@@ -11,7 +11,8 @@ use std::{
 };
 
 use flate2::bufread::GzDecoder;
-use lyapunov::{Error, Result, train::ImageFile};
+use lyapunov_burn::ImageFile;
+use lyapunov_burn::{Error, Result};
 use tar::{Archive, Entry};
 
 /// Most bytes that a set may unpack to; the largest published one has 184 million.

@@ -14,10 +14,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use lyapunov::{
-    Error, Result,
-    train::{Dataset, ImageFile, Layout},
-};
+use lyapunov_burn::{Dataset, ImageFile, Layout};
+use lyapunov_burn::{Error, Result};
 
 /// Where the files of a set are.
 #[derive(Clone, Debug, PartialEq)]

@@ -1,7 +1,7 @@
 //! The archives that can be downloaded, as their authors publish them.
 
 use clap::ValueEnum;
-use lyapunov::train::Layout;
+use lyapunov_burn::Layout;
 
 /// A published archive.
 #[derive(Clone, Copy, Debug, PartialEq, ValueEnum)]

@@ -6,10 +6,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use lyapunov::{
-    Result,
-    train::{Dataset, Layout},
-};
+use lyapunov_burn::Result;
+use lyapunov_burn::{Dataset, Layout};
 
 use super::{
     Files, archive,
@@ -21,7 +19,7 @@ use super::{
 pub fn unpack(archive: &Path, layout: Layout, growing: &Path, target: &Path) -> Result<(Dataset, String)> {
     remove(growing)?;
     let made = grow(archive, layout, growing).and_then(|made| {
-        let failed = |source| lyapunov::Error::Io { path: target.to_owned(), source };
+        let failed = |source| lyapunov_burn::Error::Io { path: target.to_owned(), source };
         fs::rename(growing, target).and_then(|()| sync(target.parent())).map_err(failed)?;
         Ok(made)
     });
@@ -33,7 +31,7 @@ pub fn unpack(archive: &Path, layout: Layout, growing: &Path, target: &Path) -> 
 }
 
 fn grow(archive: &Path, layout: Layout, folder: &Path) -> Result<(Dataset, String)> {
-    let at = |path: PathBuf| move |source| lyapunov::Error::Io { path, source };
+    let at = |path: PathBuf| move |source| lyapunov_burn::Error::Io { path, source };
     fs::create_dir(folder).map_err(at(folder.to_owned()))?;
     let names = [layout.training_files(), layout.test_files()].concat();
     archive::walk(archive, &names, |name, contents| {
@@ -68,7 +66,9 @@ fn copy(archive: &Path, from: &mut dyn Read, path: &Path, to: &mut File) -> Resu
     loop {
         match from.read(&mut buffer).map_err(|cause| archive::damaged(archive, cause))? {
             0 => return Ok(()),
-            n => to.write_all(&buffer[..n]).map_err(|source| lyapunov::Error::Io { path: path.to_owned(), source })?,
+            n => to
+                .write_all(&buffer[..n])
+                .map_err(|source| lyapunov_burn::Error::Io { path: path.to_owned(), source })?,
         }
     }
 }
@@ -76,7 +76,7 @@ fn copy(archive: &Path, from: &mut dyn Read, path: &Path, to: &mut File) -> Resu
 fn remove(folder: &Path) -> Result<()> {
     match fs::remove_dir_all(folder) {
         Err(source) if source.kind() != io::ErrorKind::NotFound => {
-            Err(lyapunov::Error::Io { path: folder.to_owned(), source })
+            Err(lyapunov_burn::Error::Io { path: folder.to_owned(), source })
         }
         _ => Ok(()),
     }

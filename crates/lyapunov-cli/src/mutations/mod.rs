@@ -7,5 +7,5 @@ mod configuration;
 mod database;
 mod fields;
 mod json;
-#[path = "../../../lyapunov/tests/mutations/mutant.rs"]
+#[path = "../../../lyapunov/tests/mutant/mod.rs"]
 mod mutant;

@@ -4,10 +4,8 @@
 
 use std::{error::Error as StdError, path::Path, time::Instant};
 
-use lyapunov::{
-    Descent, Measurement, Observer, Plan, Rule,
-    train::{Network, Tensor},
-};
+use lyapunov::{Descent, Measurement, Observer, Plan, Rule};
+use lyapunov_burn::{Network, Weights};
 
 use super::Store;
 use crate::{
@@ -30,7 +28,7 @@ struct Descend<'a>(&'a Config, &'a Network, &'a Plan, &'a mut dyn Observer);
 impl Study for Descend<'_> {
     type Found = ();
 
-    fn study<R: Rule<Tensor<1>>>(self, rule: R) -> Result<()> {
+    fn study<R: Rule<Weights>>(self, rule: R) -> Result<()> {
         let Self(config, network, plan, observer) = self;
         let mut descent = experiment::descent(config, network, network.initial_weights(), rule)?;
         let mut controller = experiment::controller(config, descent.edge_constant(), plan.steps)?;

@@ -7,7 +7,8 @@ use std::{
     time::Duration,
 };
 
-use lyapunov::{Saved, train::saved_from_safetensors};
+use lyapunov::Saved;
+use lyapunov_runs::saved_from_safetensors;
 use rusqlite::{Connection, OpenFlags, types::Value};
 
 /// Batch normalisation, momentum, augmentation, two exponents, two trackers and a rule that remembers.

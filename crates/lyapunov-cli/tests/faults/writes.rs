@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use lyapunov::train::saved_from_safetensors;
+use lyapunov_runs::saved_from_safetensors;
 use rusqlite::Connection;
 use sha2::{Digest, Sha256};
 

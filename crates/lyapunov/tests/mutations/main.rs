@@ -3,15 +3,7 @@
 //! The short form takes seconds; `LYAPUNOV_MUTATIONS=1000000` tries as many mutations of each format.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-mod mutant;
-
 mod growth;
-#[cfg(feature = "train")]
-mod images;
-#[cfg(feature = "train")]
-mod weights;
 
-use peak_alloc::PeakAlloc;
-
-#[global_allocator]
-static MEMORY: PeakAlloc = PeakAlloc;
+#[path = "../mutant/mod.rs"]
+mod mutant;

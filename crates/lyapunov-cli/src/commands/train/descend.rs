@@ -3,8 +3,8 @@
 use lyapunov::{
     Controller, Descent, Evaluation, Kept, Objective, Optimizer, Outcome, Rule, Saved, Summary as Course, Training,
     Vector,
-    train::{Network, Tensor},
 };
+use lyapunov_burn::{Network, Weights};
 
 use super::Session;
 use crate::{
@@ -53,16 +53,16 @@ pub(super) struct Descend<'a, 'b> {
 }
 
 /// A run between two steps.
-struct Moving<'a, R: Rule<Tensor<1>>> {
+struct Moving<'a, R: Rule<Weights>> {
     descent: Optimizer<&'a Network, R>,
     controller: Box<dyn Controller>,
-    training: Training<R::State, Tensor<1>>,
+    training: Training<R::State, Weights>,
 }
 
 impl Study for Descend<'_, '_> {
     type Found = Left;
 
-    fn study<R: Rule<Tensor<1>, State: Kept>>(mut self, rule: R) -> Result<Left> {
+    fn study<R: Rule<Weights, State: Kept>>(mut self, rule: R) -> Result<Left> {
         let mut moving = self.start(rule)?;
         match self.steps(&mut moving)? {
             Some(signal) => Ok(Left::Interrupted { step: moving.descent.steps_taken(), signal }),
@@ -72,7 +72,7 @@ impl Study for Descend<'_, '_> {
 }
 
 impl<'a> Descend<'a, '_> {
-    fn start<R: Rule<Tensor<1>, State: Kept>>(&self, rule: R) -> Result<Moving<'a, R>> {
+    fn start<R: Rule<Weights, State: Kept>>(&self, rule: R) -> Result<Moving<'a, R>> {
         let Session { config, network, plan, .. } = self.session;
         let mut descent = experiment::descent(config, network, network.initial_weights(), rule)?;
         let mut controller = experiment::controller(config, descent.edge_constant(), plan.steps)?;
@@ -84,7 +84,7 @@ impl<'a> Descend<'a, '_> {
     }
 
     /// Takes the steps that are left; the signal that ended them early, if one did.
-    fn steps<R: Rule<Tensor<1>, State: Kept>>(&mut self, moving: &mut Moving<'_, R>) -> Result<Option<Signal>> {
+    fn steps<R: Rule<Weights, State: Kept>>(&mut self, moving: &mut Moving<'_, R>) -> Result<Option<Signal>> {
         let (steps, when) = (self.session.plan.steps, &self.session.config.checkpoint);
         let mut clock = Clock::new(when);
         let mut saved = moving.descent.steps_taken();
@@ -114,7 +114,7 @@ impl<'a> Descend<'a, '_> {
         Ok(None)
     }
 
-    fn save<R: Rule<Tensor<1>, State: Kept>>(&mut self, moving: &mut Moving<'_, R>, keep: usize) -> Result<()> {
+    fn save<R: Rule<Weights, State: Kept>>(&mut self, moving: &mut Moving<'_, R>, keep: usize) -> Result<()> {
         let Session { config, folder, .. } = self.session;
         let Moving { descent, controller, training } = moving;
         let saved = training.save(descent, controller.as_mut())?;
@@ -123,7 +123,7 @@ impl<'a> Descend<'a, '_> {
     }
 
     /// What is to be said of the weights after the last step.
-    fn end<R: Rule<Tensor<1>>>(&self, mut moving: Moving<'_, R>) -> Result<End> {
+    fn end<R: Rule<Weights>>(&self, mut moving: Moving<'_, R>) -> Result<End> {
         let network = self.session.network;
         let course = moving.training.summary(&mut moving.descent)?;
         if let Outcome::Diverged { .. } = course.outcome {

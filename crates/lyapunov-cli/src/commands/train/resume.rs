@@ -5,7 +5,8 @@ use std::{
     path::Path,
 };
 
-use lyapunov::{Saved, train::Network};
+use lyapunov::Saved;
+use lyapunov_burn::Network;
 use serde_json::json;
 
 use super::{Session, print, tell};

@@ -1,0 +1,50 @@
+//! Networks and images as objectives of `lyapunov`, on Burn.
+//!
+//! A [`Network`] is a list of layers, each written once: a layer maps a value and, where there is one, its tangent, so
+//! the same definition serves training, exact products with the Hessian and Gauss–Newton products. Its [`Dataset`] is
+//! read from files or synthesized, and batches are a pure function of (seed, step).
+
+mod augment;
+mod cifar;
+mod dataset;
+mod device;
+mod dual;
+mod error;
+mod idx;
+mod initialization;
+mod layers;
+mod layout;
+mod loss;
+mod model;
+mod models;
+mod module;
+mod network;
+mod options;
+mod pass;
+mod products;
+mod samples;
+mod size;
+mod synthetic;
+mod vector;
+mod weights;
+
+/// A device, and a dense tensor with `D` dimensions: what the numbers of [`Weights`] lie in.
+pub use burn::tensor::{Device, Tensor};
+pub use cifar::{BATCH_FILES, RECORD_BYTES, TEST_FILE};
+pub use dataset::{Dataset, Images};
+pub use device::{DEVICES, device};
+pub use error::{Error, Result};
+pub use initialization::Initialization;
+pub use layout::{ImageFile, Layout};
+pub use loss::Loss;
+pub use model::{NamedLayer, NamedParameter};
+pub use module::{ModuleObjective, ModuleOptions, OutputLoss};
+pub use network::Network;
+pub use options::{Activation, Architecture, NetworkOptions, Normalization, Pooling, Precision, Shortcut};
+pub use size::NetworkSize;
+pub use vector::Weights;
+
+/// The README's example compiles and runs.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;
