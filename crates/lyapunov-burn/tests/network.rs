@@ -339,7 +339,7 @@ fn gauss_newton_equals_the_dense_jacobian_product() {
     let (on, images) = (Sample::Subset(13), 13.0);
     let unit = |k: usize| {
         let values: Vec<f64> = (0..n).map(|j| f64::from(u8::from(j == k))).collect();
-        Tensor::<1>::from_data(&values[..], (&device("flex").unwrap(), w.dtype()))
+        Weights(Tensor::from_data(&values[..], (&device("flex").unwrap(), w.dtype())))
     };
     let outputs = |w: &Weights| network.outputs(w, on).unwrap().to_data().try_to_vec::<f64>().unwrap();
     let e = 1e-6;
@@ -368,7 +368,7 @@ fn the_blocks_of_a_network_are_those_of_its_dense_hessian() {
     let hessian = Hessian { objective: &network, at: &w, on, product: Product::Exact, gradient: None };
     let column = |k: usize| {
         let values: Vec<f64> = (0..n).map(|j| f64::from(u8::from(j == k))).collect();
-        let unit = Tensor::<1>::from_data(&values[..], (&device("flex").unwrap(), w.dtype()));
+        let unit = Weights(Tensor::from_data(&values[..], (&device("flex").unwrap(), w.dtype())));
         network.product(Product::Exact, &w, on, &unit).unwrap().to_data().try_to_vec::<f64>().unwrap()
     };
     let columns: Vec<Vec<f64>> = (0..n).map(column).collect();

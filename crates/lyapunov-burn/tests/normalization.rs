@@ -104,7 +104,7 @@ fn gauss_newton_equals_the_dense_jacobian_product() {
         let (n, on, images) = (network.parameters(), Sample::Subset(13), 13.0);
         let unit = |k: usize| {
             let values: Vec<f64> = (0..n).map(|j| f64::from(u8::from(j == k))).collect();
-            Tensor::<1>::from_data(&values[..], (&device("flex").unwrap(), w.dtype()))
+            Weights(Tensor::from_data(&values[..], (&device("flex").unwrap(), w.dtype())))
         };
         let values = |tensor: Tensor<2>| tensor.to_data().try_to_vec::<f64>().unwrap();
         let outputs = |e: f64, k: usize| values(network.outputs(&moved(&w, e, &unit(k)), on).unwrap());

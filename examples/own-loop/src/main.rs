@@ -9,10 +9,10 @@ use burn::{
     tensor::{TensorData, activation},
 };
 use lyapunov::{
-    Controller, Difference, EdgeStep, Measurement, Objective, Product, Purpose, Result, Sample, Schedule, Scheduled,
-    Shape, Stream, Vector, along,
+    Controller, Difference, EdgeStep, Measurement, Objective, Product, Purpose, Sample, Schedule, Scheduled, Shape,
+    Stream, Vector, along,
 };
-use lyapunov_burn::{Device, ModuleObjective, Tensor, Weights, device};
+use lyapunov_burn::{Device, ModuleObjective, Tensor, device};
 
 const INPUTS: usize = 10;
 const CLASSES: usize = 3;
@@ -50,11 +50,11 @@ fn batch(on: Sample, device: &Device) -> (Tensor<2>, Tensor<2>) {
 }
 
 /// The sum over the examples.
-fn loss(outputs: Tensor<2>, targets: Tensor<2>) -> Weights {
+fn loss(outputs: Tensor<2>, targets: Tensor<2>) -> Tensor<1> {
     -(targets * activation::log_softmax(outputs, 1)).sum()
 }
 
-fn main() -> Result<()> {
+fn main() -> lyapunov_burn::Result<()> {
     println!("step    loss  learning rate");
     train(|step, loss, rate| {
         if step % 20 == 0 {
@@ -64,7 +64,7 @@ fn main() -> Result<()> {
 }
 
 /// Trains, and tells step, loss and learning rate.
-fn train(mut tell: impl FnMut(u64, f64, f64)) -> Result<()> {
+fn train(mut tell: impl FnMut(u64, f64, f64)) -> lyapunov_burn::Result<()> {
     let device = device("flex")?;
     let mut module = Mlp::new(&device.clone().autodiff());
     let momentum = MomentumConfig::new().with_momentum(MOMENTUM).with_dampening(0.0);

@@ -29,7 +29,7 @@ fn network() -> Network {
 /// Whether the bytes are weights of the network; they are as many as it has, and finite.
 fn are_weights(network: &Network, bytes: &[u8]) -> bool {
     let Ok(weights) = network.weights_from_safetensors(bytes) else { return false };
-    let numbers = weights.into_data().iter::<f64>().collect::<Vec<_>>();
+    let numbers = weights.to_data().iter::<f64>().collect::<Vec<_>>();
     assert_eq!(numbers.len(), network.parameters());
     assert!(numbers.iter().all(|weight| weight.is_finite()));
     true
