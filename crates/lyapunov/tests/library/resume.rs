@@ -1,5 +1,4 @@
 //! A run that is saved after any step and resumed elsewhere has the bits of one that was never interrupted.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use lyapunov::{
     Adgd, Averaged, BatchSharpnessRule, Bounded, Carry, Constant, Controller, Decay, Descent, Distance,

@@ -1,5 +1,4 @@
 //! Runs whose course is known exactly: gradient descent on losses with closed forms.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use lyapunov::{
     Constant, Controller, Measurement, Objective, Outcome, Plan, Product, Sample, Sgd, System, Target, run,

@@ -1,5 +1,4 @@
 //! The borders of the house: who may know whom.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use std::{fs, path::Path};
 

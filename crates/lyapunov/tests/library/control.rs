@@ -1,7 +1,5 @@
 //! Rules for the learning rate: what they choose on a quadratic, and that a recorded run replays them.
 
-#![allow(clippy::unwrap_used, reason = "in a test a fault is a failure")]
-
 use lyapunov::{
     Adam, Adgd, BatchSharpnessRule, Bounded, Constant, Controller, Descent, EdgeStep, Error, HeavyBall, Measurement,
     Moments, Objective, OnEdge, Outcome, Plan, Probes, Product, Quantity, QuasiNewton, Result, Sample, Schedule,

@@ -1,5 +1,4 @@
 //! Networks whose images depend on each other: products against differences in f64, chunks, evaluation, and law 2.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use lyapunov::{
     Constant, Difference, Hessian, Measurement, Objective, Plan, Product, Purpose, Sample, Sgd, Stream, Target, Vector,

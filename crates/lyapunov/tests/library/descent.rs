@@ -1,7 +1,5 @@
 //! Optimizers against PyTorch's own, and exponents along descents whose answers are known.
 
-#![allow(clippy::unwrap_used, reason = "in a test a fault is a failure")]
-
 use lyapunov::{
     Adam, Carry, Constant, Decay, Descent, Dog, Error, HeavyBall, Moments, Momentum, Objective, Optimizer, Outcome,
     Plan, Prodigy, Product, Purpose, Quantity, Result, Rule, Sample, ScheduleFree, Sgd, Start, Stream, System,

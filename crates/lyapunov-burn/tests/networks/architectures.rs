@@ -1,5 +1,4 @@
 //! Every architecture with two losses: gradient, products, and that it learns.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use lyapunov::{
     Constant, Descent, Difference, Hessian, Measurement, Objective, Plan, Product, Purpose, Sample, Sgd, Stream,

@@ -1,5 +1,4 @@
 //! A user's module that draws at random: in a process of its own, since Burn has one generator for all threads.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use burn::{
     module::Module,

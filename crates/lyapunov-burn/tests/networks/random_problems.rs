@@ -1,7 +1,5 @@
 //! That `edge-step` never blows up: small random networks, losses, input scales and batches, none of which anybody has tuned for.
 
-#![allow(clippy::unwrap_used, reason = "in a test a fault is a failure")]
-
 use lyapunov::{
     Descent, EdgeStep, Elementwise, Flat, HeavyBall, Objective, Outcome, Plan, Product, Purpose, Result, Sample,
     Schedule, Scheduled, Shape, Stream, Vector, run,
@@ -109,7 +107,7 @@ fn some_random_problems_end_below_their_first_loss() {
 }
 
 #[test]
-#[ignore = "some minutes: cargo test --release --workspace --test random_problems -- --ignored"]
+#[ignore = "some minutes: cargo test --release -p lyapunov-burn --test networks random_problems -- --ignored"]
 fn of_a_hundred_random_problems_none_blows_up_and_all_but_three_end_below_their_first_loss() {
     // None blows up; these three end 1 to 10 % above their first loss.
     assert_eq!(faults(0..100, 120), ["20", "40", "64"]);

@@ -1,5 +1,4 @@
 //! What networks must not know: they are objectives, and what is done with an objective is not their business.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use std::{fs, path::Path};
 

@@ -1,5 +1,4 @@
 //! Dropout and augmentation: replayed by whoever asks for a step again, part of every product, invisible to evaluation.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use lyapunov::{
     Constant, Difference, Measurement, Objective, Plan, Product, Purpose, Sample, Sgd, Stream, System, Target, Vector,

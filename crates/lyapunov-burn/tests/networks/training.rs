@@ -1,5 +1,4 @@
 //! Training of networks with deviations: frozen weights, resuming, twins.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use lyapunov::{
     Carry, Constant, Descent, HeavyBall, Hessian, Lanczos, Objective, Plan, Product, Purpose, Sample, Sgd, Start,

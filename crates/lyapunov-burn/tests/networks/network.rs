@@ -1,5 +1,4 @@
 //! Networks against central differences in f64, dense references and the laws of the design.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use lyapunov::{
     Adam, Block, Constant, Dense, Descent, Difference, Elementwise, Flat, HeavyBall, Hessian, Lanczos, Measurement,

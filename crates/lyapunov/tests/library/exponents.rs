@@ -206,7 +206,7 @@ fn calibration(known: f64, run: impl Fn(u64) -> Exponents) -> [f64; 2] {
 }
 
 #[test]
-#[ignore = "slow: 1,200 runs; cargo test --release --no-default-features --test exponents -- --ignored --nocapture"]
+#[ignore = "slow: 1,200 runs; cargo test --release -p lyapunov --test library error_bars -- --ignored --nocapture"]
 fn the_error_bars_hold_the_truth_as_often_as_they_should() {
     for length in [3000, 20_000, 100_000] {
         let logistic = calibration(2.0_f64.ln(), |seed| {
