@@ -1,4 +1,4 @@
-"""Steps per second of the full Lyapunov spectrum in numpy, for comparison with `cargo bench --bench exponents`.
+"""Steps per second of the full Lyapunov spectrum in numpy, for comparison with `cargo bench -p lyapunov-bench --bench exponents`.
 
 The same method: deviations through the same stages, QR at every step. Deviations are the columns of one matrix, so numpy
 works on whole matrices. Run with one thread: OMP_NUM_THREADS=1 python bench/exponents_numpy.py

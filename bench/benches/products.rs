@@ -1,6 +1,6 @@
 //! What products with the Hessian cost, as ratios to a gradient measured in the same run.
 //!
-//! `cargo bench --bench products`; the `flex` device computes on one thread.
+//! `cargo bench -p lyapunov-bench --bench products`; the `flex` device computes on one thread.
 
 use std::time::Instant;
 

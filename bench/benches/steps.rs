@@ -1,6 +1,6 @@
 //! What a training step costs that carries deviations, as ratios to a plain step measured in the same run.
 //!
-//! `cargo bench --workspace --bench steps`; the `flex` device computes on one thread.
+//! `cargo bench -p lyapunov-bench --bench steps`; the `flex` device computes on one thread.
 
 use std::time::Instant;
 

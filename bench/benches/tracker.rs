@@ -1,7 +1,7 @@
 //! How far the λ_max that a tracker reads lies from the truth, and what it costs: error against cost, for any network.
 //!
 //! ```sh
-//! cargo bench --workspace --bench tracker -- [FOLDER] [network=mlp|cnn] [widths=200,200] [activation=relu|tanh]
+//! cargo bench -p lyapunov-bench --bench tracker -- [FOLDER] [network=mlp|cnn] [widths=200,200] [activation=relu|tanh]
 //!     [rates=0.01,0.1,0.3] [steps=500] [batch=128] [full=50] [only=batches] [warm=true]
 //! ```
 //!

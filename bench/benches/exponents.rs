@@ -1,6 +1,6 @@
 //! The spectrum of classical systems, beside loops written by hand for each of them.
 //!
-//! `cargo bench --no-default-features -p lyapunov --bench exponents`. One iteration is 1,000 steps with their QR.
+//! `cargo bench -p lyapunov-bench --bench exponents`. One iteration is 1,000 steps with their QR.
 
 use std::hint::black_box;
 
