@@ -23,6 +23,7 @@ use rusqlite::{Connection, OpenFlags};
 use serde_json::Value;
 
 #[allow(clippy::missing_panics_doc, reason = "in a test a fault is a failure")]
+#[path = "../../lyapunov-runs/tests/events/mod.rs"]
 mod events;
 
 /// A run of a second or less, with everything measured.
