@@ -56,16 +56,9 @@ pub enum Error {
         /// What is wrong with them.
         source: lyapunov_burn::Error,
     },
-    /// The database of a run could not be read or written.
-    #[error("cannot {action} {}: {source}", path.display())]
-    Store {
-        /// What was tried.
-        action: &'static str,
-        /// The database.
-        path: PathBuf,
-        /// The cause, from SQLite.
-        source: rusqlite::Error,
-    },
+    /// What a run has left could not be read or written.
+    #[error(transparent)]
+    Runs(lyapunov_runs::Error),
     /// A file could not be downloaded.
     #[error("{message}")]
     Download {
@@ -166,6 +159,18 @@ impl From<lyapunov_safetensors::Error> for Error {
     }
 }
 
+impl From<lyapunov_runs::Error> for Error {
+    fn from(fault: lyapunov_runs::Error) -> Self {
+        match fault {
+            lyapunov_runs::Error::Unusable { message, help } => Self::Usage { message, help },
+            lyapunov_runs::Error::Io { action, path, source, help } => Self::Io { action, path, source, help },
+            lyapunov_runs::Error::Busy { folder, holder } => Self::Busy { folder, holder },
+            lyapunov_runs::Error::File(source) => source.into(),
+            store @ lyapunov_runs::Error::Store { .. } => Self::Runs(store),
+        }
+    }
+}
+
 impl From<lyapunov_burn::Error> for Error {
     fn from(source: lyapunov_burn::Error) -> Self {
         let help = match &source {
@@ -210,11 +215,6 @@ impl Error {
     /// A fault of the operating system at `path`.
     pub fn io(action: &'static str, path: &Path, source: io::Error) -> Self {
         Self::Io { action, path: path.to_owned(), source, help: None }
-    }
-
-    /// A fault of a run's database.
-    pub fn store(action: &'static str, path: &Path, source: rusqlite::Error) -> Self {
-        Self::Store { action, path: path.to_owned(), source }
     }
 
     /// Whether the reader of standard output has gone away, which is no fault at all.

@@ -38,12 +38,6 @@ fn fails(asked: &str, number: u64) -> bool {
     }
 }
 
-/// The same for a write to a database.
-pub fn point_of_store() -> rusqlite::Result<()> {
-    let fault = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_IOERR);
-    point().map_err(|cause| rusqlite::Error::SqliteFailure(fault, Some(cause.to_string())))
-}
-
 /// Notes that a run has taken so many steps, where a test counts them.
 pub fn note_step(run: &Path, steps: u64) {
     if !cfg!(debug_assertions) {

@@ -1,7 +1,6 @@
 //! The program `lyapunov`: trains networks and shows how stable their training is.
 
 mod args;
-mod checkpoint;
 mod commands;
 mod compare;
 mod config;
@@ -9,29 +8,27 @@ mod data;
 mod draft;
 mod error;
 mod experiment;
-mod export;
 mod faults;
 mod findings;
-mod folder;
 mod interrupt;
 mod listing;
-mod lock;
-mod manifest;
 mod memory;
 #[cfg(test)]
 mod mutations;
+#[cfg(test)]
+mod overhead;
 mod plot;
 mod progress;
+#[cfg(test)]
+#[path = "../../lyapunov-runs/tests/example/mod.rs"]
+mod recorded;
 mod report;
 mod reproduce;
 mod request;
-mod seal;
 mod session;
 mod shell;
 mod shorthand;
 mod statistics;
-mod store;
-mod stored;
 mod summary;
 mod sweep;
 mod table;
@@ -43,10 +40,12 @@ use std::{
 };
 
 use clap::Parser;
+use lyapunov_runs::{checkpoint, export, folder, lock, manifest, seal, store, stored};
 use miette::{GraphicalReportHandler, GraphicalTheme};
 
 fn main() -> ExitCode {
     interrupt::outlive_full_files();
+    lyapunov_runs::faults::inject(faults::point);
     match commands::execute(args::Arguments::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(fault) if fault.is_broken_pipe() => ExitCode::SUCCESS,

@@ -23,7 +23,10 @@ use rusqlite::{Connection, OpenFlags};
 use serde_json::Value;
 
 #[allow(clippy::missing_panics_doc, reason = "in a test a fault is a failure")]
+#[path = "../../lyapunov-runs/tests/events/mod.rs"]
 mod events;
+#[path = "../../lyapunov-runs/examples/own_run.rs"]
+mod own_run;
 
 /// A run of a second or less, with everything measured.
 const SMALL: [&str; 7] = [
@@ -456,4 +459,21 @@ fn the_events_of_a_run_end_with_its_final_weights() {
     #[allow(clippy::cast_possible_truncation, reason = "TensorBoard holds 32 bits")]
     let expected = Some(stored as f32);
     assert_eq!((rest, events.len(), events[4].step, train_loss), (0, 5, 3, expected));
+}
+
+#[test]
+fn a_run_of_somebody_elses_loop_is_read_as_any_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = own_run::train(folder.path()).unwrap().display().to_string();
+    let told = |arguments: &[&str]| {
+        let output = program().args(arguments).current_dir(folder.path()).assert().success().get_output().clone();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    assert!(told(&["list", folder.path().to_str().unwrap()]).contains("quadratic"));
+    let shown = told(&["show", &run]);
+    assert!(shown.contains("own: completed, 50 steps") && shown.contains("gradient_norm"), "{shown}");
+    let exported = told(&["export", &run]);
+    assert!(exported.lines().count() == 52 && exported.lines().nth(1).unwrap().starts_with("0,2.995,"), "{exported}");
+    told(&["report", &run, "--out", "page.html"]);
+    assert!(fs::read_to_string(folder.path().join("page.html")).unwrap().contains("quadratic"));
 }

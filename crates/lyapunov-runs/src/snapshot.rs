@@ -106,12 +106,9 @@ fn words<const BYTES: usize, T>(data: &[u8], decode: impl Fn([u8; BYTES]) -> T) 
 
 #[cfg(test)]
 mod tests {
+    use lyapunov::{Purpose, Stream};
+
     use super::*;
-    use crate::{
-        noise::{Purpose, Stream},
-        train::device,
-        vector::Vector,
-    };
 
     fn saved() -> Saved {
         let row = |name: &str, row| (name.to_owned(), row);

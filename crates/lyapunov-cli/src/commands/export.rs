@@ -128,5 +128,5 @@ fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     if let Some(parent) = parent {
         fs::create_dir_all(parent).map_err(|cause| Error::io("create the folder", parent, cause))?;
     }
-    write_file(path, bytes)
+    Ok(write_file(path, bytes)?)
 }

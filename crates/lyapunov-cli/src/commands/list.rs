@@ -70,7 +70,8 @@ pub fn execute(arguments: &ListArguments) -> Result<()> {
     let columns = columns(&arguments.columns, &entries)?;
     let runs = entries.len() + faults.len();
     let unreadable = entries.iter().filter_map(Entry::fault);
-    let faults: Vec<String> = faults.iter().chain(unreadable).map(ToString::to_string).collect();
+    let faults = faults.iter().map(ToString::to_string).chain(unreadable.map(ToString::to_string));
+    let faults: Vec<String> = faults.collect();
     entries.retain(|entry| conditions.iter().all(|condition| condition.holds(entry)));
     if let Some(by) = &arguments.sort {
         check_name(by.trim_start_matches('-'), &entries)?;

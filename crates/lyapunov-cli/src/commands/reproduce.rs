@@ -174,7 +174,7 @@ fn write_page(
     write_file(&out.join("claims.json"), told(arguments, claims).as_bytes())?;
     let places = if places.is_empty() { vec![out.clone()] } else { places };
     let (runs, unread) = stored::runs_in(&places)?;
-    faults.extend(unread);
+    faults.extend(unread.into_iter().map(Error::from));
     let preface = [reproduce::overview(claims)].into_iter().chain(claims.iter().map(Claim::section)).collect();
     let all = format!("lyapunov report {}", quoted(&out.display().to_string()));
     let title = "A chaos theory approach to neural network optimization: the claims, measured".to_owned();

@@ -52,7 +52,7 @@ pub fn run_at(path: &Path) -> Result<StoredRun> {
     let below = Path::new(RUNS).join(path);
     let bare = path.components().count() == 1;
     match [path, &below].into_iter().find(|folder| folder.join(MANIFEST).is_file()) {
-        Some(folder) if folder == path || bare => StoredRun::open(folder),
+        Some(folder) if folder == path || bare => Ok(StoredRun::open(folder)?),
         _ => Err(no_run(path, bare)),
     }
 }

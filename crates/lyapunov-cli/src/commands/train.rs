@@ -3,7 +3,7 @@
 mod descend;
 mod resume;
 
-use std::{path::Path, time::Instant};
+use std::{path::Path, process::Command, time::Instant};
 
 use lyapunov::{Plan, Quantity, Summary as Course};
 use lyapunov_burn::Network;
@@ -93,7 +93,7 @@ impl<'a> Session<'a> {
     /// Writes what is known before the run.
     fn open(folder: RunFolder, settings: &'a Settings, network: &'a Network, subject: Subject) -> Result<Self> {
         let config = &settings.config;
-        let manifest = Manifest::at_start(config, &subject, network.steps_per_epoch());
+        let manifest = at_start(config, &subject, network.steps_per_epoch());
         folder.write(CONFIG, settings.text().as_bytes())?;
         folder.write(MANIFEST, &manifest.to_json())?;
         let past = Past::none(Store::create(&folder.file(ROWS))?);
@@ -143,7 +143,8 @@ impl<'a> Session<'a> {
         }
         let written = self.folder.write(MANIFEST, &self.manifest.to_json());
         let end = end?;
-        drawn.and(written)?;
+        drawn?;
+        written?;
         match end {
             Left::Interrupted { step, signal } => {
                 Err(Error::Interrupted { folder: self.folder.path().to_owned(), step, signal })
@@ -181,7 +182,7 @@ impl<'a> Session<'a> {
     fn draw(&self) -> Result<()> {
         let history = store::read(&self.folder.file(ROWS))?;
         let figure = plot::run_figure(&history, &self.caption());
-        self.folder.write(PICTURE, figure.to_svg().as_bytes())
+        Ok(self.folder.write(PICTURE, figure.to_svg().as_bytes())?)
     }
 
     fn caption(&self) -> Caption {
@@ -231,4 +232,27 @@ impl<'a> Session<'a> {
             subject: self.subject,
         }
     }
+}
+
+/// What is known when the run starts.
+fn at_start(config: &Config, subject: &Subject, steps_per_epoch: u64) -> Manifest {
+    Manifest {
+        seed: config.run.seed,
+        device: config.run.device.clone(),
+        git_commit: git_commit(),
+        data: subject.data.clone(),
+        training_images: subject.images,
+        classes: subject.classes,
+        parameters: subject.parameters,
+        steps_per_epoch,
+        ..Manifest::starting()
+    }
+}
+
+/// The commit of the working directory, if there is one and git is installed.
+fn git_commit() -> Option<String> {
+    let arguments = ["describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"];
+    let output = Command::new("git").args(arguments).output().ok()?;
+    let commit = String::from_utf8(output.stdout).ok()?.trim().to_owned();
+    (output.status.success() && !commit.is_empty()).then_some(commit)
 }

@@ -13,8 +13,7 @@ use std::{
 use md5::Md5;
 use sha2::{Digest, Sha256};
 
-/// The file of the fingerprints in a folder of images.
-pub const SUMS: &str = "SHA256SUMS";
+pub use lyapunov_runs::digest::{SUMS, sha256};
 
 /// What stands before the fingerprint of the whole set.
 const WHOLE: &str = "# labels and pixels of all files: ";
@@ -33,11 +32,6 @@ impl Fingerprint {
     pub fn digits(self) -> String {
         hexadecimal(&self.0.finalize())
     }
-}
-
-/// The SHA-256 of `bytes`.
-pub fn sha256(bytes: &[u8]) -> String {
-    hexadecimal(&Sha256::digest(bytes))
 }
 
 /// The MD5 of a file.

@@ -94,7 +94,7 @@ impl Entry {
         let begun = || self.run.manifest.outcome != Outcome::Running || path.is_file();
         let read = || match store::latest(&path) {
             Ok(latest) => (latest, None),
-            Err(fault) => (Latest::default(), begun().then_some(fault)),
+            Err(fault) => (Latest::default(), begun().then(|| fault.into())),
         };
         self.latest.get_or_init(read)
     }

@@ -1,13 +1,9 @@
-//! Manifests of runs and plans of sweeps.
+//! Plans of sweeps.
 
 use std::fs;
 
 use super::mutant::{endure, mutations};
-use crate::{
-    folder::MANIFEST,
-    manifest::Manifest,
-    sweep::{PLAN, Plan, Planned},
-};
+use crate::sweep::{PLAN, Plan, Planned};
 
 const WORDS: [&str; 16] = [
     "{",
@@ -27,16 +23,6 @@ const WORDS: [&str; 16] = [
     "\n",
     "../..",
 ];
-
-#[test]
-fn a_spoilt_manifest_is_refused_or_one() {
-    let folder = tempfile::tempdir().unwrap();
-    let known = Manifest { format: 1, steps: Some(7), train_loss: Some(0.5), ..Manifest::default() };
-    endure(&known.to_json(), mutations(2_000), &WORDS, |text| {
-        fs::write(folder.path().join(MANIFEST), text).unwrap();
-        Manifest::read(folder.path()).map(|manifest| manifest.end()).is_ok()
-    });
-}
 
 #[test]
 fn a_spoilt_plan_is_refused_or_one() {

@@ -4,7 +4,6 @@
 
 mod archives;
 mod configuration;
-mod database;
 mod fields;
 mod json;
 #[path = "../../../lyapunov/tests/mutant/mod.rs"]

@@ -41,8 +41,8 @@ impl Format {
     /// Writes the picture, whole or not at all.
     pub fn write(self, path: &Path, svg: &str) -> Result<()> {
         match self {
-            Self::Svg => write_file(path, svg.as_bytes()),
-            Self::Png => write_file(path, &drawn(svg)),
+            Self::Svg => Ok(write_file(path, svg.as_bytes())?),
+            Self::Png => Ok(write_file(path, &drawn(svg))?),
         }
     }
 }

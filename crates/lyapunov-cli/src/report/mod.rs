@@ -75,7 +75,7 @@ struct Shown<'a> {
 ///
 /// # Errors
 /// Where no run can be read.
-pub fn build(runs: &[StoredRun], faults: &[Error], options: &PageOptions) -> Result<Built> {
+pub fn build(runs: &[StoredRun], faults: &[impl ToString], options: &PageOptions) -> Result<Built> {
     let points = series::points_for(runs.len());
     let mut faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
     let mut shown = Vec::new();

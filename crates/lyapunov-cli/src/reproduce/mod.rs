@@ -49,7 +49,7 @@ fn ended(plan: &Plan, out: &Path) -> (Vec<Ended>, Vec<Error>) {
                 let digest = Digest::of(&run, &history);
                 found.push(Ended { values: planned.values.clone(), run, history, digest });
             }
-            Err(fault) => faults.push(fault),
+            Err(fault) => faults.push(fault.into()),
         }
     }
     (found, faults)

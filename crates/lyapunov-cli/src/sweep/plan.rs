@@ -122,7 +122,7 @@ impl Plan {
         fs::create_dir_all(folder).map_err(|cause| Error::io("make", folder, cause))?;
         let mut text = serde_json::to_vec_pretty(self).expect("numbers and texts have a JSON form");
         text.push(b'\n');
-        write_file(&folder.join(PLAN), &text)
+        Ok(write_file(&folder.join(PLAN), &text)?)
     }
 
     /// What tells a run of this plan from the others, in some words.

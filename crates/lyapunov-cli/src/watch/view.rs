@@ -198,7 +198,7 @@ mod tests {
             .unwrap();
         std::fs::write(run.join(folder::CONFIG), crate::config::DEFAULTS).unwrap();
         let mut store = Store::create(&run.join(folder::ROWS)).unwrap();
-        (0..40).for_each(|step| store.record(&crate::store::row_for_tests(step)).unwrap());
+        (0..40).for_each(|step| store.record(&crate::recorded::row(step)).unwrap());
         store.close().unwrap();
         let board = Board::open(vec![out.path().to_owned()]).unwrap();
         let mut terminal = Terminal::new(TestBackend::new(100, 30)).unwrap();

@@ -86,7 +86,7 @@ impl<'a> Descend<'a, '_> {
     /// Takes the steps that are left; the signal that ended them early, if one did.
     fn steps<R: Rule<Weights, State: Kept>>(&mut self, moving: &mut Moving<'_, R>) -> Result<Option<Signal>> {
         let (steps, when) = (self.session.plan.steps, &self.session.config.checkpoint);
-        let mut clock = Clock::new(when);
+        let mut clock = Clock::new(when.every, when.minutes);
         let mut saved = moving.descent.steps_taken();
         while moving.descent.steps_taken() < steps {
             let taken = moving.descent.steps_taken();
@@ -119,7 +119,7 @@ impl<'a> Descend<'a, '_> {
         let Moving { descent, controller, training } = moving;
         let saved = training.save(descent, controller.as_mut())?;
         let note = Note::new(config.digest(), descent.steps_taken(), self.session.seconds());
-        checkpoint::write(folder, self.store, &saved, &note, keep)
+        Ok(checkpoint::write(folder, self.store, &saved, &note, keep)?)
     }
 
     /// What is to be said of the weights after the last step.

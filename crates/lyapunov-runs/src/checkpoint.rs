@@ -11,14 +11,13 @@ use std::{
 };
 
 use lyapunov::Saved;
-use lyapunov_runs::{saved_from_safetensors, saved_to_safetensors};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    config,
-    data::digest::sha256,
+    digest::sha256,
     error::Result,
     folder::RunFolder,
+    saved_from_safetensors, saved_to_safetensors,
     store::{Listed, Store},
 };
 
@@ -30,7 +29,7 @@ const FORMAT: u32 = 1;
 pub struct Note {
     /// The version of what is saved.
     pub format: u32,
-    /// [`config::Config::digest`] of the run.
+    /// The digest of the configuration of the run.
     pub configuration: String,
     /// Steps that had been taken.
     pub step: u64,
@@ -122,11 +121,11 @@ pub struct Clock {
 }
 
 impl Clock {
-    /// The clock of a run that begins or goes on now.
-    pub fn new(when: &config::Checkpoint) -> Self {
+    /// The clock of a run that begins or goes on now: a checkpoint after each `every` steps and each `minutes` minutes; 0 is never.
+    pub fn new(every: u64, minutes: f64) -> Self {
         // So long a period that it has no duration never passes.
-        let period = Duration::try_from_secs_f64(60.0 * when.minutes).ok().filter(|period| !period.is_zero());
-        Self { every: when.every, period, last: Instant::now() }
+        let period = Duration::try_from_secs_f64(60.0 * minutes).ok().filter(|period| !period.is_zero());
+        Self { every, period, last: Instant::now() }
     }
 
     /// Whether there are checkpoints at all.
@@ -228,7 +227,7 @@ mod tests {
 
     #[test]
     fn checkpoints_are_due_by_steps_and_by_time() {
-        let clock = |every, minutes| Clock::new(&config::Checkpoint { every, minutes, keep: 2 });
+        let clock = |every, minutes| Clock::new(every, minutes);
         let due: Vec<u64> = (0..10).filter(|step| clock(4, 0.0).is_due(*step)).collect();
         assert_eq!(due, [4, 8]);
         assert!(!clock(0, 0.0).is_due(8) && !clock(0, 0.0).is_on());

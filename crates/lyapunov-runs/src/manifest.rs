@@ -1,15 +1,13 @@
 //! The manifest of a run: what is worth knowing about it beside its numbers.
 
-use std::{path::Path, process::Command};
+use std::path::Path;
 
 use lyapunov::{Evaluation, Outcome as Ended};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    config::Config,
     error::{Error, Result},
     folder::MANIFEST,
-    summary::{Subject, compact},
 };
 
 /// The version of this form of the file. A reader refuses what is newer, and takes what older ones lack for not known.
@@ -51,7 +49,7 @@ impl Outcome {
 }
 
 /// What `manifest.json` holds. It is written when a run starts and again when it ends, so that a run that was killed is
-/// told from one that ended.
+/// distinguished from one that ended.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[serde(default)]
 pub struct Manifest {
@@ -100,22 +98,9 @@ pub struct Manifest {
 }
 
 impl Manifest {
-    /// What is known when the run starts.
-    pub fn at_start(config: &Config, subject: &Subject, steps_per_epoch: u64) -> Self {
-        Self {
-            format: FORMAT,
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            seed: config.run.seed,
-            device: config.run.device.clone(),
-            git_commit: git_commit(),
-            data: subject.data.clone(),
-            training_images: subject.images,
-            classes: subject.classes,
-            parameters: subject.parameters,
-            steps_per_epoch,
-            started: now(),
-            ..Self::default()
-        }
+    /// The manifest of a run that starts now; its other fields are for the caller to fill in.
+    pub fn starting() -> Self {
+        Self { format: FORMAT, version: env!("CARGO_PKG_VERSION").to_owned(), started: now(), ..Self::default() }
     }
 
     /// Notes how the run has ended; `evaluations` are those of the final weights on training and test images.
@@ -146,7 +131,7 @@ impl Manifest {
         let path = folder.join(MANIFEST);
         let text = std::fs::read(&path).map_err(|cause| Error::io("read", &path, cause))?;
         let unusable = |told: String, help: Option<&str>| {
-            Err(Error::Usage { message: format!("{} {told}", path.display()), help: help.map(str::to_owned) })
+            Err(Error::Unusable { message: format!("{} {told}", path.display()), help: help.map(str::to_owned) })
         };
         match serde_json::from_slice::<Self>(&text) {
             Ok(manifest) if manifest.format > FORMAT => unusable(
@@ -161,7 +146,7 @@ impl Manifest {
     /// How the run has ended, in some words.
     pub fn end(&self) -> String {
         match (self.outcome, self.train_loss) {
-            (Outcome::Completed, Some(loss)) => format!("train loss {}", compact(loss, 4)),
+            (Outcome::Completed, Some(loss)) => format!("train loss {}", significant(loss)),
             (Outcome::Diverged, _) => {
                 self.diverged_at.map_or("diverged".to_owned(), |step| format!("diverged at step {step}"))
             }
@@ -177,12 +162,9 @@ impl Manifest {
     }
 }
 
-/// The commit of the working directory, if there is one and git is installed.
-fn git_commit() -> Option<String> {
-    let arguments = ["describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"];
-    let output = Command::new("git").args(arguments).output().ok()?;
-    let commit = String::from_utf8(output.stdout).ok()?.trim().to_owned();
-    (output.status.success() && !commit.is_empty()).then_some(commit)
+/// Four decimals, or a power of ten where digits would be many.
+fn significant(loss: f64) -> String {
+    if loss.abs() < 1e6 { format!("{loss:.4}") } else { format!("{loss:.2e}") }
 }
 
 /// The present moment in UTC, as `2026-11-24T07:30:00Z`.

@@ -16,19 +16,12 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, params};
 mod checkpoints;
 mod history;
 mod latest;
-#[cfg(test)]
-mod overhead;
-#[cfg(test)]
-mod reading_tests;
-#[cfg(test)]
-pub use history::ProbeSeries;
-#[cfg(test)]
-pub use tests::row as row_for_tests;
 mod tables;
 
 pub use checkpoints::Listed;
 pub use history::{
-    ExponentPoint, ExponentSeries, History, Row, SharpnessPoint, SharpnessSeries, last_step, read, read_from,
+    ExponentPoint, ExponentSeries, History, ProbeSeries, Row, SharpnessPoint, SharpnessSeries, last_step, read,
+    read_from,
 };
 pub use latest::{Latest, latest};
 
@@ -264,40 +257,8 @@ impl Drop for Store {
 
 #[cfg(test)]
 mod tests {
-    use lyapunov::{Edge, Product, Quantity, Sample, Sharpness};
-
     use super::*;
-
-    pub fn row(step: u64) -> Measurement {
-        let sharpness = |on| Sharpness {
-            quantity: Quantity::LambdaMax,
-            value: 8.0,
-            residual: 0.5,
-            on,
-            product: Product::Exact,
-            cost: 5.0,
-        };
-        let grown = Growing {
-            local: vec![0.2, -0.1],
-            values: vec![0.25, f64::NEG_INFINITY],
-            std_errors: vec![0.01, f64::INFINITY],
-            aligned: true,
-            rayleigh: -2.0,
-        };
-        Measurement {
-            step,
-            loss: 1.0 / (step + 3) as f64,
-            gradient_norm: 1.0,
-            learning_rate: 0.1,
-            edge: Edge { threshold: 20.0, preconditioned: false, holds_batch_sharpness: true },
-            along: None,
-            secant: None,
-            exponents: (step == 3).then_some(grown),
-            evaluation: step.is_multiple_of(2).then_some(Evaluation { loss: 2.0, accuracy: 0.5 }),
-            sharpness: if step == 2 { vec![sharpness(Sample::Mini(2)), sharpness(Sample::Full)] } else { Vec::new() },
-            measuring_cost: 0.0,
-        }
-    }
+    use crate::example::row;
 
     fn number(path: &Path, query: &str) -> i64 {
         Connection::open(path).unwrap().query_row(query, [], |row| row.get(0)).unwrap()

@@ -5,7 +5,7 @@
 use std::{fs, path::Path};
 
 use crate::{
-    data::digest::{SUMS, sha256},
+    digest::{SUMS, sha256},
     error::{Error, Result},
     folder::{MANIFEST, ROWS, RunFolder, WEIGHTS},
     manifest::Manifest,
@@ -33,7 +33,10 @@ pub fn check(path: &Path) -> Result<bool> {
         return Ok(true);
     }
     let message = format!("{} is not what its run has left: its SHA-256 is not the one in {SUMS}", path.display());
-    Err(Error::usage(message, Some("the file was changed or damaged; take it from a copy, or train again".to_owned())))
+    Err(Error::unusable(
+        message,
+        Some("the file was changed or damaged; take it from a copy, or train again".to_owned()),
+    ))
 }
 
 fn digest(path: &Path) -> Result<String> {

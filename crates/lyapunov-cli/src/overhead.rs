@@ -7,11 +7,11 @@ use std::{error::Error as StdError, path::Path, time::Instant};
 use lyapunov::{Descent, Measurement, Observer, Plan, Rule};
 use lyapunov_burn::{Network, Weights};
 
-use super::Store;
 use crate::{
     config::Config,
     error::Result,
     experiment::{self, Overrides, Study},
+    store::Store,
 };
 
 /// Forgets every row.

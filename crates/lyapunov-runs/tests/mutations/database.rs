@@ -6,21 +6,24 @@
 
 use std::{fs, path::Path};
 
-use rusqlite::Connection;
-
-use super::mutant::{endure, mutations};
-use crate::{
+use lyapunov_runs::{
     folder::{MANIFEST, ROWS, RunFolder},
     manifest::{Manifest, Outcome},
     seal,
     store::{self, Store},
+};
+use rusqlite::Connection;
+
+use super::{
+    example,
+    mutant::{endure, mutations},
 };
 
 /// A run of forty rows with something in every table, in an ended run's folder.
 fn ended(out: &Path) -> RunFolder {
     let folder = RunFolder::claim(out, "run").unwrap();
     let mut store = Store::create(&folder.file(ROWS)).unwrap();
-    (0..40).for_each(|step| lyapunov::Observer::record(&mut store, &store::row_for_tests(step)).unwrap());
+    (0..40).for_each(|step| lyapunov::Observer::record(&mut store, &example::row(step)).unwrap());
     store.close().unwrap();
     let connection = Connection::open(folder.file(ROWS)).unwrap();
     let probes = "INSERT INTO along VALUES (1, -1.0, 2.0, 3.0, 4.0, 'exact', 2.0); INSERT INTO secants VALUES (1, 0.5, 0.25, 1.0);";

@@ -39,7 +39,7 @@ impl StoredRun {
         let text = fs::read_to_string(&path).map_err(|cause| Error::io("read", &path, cause))?;
         let document: DocumentMut = text.parse().map_err(|fault: toml_edit::TomlError| {
             let message = format!("{} is not a TOML file: {}", path.display(), fault.message().replace('\n', ", "));
-            Error::Usage { message, help: None }
+            Error::Unusable { message, help: None }
         })?;
         Ok(Self { folder: folder.to_owned(), manifest, keys: keys(&document) })
     }
@@ -101,7 +101,7 @@ pub fn runs_in(places: &[PathBuf]) -> Result<(Vec<StoredRun>, Vec<Error>)> {
         let places: Vec<String> = places.iter().map(|place| place.display().to_string()).collect();
         let help =
             Some("a run is a folder with a manifest.json, such as `lyapunov train` makes below `runs`".to_owned());
-        return Err(Error::Usage { message: format!("there is no run in {}", places.join(", ")), help });
+        return Err(Error::Unusable { message: format!("there is no run in {}", places.join(", ")), help });
     }
     let mut runs = Vec::new();
     for folder in folders.into_values() {
@@ -123,7 +123,7 @@ fn find(place: &Path, depth: usize, found: &mut BTreeMap<PathBuf, PathBuf>, faul
         return;
     }
     if place.join(ROWS).is_file() {
-        faults.push(Error::usage(format!("{} has rows, but no {MANIFEST}", place.display()), None));
+        faults.push(Error::unusable(format!("{} has rows, but no {MANIFEST}", place.display()), None));
         return;
     }
     let entries = match fs::read_dir(place) {
@@ -178,12 +178,23 @@ fn json(value: &Toml) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::DEFAULTS;
+
+    const CONFIGURATION: &str = "
+        [model]
+        name = \"cnn\"
+        [loss]
+        name = \"cross-entropy\"
+        [optimizer]
+        name = \"sgd\"
+        momentum = 0.9
+        [control]
+        bounds = [0.0, inf]
+    ";
 
     fn write(folder: &Path, manifest: &Manifest) {
         fs::create_dir_all(folder).unwrap();
         fs::write(folder.join(MANIFEST), manifest.to_json()).unwrap();
-        fs::write(folder.join(CONFIG), DEFAULTS).unwrap();
+        fs::write(folder.join(CONFIG), CONFIGURATION).unwrap();
     }
 
     #[test]

@@ -228,12 +228,12 @@ mod tests {
         let mut store = Store::create(&rows).unwrap();
         let mut live = Live::begin(Some(folder.path())).unwrap();
         for step in 0..4 {
-            let row = crate::store::row_for_tests(step);
+            let row = crate::example::row(step);
             store.record(&row).unwrap();
             live.record(&row).unwrap();
         }
         let end = (Evaluation { loss: 0.25, accuracy: 1.0 }, Some(Evaluation { loss: 0.5, accuracy: 0.75 }));
-        let grown = crate::store::row_for_tests(3).exponents;
+        let grown = crate::example::row(3).exponents;
         store.record_end(4, end, grown.as_ref(), 12.0).unwrap();
         live.record_end(4, end, grown.as_ref(), 12.0).unwrap();
         store.close().unwrap();

@@ -44,7 +44,7 @@ impl Store {
             (SCHEMA_VERSION, fault) => format!("is damaged: {fault}"),
             _ => format!("has tables of version {version}, where a run that goes on needs {SCHEMA_VERSION}"),
         };
-        Err(Error::Usage { message: format!("{} {told}", path.display()), help: None })
+        Err(Error::Unusable { message: format!("{} {told}", path.display()), help: None })
     }
 
     /// The checkpoints, newest first.

@@ -56,7 +56,7 @@ pub fn check_pages(path: &Path) -> Result<()> {
         return Ok(());
     }
     let message = format!("{} is damaged: {}", path.display(), told.replace('\n', " "));
-    Err(Error::usage(message, Some("take it from a copy, or train again".to_owned())))
+    Err(Error::unusable(message, Some("take it from a copy, or train again".to_owned())))
 }
 
 /// SQLite reads a page of which the end is missing as if it ended in zeros; it sees itself where whole pages are missing.
@@ -68,12 +68,12 @@ fn check_length(connection: &Connection, path: &Path) -> Result<()> {
     if length.is_multiple_of(page.cast_unsigned()) {
         return Ok(());
     }
-    Err(Error::usage(format!("{} is cut short: {length} bytes are no whole number of pages", path.display()), None))
+    Err(Error::unusable(format!("{} is cut short: {length} bytes are no whole number of pages", path.display()), None))
 }
 
 fn check_version(path: &Path, version: i64) -> Result<()> {
     let refused = |told: &str, help: Option<&str>| {
-        Err(Error::usage(format!("{} {told}", path.display()), help.map(str::to_owned)))
+        Err(Error::unusable(format!("{} {told}", path.display()), help.map(str::to_owned)))
     };
     match version {
         1..=SCHEMA_VERSION => Ok(()),

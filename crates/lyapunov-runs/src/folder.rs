@@ -87,7 +87,7 @@ impl RunFolder {
             let message = format!("{} is not the folder of a run: it has no {MANIFEST}", path.display());
             let help =
                 "a run that was killed before its first step has nothing to go on from: start it again".to_owned();
-            return Err(Error::Usage { message, help: Some(help) });
+            return Err(Error::Unusable { message, help: Some(help) });
         }
         match Lock::take(path)? {
             Some(lock) => Ok(Self { path: path.to_owned(), _lock: lock }),
@@ -233,7 +233,7 @@ fn parent_of(path: &Path) -> &Path {
 
 fn occupied(path: &Path) -> Error {
     let help = Some("name a folder that does not exist yet: nothing is overwritten".to_owned());
-    Error::Usage { message: format!("{} is there already, and not empty", path.display()), help }
+    Error::Unusable { message: format!("{} is there already, and not empty", path.display()), help }
 }
 
 /// Temporary files are private; what we make is as open as the user's mask allows.
