@@ -1,41 +1,43 @@
 //! The program `lyapunov`: trains networks and shows how stable their training is.
 
-mod args;
 mod checkpoint;
+mod cli;
 mod commands;
 mod compare;
 mod config;
 mod data;
-mod draft;
 mod error;
-mod experiment;
 mod export;
 mod faults;
-mod findings;
 mod folder;
-mod interrupt;
-mod listing;
 mod lock;
 mod manifest;
-mod memory;
+mod measure;
 #[cfg(test)]
 mod mutations;
-mod plot;
-mod progress;
-mod report;
 mod reproduce;
-mod request;
 mod seal;
-mod session;
-mod shell;
-mod shorthand;
-mod statistics;
+mod setup;
+mod show;
 mod store;
 mod stored;
-mod summary;
 mod sweep;
-mod table;
-mod watch;
+mod terminal;
+mod text;
+
+// The words that what moves to `lyapunov-runs` still uses.
+#[cfg(test)]
+use config as draft;
+mod summary {
+    pub use crate::{config::Subject, text::compact};
+}
+#[cfg(test)]
+mod experiment {
+    pub use crate::{
+        config::{Overrides, settings},
+        setup::*,
+    };
+}
 
 use std::{
     io::{self, IsTerminal, Write},
@@ -46,8 +48,8 @@ use clap::Parser;
 use miette::{GraphicalReportHandler, GraphicalTheme};
 
 fn main() -> ExitCode {
-    interrupt::outlive_full_files();
-    match commands::execute(args::Arguments::parse()) {
+    terminal::interrupt::outlive_full_files();
+    match cli::Arguments::parse().execute() {
         Ok(()) => ExitCode::SUCCESS,
         Err(fault) if fault.is_broken_pipe() => ExitCode::SUCCESS,
         Err(fault) => {

@@ -20,8 +20,8 @@ use signal_hook::{consts, flag};
 use super::print;
 use crate::{
     error::Result,
-    table::significant,
-    watch::{Board, Watched, draw},
+    show::watch::{Board, Watched, draw},
+    text::significant,
 };
 
 /// Which runs, and how.
