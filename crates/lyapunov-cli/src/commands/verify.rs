@@ -7,8 +7,6 @@
 
 use std::{fmt::Write, time::Instant};
 
-use lyapunov::Descent;
-
 use super::print;
 use crate::{
     config::{self, Config, Overrides, Subject},

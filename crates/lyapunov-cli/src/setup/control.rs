@@ -1,7 +1,7 @@
 //! From a configuration to whoever decides the learning rate.
 
 use lyapunov::{
-    Adgd, BatchSharpnessRule, Bounded, Constant, Controller, EdgeStep, OnEdge, QuasiNewton, Rule, Schedule, Scheduled,
+    Adgd, BatchSharpnessRule, Bounded, Constant, Controller, EdgeStep, OnEdge, QuasiNewton, Schedule, Scheduled,
 };
 
 use crate::{
