@@ -127,7 +127,7 @@ fn plain(board: &mut Board) -> Result<()> {
         std::thread::sleep(LINES);
         board.refresh();
     }
-    print("no run goes on\n".as_bytes())
+    print("no runs in progress\n".as_bytes())
 }
 
 fn line(watched: &Watched) -> String {

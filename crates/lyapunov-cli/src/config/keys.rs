@@ -4,6 +4,36 @@ use toml_edit::{DocumentMut, Item, Value};
 
 use crate::text::closest;
 
+/// What other programs call a key: PyTorch, Lightning and the trainers of Hugging Face.
+pub const ELSEWHERE: [(&str, &str); 26] = [
+    ("lr", "optimizer.learning_rate"),
+    ("eta", "optimizer.learning_rate"),
+    ("learning_rate_init", "optimizer.learning_rate"),
+    ("wd", "optimizer.weight_decay"),
+    ("weight-decay", "optimizer.weight_decay"),
+    ("beta1", "optimizer.betas"),
+    ("beta2", "optimizer.betas"),
+    ("adam_beta1", "optimizer.betas"),
+    ("adam_beta2", "optimizer.betas"),
+    ("eps", "optimizer.epsilon"),
+    ("adam_epsilon", "optimizer.epsilon"),
+    ("nesterov", "optimizer.name"),
+    ("optim", "optimizer.name"),
+    ("bs", "run.batch_size"),
+    ("batch", "run.batch_size"),
+    ("per_device_train_batch_size", "run.batch_size"),
+    ("max_epochs", "run.epochs"),
+    ("num_epochs", "run.epochs"),
+    ("num_train_epochs", "run.epochs"),
+    ("n_epochs", "run.epochs"),
+    ("max_steps", "run.steps"),
+    ("output_dir", "run.out"),
+    ("default_root_dir", "run.out"),
+    ("accelerator", "run.device"),
+    ("lr_scheduler_type", "schedule.name"),
+    ("warmup_ratio", "schedule.warm_up"),
+];
+
 /// The keys of a configuration with all its sections.
 pub struct Keys<'a>(pub &'a DocumentMut);
 
@@ -27,7 +57,7 @@ impl<'a> Keys<'a> {
             return format!("write `{key} = …`");
         }
         let (section, name) = key.rsplit_once('.').unwrap_or(("", key));
-        match self.key_named(name).or_else(|| self.nearest(key)) {
+        match self.key_named(name).or_else(|| known_elsewhere(name)).or_else(|| self.nearest(key)) {
             Some(meant) => format!("did you mean `{meant}`?"),
             None if self.0.contains_table(section) => format!("[{section}] has {}", self.names_in(section)),
             None => "`lyapunov config` prints every key there is".to_owned(),
@@ -71,4 +101,9 @@ impl<'a> Keys<'a> {
         let (section, name) = key.split_once('.')?;
         self.0.get(section)?.as_table_like()?.get(name)?.as_value()
     }
+}
+
+/// The key that other programs call so.
+fn known_elsewhere(name: &str) -> Option<String> {
+    ELSEWHERE.into_iter().find(|(other, _)| *other == name).map(|(_, key)| key.to_owned())
 }

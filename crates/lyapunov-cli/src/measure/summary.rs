@@ -165,7 +165,7 @@ impl EdgeFound {
         };
         let error = spread.map_or(0.0, |spread| spread / (*count as f64).sqrt());
         let (low, high) = (verdict(share - error), verdict(share + error));
-        let place = if low == high { capital(low) } else { "Not to be told from the edge of stability".to_owned() };
+        let place = if low == high { capital(low) } else { "Indistinguishable from the edge of stability".to_owned() };
         format!("{place}: {name} {value} {when}; the edge is {}/η.", compact(*threshold, 2))
     }
 }
@@ -416,7 +416,7 @@ mod tests {
     #[test]
     fn a_verdict_needs_measurements_that_agree_and_says_when_they_are_old() {
         let edge = |share, spread, since| EdgeFound { share: Some(share), spread, since, ..summary().edge.unwrap() };
-        assert!(edge(0.8, Some(1.0), 1600).sentence().starts_with("Not to be told from the edge"));
+        assert!(edge(0.8, Some(1.0), 1600).sentence().starts_with("Indistinguishable from the edge"));
         assert!(edge(0.3, Some(0.1), 1600).sentence().starts_with("Below the edge"));
         assert!(edge(0.3, None, 100).sentence().contains("at step 100, the last measurement"));
         let decayed = EdgeFound { threshold: -3.0, ..summary().edge.unwrap() };

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::config::{Draft, ModelName};
+use crate::config::{Draft, ModelName, keys::ELSEWHERE};
 
 fn refusal(assignment: &str) -> String {
     let mut draft = Draft::default();
@@ -179,6 +179,27 @@ fn the_nearest_key_is_suggested() {
     assert_eq!(hint("loss"), "[loss] has `name`, `label_smoothing`, `l2`");
     assert_eq!(hint("loss.beta"), "[loss] has `name`, `label_smoothing`, `l2`");
     assert_eq!(hint("nonsense"), "`lyapunov config` prints every key there is");
+}
+
+#[test]
+fn the_words_of_other_programs_are_known() {
+    let cases = [
+        ("optimizer.lr", "optimizer.learning_rate"),
+        ("lr", "optimizer.learning_rate"),
+        ("optimizer.wd", "optimizer.weight_decay"),
+        ("weight-decay", "optimizer.weight_decay"),
+        ("betas", "optimizer.betas"),
+        ("optimizer.nesterov", "optimizer.name"),
+        ("bs", "run.batch_size"),
+        ("epochs", "run.epochs"),
+        ("max_epochs", "run.epochs"),
+        ("run.num_epochs", "run.epochs"),
+    ];
+    for (written, meant) in cases {
+        assert_eq!(hint(written), format!("did you mean `{meant}`?"), "{written}");
+    }
+    let keys = Draft::default();
+    assert!(ELSEWHERE.iter().all(|(_, key)| keys.knows(key)));
 }
 
 #[test]

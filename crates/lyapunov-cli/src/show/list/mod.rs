@@ -123,7 +123,7 @@ pub fn check_name(name: &str, entries: &[Entry]) -> Result<()> {
         Some(meant) => format!("did you mean `{meant}`?"),
         None => format!("beside the keys of `lyapunov config` there are {}", told_names().join(", ")),
     };
-    Err(Error::usage(format!("nothing of a run is called `{name}`"), Some(help)))
+    Err(Error::usage(format!("unknown column `{name}`"), Some(help)))
 }
 
 fn told_names() -> Vec<String> {

@@ -32,7 +32,7 @@ impl Format {
             Some("svg") => Ok(Self::Svg),
             Some("png") => Ok(Self::Png),
             _ => Err(Error::Usage {
-                message: format!("{} names no format of a picture", path.display()),
+                message: format!("unsupported picture format: {}", path.display()),
                 help: Some("let the file end with .svg or .png".to_owned()),
             }),
         }

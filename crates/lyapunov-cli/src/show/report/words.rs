@@ -11,7 +11,7 @@ use super::{
     series::rank,
     table::{heading, marked_up, outcome},
 };
-use crate::text::{four_digits, statistics::quantile};
+use crate::text::{counted, four_digits, statistics::quantile};
 
 /// A number in so many significant digits.
 fn rounded(value: f64, digits: usize) -> f64 {
@@ -20,7 +20,7 @@ fn rounded(value: f64, digits: usize) -> f64 {
 
 /// The first sentences of the page: how many runs, how they ended, and the slopes.
 pub fn finding(shown: &[Shown<'_>], groups: &[Group]) -> String {
-    let runs = if shown.len() == 1 { "1 run".to_owned() } else { format!("{} runs", shown.len()) };
+    let runs = counted(shown.len(), "run");
     format!("{runs}: {}.{}{}", ended(shown), slopes(groups), at_the_end(shown))
 }
 
