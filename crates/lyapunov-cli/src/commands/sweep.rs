@@ -19,7 +19,7 @@ use crate::{
     folder::check_writable,
     stored,
     sweep::{self, Engine, Plan, Planned, Standing, Submission, Tallied, short, standings},
-    text::{aligned, compact},
+    text::{aligned, compact, counted},
 };
 
 /// A sweep, or a part of its work.
@@ -194,7 +194,7 @@ fn tell_plan(grid: &Grid, json: bool) -> Result<()> {
         serde_json::to_string_pretty(&plan).expect("numbers and texts have a JSON form") + "\n"
     } else {
         let table = table(&plan, &[]);
-        format!("{table}\n{} runs; the plan is {}\n", plan.runs.len(), grid.out.join(sweep::PLAN).display())
+        format!("{table}\n{}; the plan is {}\n", counted(plan.runs.len(), "run"), grid.out.join(sweep::PLAN).display())
     };
     print(told.as_bytes())
 }
@@ -282,7 +282,7 @@ fn count(standings: &[Standing]) -> String {
         Standing::Failed(fault) => Some(format!("run {i} failed: {fault}\n")),
         _ => None,
     });
-    format!("{} runs: {}\n{}", standings.len(), parts.join(", "), faults.collect::<String>())
+    format!("{}: {}\n{}", counted(standings.len(), "run"), parts.join(", "), faults.collect::<String>())
 }
 
 /// The sweep and where its runs stand, as one JSON object.

@@ -11,4 +11,5 @@ mod table;
 pub use durations::duration;
 pub use nearest::{closest, closest_by, nearest};
 pub use numbers::{compact, four_digits, number, significant};
+pub use plural::counted;
 pub use table::aligned;
