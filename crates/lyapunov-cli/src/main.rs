@@ -31,13 +31,6 @@ use config as draft;
 mod summary {
     pub use crate::{config::Subject, text::compact};
 }
-#[cfg(test)]
-mod experiment {
-    pub use crate::{
-        config::{Overrides, settings},
-        setup::*,
-    };
-}
 
 use std::{
     io::{self, IsTerminal, Write},
@@ -89,4 +82,12 @@ fn outdented(text: &str) -> String {
 /// Whether this is nothing to see: empty, or one change of colour.
 fn is_colour(text: &str) -> bool {
     text.is_empty() || (text.starts_with('\u{1b}') && text.find('m') == Some(text.len() - 1))
+}
+
+#[cfg(test)]
+mod experiment {
+    pub use crate::{
+        config::{Overrides, settings},
+        setup::*,
+    };
 }

@@ -101,7 +101,7 @@ mod tests {
     fn the_name_decides_the_format() {
         assert_eq!(Format::of(Path::new("a/b.SVG")).unwrap(), Format::Svg);
         assert_eq!(Format::of(Path::new("c.png")).unwrap(), Format::Png);
-        assert!(Format::of(Path::new("c.pdf")).unwrap_err().to_string().contains("no format"));
+        assert!(Format::of(Path::new("c.pdf")).unwrap_err().to_string().contains("unsupported picture format"));
     }
 
     #[test]
