@@ -8,7 +8,7 @@ use std::{
 
 use miette::{Diagnostic, NamedSource, SourceSpan};
 
-use crate::interrupt::Signal;
+use crate::{terminal::interrupt::Signal, text::nearest};
 
 /// A fault that ends the program.
 #[derive(Debug, thiserror::Error, Diagnostic)]
@@ -194,13 +194,6 @@ fn among(kind: &str, name: &str, known: &[&str]) -> String {
         None if known.is_empty() => format!("this system has no {kind}s"),
         None => format!("the {kind}s are {}", known.join(", ")),
     }
-}
-
-/// The name that a typing error may have made `name` of, or that it is the beginning of: a third of its letters at most.
-pub fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
-    let close = known.iter().map(|known| (strsim::damerau_levenshtein(name, known), *known));
-    let close = close.filter(|(distance, known)| *distance <= known.len() / 3).min().map(|(_, known)| known);
-    close.or_else(|| known.iter().copied().find(|known| !name.is_empty() && known.starts_with(name)))
 }
 
 const DATA_HELP: &str = "`lyapunov data fetch cifar10` downloads images, `lyapunov data synthesize DIR` makes some up, and \

@@ -1,38 +1,26 @@
 //! The program `lyapunov`: trains networks and shows how stable their training is.
 
-mod args;
+mod cli;
 mod commands;
 mod compare;
 mod config;
 mod data;
-mod draft;
 mod error;
-mod experiment;
 mod faults;
-mod findings;
-mod interrupt;
-mod listing;
-mod memory;
+mod measure;
 #[cfg(test)]
 mod mutations;
 #[cfg(test)]
 mod overhead;
-mod plot;
-mod progress;
 #[cfg(test)]
 #[path = "../../lyapunov-runs/tests/example/mod.rs"]
 mod recorded;
-mod report;
 mod reproduce;
-mod request;
-mod session;
-mod shell;
-mod shorthand;
-mod statistics;
-mod summary;
+mod setup;
+mod show;
 mod sweep;
-mod table;
-mod watch;
+mod terminal;
+mod text;
 
 use std::{
     io::{self, IsTerminal, Write},
@@ -44,9 +32,9 @@ use lyapunov_runs::{checkpoint, export, folder, lock, manifest, seal, store, sto
 use miette::{GraphicalReportHandler, GraphicalTheme};
 
 fn main() -> ExitCode {
-    interrupt::outlive_full_files();
+    terminal::interrupt::outlive_full_files();
     lyapunov_runs::faults::inject(faults::point);
-    match commands::execute(args::Arguments::parse()) {
+    match cli::Arguments::parse().execute() {
         Ok(()) => ExitCode::SUCCESS,
         Err(fault) if fault.is_broken_pipe() => ExitCode::SUCCESS,
         Err(fault) => {

@@ -8,9 +8,9 @@ use lyapunov::{Descent, Measurement, Observer, Plan, Rule};
 use lyapunov_burn::{Network, Weights};
 
 use crate::{
-    config::Config,
+    config::{Config, Overrides, settings},
     error::Result,
-    experiment::{self, Overrides, Study},
+    setup::{self, Study},
     store::Store,
 };
 
@@ -30,8 +30,8 @@ impl Study for Descend<'_> {
 
     fn study<R: Rule<Weights>>(self, rule: R) -> Result<()> {
         let Self(config, network, plan, observer) = self;
-        let mut descent = experiment::descent(config, network, network.initial_weights(), rule)?;
-        let mut controller = experiment::controller(config, descent.edge_constant(), plan.steps)?;
+        let mut descent = setup::descent(config, network, network.initial_weights(), rule)?;
+        let mut controller = setup::controller(config, descent.edge_constant(), plan.steps)?;
         lyapunov::run(&mut descent, plan, controller.as_mut(), observer)?;
         Ok(())
     }
@@ -47,10 +47,10 @@ struct Bench {
 impl Bench {
     fn new(set: &[String]) -> Self {
         let set = set.to_vec();
-        let mut settings = experiment::settings(None, &Overrides { set, ..Overrides::default() }).unwrap();
-        let (network, subject) = experiment::network(&settings).unwrap();
+        let mut settings = settings(None, &Overrides { set, ..Overrides::default() }).unwrap();
+        let (network, subject) = setup::network(&settings).unwrap();
         settings.resolve(&subject).unwrap();
-        let plan = experiment::plan(&settings.config, &network).unwrap();
+        let plan = setup::plan(&settings.config, &network).unwrap();
         Self { config: settings.config, network, plan }
     }
 
@@ -58,7 +58,7 @@ impl Bench {
     fn seconds(&self, store: Option<&Path>) -> [f64; 2] {
         let (began, worked) = (Instant::now(), processor_seconds());
         let run = |observer: &mut dyn Observer| {
-            experiment::with_rule(&self.config, Descend(&self.config, &self.network, &self.plan, observer)).unwrap();
+            setup::with_rule(&self.config, Descend(&self.config, &self.network, &self.plan, observer)).unwrap();
         };
         match store {
             None => run(&mut Forget),

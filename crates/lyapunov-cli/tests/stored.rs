@@ -189,7 +189,7 @@ fn lists_that_mean_nothing_are_refused() {
         assert.stdout("").stderr(contains(told))
     };
     refused(&["--where", "lerning_rate > 1"], "did you mean `learning_rate`?").code(2);
-    refused(&["--columns", "run,steppes"], "nothing of a run is called `steppes`").code(2);
+    refused(&["--columns", "run,steppes"], "unknown column `steppes`").code(2);
     refused(&["--sort", "-every"], "measure.every").code(2);
     refused(&["--where", "seed"], "is not a condition").code(2);
     refused(&["nowhere"], "cannot read nowhere").code(1);
@@ -416,7 +416,7 @@ fn a_run_is_watched_while_it_goes_on_and_told_as_killed_when_it_was() {
     assert!(step(&lines.next().unwrap()) > step(&line), "it goes on");
     drop(going);
     let last: Vec<String> = lines.collect();
-    assert_eq!(last.last().map(String::as_str), Some("no run goes on"), "{last:?}");
+    assert_eq!(last.last().map(String::as_str), Some("no runs in progress"), "{last:?}");
     assert!(watch.wait().unwrap().success());
     killed(folder.path(), &told);
 }

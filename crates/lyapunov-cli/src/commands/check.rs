@@ -7,15 +7,27 @@ use serde::Serialize;
 
 use super::print;
 use crate::{
-    args::CheckArguments,
     data::{
         Files, Source,
         digest::{Fingerprint, md5_of, recorded, sha256},
         published::Published,
     },
     error::{Error, Result},
-    plot::number,
+    text::number,
 };
+use clap::Args;
+use std::path::PathBuf;
+
+/// What to look at.
+#[derive(Args, Debug)]
+pub struct CheckArguments {
+    /// A folder of images, or a .tar.gz archive
+    #[arg(value_name = "DIR|ARCHIVE")]
+    pub path: PathBuf,
+    /// Print one JSON object, and nothing else, on standard output
+    #[arg(long)]
+    pub json: bool,
+}
 
 /// What was found.
 #[derive(Debug, Default, PartialEq, Serialize)]

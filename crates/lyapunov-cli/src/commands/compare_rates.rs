@@ -4,14 +4,42 @@ use std::{path::Path, thread};
 
 use super::print;
 use crate::{
-    args::CompareRatesArguments,
     compare::{Comparison, Outcome, Suite, found},
+    config,
     error::{Error, Result},
-    experiment,
     folder::{check_writable, write_file},
-    plot,
+    show::plot,
     sweep::{self, Standing},
 };
+use clap::Args;
+use std::path::PathBuf;
+
+/// What to compare, and where to keep it.
+#[derive(Args, Clone, Debug)]
+#[command(after_help = "Examples:\n  \
+        lyapunov compare-rates suites/synthetic.toml\n  \
+        lyapunov compare-rates suites/cifar10-5k.toml --data cifar-10-batches-bin --out comparison\n  \
+        lyapunov compare-rates suite.toml --json | jq '.lines[] | [.problem, .rule, .of_reference]'")]
+pub struct CompareRatesArguments {
+    /// The suite
+    #[arg(value_name = "SUITE.toml")]
+    pub file: PathBuf,
+    /// Override one key of every configuration; may be repeated
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// Train on the images in this folder or .tar.gz archive
+    #[arg(long, value_name = "PATH")]
+    pub data: Option<PathBuf>,
+    /// The folder that receives the runs and the comparison
+    #[arg(long, value_name = "DIR", default_value = "comparison")]
+    pub out: PathBuf,
+    /// How many runs to make at a time [default: one per core]
+    #[arg(long, value_name = "COUNT")]
+    pub jobs: Option<usize>,
+    /// Print one JSON object, and nothing else, on standard output
+    #[arg(long)]
+    pub json: bool,
+}
 
 /// Makes the runs that are missing, and the table and the picture of all.
 pub fn execute(arguments: &CompareRatesArguments) -> Result<()> {
@@ -19,7 +47,7 @@ pub fn execute(arguments: &CompareRatesArguments) -> Result<()> {
     let suite = Suite::read(file, |draft| {
         set.iter().try_for_each(|assignment| draft.set(assignment))?;
         if let Some(path) = data {
-            experiment::use_data(draft, path);
+            config::use_data(draft, path);
         }
         Ok(())
     })?;

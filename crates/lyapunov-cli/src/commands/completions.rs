@@ -1,14 +1,13 @@
 //! `lyapunov completions`: the completion script of a shell.
 
-use clap::CommandFactory;
 use clap_complete::Shell;
 
 use super::print;
-use crate::{args::Arguments, error::Result};
+use crate::error::Result;
 
 /// Prints the script.
-pub fn execute(shell: Shell) -> Result<()> {
+pub fn execute(shell: Shell, program: &mut clap::Command) -> Result<()> {
     let mut script = Vec::new();
-    clap_complete::generate(shell, &mut Arguments::command(), "lyapunov", &mut script);
+    clap_complete::generate(shell, program, "lyapunov", &mut script);
     print(&script)
 }

@@ -4,23 +4,55 @@ use lyapunov_burn::{BATCH_FILES, Dataset, Images, RECORD_BYTES, TEST_FILE};
 
 use super::print;
 use crate::{
-    args::SynthesizeArguments,
+    data::built_in,
     error::{Error, Result},
     folder::make_folder_of_files,
 };
+use clap::{Args, Subcommand};
+use std::path::PathBuf;
 
-/// The seed of the images that `train` uses by default; a run's own seed does not touch them.
-pub const SEED: u64 = 0;
+/// The commands for images.
+#[derive(Debug, Subcommand)]
+pub enum DataCommand {
+    /// Write made-up images in the binary layout of CIFAR-10
+    ///
+    /// Ten classes of 32×32 colour images, the ones that `train` uses by default, in the files data_batch_1.bin …
+    /// data_batch_5.bin and test_batch.bin. Nothing is overwritten.
+    #[command(after_help = "Example:\n  lyapunov data synthesize images && lyapunov train --data images")]
+    Synthesize(SynthesizeArguments),
+    /// Download CIFAR-10 or CIFAR-100
+    ///
+    /// Downloads the published archive, checks its MD5, and unpacks the images into DIR/cifar10 or DIR/cifar100, which appears
+    /// whole or not at all. A download that was cut, or killed, goes on where it ended. No other command opens a connection.
+    #[command(after_help = "Examples:\n  \
+        lyapunov data fetch cifar10 && lyapunov train --data data/cifar10\n  \
+        lyapunov data fetch cifar100 --dir images --mirror https://example.org/cifar-100-binary.tar.gz")]
+    Fetch(super::fetch::FetchArguments),
+    /// Look at the files of images: sizes, labels, fingerprints, and whether they can be used
+    ///
+    /// The SHA-256 of a set is that of its unpacked files one after another, training before test. Where `data fetch` has written one
+    /// down (SHA256SUMS), the two must agree. The exit code is 1 where the files cannot be used.
+    #[command(after_help = "Examples:\n  \
+        lyapunov data check data/cifar10\n  \
+        lyapunov data check cifar-10-binary.tar.gz --json | jq .verdict")]
+    Check(super::check::CheckArguments),
+}
 
-/// How many training images there are by default.
-pub const TRAINING_IMAGES: usize = 5000;
-
-/// How many test images there are by default.
-pub const TEST_IMAGES: usize = 1000;
-
-/// The images that `train` uses by default.
-pub fn built_in() -> Result<Dataset> {
-    Ok(Dataset::synthetic(SEED, TRAINING_IMAGES, TEST_IMAGES)?)
+/// What to make, and where.
+#[derive(Args, Debug)]
+pub struct SynthesizeArguments {
+    /// The folder to make; it must not exist, or be empty
+    #[arg(value_name = "DIR")]
+    pub folder: PathBuf,
+    /// Decides every pixel
+    #[arg(long, default_value_t = built_in::SEED)]
+    pub seed: u64,
+    /// Training images, spread over five files
+    #[arg(long, value_name = "COUNT", default_value_t = built_in::TRAINING_IMAGES)]
+    pub train: usize,
+    /// Test images
+    #[arg(long, value_name = "COUNT", default_value_t = built_in::TEST_IMAGES)]
+    pub test: usize,
 }
 
 /// Writes made-up images as the files of CIFAR-10.

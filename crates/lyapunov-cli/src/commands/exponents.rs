@@ -9,12 +9,60 @@ use lyapunov::{
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::{print, scan};
+mod scan;
+
+use super::print;
 use crate::{
-    args::ExponentsArguments,
     error::{Error, Result},
-    plot::{self, Format, number},
+    show::plot::{self, Format},
+    text::number,
 };
+use clap::Args;
+use std::path::PathBuf;
+
+/// What to measure, and for how long.
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:\n  \
+        lyapunov exponents henon\n  \
+        lyapunov exponents lorenz63 --set rho=30 --steps 500000 --plot lorenz.svg\n  \
+        lyapunov exponents logistic --scan r=2.5:4:2000 --plot logistic.png\n  \
+        lyapunov exponents henon --scan a=0.9:1.5:400 --scan b=-0.4:0.4:300 --plot henon.png\n  \
+        lyapunov exponents --list")]
+pub struct ExponentsArguments {
+    /// The system; --list names them
+    #[arg(value_name = "SYSTEM", required_unless_present = "list")]
+    pub system: Option<String>,
+    /// List the systems, with their parameters and what is known of them
+    #[arg(long)]
+    pub list: bool,
+    /// Set a parameter of the system, such as a=1.2; may be repeated
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub set: Vec<String>,
+    /// Vary a parameter, such as r=2.5:4:2000; one --scan gives a curve, two give a heat map
+    #[arg(long, value_name = "NAME=FROM:TO:COUNT")]
+    pub scan: Vec<String>,
+    /// Steps to measure [default: 100000, in a scan 5000, in a scan of two parameters 1000]
+    #[arg(long, value_name = "N")]
+    pub steps: Option<u64>,
+    /// Steps before them, which are forgotten [default: 1000]
+    #[arg(long, value_name = "N", default_value_t = 1000, hide_default_value = true)]
+    pub warm_up: u64,
+    /// How many of the largest exponents [default: all, in a scan of two parameters 1]
+    #[arg(long, value_name = "K")]
+    pub count: Option<usize>,
+    /// Steps between two re-orthonormalisations
+    #[arg(long, value_name = "M", default_value_t = 1)]
+    pub every: u64,
+    /// Decides the start, the noise and the first deviations
+    #[arg(long, value_name = "S", default_value_t = 0)]
+    pub seed: u64,
+    /// Print one JSON object, and nothing else, on standard output
+    #[arg(long)]
+    pub json: bool,
+    /// Draw a picture: a .svg or .png file
+    #[arg(long, value_name = "FILE")]
+    pub plot: Option<PathBuf>,
+}
 
 /// Points of a running estimate.
 const HISTORY: usize = 160;

@@ -8,7 +8,6 @@ use std::{
 
 use super::print;
 use crate::{
-    args::FetchArguments,
     data::{
         Source,
         download::{Download, unwritable},
@@ -18,6 +17,30 @@ use crate::{
     },
     error::{Error, Result},
 };
+use clap::Args;
+
+/// What to download, and from where.
+#[derive(Args, Debug)]
+pub struct FetchArguments {
+    /// The set
+    #[arg(value_enum)]
+    pub set: Published,
+    /// The folder that receives the folder of the set
+    #[arg(long, value_name = "DIR", default_value = "data")]
+    pub dir: PathBuf,
+    /// Download from this address instead of the authors'; may be repeated, to be tried in turn
+    #[arg(long, value_name = "URL")]
+    pub mirror: Vec<String>,
+    /// Expect this MD5 instead of the published one, for an archive of your own
+    #[arg(long, value_name = "HEX", value_parser = md5)]
+    pub md5: Option<String>,
+    /// Time to wait before trying the next address
+    #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..))]
+    pub timeout: u64,
+    /// Show no progress and no summary
+    #[arg(long, short)]
+    pub quiet: bool,
+}
 
 /// Downloads, checks and unpacks a set; what is there already and can be read stays as it is.
 pub fn execute(arguments: &FetchArguments) -> Result<()> {
@@ -110,4 +133,10 @@ fn with_way_out(fault: Error, set: Published, md5: &str, kept: bool) -> Error {
          is: `lyapunov train --data {archive}`"
     );
     Error::Download { message: format!("no address gave {archive}:\n{message}"), help: Some(help) }
+}
+
+/// An MD5 as it may be typed, in small letters.
+fn md5(text: &str) -> std::result::Result<String, String> {
+    let digits = text.len() == 32 && text.chars().all(|digit| digit.is_ascii_hexdigit());
+    if digits { Ok(text.to_ascii_lowercase()) } else { Err("an MD5 has 32 hexadecimal digits".to_owned()) }
 }

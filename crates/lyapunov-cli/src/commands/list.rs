@@ -8,9 +8,9 @@ use serde_json::{Map, Value, json};
 use super::print;
 use crate::{
     error::{Error, Result},
-    listing::{Condition, Entry, check_name, plain, sort},
+    show::list::{Condition, Entry, check_name, plain, sort},
     stored::runs_in,
-    table::{aligned, significant},
+    text::{aligned, significant},
 };
 
 /// Which runs, and what of them.

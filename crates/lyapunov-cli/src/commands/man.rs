@@ -1,14 +1,11 @@
 //! `lyapunov man`: the manual page.
 
-use clap::CommandFactory;
-
 use super::print;
-use crate::{args::Arguments, error::Result};
+use crate::error::Result;
 
 /// Prints the page of the program, then one page per command.
-pub fn execute() -> Result<()> {
+pub fn execute(mut program: clap::Command) -> Result<()> {
     let mut pages = Vec::new();
-    let mut program = Arguments::command();
     program.build();
     render(&program, &mut pages)?;
     print(&pages)

@@ -10,19 +10,89 @@ use lyapunov_burn::{Network, Weights};
 
 use super::print;
 use crate::{
-    args::MeasureArguments,
-    config::name_of,
-    draft::Settings,
+    config::{self, Overrides, ProductName, Settings, Subject, name_of},
     error::{Error, Result},
-    experiment::{self, Overrides},
-    findings::{Findings, INITIAL},
     folder::{self, CONFIG, MANIFEST, WEIGHTS},
-    plot::{DensityCaption, Format, density_figure, number},
-    request::{Data, Quantity},
-    seal,
-    session::Session,
-    summary::Subject,
+    measure::{
+        findings::{Findings, INITIAL},
+        request::{Data, Quantity},
+        session::{Search, Session},
+    },
+    seal, setup,
+    show::plot::{DensityCaption, Format, density_figure},
+    text::number,
 };
+use clap::{ArgGroup, Args};
+
+/// What to measure, and where.
+#[derive(Args, Debug)]
+#[command(
+    group(ArgGroup::new("network").args(["run", "config"]).required(true)),
+    after_help = "Quantities:\n  \
+        lambda_max       the algebraically largest eigenvalue, with its residual\n  \
+        lambda_min       the algebraically smallest one\n  \
+        lambda_max_full  an estimate of the largest one for all images, from two disjoint parts of them\n  \
+        top=COUNT        the largest ones\n  \
+        layers           the largest one of each layer's diagonal block\n  \
+        batch_sharpness  the mean of gᵀHg / gᵀg over 20 mini-batches, or batch_sharpness=COUNT of them\n  \
+        trace            the sum of all, with its standard error (Hutch++, 60 products)\n  \
+        density          how they are spread, with its standard error (stochastic Lanczos, 160 products)\n\n\
+        Weights are named and laid out as torch.nn.Sequential has them: `0.weight` [outputs, inputs] and so on.\n\n\
+        Examples:\n  \
+        lyapunov measure --run runs/cnn-sgd-0123abcd\n  \
+        lyapunov measure --run runs/cnn-sgd-0123abcd --what top=10,trace --on full --product gauss-newton\n  \
+        lyapunov measure --run runs/cnn-sgd-0123abcd --what layers,batch_sharpness\n  \
+        lyapunov measure --run runs/cnn-sgd-0123abcd --what density --plot spectrum.svg\n  \
+        lyapunov measure --config run.toml --weights weights.safetensors --json | jq .lambda_max.value"
+)]
+pub struct MeasureArguments {
+    /// The folder of a run: its configuration and its final weights
+    #[arg(long, value_name = "DIR")]
+    pub run: Option<PathBuf>,
+    /// A configuration, instead of a run; without `--weights`, at its initial weights
+    #[arg(long, value_name = "RUN.toml")]
+    pub config: Option<PathBuf>,
+    /// Measure at the weights in this file
+    #[arg(long, value_name = "FILE.safetensors")]
+    pub weights: Option<PathBuf>,
+    /// Measure on the images in this folder or .tar.gz archive
+    #[arg(long, value_name = "PATH")]
+    pub data: Option<PathBuf>,
+    /// Override one key of the configuration; may be repeated
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// The device to compute on: flex, the processor, in this build [env: BURN_DEVICE]
+    #[arg(long, value_name = "NAME")]
+    pub device: Option<String>,
+    /// The quantities, separated by commas
+    #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "lambda_max,lambda_min")]
+    pub what: Vec<String>,
+    /// The images: full, subset=COUNT (fixed, drawn by the run's seed) or batch=STEP (the mini-batch of that training step)
+    /// [default: subset=1000, or full where there are fewer]
+    #[arg(long, value_name = "IMAGES")]
+    pub on: Option<String>,
+    /// How products with the Hessian are computed; auto is the best that the network offers, here exact
+    #[arg(long, value_enum, default_value_t = ProductName::Auto, hide_possible_values = true, value_name = "auto|exact|gauss-newton|difference")]
+    pub product: ProductName,
+    /// Search until every residual is at most this share of its eigenvalue
+    #[arg(long, value_name = "SHARE", default_value_t = 1e-3, allow_negative_numbers = true)]
+    pub tolerance: f64,
+    /// Or until this many products have been spent on one quantity
+    #[arg(long, value_name = "COUNT", default_value_t = 500)]
+    pub max_products: usize,
+    /// Decides the random vectors of the search
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+    /// Print one JSON object, and nothing else, on standard output
+    #[arg(long)]
+    pub json: bool,
+    /// Draw the density: a .svg or .png file
+    #[arg(long, value_name = "FILE")]
+    pub plot: Option<PathBuf>,
+    /// Write the images as the network sees them, their labels and the network's outputs, in training and in evaluation, for other programs
+    #[arg(long, value_name = "FILE.safetensors")]
+    pub export: Option<PathBuf>,
+}
 
 /// Where fewer images are there, the default is all of them.
 const DEFAULT_SUBSET: usize = 1000;
@@ -33,7 +103,7 @@ pub fn execute(arguments: &MeasureArguments) -> Result<()> {
     let MeasureArguments { run, config, weights: file, set, data, device, .. } = arguments;
     let overrides = Overrides { set: set.clone(), data: data.clone(), device: device.clone(), out: None };
     let (settings, weights_file) = source(run.as_deref(), config.as_deref(), file.as_deref(), &overrides)?;
-    let (network, subject) = experiment::network(&settings)?;
+    let (network, subject) = setup::network(&settings)?;
     let on = request.data(&network, &settings, subject.images)?;
     let product = request.product(&network)?;
     request.check_count(network.parameters())?;
@@ -42,7 +112,9 @@ pub fn execute(arguments: &MeasureArguments) -> Result<()> {
         folder::write_file(path, &network.examples_to_safetensors(&at, on.sample())?)?;
     }
     let other = request.other_part(on, &network, subject.images)?;
-    let mut session = Session::open(&network, &at, (on, other), product, arguments)?;
+    let MeasureArguments { tolerance, max_products, seed, json, .. } = *arguments;
+    let search = Search { tolerance, max_products, seed, quiet: json };
+    let mut session = Session::open(&network, &at, (on, other), product, &search)?;
     let origin = weights_file.map_or(INITIAL.to_owned(), |path| path.display().to_string());
     let findings = session.findings(&request.quantities, origin, subject, settings.config.fixed_rate())?;
     if let (Some((path, format)), Some(spectrum)) = (&request.plot, &findings.density) {
@@ -100,9 +172,9 @@ impl<'a> Request<'a> {
     /// The kind of products, refused where it cannot give what is asked for.
     fn product(&self, network: &Network) -> Result<Product> {
         let asked = self.arguments.product;
-        let mut product = experiment::product(asked, network, Wanted::Largest)?;
+        let mut product = setup::product(asked, network, Wanted::Largest)?;
         for quantity in &self.quantities {
-            product = match experiment::product(asked, network, quantity.wanted()) {
+            product = match setup::product(asked, network, quantity.wanted()) {
                 Err(lyapunov::Error::Unsuitable { obstacle, .. }) => {
                     let (name, kind) = (quantity.name(), name_of(&asked));
                     let help = "use `--product exact`, which every network here offers".to_owned();
@@ -186,7 +258,7 @@ pub fn source(
         Some(folder) => Some(configuration_of(folder)?),
         None => config.map(Path::to_owned),
     };
-    let settings = experiment::settings(file.as_deref(), overrides)?;
+    let settings = config::settings(file.as_deref(), overrides)?;
     let weights = match (weights, run) {
         (Some(path), _) => Some(path.to_owned()),
         (None, Some(folder)) => Some(weights_of(folder)?),

@@ -8,9 +8,9 @@ use super::print;
 use crate::{
     error::{Error, Result},
     folder::write_file,
-    report::{self, PageOptions},
-    shell::quoted,
+    show::report::{self, PageOptions},
     stored,
+    text::shell::quoted,
 };
 
 /// Which runs to show, and where.

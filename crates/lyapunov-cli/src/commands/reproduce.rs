@@ -10,15 +10,14 @@ use clap::Args;
 use super::print;
 use crate::{
     compare::{Outcome, Suite, found},
-    draft::Draft,
+    config::{self, Draft},
     error::{Error, Result},
-    experiment,
     folder::{MANIFEST, check_writable, write_file},
-    report::{self, PageOptions},
     reproduce::{self, Claim, Experiment, Scale},
-    shell::quoted,
+    show::report::{self, PageOptions},
     stored,
     sweep::{self, Plan, Planned, Standing},
+    text::shell::quoted,
 };
 
 /// How much to train, and on what.
@@ -105,7 +104,7 @@ impl Experiments {
     fn read(scale: Scale, data: Option<&Path>) -> Result<Self> {
         let prepare = |draft: &mut Draft| {
             if let Some(path) = data {
-                experiment::use_data(draft, path);
+                config::use_data(draft, path);
             }
             Ok(())
         };

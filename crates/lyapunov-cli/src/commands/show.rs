@@ -11,14 +11,12 @@ use serde_json::{Map, Value, json};
 use super::{list::cell, print};
 use crate::{
     config::DEFAULTS,
-    error::{Error, Result, nearest},
+    error::{Error, Result},
     export::PLAIN,
     folder::{MANIFEST, ROWS},
-    plot::number,
     store::{self, ExponentPoint, Latest, Row, SharpnessSeries},
     stored::{StoredRun, keys_of},
-    summary::duration,
-    table::{aligned, significant},
+    text::{aligned, duration, nearest, number, significant},
 };
 
 /// Which run.

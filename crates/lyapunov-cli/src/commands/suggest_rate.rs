@@ -13,15 +13,48 @@ use serde::Serialize;
 
 use super::{measure, print};
 use crate::{
-    args::SuggestRateArguments,
-    config::{Config, ControlRule, OptimizerName, WeightsName, name_of},
+    config::{Config, ControlRule, OptimizerName, Overrides, WeightsName, name_of},
     error::{Error, Result},
-    experiment::{self, Overrides, Study},
-    findings::INITIAL,
-    progress::Spinner,
-    statistics::mean_and_spread,
-    table::significant,
+    measure::findings::INITIAL,
+    setup::{self, Study},
+    terminal::progress::Spinner,
+    text::{significant, statistics::mean_and_spread},
 };
+use clap::Args;
+use std::path::PathBuf;
+
+/// At which weights, and how long to try.
+#[derive(Args, Clone, Debug)]
+#[command(after_help = "Examples:\n  \
+        lyapunov suggest-rate run.toml\n  \
+        lyapunov suggest-rate --run runs/cnn-sgd-0123abcd\n  \
+        lyapunov suggest-rate --set optimizer.name=adam --json | jq .suggested")]
+pub struct SuggestRateArguments {
+    /// The configuration; without it, the defaults that `lyapunov config` prints
+    #[arg(value_name = "RUN.toml", conflicts_with = "run")]
+    pub file: Option<PathBuf>,
+    /// The folder of a run: its configuration and its final weights
+    #[arg(long, value_name = "DIR")]
+    pub run: Option<PathBuf>,
+    /// Begin at the weights in this file
+    #[arg(long, value_name = "FILE.safetensors")]
+    pub weights: Option<PathBuf>,
+    /// Steps of the trial
+    #[arg(long, value_name = "STEPS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(20..))]
+    pub trial: u64,
+    /// Override one key of the configuration; may be repeated
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// Use the images in this folder or .tar.gz archive
+    #[arg(long, value_name = "PATH")]
+    pub data: Option<PathBuf>,
+    /// The device to compute on [env: BURN_DEVICE]
+    #[arg(long, value_name = "NAME")]
+    pub device: Option<String>,
+    /// Print one JSON object, and nothing else, on standard output
+    #[arg(long)]
+    pub json: bool,
+}
 
 /// Images on which the sharpness is measured, where there are more.
 const SUBSET: usize = 1000;
@@ -49,13 +82,13 @@ pub fn execute(arguments: &SuggestRateArguments) -> Result<()> {
             Some("set `optimizer.name` to \"sgd\", \"heavy-ball\", \"nesterov\" or \"adam\"".to_owned()),
         ));
     }
-    let (network, subject) = experiment::network(&settings)?;
+    let (network, subject) = setup::network(&settings)?;
     let at = measure::weights(&network, weights_file.as_deref())?;
     let spinner = Spinner::new(arguments.json);
     let images = subject.images;
     let inquiry = Inquiry { config, network: &network, at, images, trial: arguments.trial, spinner: &spinner };
     let started = Instant::now();
-    let mut suggestion = experiment::with_rule(config, inquiry)?;
+    let mut suggestion = setup::with_rule(config, inquiry)?;
     spinner.finish();
     suggestion.weights = weights_file.map_or(INITIAL.to_owned(), |path| path.display().to_string());
     suggestion.model = subject.model;
@@ -120,9 +153,9 @@ impl Study for Inquiry<'_> {
 
     fn study<R: Rule<Weights>>(self, rule: R) -> Result<Suggestion> {
         let Self { config, network, ref at, spinner, .. } = self;
-        let product = experiment::product(config.measure.product, network, Wanted::Largest)?;
+        let product = setup::product(config.measure.product, network, Wanted::Largest)?;
         spinner.begin("filling the moments");
-        let mut descent = experiment::descent(config, network, at.clone(), rule.clone())?.frozen();
+        let mut descent = setup::descent(config, network, at.clone(), rule.clone())?.frozen();
         let mut cost = WARM_UP as f64;
         for _ in 0..WARM_UP {
             lyapunov::System::step(&mut descent, &mut [])?;
@@ -190,12 +223,12 @@ impl Inquiry<'_> {
         let mut moving = self.config.clone();
         moving.exponents.count = 0;
         moving.exponents.weights = WeightsName::Moving;
-        let mut descent = experiment::descent(&moving, self.network, self.at.clone(), rule)?;
+        let mut descent = setup::descent(&moving, self.network, self.at.clone(), rule)?;
         let edge = descent.edge_constant();
         let mut edge_step = moving.clone();
         edge_step.control.sigma = ControlRule::EdgeStep.automatic_sigma();
         edge_step.control.every = u64::try_from(ControlRule::EdgeStep.automatic_period()).unwrap_or(1);
-        let mut controller = experiment::edge_step(&edge_step, edge)?;
+        let mut controller = setup::edge_step(&edge_step, edge)?;
         let plan = Plan { steps: self.trial, measure_every: 0, product, ..Plan::default() };
         let mut rows: Vec<Measurement> = Vec::new();
         let course = lyapunov::run(&mut descent, &plan, &mut controller, &mut rows)?;

@@ -9,15 +9,17 @@ use std::{
 use clap::{Args, Subcommand};
 use serde_json::json;
 
+mod worker;
+
+use self::worker::Made;
 use super::print;
 use crate::{
+    config,
     error::{Error, Result},
-    experiment,
     folder::check_writable,
     stored,
-    summary::compact,
-    sweep::{self, Engine, Made, Plan, Planned, Standing, Submission, Tallied, short, standings},
-    table::aligned,
+    sweep::{self, Engine, Plan, Planned, Standing, Submission, Tallied, short, standings},
+    text::{aligned, compact, counted},
 };
 
 /// A sweep, or a part of its work.
@@ -137,7 +139,7 @@ pub fn execute(arguments: &SweepArguments) -> Result<()> {
         Some(SweepCommand::Plan { grid, json }) => tell_plan(grid, *json),
         Some(SweepCommand::Run { folder, index, quiet, id, with_parent }) => {
             if *with_parent {
-                sweep::end_with_parent();
+                worker::end_with_parent();
             }
             run_one(folder, *index, id.as_deref(), *quiet)
         }
@@ -178,7 +180,7 @@ fn plan(grid: &Grid) -> Result<Plan> {
     let plan = Plan::make(file, |draft| {
         set.iter().try_for_each(|assignment| draft.set(assignment))?;
         if let Some(path) = data {
-            experiment::use_data(draft, path);
+            config::use_data(draft, path);
         }
         Ok(())
     })?;
@@ -192,7 +194,7 @@ fn tell_plan(grid: &Grid, json: bool) -> Result<()> {
         serde_json::to_string_pretty(&plan).expect("numbers and texts have a JSON form") + "\n"
     } else {
         let table = table(&plan, &[]);
-        format!("{table}\n{} runs; the plan is {}\n", plan.runs.len(), grid.out.join(sweep::PLAN).display())
+        format!("{table}\n{}; the plan is {}\n", counted(plan.runs.len(), "run"), grid.out.join(sweep::PLAN).display())
     };
     print(told.as_bytes())
 }
@@ -203,7 +205,7 @@ fn run_one(folder: &Path, index: Option<usize>, id: Option<&str>, quiet: bool) -
         (_, Some(id)) => (plan.run_of(id)?, id.to_owned()),
         (index, None) => (plan.run(index.unwrap_or_default())?, index.unwrap_or_default().to_string()),
     };
-    let told = match sweep::make(run, folder, quiet)? {
+    let told = match worker::make(run, folder, quiet)? {
         Made::Now(summary) => summary.to_text(),
         Made::Before => format!("run {name} has ended before: {}\n", run.folder(folder).display()),
         Made::Elsewhere(owner) => format!("run {name} is being made by {owner}: {}\n", run.folder(folder).display()),
@@ -280,7 +282,7 @@ fn count(standings: &[Standing]) -> String {
         Standing::Failed(fault) => Some(format!("run {i} failed: {fault}\n")),
         _ => None,
     });
-    format!("{} runs: {}\n{}", standings.len(), parts.join(", "), faults.collect::<String>())
+    format!("{}: {}\n{}", counted(standings.len(), "run"), parts.join(", "), faults.collect::<String>())
 }
 
 /// The sweep and where its runs stand, as one JSON object.

@@ -14,21 +14,68 @@ use self::{
 };
 use super::print;
 use crate::{
-    args::{TrainArguments, TrainFlags},
-    config::{Config, ControlRule, WeightsName, name_of},
-    draft::Settings,
+    config::{self, Config, ControlRule, Overrides, Settings, Subject, WeightsName, name_of},
     error::{Error, Result},
-    experiment::{self, Overrides},
     export::tensorboard::Live,
     folder::{CONFIG, MANIFEST, PICTURE, ROWS, RunFolder, WEIGHTS, check_writable},
-    interrupt,
     manifest::{self, Manifest},
-    plot::{self, Caption},
-    progress::Progress,
-    seal,
+    measure::summary::{ChaosFound, EdgeFound, LambdaMax, Stand, Summary},
+    seal, setup,
+    show::plot::{self, Caption},
     store::{self, Store},
-    summary::{ChaosFound, EdgeFound, LambdaMax, Stand, Subject, Summary},
+    terminal::{interrupt, progress::Progress},
+    text::number,
 };
+use clap::Args;
+use std::path::PathBuf;
+
+/// What to train, and how.
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:\n  \
+        lyapunov train\n  \
+        lyapunov train run.toml --out experiments\n  \
+        lyapunov train --data data/cifar10 --set model.name=mlp --set optimizer.learning_rate=0.1\n  \
+        lyapunov train --set 'measure.on=[\"batch\", \"subset=1000\"]' --set measure.every=10\n  \
+        lyapunov train --json | jq .lambda_max.value\n  \
+        lyapunov train --resume runs/cnn-sgd-0123abcd")]
+pub struct TrainArguments {
+    /// The configuration; without it, the defaults that `lyapunov config` prints
+    #[arg(value_name = "RUN.toml", conflicts_with = "resume")]
+    pub file: Option<PathBuf>,
+    /// The flags.
+    #[command(flatten)]
+    pub flags: TrainFlags,
+}
+
+/// What overrides the configuration, and how a run talks.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Training")]
+pub struct TrainFlags {
+    /// Override one key of the configuration, such as optimizer.learning_rate=0.1; may be repeated
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// Train on the images in this folder or .tar.gz archive: CIFAR-10, CIFAR-100 or MNIST
+    #[arg(long, value_name = "PATH")]
+    pub data: Option<PathBuf>,
+    /// The folder that receives one folder per run
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// The device to compute on: flex, the processor, in this build [env: BURN_DEVICE]
+    #[arg(long, value_name = "NAME")]
+    pub device: Option<String>,
+    /// Go on with the run in this folder, which was killed or interrupted, from its last checkpoint, to the same bits
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["set", "data", "out", "device"])]
+    pub resume: Option<PathBuf>,
+    /// Print one JSON object about the finished run, and nothing else, on standard output
+    #[arg(long)]
+    pub json: bool,
+    /// Show no progress and no summary
+    #[arg(long, short)]
+    pub quiet: bool,
+    /// Also write a file of events into the run folder while it trains, for `tensorboard --logdir`
+    #[arg(long)]
+    pub tensorboard: bool,
+}
 
 /// Trains, measures and keeps everything in a run folder: a new one, or that of a run that goes on.
 pub fn execute(arguments: &TrainArguments) -> Result<()> {
@@ -37,9 +84,9 @@ pub fn execute(arguments: &TrainArguments) -> Result<()> {
     if let Some(folder) = resume {
         return resume::execute(&folder, tensorboard, json, quiet);
     }
-    let mut settings = experiment::settings(file.as_deref(), &Overrides { set, data, out, device })?;
+    let mut settings = config::settings(file.as_deref(), &Overrides { set, data, out, device })?;
     check_writable(Path::new(&settings.config.run.out))?;
-    let (network, subject) = experiment::network(&settings)?;
+    let (network, subject) = setup::network(&settings)?;
     settings.resolve(&subject)?;
     let folder = RunFolder::claim(Path::new(&settings.config.run.out), &settings.config.identity())?;
     let mut session = Session::open(folder, &settings, &network, subject)?;
@@ -108,7 +155,7 @@ impl<'a> Session<'a> {
         past: Past,
     ) -> Result<Self> {
         interrupt::watch();
-        let plan = experiment::plan(config, network)?;
+        let plan = setup::plan(config, network)?;
         Ok(Self { config, network, plan, folder, manifest, subject, started: Instant::now(), past, tensorboard: false })
     }
 
@@ -159,7 +206,7 @@ impl<'a> Session<'a> {
         let mut progress = Progress::new(self.plan.steps, silent);
         let mut events = Live::begin(self.tensorboard.then(|| self.folder.path()))?;
         let descend = Descend { session: self, store: &mut store, progress: &mut progress, events: &mut events, from };
-        let left = experiment::with_rule(self.config, descend);
+        let left = setup::with_rule(self.config, descend);
         progress.finish();
         let left = left?;
         let Left::Ended(end) = &left else {
@@ -188,7 +235,7 @@ impl<'a> Session<'a> {
     fn caption(&self) -> Caption {
         let Config { optimizer, run, .. } = self.config;
         let Subject { model, data, images, parameters, .. } = &self.subject;
-        let (images, parameters) = (plot::number(*images as f64, 0), plot::number(*parameters as f64, 0));
+        let (images, parameters) = (number(*images as f64, 0), number(*parameters as f64, 0));
         let (optimizer_name, rate, batch) = (name_of(&optimizer.name), optimizer.learning_rate, run.batch_size);
         let rate = match self.config.control.rule {
             ControlRule::None => format!("η = {rate}"),

@@ -8,14 +8,50 @@ use serde::Serialize;
 
 use super::print;
 use crate::{
-    args::TwinArguments,
-    config::{ControlRule, WeightsName, name_of},
-    draft::Settings,
+    config::{self, ControlRule, Overrides, Settings, Subject, WeightsName, name_of},
     error::{Error, Result},
-    experiment::{self, Overrides, Study},
-    plot::{self, Format, TwinCaption, number},
-    summary::{Subject, duration},
+    setup::{self, Study},
+    show::plot::{self, Format, TwinCaption},
+    text::{duration, number},
 };
+use clap::Args;
+use std::path::PathBuf;
+
+/// What to train twice, and what the two differ in.
+#[derive(Args, Clone, Debug)]
+#[command(after_help = "Examples:\n  \
+        lyapunov twin\n  \
+        lyapunov twin run.toml --differ image=17 --plot twin.svg\n  \
+        lyapunov twin --differ order=0 --set run.epochs=5\n  \
+        lyapunov twin --json | jq .growth")]
+pub struct TwinArguments {
+    /// The configuration; without it, the defaults that `lyapunov config` prints
+    #[arg(value_name = "RUN.toml")]
+    pub file: Option<PathBuf>,
+    /// What the two differ in: weights=SHARE (of the norm of the initial weights, in a random direction), image=NUMBER (one
+    /// training image is another) or order=STEP (of the images inside the batch of that training step, which only changes
+    /// the rounding)
+    #[arg(long, value_name = "WHAT", default_value = "weights=1e-6")]
+    pub differ: String,
+    /// Steps between two rows [default: a two-hundredth of the run]
+    #[arg(long, value_name = "STEPS", value_parser = clap::value_parser!(u64).range(1..))]
+    pub every: Option<u64>,
+    /// Override one key of the configuration; may be repeated
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// Train on the images in this folder or .tar.gz archive: CIFAR-10, CIFAR-100 or MNIST
+    #[arg(long, value_name = "PATH")]
+    pub data: Option<PathBuf>,
+    /// The device to compute on [env: BURN_DEVICE]
+    #[arg(long, value_name = "NAME")]
+    pub device: Option<String>,
+    /// Print one JSON object, and nothing else, on standard output
+    #[arg(long)]
+    pub json: bool,
+    /// Draw a picture: a .svg or .png file
+    #[arg(long, value_name = "FILE")]
+    pub plot: Option<PathBuf>,
+}
 
 /// Rows that a run is told in, where `--every` says nothing.
 const ROWS: u64 = 200;
@@ -25,18 +61,18 @@ pub fn execute(arguments: &TwinArguments) -> Result<()> {
     let difference = Difference::parse(&arguments.differ)?;
     let TwinArguments { set, data, device, .. } = arguments.clone();
     let overrides = Overrides { set, data, out: None, device };
-    let mut settings = experiment::settings(arguments.file.as_deref(), &overrides)?;
+    let mut settings = config::settings(arguments.file.as_deref(), &overrides)?;
     let format = arguments.plot.as_deref().map(Format::of).transpose()?;
-    let (first, subject) = experiment::network(&settings)?;
+    let (first, subject) = setup::network(&settings)?;
     settings.resolve(&subject)?;
     if settings.config.exponents.weights == WeightsName::Frozen {
         let help = "set `exponents.weights` to \"moving\"".to_owned();
         return Err(Error::usage("twins whose weights are frozen cannot part".to_owned(), Some(help)));
     }
-    let second = difference.applied_to(experiment::network(&settings)?.0, &settings, &first)?;
+    let second = difference.applied_to(setup::network(&settings)?.0, &settings, &first)?;
     let started = Instant::now();
     let parting = Parting { settings: &settings, networks: [&first, &second], difference, every: arguments.every };
-    let (rows, outcome) = experiment::with_rule(&settings.config, parting)?;
+    let (rows, outcome) = setup::with_rule(&settings.config, parting)?;
     let mut report = Report::new(&rows, outcome, difference, started.elapsed().as_secs_f64());
     report.kinks = first.has_kinks();
     if let (Some(path), Some(format)) = (&arguments.plot, format) {
@@ -130,11 +166,11 @@ impl Study for Parting<'_> {
             direction.randomize(&mut Stream::new(config.run.seed, Purpose::Deviation, 0));
             moved.axpy(share * Vector::norm(&start) / Vector::norm(&direction), &direction);
         }
-        let mut first = experiment::descent(config, self.networks[0], start, rule.clone())?;
-        let mut second = experiment::descent(config, self.networks[1], moved, rule)?;
+        let mut first = setup::descent(config, self.networks[0], start, rule.clone())?;
+        let mut second = setup::descent(config, self.networks[1], moved, rule)?;
         let steps = config.run.step_count(self.networks[0].steps_per_epoch());
         let every = self.every.unwrap_or((steps / ROWS).max(1));
-        let mut controller = experiment::controller(config, first.edge_constant(), steps)?;
+        let mut controller = setup::controller(config, first.edge_constant(), steps)?;
         Ok(twins(&mut first, &mut second, steps, every, controller.as_mut())?)
     }
 }

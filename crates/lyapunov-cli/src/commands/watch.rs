@@ -20,8 +20,8 @@ use signal_hook::{consts, flag};
 use super::print;
 use crate::{
     error::Result,
-    table::significant,
-    watch::{Board, Watched, draw},
+    show::watch::{Board, Watched, draw},
+    text::significant,
 };
 
 /// Which runs, and how.
@@ -127,7 +127,7 @@ fn plain(board: &mut Board) -> Result<()> {
         std::thread::sleep(LINES);
         board.refresh();
     }
-    print("no run goes on\n".as_bytes())
+    print("no runs in progress\n".as_bytes())
 }
 
 fn line(watched: &Watched) -> String {

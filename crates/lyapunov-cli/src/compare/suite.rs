@@ -6,7 +6,7 @@ use miette::NamedSource;
 use toml_edit::{Document, Item, Table, TableLike, Value};
 
 use crate::{
-    draft::{Draft, Settings, Source},
+    config::{Draft, Settings, Source},
     error::{Error, Result},
     sweep::{Plan, Planned, Subjects},
 };

@@ -5,7 +5,10 @@ use std::fmt::Write;
 use serde::Serialize;
 
 use super::{Case, Outcome, Suite};
-use crate::{export::csv::quoted, statistics::mean_and_spread, table::aligned};
+use crate::{
+    export::csv::quoted,
+    text::{aligned, statistics::mean_and_spread},
+};
 
 /// Each rule on each problem.
 #[derive(Debug, Serialize)]

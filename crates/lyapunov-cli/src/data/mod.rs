@@ -1,6 +1,7 @@
 //! The files of image sets: where they are, which set they are, and reading them.
 
 pub mod archive;
+pub mod built_in;
 pub mod digest;
 pub mod download;
 pub mod meter;

@@ -3,7 +3,11 @@
 use std::{fs, path::Path};
 
 use super::mutant::{endure, mutations};
-use crate::{config::DEFAULTS, draft::Draft, stored::keys_of, sweep::Plan};
+use crate::{
+    config::{DEFAULTS, Draft},
+    stored::keys_of,
+    sweep::Plan,
+};
 
 const WORDS: [&str; 28] = [
     "[",

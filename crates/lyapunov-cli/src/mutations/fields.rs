@@ -8,10 +8,9 @@ use std::{
 use miette::Diagnostic;
 
 use crate::{
-    config::DEFAULTS,
-    draft::{Draft, Settings},
+    config::{DEFAULTS, Draft, Settings},
     error::Error,
-    experiment,
+    setup,
 };
 
 /// Wrong types, values out of every range, empty ones and huge ones.
@@ -79,8 +78,8 @@ fn refused(section: &str, name: &str, value: &str) -> bool {
 /// What is valid by itself may still not fit its images; that makes no panic either.
 fn prepared(mut settings: Settings) {
     // Where the files are not there, that is the fault.
-    if let Ok((network, subject)) = experiment::network(&settings) {
-        let _ = settings.resolve(&subject).and_then(|()| experiment::plan(&settings.config, &network).map(drop));
+    if let Ok((network, subject)) = setup::network(&settings) {
+        let _ = settings.resolve(&subject).and_then(|()| setup::plan(&settings.config, &network).map(drop));
     }
 }
 

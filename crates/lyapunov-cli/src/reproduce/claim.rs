@@ -3,8 +3,8 @@
 use serde::Serialize;
 
 use crate::{
-    report::{Section, escape},
-    table::aligned,
+    show::report::{Section, escape},
+    text::aligned,
 };
 
 /// A claim of the paper, and what our runs say of it.

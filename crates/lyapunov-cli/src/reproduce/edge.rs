@@ -5,13 +5,13 @@ use super::{
     claim::{Claim, heads},
 };
 use crate::{
-    report::{
+    show::report::{
         fit::{self, Fit},
-        keys, number,
+        keys,
     },
-    statistics::median,
     stored::StoredRun,
     sweep::Plan,
+    text::{four_digits, statistics::median},
 };
 
 /// Of the order of 1/η is what lies between these multiples of it.
@@ -46,7 +46,7 @@ struct Group {
 impl Group {
     fn of(label: String, runs: &[&Ended]) -> Self {
         let digests = || runs.iter().map(|run| &run.digest);
-        let reading = |digest: &crate::report::digest::Digest| {
+        let reading = |digest: &crate::show::report::digest::Digest| {
             let found = digest.reading("lambda_max")?;
             Some((found.learning_rate, found.learning_rate * found.value))
         };
@@ -78,8 +78,8 @@ impl Group {
         let rates = || self.succeeded.iter().map(|(rate, _)| *rate);
         let range = |least: f64, most: f64| match self.succeeded.len() {
             0 => String::new(),
-            1 => number(least),
-            _ => format!("{} … {}", number(least), number(most)),
+            1 => four_digits(least),
+            _ => format!("{} … {}", four_digits(least), four_digits(most)),
         };
         let least = |numbers: &mut dyn Iterator<Item = f64>| numbers.fold(f64::INFINITY, f64::min);
         let most = |numbers: &mut dyn Iterator<Item = f64>| numbers.fold(0.0, f64::max);
@@ -88,7 +88,7 @@ impl Group {
             format!("{} of {}", self.succeeded.len(), self.runs),
             range(least(&mut rates()), most(&mut rates())),
             self.fit.as_ref().map(slope).unwrap_or_default(),
-            median(edges().collect()).map(number).unwrap_or_default(),
+            median(edges().collect()).map(four_digits).unwrap_or_default(),
             range(least(&mut edges()), most(&mut edges())),
         ]
     }
@@ -96,8 +96,8 @@ impl Group {
 
 /// A slope with its error.
 fn slope(fit: &Fit) -> String {
-    let error = fit.std_error.map(|error| format!(" ± {}", number(error))).unwrap_or_default();
-    format!("{}{error} (n = {})", number(fit.slope), fit.count)
+    let error = fit.std_error.map(|error| format!(" ± {}", four_digits(error))).unwrap_or_default();
+    format!("{}{error} (n = {})", four_digits(fit.slope), fit.count)
 }
 
 /// Both claims, by the runs of their sweep.
@@ -140,7 +140,7 @@ fn order(plan: &Plan, groups: &[Group], table: Vec<Vec<String>>) -> Claim {
             "Where training succeeds ({} of {} runs), η·λ_max has the median {}; it lies between ½ and 4 in {of_order} of them.",
             succeeded.len(),
             plan.runs.len(),
-            number(middle)
+            four_digits(middle)
         ),
     };
     let rates = |outside: &dyn Fn(f64) -> bool| -> Vec<f64> {
@@ -156,13 +156,13 @@ fn order(plan: &Plan, groups: &[Group], table: Vec<Vec<String>>) -> Claim {
             low.iter()
                 .copied()
                 .reduce(f64::max)
-                .map(|rate| format!(", at η up to {}", number(rate)))
+                .map(|rate| format!(", at η up to {}", four_digits(rate)))
                 .unwrap_or_default(),
             high.len(),
             high.iter()
                 .copied()
                 .reduce(f64::min)
-                .map(|rate| format!(", at η from {} up", number(rate)))
+                .map(|rate| format!(", at η from {} up", four_digits(rate)))
                 .unwrap_or_default()
         ),
     };
@@ -191,8 +191,8 @@ fn breadth(groups: &[Group], table: Vec<Vec<String>>) -> Claim {
         format!(
             "The slope of log λ_max against log η lies between {} and {}. By its interval of 95 % (Student's t) it is −1 in {} of {} groups of \
              network and loss, another number in {}, and not to be told in {}.",
-            number(least),
-            number(most),
+            four_digits(least),
+            four_digits(most),
             inverse.len(),
             groups.len(),
             others.len(),

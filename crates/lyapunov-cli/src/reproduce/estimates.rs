@@ -7,10 +7,9 @@ use super::{
     claim::{Claim, heads},
 };
 use crate::{
-    report::number,
-    statistics::quantile,
     store::SharpnessPoint,
     sweep::{Plan, short},
+    text::{four_digits, statistics::quantile},
 };
 
 /// The key whose largest value is the reference of the others.
@@ -66,9 +65,9 @@ pub fn claim(plan: &Plan, runs: &[Ended]) -> Claim {
     } else {
         format!(
             "Five products a time: median errors up to {} %, nine in ten below {} %, at most {} g-eq per measurement.",
-            number(100.0 * worst(&|found| quantile(&found.errors, 0.5))),
-            number(100.0 * worst(&|found| quantile(&found.errors, 0.9))),
-            number(worst(&|found| Some(found.cost().0)))
+            four_digits(100.0 * worst(&|found| quantile(&found.errors, 0.5))),
+            four_digits(100.0 * worst(&|found| quantile(&found.errors, 0.9))),
+            four_digits(worst(&|found| Some(found.cost().0)))
         )
     };
     Claim {
@@ -151,7 +150,7 @@ fn losses(run: &Ended) -> Vec<Option<u64>> {
 }
 
 fn row(found: &Found) -> Vec<String> {
-    let percent = |share: f64| quantile(&found.errors, share).map(|error| format!("{} %", number(100.0 * error)));
+    let percent = |share: f64| quantile(&found.errors, share).map(|error| format!("{} %", four_digits(100.0 * error)));
     let percent = |share: f64| percent(share).unwrap_or_default();
     vec![
         found.problem.clone(),
@@ -159,7 +158,7 @@ fn row(found: &Found) -> Vec<String> {
         percent(0.5),
         percent(0.9),
         percent(1.0),
-        number(found.cost().0),
-        number(found.cost().1),
+        four_digits(found.cost().0),
+        four_digits(found.cost().1),
     ]
 }

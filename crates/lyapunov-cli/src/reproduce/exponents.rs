@@ -4,7 +4,10 @@ use super::{
     Ended,
     claim::{Claim, heads},
 };
-use crate::{report::number, statistics::mean_and_spread, sweep::Plan};
+use crate::{
+    sweep::Plan,
+    text::{four_digits, statistics::mean_and_spread},
+};
 
 /// The claim holds where the two are as close as this share of the larger, or as two standard errors.
 const CLOSE: f64 = 0.1;
@@ -60,16 +63,16 @@ impl Found {
 
     fn row(&self) -> Vec<String> {
         let (exponent, error) = self.exponent;
-        let error = error.map(|error| format!(" ± {}", number(error))).unwrap_or_default();
+        let error = error.map(|error| format!(" ± {}", four_digits(error))).unwrap_or_default();
         vec![
             self.loss.clone(),
             if self.frozen { "frozen" } else { "moving" }.to_owned(),
-            number(self.learning_rate),
-            self.edge.map(number).unwrap_or_default(),
-            format!("{}{error}", number(exponent)),
-            format!("{} (residual {})", number(self.lowest.0), number(self.lowest.1)),
-            number(exponent / self.lowest.0),
-            self.theory().map(number).unwrap_or_default(),
+            four_digits(self.learning_rate),
+            self.edge.map(four_digits).unwrap_or_default(),
+            format!("{}{error}", four_digits(exponent)),
+            format!("{} (residual {})", four_digits(self.lowest.0), four_digits(self.lowest.1)),
+            four_digits(exponent / self.lowest.0),
+            self.theory().map(four_digits).unwrap_or_default(),
             if self.holds() { "yes" } else { "no" }.to_owned(),
         ]
     }
@@ -135,7 +138,7 @@ fn at_fixed_weights(loss: &str, found: &[Found]) -> String {
     let mut own: Vec<&Found> = found.iter().filter(|run| run.frozen && run.loss == loss).collect();
     own.sort_by(|a, b| a.learning_rate.total_cmp(&b.learning_rate));
     match own.iter().take_while(|run| run.holds()).last() {
-        Some(run) => format!("with {loss} up to η = {}", number(run.learning_rate)),
+        Some(run) => format!("with {loss} up to η = {}", four_digits(run.learning_rate)),
         None => format!("with {loss} at no η that was tried"),
     }
 }

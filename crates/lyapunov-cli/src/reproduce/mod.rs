@@ -18,7 +18,7 @@ use std::path::Path;
 use crate::{
     compare::{Comparison, Outcome, Suite},
     error::Error,
-    report::digest::Digest,
+    show::report::digest::Digest,
     store::History,
     stored::StoredRun,
     sweep::{Plan, Standing},
@@ -86,7 +86,7 @@ mod tests {
     use super::*;
     use crate::{
         manifest::Manifest,
-        report::digest::{Estimate, Reading},
+        show::report::digest::{Estimate, Reading},
         store::{Row, SharpnessPoint, SharpnessSeries},
     };
 

@@ -3,8 +3,8 @@
 use super::claim::{Claim, heads};
 use crate::{
     compare::{Comparison, Line, Mean},
-    plot,
-    report::number,
+    show::plot,
+    text::four_digits,
 };
 
 const RULE: &str = "quasi-newton";
@@ -63,7 +63,7 @@ fn tuned(line: &Line) -> &'static str {
 
 fn end(line: &Line) -> String {
     match (line.of_reference, line.train_loss) {
-        (Some(ratio), _) => number(ratio),
+        (Some(ratio), _) => four_digits(ratio),
         (None, Some(_)) => "ended, without a reference".to_owned(),
         (None, None) => "did not end".to_owned(),
     }
@@ -72,8 +72,8 @@ fn end(line: &Line) -> String {
 fn table(comparison: &Comparison) -> Vec<Vec<String>> {
     let mean = |mean: Option<Mean>, scale: f64| {
         mean.map_or_else(String::new, |mean| {
-            let error = mean.std_error.map(|error| format!(" ± {}", number(scale * error))).unwrap_or_default();
-            format!("{}{error}", number(scale * mean.mean))
+            let error = mean.std_error.map(|error| format!(" ± {}", four_digits(scale * error))).unwrap_or_default();
+            format!("{}{error}", four_digits(scale * mean.mean))
         })
     };
     let mut table =
@@ -91,7 +91,7 @@ fn table(comparison: &Comparison) -> Vec<Vec<String>> {
             line.rule.clone(),
             at,
             loss,
-            line.of_reference.map(number).unwrap_or_default(),
+            line.of_reference.map(four_digits).unwrap_or_default(),
             mean(line.test_accuracy, 100.0),
             mean(line.cost, 1.0),
         ]

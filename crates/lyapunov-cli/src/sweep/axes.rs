@@ -3,7 +3,7 @@
 use toml_edit::{InlineTable, Item, Table, TableLike, Value};
 
 use crate::{
-    draft::{Draft, Source},
+    config::{Draft, Source},
     error::Result,
 };
 

@@ -14,8 +14,10 @@ use std::{
 use super::{Plan, Planned, Standing, standing::step_of};
 use crate::{
     error::{Error, Result},
-    interrupt,
-    progress::{Board, Line},
+    terminal::{
+        interrupt,
+        progress::{Board, Line},
+    },
 };
 
 /// How many workers may be killed one after the other, without coming further, before their run counts as failed.

@@ -8,7 +8,7 @@ use super::{Plan, Planned};
 use crate::{
     error::{Error, Result},
     folder::write_file,
-    shell::quoted,
+    text::shell::quoted,
 };
 
 /// A system that runs tasks on a cluster.

@@ -9,10 +9,8 @@ mod driver;
 mod engine;
 mod plan;
 mod standing;
-mod worker;
 
 pub use driver::{Tallied, drive};
 pub use engine::{Engine, Submission};
 pub use plan::{PLAN, Plan, Planned, Subjects, short};
 pub use standing::{Standing, standings};
-pub use worker::{Made, end_with_parent, make};

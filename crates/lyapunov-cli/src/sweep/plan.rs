@@ -12,11 +12,10 @@ use toml_edit::{Document, Item};
 
 use super::axes::{Axes, Point, SWEEP, text};
 use crate::{
-    draft::{Draft, Settings, Source},
+    config::{Draft, Settings, Source, Subject},
     error::{Error, Result},
-    experiment,
     folder::write_file,
-    summary::Subject,
+    setup,
 };
 
 /// The file of the plan, in the folder of the sweep.
@@ -198,7 +197,7 @@ impl Subjects {
             settings.check_sizes(known.0.images)?;
             return Ok(known.clone());
         }
-        let (network, subject) = experiment::network(settings)?;
+        let (network, subject) = setup::network(settings)?;
         let found = (subject, network.steps_per_epoch());
         self.0.insert(key, found.clone());
         Ok(found)
@@ -240,7 +239,7 @@ mod tests {
         assert_eq!(plan.keys, ["optimizer.learning_rate", "run.seed"]);
         for run in &plan.runs {
             let mut settings = run.settings().unwrap();
-            let (_, subject) = experiment::network(&settings).unwrap();
+            let (_, subject) = setup::network(&settings).unwrap();
             settings.resolve(&subject).unwrap();
             assert_eq!(settings.config.identity(), run.id);
         }

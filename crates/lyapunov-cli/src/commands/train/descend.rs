@@ -10,12 +10,14 @@ use super::Session;
 use crate::{
     checkpoint::{self, Clock, Note},
     error::Result,
-    experiment::{self, Study},
     export::tensorboard::Live,
     faults,
-    interrupt::{self, Signal},
-    progress::{Observers, Progress},
+    setup::{self, Study},
     store::Store,
+    terminal::{
+        interrupt::{self, Signal},
+        progress::{Observers, Progress},
+    },
 };
 
 /// How the steps of a run came to an end.
@@ -74,8 +76,8 @@ impl Study for Descend<'_, '_> {
 impl<'a> Descend<'a, '_> {
     fn start<R: Rule<Weights, State: Kept>>(&self, rule: R) -> Result<Moving<'a, R>> {
         let Session { config, network, plan, .. } = self.session;
-        let mut descent = experiment::descent(config, network, network.initial_weights(), rule)?;
-        let mut controller = experiment::controller(config, descent.edge_constant(), plan.steps)?;
+        let mut descent = setup::descent(config, network, network.initial_weights(), rule)?;
+        let mut controller = setup::controller(config, descent.edge_constant(), plan.steps)?;
         let training = match &self.from {
             Some(saved) => Training::resume(&mut descent, plan, controller.as_mut(), saved)?,
             None => Training::new(&mut descent, plan)?,

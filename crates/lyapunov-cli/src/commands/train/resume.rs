@@ -12,14 +12,12 @@ use serde_json::json;
 use super::{Session, print, tell};
 use crate::{
     checkpoint::{self, remove_others},
-    config::Config,
-    draft::{Draft, Settings},
+    config::{Config, Draft, Settings, Subject},
     error::{Error, Result},
-    experiment,
     folder::{CONFIG, MANIFEST, ROWS, RunFolder},
     manifest::{self, Manifest},
+    setup,
     store::{Listed, Store},
-    summary::Subject,
 };
 
 /// What a run has behind it.
@@ -48,7 +46,7 @@ pub(super) fn execute(path: &Path, tensorboard: bool, json: bool, quiet: bool) -
     }
     let mut settings = written_settings(path)?;
     check_version(path, &manifest)?;
-    let (network, subject) = experiment::network(&settings)?;
+    let (network, subject) = setup::network(&settings)?;
     settings.resolve(&subject)?;
     check_subject(path, &manifest, &subject)?;
     let mut session = Session::go_on(folder, &settings, &network, subject)?;

@@ -1,0 +1,209 @@
+//! Every check across keys: values that are right alone and wrong together.
+
+use clap::ValueEnum;
+use lyapunov::{Quantity, Schedule};
+use toml_edit::Value;
+
+use super::{
+    choices::{
+        ControlRule, DataName, LossName, ModelName, OptimizerName, ProductName, ScheduleName, WeightsName, name_of,
+    },
+    draft::Draft,
+    sections::Config,
+};
+use crate::error::Result;
+
+/// Refuses a configuration that contradicts itself, or whose values nobody would look at.
+pub fn check(draft: &Draft, config: &Config) -> Result<()> {
+    data(draft, config)?;
+    model(draft, config)?;
+    optimizer(draft, config)?;
+    decay(draft, config)?;
+    schedule(draft, config)?;
+    control(draft, config)?;
+    products(draft, config)
+}
+
+fn data(draft: &Draft, config: &Config) -> Result<()> {
+    match config.data.name {
+        DataName::Synthetic if !config.data.path.is_empty() => {
+            let told = "`data.path` is given, but `data.name` is \"synthetic\", which reads no files";
+            let fault = draft.fault_at("data.path", |_| told.into());
+            let help = "set `data.name` to the set that it holds, or use `--data PATH`, which sets both";
+            Err(fault(Some(help.to_owned())))
+        }
+        name if name != DataName::Synthetic && config.data.path.is_empty() => {
+            let told = format!("`data.name` is \"{}\", but `data.path` is empty", name_of(&name));
+            let fault = draft.fault_at("data.name", |_| told.clone());
+            Err(fault(Some("name the folder or archive of the files by `data.path`, or by `--data PATH`".to_owned())))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Refuses a value that its model would not look at.
+fn model(draft: &Draft, config: &Config) -> Result<()> {
+    widths(draft, config)?;
+    let name = config.model.name;
+    let used = ModelName::value_variants().iter().map(|other| (name_of(other), other.unused_keys()));
+    unused(draft, "model", &name_of(&name), &name.unused_keys(), &used.collect::<Vec<_>>())
+}
+
+fn widths(draft: &Draft, config: &Config) -> Result<()> {
+    let contradictory = config.model.name == ModelName::Linear && !config.model.widths.is_empty();
+    let told = "must be \"auto\" or [] where `model.name` is \"linear\"";
+    if contradictory { Err(draft.blame("model.widths", told)) } else { Ok(()) }
+}
+
+/// Refuses a value that the choice `section.name` would not look at; `choices` are all there are, with the keys that each
+/// has no use for. One that says the same as the default does no harm: a resolved configuration has them all.
+fn unused(
+    draft: &Draft,
+    section: &str,
+    name: &str,
+    unused_keys: &[&str],
+    choices: &[(String, Vec<&'static str>)],
+) -> Result<()> {
+    let defaults = Draft::default();
+    for unused in unused_keys {
+        let key = format!("{section}.{unused}");
+        if plain(draft.value(&key)) != plain(defaults.value(&key)) {
+            let told = format!("`{key}` is given, but \"{name}\" has none");
+            let users = choices.iter().filter(|(_, others)| !others.contains(unused));
+            let users: Vec<String> = users.map(|(user, _)| format!("\"{user}\"")).collect();
+            let help = format!("`{section}.name` may be {}", users.join(" or "));
+            return Err(draft.fault_at(&key, |flag| format!("{flag}{told}"))(Some(help)));
+        }
+    }
+    Ok(())
+}
+
+fn optimizer(draft: &Draft, config: &Config) -> Result<()> {
+    let name = config.optimizer.name;
+    let used = OptimizerName::value_variants().iter().map(|other| (name_of(other), other.unused_keys().to_vec()));
+    unused(draft, "optimizer", &name_of(&name), name.unused_keys(), &used.collect::<Vec<_>>())?;
+    if !name.is_preconditioned() && config.measure.what.contains(&Quantity::PreconditionedSharpness) {
+        let told =
+            format!("`measure.what` names preconditioned_sharpness, but \"{}\" has no preconditioner", name_of(&name));
+        let help = "only \"adam\", \"adamw\", \"prodigy\" and \"dog\" have one".to_owned();
+        return Err(draft.fault_at("measure.what", |flag| format!("{flag}{told}"))(Some(help)));
+    }
+    Ok(())
+}
+
+/// A penalty and a decay both pull the weights to zero: which of the two is meant decides what is measured.
+fn decay(draft: &Draft, config: &Config) -> Result<()> {
+    if config.loss.l2 == 0.0 || config.optimizer.weight_decay == 0.0 {
+        return Ok(());
+    }
+    let told = "`loss.l2` and `optimizer.weight_decay` are both given: they do the same to a gradient, twice";
+    let help =
+        "`loss.l2` is part of the loss and of what is measured, `optimizer.weight_decay` of the step: set one to 0";
+    Err(draft.fault_at("loss.l2", |flag| format!("{flag}{told}"))(Some(help.to_owned())))
+}
+
+fn schedule(draft: &Draft, config: &Config) -> Result<()> {
+    let schedule = &config.schedule;
+    // Whatever the length of the run.
+    let made = Schedule::new(schedule.name.shape(), 1000, schedule.warm_up, schedule.cooldown);
+    match made {
+        Err(lyapunov::Error::Argument { name, reason, .. }) => Err(draft.blame(&format!("schedule.{name}"), &reason)),
+        _ => Ok(()),
+    }
+}
+
+/// Refuses a rule that has no theory for the optimizer, that is not fed, or that decays twice; and keys that nobody would look at.
+fn control(draft: &Draft, config: &Config) -> Result<()> {
+    let (rule, optimizer) = (config.control.rule, config.optimizer.name);
+    let falls = config.schedule.name == ScheduleName::Cosine || config.schedule.cooldown > 0.0;
+    if optimizer.decays_by_itself() && falls {
+        let key = if config.schedule.cooldown > 0.0 { "schedule.cooldown" } else { "schedule.name" };
+        let told = format!("`{key}` lets the learning rate fall, and \"{}\" decays by itself", name_of(&optimizer));
+        let help = "two decays leave a run unfinished: leave the schedule constant, without a cooldown".to_owned();
+        return Err(draft.fault_at(key, |flag| format!("{flag}{told}"))(Some(help)));
+    }
+    if rule == ControlRule::None {
+        return unused_control(draft);
+    }
+    if !rule.optimizers().contains(&optimizer) {
+        let names: Vec<String> = rule.optimizers().iter().map(|name| format!("\"{}\"", name_of(name))).collect();
+        let told =
+            format!("`control.rule` is \"{}\", which has no theory for \"{}\"", name_of(&rule), name_of(&optimizer));
+        let help = format!("it works with {}", names.join(", "));
+        return Err(draft.fault_at("control.rule", |flag| format!("{flag}{told}"))(Some(help)));
+    }
+    if config.schedule.name == ScheduleName::Cosine {
+        let told = "`schedule.name` is \"cosine\", but a rule of [control] already follows the curvature down: that would decay twice";
+        let help = "use \"constant\" with its cooldown".to_owned();
+        return Err(draft.fault_at("schedule.name", |flag| format!("{flag}{told}"))(Some(help)));
+    }
+    if draft.is_given("optimizer.learning_rate") && config.optimizer.learning_rate != optimizer.automatic_rate() {
+        let told = format!("`optimizer.learning_rate` is given, but \"{}\" sets the learning rate", name_of(&rule));
+        let help = "leave it out, or set `control.rule` to \"none\"".to_owned();
+        return Err(draft.fault_at("optimizer.learning_rate", |flag| format!("{flag}{told}"))(Some(help)));
+    }
+    fed(draft, config)
+}
+
+/// Refuses a rule whose measurement the plan leaves out.
+fn fed(draft: &Draft, config: &Config) -> Result<()> {
+    let (rule, measure) = (config.control.rule, &config.measure);
+    let Some(quantity) = rule.quantity(config.optimizer.name) else { return Ok(()) };
+    let unmeasured = (measure.every == 0).then_some("measure.every");
+    let unnamed = (!measure.what.is_empty() && !measure.what.contains(&quantity)).then_some("measure.what");
+    let nowhere = (quantity != Quantity::BatchSharpness && measure.on.is_empty()).then_some("measure.on");
+    match unmeasured.or(unnamed).or(nowhere) {
+        None => Ok(()),
+        Some(key) => {
+            let told = format!("\"{}\" decides by {quantity}, which is not measured", name_of(&rule));
+            let help = format!("`{key}` must ask for it; `measure.every = 20` follows it well");
+            Err(draft.fault_at(key, |flag| format!("{flag}{told}"))(Some(help)))
+        }
+    }
+}
+
+/// Refuses a strength, a period or bounds without a rule.
+fn unused_control(draft: &Draft) -> Result<()> {
+    let defaults = Draft::default();
+    for key in ["control.sigma", "control.every", "control.bounds"] {
+        if plain(draft.value(key)) != plain(defaults.value(key)) {
+            let told = format!("`{key}` is given, but `control.rule` is \"none\"");
+            let help = "name a rule, such as `control.rule = \"edge-step\"`".to_owned();
+            return Err(draft.fault_at(key, |flag| format!("{flag}{told}"))(Some(help)));
+        }
+    }
+    Ok(())
+}
+
+/// The Gauss–Newton matrix needs a loss that is curved in the outputs, and the tangent of a step the whole Hessian.
+fn products(draft: &Draft, config: &Config) -> Result<()> {
+    if config.loss.name == LossName::Hinge && config.measure.product == ProductName::GaussNewton {
+        let reason = "must be \"auto\", \"exact\" or \"difference\" with the hinge loss: that is piecewise linear in the outputs, \
+                      and its Gauss–Newton matrix zero";
+        return Err(draft.blame("measure.product", reason));
+    }
+    let lowest = config.measure.what.contains(&Quantity::LambdaMin);
+    if lowest && config.measure.product == ProductName::GaussNewton {
+        let reason = "must be \"auto\", \"exact\" or \"difference\" where `measure.what` names lambda_min: the Gauss–Newton matrix \
+                      has no negative eigenvalues";
+        return Err(draft.blame("measure.product", reason));
+    }
+    if config.exponents.product == ProductName::GaussNewton {
+        let reason =
+            "must be \"auto\", \"exact\" or \"difference\": the Gauss–Newton matrix is not the derivative of a step";
+        return Err(draft.blame("exponents.product", reason));
+    }
+    if config.exponents.weights == WeightsName::Frozen && config.exponents.count == 0 {
+        let told = "`exponents.weights` is \"frozen\", but no exponents are asked for: nothing would move";
+        let help = "set `exponents.count` to 1 or more".to_owned();
+        return Err(draft.fault_at("exponents.weights", |flag| format!("{flag}{told}"))(Some(help)));
+    }
+    Ok(())
+}
+
+/// A text, a number or those of a list, however they are written.
+fn plain(value: Option<&Value>) -> (Option<&str>, Vec<f64>) {
+    let number = |value: &Value| value.as_float().or(value.as_integer().map(|whole| whole as f64));
+    let list = value.and_then(Value::as_array).map(|list| list.iter().filter_map(number).collect());
+    (value.and_then(Value::as_str), list.unwrap_or_else(|| value.and_then(number).into_iter().collect()))
+}

@@ -1,0 +1,30 @@
+//! The configuration: its keys, what they allow, and how they are read and checked.
+
+mod choices;
+mod consistency;
+mod draft;
+mod keys;
+mod overrides;
+mod resolve;
+mod sections;
+mod shorthand;
+mod source;
+mod subject;
+#[cfg(test)]
+mod tests;
+mod values;
+
+pub use choices::{
+    ActivationName, ControlRule, InitName, LossName, ModelName, NormalizationName, OptimizerName, PassName,
+    PoolingName, ProductName, ShortcutName, StartName, WeightsName, name_of,
+};
+pub use draft::Draft;
+pub use overrides::{Overrides, settings, use_data};
+pub use resolve::Settings;
+pub use sections::{Config, Control, Model};
+pub use source::Source;
+pub use subject::Subject;
+pub use values::target_name;
+
+/// The commented default file: the one source of defaults.
+pub const DEFAULTS: &str = include_str!("default.toml");

@@ -1,0 +1,481 @@
+//! What the program says about a run that has ended: sentences for a person, one JSON object for a program.
+
+use std::fmt::Write;
+
+use lyapunov::{Chaos, EdgeReading, Measurement, Quantity, Sample, Sharpness, Summary as Course};
+use serde::Serialize;
+
+use crate::{
+    config::{Subject, target_name},
+    text::{compact, duration, number},
+};
+
+/// The JSON object of `train --json`. What is not a number is `null`.
+#[derive(Clone, Debug, Serialize)]
+pub struct Summary {
+    /// The folder of the run.
+    pub run: String,
+    /// `completed` or `diverged`.
+    pub outcome: &'static str,
+    /// The step that could not be taken, where the run diverged.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub diverged_at: Option<u64>,
+    /// Training steps that were taken.
+    pub steps: u64,
+    /// The images.
+    pub data: String,
+    /// How many of them it was trained on.
+    pub training_images: usize,
+    /// How many classes they have.
+    pub classes: usize,
+    /// The mean loss on all training images after the last step; `null` where the run diverged.
+    pub train_loss: Option<f64>,
+    /// The share of test images classified correctly after the last step; `null` where the run diverged.
+    pub test_accuracy: Option<f64>,
+    /// The learning rate of the last step.
+    pub learning_rate: f64,
+    /// The last λ_max that was measured, of the mini-batch where that was measured.
+    pub lambda_max: Option<LambdaMax>,
+    /// The mean batch sharpness over the last fifth of the run.
+    pub batch_sharpness: Option<EdgeFound>,
+    /// The sharpness that the edge of stability of the optimizer speaks of, over the last fifth of the run.
+    pub edge: Option<EdgeFound>,
+    /// The Lyapunov exponents of the optimizer, where they were measured.
+    #[serde(flatten)]
+    pub chaos: Option<ChaosFound>,
+    /// The cost of all measurements, in gradient-equivalents per training step.
+    pub measuring_cost: f64,
+    /// How long the run took.
+    pub wall_seconds: f64,
+    /// Whether the weights stayed where they began.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub weights_frozen: bool,
+    /// What only the sentences say.
+    #[serde(skip)]
+    pub stand: Option<Stand>,
+    /// What only the sentences say.
+    #[serde(skip)]
+    pub subject: Subject,
+}
+
+/// One measurement of λ_max.
+#[derive(Clone, Debug, Serialize)]
+pub struct LambdaMax {
+    /// The estimate.
+    pub value: f64,
+    /// Some eigenvalue lies within this distance of it.
+    pub residual: f64,
+    /// The data.
+    pub on: String,
+    /// The kind of product with the Hessian.
+    pub product: &'static str,
+    /// In gradient-equivalents.
+    pub cost: f64,
+}
+
+impl LambdaMax {
+    /// The last λ_max of a run, of the mini-batch where that was measured.
+    pub fn of(course: &Course) -> Option<Self> {
+        let measured = course.sharpness.iter().filter(|found| found.quantity == Quantity::LambdaMax);
+        let batch = measured.clone().find(|found| matches!(found.on, Sample::Mini(_)));
+        let Sharpness { value, residual, on, product, cost, .. } = *batch.or(measured.clone().next())?;
+        Some(Self { value, residual, on: on.to_string(), product: product.name(), cost })
+    }
+}
+
+/// A sharpness against the edge of stability, as a mean over the last fifth of a run.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct EdgeFound {
+    /// Which sharpness.
+    pub quantity: &'static str,
+    /// The data.
+    pub on: String,
+    /// Its mean.
+    pub value: f64,
+    /// Its standard deviation over the measurements.
+    pub value_spread: Option<f64>,
+    /// Its mean over the threshold, 1 at the edge; `null` where the threshold speaks of another sharpness.
+    pub share: Option<f64>,
+    /// The standard deviation of that over the measurements.
+    pub spread: Option<f64>,
+    /// How many measurements.
+    pub count: usize,
+    /// The step of the first of them.
+    pub since: u64,
+    /// The threshold at the last learning rate, in units of 1/η.
+    pub threshold: f64,
+    /// Steps that were taken.
+    #[serde(skip)]
+    steps: u64,
+}
+
+impl EdgeFound {
+    fn new(reading: &EdgeReading, last: &Measurement) -> Self {
+        let finite = |x: f64| x.is_finite().then_some(x);
+        Self {
+            quantity: reading.quantity.name(),
+            on: target_name(reading.on),
+            value: reading.value,
+            value_spread: finite(reading.value_spread),
+            share: reading.share,
+            spread: finite(reading.spread),
+            count: reading.count,
+            since: reading.since,
+            threshold: last.edge.threshold * last.learning_rate,
+            steps: last.step + 1,
+        }
+    }
+
+    /// The reading of this quantity.
+    pub fn of(course: &Course, quantity: Quantity) -> Option<Self> {
+        let last = course.last.as_ref()?;
+        let reading = course.edge.iter().find(|reading| reading.quantity == quantity)?;
+        Some(Self::new(reading, last))
+    }
+
+    /// The reading that theory speaks of: the batch sharpness where the edge holds it, else the first one of which it speaks.
+    pub fn headline(course: &Course) -> Option<Self> {
+        let spoken_of = || course.edge.iter().filter(|reading| reading.share.is_some());
+        let batch = spoken_of().find(|reading| reading.quantity == Quantity::BatchSharpness);
+        Some(Self::new(batch.or_else(|| spoken_of().next())?, course.last.as_ref()?))
+    }
+
+    /// `At the edge of stability: batch sharpness 1.97/η …`.
+    fn sentence(&self) -> String {
+        let Self { quantity, on, spread, count, since, threshold, .. } = self;
+        let share = self.share.unwrap_or(f64::NAN);
+        let name = match *quantity {
+            "batch_sharpness" => "batch sharpness".to_owned(),
+            "preconditioned_sharpness" => format!("preconditioned sharpness {}", on_data(on)),
+            _ => format!("λ_max {}", on_data(on)),
+        };
+        if *threshold <= 0.0 {
+            return format!("Above the edge of stability: the weight decay alone is beyond it, whatever the {name}.");
+        }
+        let mean = compact(threshold * share, 2);
+        let value = match spread {
+            Some(spread) => format!("({mean} ± {})/η", compact(threshold * spread, 2)),
+            None => format!("{mean}/η"),
+        };
+        let measurements = if *count == 1 { "one measurement".to_owned() } else { format!("{count} measurements") };
+        let when = if *since >= self.steps - self.steps / 5 {
+            format!("over the last 20 % ({measurements})")
+        } else {
+            format!("at step {}, the last measurement", number(*since as f64, 0))
+        };
+        let error = spread.map_or(0.0, |spread| spread / (*count as f64).sqrt());
+        let (low, high) = (verdict(share - error), verdict(share + error));
+        let place = if low == high { capital(low) } else { "Indistinguishable from the edge of stability".to_owned() };
+        format!("{place}: {name} {value} {when}; the edge is {}/η.", compact(*threshold, 2))
+    }
+}
+
+/// The Lyapunov exponents of a run.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ChaosFound {
+    /// In the order of the factorisation, which is largest first once the deviations are aligned; in nats per step.
+    pub exponents: Vec<Option<f64>>,
+    /// Their standard errors.
+    pub exponent_std_errors: Vec<Option<f64>>,
+    /// Whether the averages have settled.
+    pub exponents_aligned: bool,
+    /// In nats per unit of training time.
+    pub exponents_per_time: Vec<Option<f64>>,
+    /// Steps that were measured.
+    pub exponent_steps: u64,
+    /// The kind of product with the Hessian that carried the deviations.
+    pub exponent_product: String,
+    /// −⟨vᵀHv⟩ over training time for the first deviation.
+    pub negative_rayleigh: Option<f64>,
+    /// The worst disagreement of growth and curvature in a step, in nats; `null` for optimizers other than plain descent.
+    pub identity_violation: Option<f64>,
+}
+
+impl ChaosFound {
+    /// The exponents of a run whose deviations were carried by this kind of product.
+    pub fn new(chaos: &Chaos, exponent_product: String) -> Self {
+        let (per_step, per_time) = (&chaos.exponents, chaos.exponents.per_time());
+        let measured = per_step.steps > 0;
+        let known = |numbers: &[f64]| numbers.iter().map(|x| (measured && x.is_finite()).then_some(*x)).collect();
+        Self {
+            exponents: known(&per_step.values),
+            exponent_std_errors: known(&per_step.std_errors),
+            exponents_aligned: per_step.aligned,
+            exponents_per_time: known(&per_time.values),
+            exponent_steps: per_step.steps,
+            exponent_product,
+            negative_rayleigh: measured.then_some(chaos.negative_rayleigh).filter(|x| x.is_finite()),
+            identity_violation: chaos.violation.filter(|x| x.is_finite()),
+        }
+    }
+
+    fn sentences(&self) -> String {
+        let told = |(value, error): (&Option<f64>, &Option<f64>)| match (value, error) {
+            (Some(value), Some(error)) => format!("{value:.5} ± {error:.5}"),
+            (Some(value), None) => format!("{value:.5}, its error unknown"),
+            _ => "unknown".to_owned(),
+        };
+        let several = self.exponents.len() > 1;
+        let name = if several { "Lyapunov exponents" } else { "Lyapunov exponent" };
+        let each = self.exponents.iter().zip(&self.exponent_std_errors);
+        let list: Vec<String> = each.map(told).collect();
+        let aligned = if self.exponents_aligned { "settled" } else { "not settled: the run was too short for a limit" };
+        let steps = number(self.exponent_steps as f64, 0);
+        let first = self.exponents_per_time.first().copied().flatten();
+        let per_time = first.map_or("unknown".to_owned(), |x| compact(x, 3));
+        let (list, product) = (list.join(", "), &self.exponent_product);
+        let mut text =
+            format!("{name} of the optimizer: {list} per step, over {steps} steps by {product} products, {aligned}.\n");
+        let rayleigh = self.negative_rayleigh.map_or("unknown".to_owned(), |x| compact(x, 3));
+        let _ = write!(text, "Per unit of training time: {per_time}, beside −⟨vᵀHv⟩ = {rayleigh} along its deviation.");
+        if let Some(violation) = self.identity_violation {
+            let _ = write!(text, "\nGrowth and curvature agree to {violation:.1e} at every step.");
+        }
+        text
+    }
+}
+
+/// λ_max at the last measurement, against what it is to be seen in.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Stand {
+    /// η at that measurement: a cooldown may have made it small since.
+    learning_rate: f64,
+    /// The threshold of stability in units of 1/η, where it speaks of λ_max.
+    threshold: Option<f64>,
+}
+
+impl Stand {
+    /// The stand after the last row of a run.
+    pub fn of(course: &Course) -> Option<Self> {
+        let last = course.last.as_ref()?;
+        let threshold = (!last.edge.preconditioned).then_some(last.edge.threshold * last.learning_rate);
+        let reading = course.edge.iter().find(|reading| reading.quantity == Quantity::LambdaMax);
+        Some(Self { learning_rate: reading.map_or(last.learning_rate, |reading| reading.learning_rate), threshold })
+    }
+
+    fn sentence(&self, found: &LambdaMax) -> String {
+        let LambdaMax { value, residual, on, product, .. } = found;
+        let (value, residual, scaled) = (compact(*value, 2), compact(*residual, 2), self.learning_rate * value);
+        let sharpness = format!(
+            "Sharpness at the last measurement: λ_max = {value} ± {residual} ({product} products, {}).",
+            on_data(on)
+        );
+        match self.threshold {
+            Some(threshold) => {
+                let (scaled, edge) = (compact(scaled, 2), compact(threshold, 2));
+                format!("{sharpness}\nη·λ_max = {scaled}, where full-batch training has its edge at {edge}.")
+            }
+            None => format!("{sharpness}\nη·λ_max = {}.", compact(scaled, 4)),
+        }
+    }
+}
+
+/// The data in a sentence.
+fn on_data(on: &str) -> String {
+    match on {
+        "batch" => "on the mini-batch".to_owned(),
+        "full" => "on all training images".to_owned(),
+        other => format!("on a fixed {}", other.replace('=', " of ")),
+    }
+}
+
+fn capital(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
+}
+
+impl Summary {
+    /// One line of JSON.
+    pub fn to_json(&self) -> String {
+        let mut text = serde_json::to_string(self).expect("numbers and texts have a JSON form");
+        text.push('\n');
+        text
+    }
+
+    /// A few sentences.
+    pub fn to_text(&self) -> String {
+        let mut text = String::new();
+        // Writing into a string cannot fail.
+        let _ = writeln!(text, "{}", self.course());
+        if let Some(edge) = &self.edge {
+            let _ = writeln!(text, "{}", edge.sentence());
+        }
+        if let (Some(stand), Some(found)) = (&self.stand, &self.lambda_max) {
+            let _ = writeln!(text, "{}", stand.sentence(found));
+        }
+        if let Some(chaos) = &self.chaos {
+            let _ = writeln!(text, "{}", chaos.sentences());
+        }
+        if self.measuring_cost > 0.0 {
+            let _ = writeln!(text, "{}", self.cost());
+        }
+        let _ = writeln!(text, "Run folder: {}", self.run);
+        let _ = writeln!(text, "Picture:    {}/run.svg", self.run);
+        text
+    }
+
+    fn course(&self) -> String {
+        let Subject { model, parameters, data, images, .. } = &self.subject;
+        let (parameters, images) = (number(*parameters as f64, 0), number(*images as f64, 0));
+        let (steps, time) = (number(self.steps as f64, 0), duration(self.wall_seconds));
+        let network = format!("the {model} ({parameters} weights) on {images} {data} images");
+        if let Some(step) = self.diverged_at {
+            let step = number(step as f64, 0);
+            return format!("The run diverged before step {step}, after {time}: {network}.");
+        }
+        let accuracy = self.test_accuracy.map(|share| format!(", test accuracy {:.1} %", 100.0 * share));
+        let accuracy = accuracy.unwrap_or_default();
+        let loss = self.train_loss.filter(|loss| loss.is_finite());
+        let result = loss.map(|loss| format!("\nTraining loss {}{accuracy}.", compact(loss, 3))).unwrap_or_default();
+        if self.weights_frozen {
+            return format!(
+                "Went over the batches of {network} with its weights frozen: {steps} steps in {time}.{result}"
+            );
+        }
+        format!("Trained {network}: {steps} steps in {time}.{result}")
+    }
+
+    fn cost(&self) -> String {
+        let cost = self.measuring_cost;
+        format!("Measuring cost {cost:.2} gradient-equivalents per step, {:.0} % on top of training.", 100.0 * cost)
+    }
+}
+
+/// Where a sharpness stands that is this share of the threshold. λ_max of a mini-batch differs by 10 to 15 % from batch to
+/// batch and lies above that of the whole set: this tells a place, not whether the run is stable.
+pub fn verdict(share: f64) -> &'static str {
+    match share {
+        x if x > 1.25 => "above the edge of stability",
+        x if x >= 0.75 => "at the edge of stability",
+        _ => "below the edge of stability",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn summary() -> Summary {
+        let edge = EdgeFound {
+            quantity: "batch_sharpness",
+            on: "batch".to_owned(),
+            value: 39.4,
+            value_spread: Some(4.0),
+            share: Some(0.985),
+            spread: Some(0.1),
+            count: 16,
+            since: 1600,
+            threshold: 2.0,
+            steps: 1975,
+        };
+        let lambda_max = LambdaMax { value: 23.1, residual: 0.4, on: "batch".to_owned(), product: "exact", cost: 12.0 };
+        Summary {
+            run: "runs/cnn-sgd-0123abcd".to_owned(),
+            outcome: "completed",
+            diverged_at: None,
+            steps: 1975,
+            data: "synthetic".to_owned(),
+            training_images: 5000,
+            classes: 10,
+            train_loss: Some(0.4123),
+            test_accuracy: Some(0.613),
+            learning_rate: 0.05,
+            lambda_max: Some(lambda_max),
+            batch_sharpness: None,
+            edge: Some(edge),
+            chaos: None,
+            weights_frozen: false,
+            stand: Some(Stand { learning_rate: 0.05, threshold: Some(2.0) }),
+            measuring_cost: 0.125,
+            wall_seconds: 72.3,
+            subject: Subject {
+                model: "cnn".to_owned(),
+                has_kinks: true,
+                parameters: 21_098,
+                data: "synthetic".to_owned(),
+                images: 5000,
+                classes: 10,
+            },
+        }
+    }
+
+    #[test]
+    fn a_completed_run_is_told_in_sentences() {
+        insta::assert_snapshot!(summary().to_text(), @r"
+        Trained the cnn (21,098 weights) on 5,000 synthetic images: 1,975 steps in 1 min 12 s.
+        Training loss 0.412, test accuracy 61.3 %.
+        At the edge of stability: batch sharpness (1.97 ± 0.20)/η over the last 20 % (16 measurements); the edge is 2.00/η.
+        Sharpness at the last measurement: λ_max = 23.10 ± 0.40 (exact products, on the mini-batch).
+        η·λ_max = 1.16, where full-batch training has its edge at 2.00.
+        Measuring cost 0.12 gradient-equivalents per step, 12 % on top of training.
+        Run folder: runs/cnn-sgd-0123abcd
+        Picture:    runs/cnn-sgd-0123abcd/run.svg
+        ");
+    }
+
+    #[test]
+    fn a_verdict_needs_measurements_that_agree_and_says_when_they_are_old() {
+        let edge = |share, spread, since| EdgeFound { share: Some(share), spread, since, ..summary().edge.unwrap() };
+        assert!(edge(0.8, Some(1.0), 1600).sentence().starts_with("Indistinguishable from the edge"));
+        assert!(edge(0.3, Some(0.1), 1600).sentence().starts_with("Below the edge"));
+        assert!(edge(0.3, None, 100).sentence().contains("at step 100, the last measurement"));
+        let decayed = EdgeFound { threshold: -3.0, ..summary().edge.unwrap() };
+        assert!(decayed.sentence().contains("the weight decay alone is beyond it"));
+    }
+
+    #[test]
+    fn exponents_are_told_with_what_explains_them() {
+        let chaos = ChaosFound {
+            exponents: vec![Some(0.01234), None],
+            exponent_std_errors: vec![Some(0.0004), None],
+            exponents_aligned: false,
+            exponents_per_time: vec![Some(0.2468), None],
+            exponent_steps: 1800,
+            exponent_product: "exact".to_owned(),
+            negative_rayleigh: Some(0.25),
+            identity_violation: Some(3e-7),
+        };
+        insta::assert_snapshot!(chaos.sentences(), @r"
+        Lyapunov exponents of the optimizer: 0.01234 ± 0.00040, unknown per step, over 1,800 steps by exact products, not settled: the run was too short for a limit.
+        Per unit of training time: 0.247, beside −⟨vᵀHv⟩ = 0.250 along its deviation.
+        Growth and curvature agree to 3.0e-7 at every step.
+        ");
+        let json = serde_json::to_value(Summary { chaos: Some(chaos), ..summary() }).unwrap();
+        assert_eq!((&json["exponents"][0], &json["exponents_aligned"]), (&0.01234.into(), &false.into()));
+        assert!(json["exponents"][1].is_null() && json.get("chaos").is_none());
+        assert_eq!(json["edge"]["share"], 0.985);
+    }
+
+    #[test]
+    fn a_diverged_run_is_told_in_sentences() {
+        let run = Summary {
+            outcome: "diverged",
+            diverged_at: Some(12),
+            train_loss: None,
+            lambda_max: None,
+            edge: None,
+            measuring_cost: 0.0,
+            ..summary()
+        };
+        insta::assert_snapshot!(run.to_text(), @r"
+        The run diverged before step 12, after 1 min 12 s: the cnn (21,098 weights) on 5,000 synthetic images.
+        Run folder: runs/cnn-sgd-0123abcd
+        Picture:    runs/cnn-sgd-0123abcd/run.svg
+        ");
+    }
+
+    #[test]
+    fn the_json_object_has_no_number_that_is_not_one() {
+        let run = Summary { train_loss: Some(f64::NAN), ..summary() };
+        let json: serde_json::Value = serde_json::from_str(&run.to_json()).unwrap();
+        assert!(json["train_loss"].is_null());
+        assert!(json.get("diverged_at").is_none() && json.get("subject").is_none());
+        assert_eq!(json["lambda_max"]["on"], "batch");
+    }
+
+    #[test]
+    fn durations_read_well() {
+        assert_eq!([8.21, 125.0, 3725.0].map(duration), ["8.2 s", "2 min 5 s", "1 h 2 min"]);
+        assert_eq!(duration(59.96), "1 min 0 s");
+    }
+}

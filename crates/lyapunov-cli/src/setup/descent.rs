@@ -1,0 +1,114 @@
+//! From a configuration to an optimizer, and what its run does when.
+
+use lyapunov::{
+    Averaged, Carry, Decay, Distance, DistanceOverGradients, Kept, Moments, Momentum, Objective, Optimizer, Plain,
+    Plan, Product, Quantity, Rule, Sample, Start, Wanted,
+};
+use lyapunov_burn::{Network, Weights};
+
+use crate::{
+    config::{Config, OptimizerName, PassName, ProductName, StartName, WeightsName},
+    error::Result,
+};
+
+/// The products with the Hessian that go by this name, where they can give what is `wanted`.
+pub fn product(name: ProductName, network: &Network, wanted: Wanted) -> lyapunov::Result<Product> {
+    match name {
+        ProductName::Auto => Product::auto(network, wanted),
+        ProductName::Exact => Product::Exact.suited(network, wanted),
+        ProductName::GaussNewton => Product::GaussNewton.suited(network, wanted),
+        ProductName::Difference => Product::Difference(network.difference()).suited(network, wanted),
+    }
+}
+
+/// Something to do with an optimizer, whichever it is.
+pub trait Study {
+    /// What comes out of it.
+    type Found;
+
+    /// Does it with the optimizer that steps by `rule`.
+    fn study<R: Rule<Weights, State: Kept>>(self, rule: R) -> Result<Self::Found>;
+}
+
+/// Does `study` with the rule of `[optimizer]`.
+pub fn with_rule<S: Study>(config: &Config, study: S) -> Result<S::Found> {
+    let optimizer = &config.optimizer;
+    match optimizer.name {
+        OptimizerName::Sgd => study.study(Plain),
+        OptimizerName::HeavyBall => study.study(Momentum::new(optimizer.momentum, false)?),
+        OptimizerName::Nesterov => study.study(Momentum::new(optimizer.momentum, true)?),
+        OptimizerName::Adam | OptimizerName::AdamW => {
+            let [beta1, beta2] = optimizer.betas;
+            study.study(Moments { beta1, beta2, epsilon: optimizer.epsilon })
+        }
+        OptimizerName::Prodigy => {
+            let [beta1, beta2] = optimizer.betas;
+            study.study(Distance::new(Moments { beta1, beta2, epsilon: optimizer.epsilon })?)
+        }
+        OptimizerName::Dog => study.study(DistanceOverGradients),
+        OptimizerName::ScheduleFree => study.study(Averaged::new(optimizer.momentum)?),
+    }
+}
+
+/// The optimizer of a run before its first step.
+pub fn descent<'a, R: Rule<Weights>>(
+    config: &Config,
+    network: &'a Network,
+    start: Weights,
+    rule: R,
+) -> Result<Optimizer<&'a Network, R>> {
+    let optimizer = &config.optimizer;
+    let decoupled = optimizer.decoupled_decay || optimizer.name == OptimizerName::AdamW;
+    // Without deviations nothing asks for a product.
+    let product = match config.exponents.count {
+        0 => Product::Exact,
+        _ => product(config.exponents.product, network, Wanted::Spectrum)?,
+    };
+    let descent = Optimizer::with_rule(network, start, optimizer.learning_rate, rule, product)
+        .with_decay(Decay { rate: optimizer.weight_decay, decoupled })?;
+    Ok(match config.exponents.weights {
+        WeightsName::Moving => descent,
+        WeightsName::Frozen => descent.frozen(),
+    })
+}
+
+/// What a run does, and when.
+pub fn plan(config: &Config, network: &Network) -> Result<Plan> {
+    let epoch = network.steps_per_epoch();
+    let steps = config.run.step_count(epoch);
+    let lowest = config.measure.what.contains(&Quantity::LambdaMin);
+    let wanted = if lowest { Wanted::Smallest } else { Wanted::Largest };
+    Ok(Plan {
+        steps,
+        measure_every: config.measure.every,
+        what: config.measure.what.clone(),
+        on: config.measure.on.clone(),
+        product: product(config.measure.product, network, wanted)?,
+        products: config.measure.products,
+        evaluate_every: config.run.evaluation_period(epoch),
+        exponents: (config.exponents.count > 0).then(|| carry(config, network, steps)),
+    })
+}
+
+/// Images on which the smallest eigenvalues are sought that deviations may start from, where batches are smaller.
+const START_SUBSET: usize = 1000;
+
+fn carry(config: &Config, network: &Network, steps: u64) -> Carry {
+    let (exponents, images) = (&config.exponents, network.images(Sample::Full));
+    let on = if config.run.batch_size >= START_SUBSET.min(images) {
+        Sample::Mini(0)
+    } else {
+        Sample::Subset(START_SUBSET.min(images))
+    };
+    Carry {
+        count: exponents.count,
+        every: exponents.every,
+        warm_up: (exponents.warm_up * steps as f64).floor() as u64,
+        start: match exponents.start {
+            StartName::Random => Start::Random,
+            StartName::LambdaMin => Start::LambdaMin(on),
+        },
+        joint: exponents.pass == PassName::Joint,
+        seed: config.run.seed,
+    }
+}

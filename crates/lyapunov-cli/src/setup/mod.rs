@@ -1,0 +1,13 @@
+//! From a configuration to what the libraries train: a network on its data, an optimizer, a plan and a rule.
+
+mod control;
+mod descent;
+mod memory;
+mod network;
+mod options;
+
+pub use control::{controller, edge_step};
+pub use descent::{Study, descent, plan, product, with_rule};
+pub use network::network;
+#[cfg(test)]
+pub use options::network_options;

@@ -1,0 +1,4 @@
+//! The terminal that the program runs in: signals, and what is shown while it works.
+
+pub mod interrupt;
+pub mod progress;
