@@ -31,6 +31,7 @@ mod elementwise;
 mod error;
 mod exponents;
 pub mod krylov;
+mod named;
 mod noise;
 mod objective;
 mod operator;

@@ -53,15 +53,10 @@ pub enum Product {
     Difference(Difference),
 }
 
-impl Product {
-    /// The name used in configurations, columns and reports.
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::Exact => "exact",
-            Self::GaussNewton => "gauss-newton",
-            Self::Difference(_) => "difference",
-        }
-    }
+crate::named! { Product, "product":
+    Exact = "exact",
+    GaussNewton = "gauss-newton",
+    Difference = "difference" => Self::Difference(Difference::SMOOTH),
 }
 
 /// How a difference of gradients is taken: Hv ≈ ‖v‖ (g(w + εv̂) − g(w)) / ε, or its central form.
