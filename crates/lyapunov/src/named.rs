@@ -60,7 +60,12 @@ macro_rules! named {
 
 #[cfg(test)]
 mod tests {
-    use crate::{Difference, Error, Product, Quantity, Shape};
+    use crate::{
+        control::Shape,
+        error::Error,
+        objective::{Difference, Product},
+        record::Quantity,
+    };
 
     #[test]
     fn names_are_read_as_they_are_written() {

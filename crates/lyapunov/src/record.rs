@@ -19,7 +19,7 @@ pub enum Quantity {
     PreconditionedSharpness,
 }
 
-crate::named! { Quantity, "quantity":
+named! { Quantity, "quantity":
     LambdaMax = "lambda_max",
     LambdaMin = "lambda_min",
     BatchSharpness = "batch_sharpness",
