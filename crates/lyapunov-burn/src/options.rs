@@ -256,15 +256,8 @@ mod tests {
         let activations = ["relu", "leaky-relu", "tanh", "elu", "softplus", "gelu", "silu", "hardtanh"];
         assert_eq!(Activation::ALL.map(Activation::name), activations);
         assert!(Activation::ALL.iter().all(|choice| Activation::from_name(choice.name()) == Some(*choice)));
-        let losses = [
-            "cross-entropy",
-            "squared-error",
-            "mean-squared-error",
-            "hinge",
-            "huber",
-            "focal",
-            "binary-cross-entropy",
-        ];
+        let losses =
+            ["cross-entropy", "squared-error", "mean-squared-error", "hinge", "huber", "focal", "binary-cross-entropy"];
         assert_eq!(Loss::ALL.map(Loss::name), losses);
         let initializations = ["default", "kaiming", "xavier", "lecun", "ntk", "mup-like"];
         assert_eq!(Initialization::ALL.map(Initialization::name), initializations);
