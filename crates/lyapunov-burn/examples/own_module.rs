@@ -2,6 +2,8 @@
 //!
 //! Run with `cargo run --release --example own_module`.
 
+use std::ops::Range;
+
 use burn::{
     module::Module,
     nn::{Linear, LinearConfig},
@@ -12,6 +14,8 @@ use lyapunov_burn::{Device, Loss, ModuleObjective, Tensor, device};
 
 const INPUTS: usize = 10;
 const CLASSES: usize = 3;
+const POINTS: usize = 512;
+const BATCH: usize = 64;
 
 #[derive(Module, Debug)]
 struct Mlp {
@@ -30,24 +34,39 @@ impl Mlp {
     }
 }
 
-/// 64 points of a step out of three clouds, one per class, and one-hot targets.
-fn batch(on: Sample, device: &Device) -> (Tensor<2>, Tensor<2>) {
-    let step = if let Sample::Mini(step) = on { step } else { 0 };
-    let mut stream = Stream::new(1, Purpose::Data, step);
-    let (mut points, mut targets) = (Vec::new(), Vec::new());
-    for label in (0..64).map(|i| i % CLASSES) {
-        points.extend((0..INPUTS).map(|k| (stream.normal() + if k == label { 2.0 } else { 0.0 }) as f32));
+/// The points that `on` names, out of three clouds, one per class, with one-hot targets: in batches of at most 64.
+fn batches(on: Sample, device: &Device) -> lyapunov::Result<Vec<(Tensor<2>, Tensor<2>)>> {
+    let points = match on {
+        Sample::Mini(step) => {
+            let first = step as usize % (POINTS / BATCH) * BATCH;
+            first..first + BATCH
+        }
+        Sample::Full => 0..POINTS,
+        Sample::Subset(size) => 0..size,
+        Sample::Disjoint(size) => size..2 * size,
+    };
+    if points.end > POINTS {
+        return Err(lyapunov::Error::argument("subset", points.len(), format!("there are {POINTS} points")));
+    }
+    let batch = |first: usize| batch(first..points.end.min(first + BATCH), device);
+    Ok(points.clone().step_by(BATCH).map(batch).collect())
+}
+
+fn batch(points: Range<usize>, device: &Device) -> (Tensor<2>, Tensor<2>) {
+    let (count, mut values, mut targets) = (points.len(), Vec::new(), Vec::new());
+    for point in points {
+        let (mut stream, label) = (Stream::new(1, Purpose::Data, point as u64), point % CLASSES);
+        values.extend((0..INPUTS).map(|k| (stream.normal() + if k == label { 2.0 } else { 0.0 }) as f32));
         targets.extend((0..CLASSES).map(|k| f32::from(u8::from(k == label))));
     }
-    let tensor = |values, columns| Tensor::from_data(TensorData::new(values, [64, columns]), device);
-    (tensor(points, INPUTS), tensor(targets, CLASSES))
+    let tensor = |values, columns| Tensor::from_data(TensorData::new(values, [count, columns]), device);
+    (tensor(values, INPUTS), tensor(targets, CLASSES))
 }
 
 fn main() -> lyapunov_burn::Result<()> {
     let device = device("flex")?;
     let forward = |module: &Mlp, x| module.forward(x);
-    let batches = |on| Ok(vec![batch(on, &device)]);
-    let objective = ModuleObjective::new(&Mlp::new(&device), forward, batches, Loss::CrossEntropy)?;
+    let objective = ModuleObjective::new(&Mlp::new(&device), forward, |on| batches(on, &device), Loss::CrossEntropy)?;
 
     let product = Product::GaussNewton;
     let mut descent = Sgd::new(&objective, objective.weights(), 0.2, product);
@@ -56,7 +75,7 @@ fn main() -> lyapunov_burn::Result<()> {
         if step % 10 == 0 {
             let (at, on) = (&descent.weights().clone(), Sample::Mini(step));
             let (loss, gradient) = objective.gradient(at, on)?;
-            let hessian = Hessian { objective: &objective, at, on, product, gradient: None };
+            let hessian = Hessian::new(&objective, at, on).product(product);
             let start = gradient.clone().unit().unwrap_or(gradient);
             let ritz = lanczos(&hessian, &start, &Lanczos { tolerance: 1e-2, ..Lanczos::default() })?;
             let top = &ritz.largest[0];

@@ -39,6 +39,15 @@ pub enum Initialization {
     MupLike,
 }
 
+lyapunov::named! { Initialization, "initialization":
+    Default = "default",
+    Kaiming = "kaiming",
+    Xavier = "xavier",
+    Lecun = "lecun",
+    Ntk = "ntk",
+    MupLike = "mup-like",
+}
+
 /// The deviation of biases in Jacot et al., section 6.
 const NTK_BIAS: f64 = 0.1;
 

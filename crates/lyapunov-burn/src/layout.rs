@@ -25,6 +25,15 @@ pub enum Layout {
     FashionMnist,
 }
 
+// Of two with the same files, the more usual one comes first.
+lyapunov::named! { Layout, "data set":
+    Cifar10 = "cifar10",
+    Cifar100 = "cifar100",
+    Cifar100Coarse = "cifar100-coarse",
+    Mnist = "mnist",
+    FashionMnist = "fashion-mnist",
+}
+
 /// A file of images: what an error calls it, and its bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ImageFile {
@@ -35,20 +44,6 @@ pub struct ImageFile {
 }
 
 impl Layout {
-    /// Every layout. Of two with the same files, the more usual one comes first.
-    pub const ALL: [Self; 5] = [Self::Cifar10, Self::Cifar100, Self::Cifar100Coarse, Self::Mnist, Self::FashionMnist];
-
-    /// The name of the set in configurations and reports.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Cifar10 => "cifar10",
-            Self::Cifar100 => "cifar100",
-            Self::Cifar100Coarse => "cifar100-coarse",
-            Self::Mnist => "mnist",
-            Self::FashionMnist => "fashion-mnist",
-        }
-    }
-
     /// How many classes there are.
     pub fn classes(self) -> usize {
         match self {

@@ -30,6 +30,16 @@ pub enum Loss {
     BinaryCrossEntropy,
 }
 
+lyapunov::named! { Loss, "loss":
+    CrossEntropy = "cross-entropy",
+    SquaredError = "squared-error",
+    MeanSquaredError = "mean-squared-error",
+    Hinge = "hinge",
+    Huber = "huber",
+    Focal = "focal",
+    BinaryCrossEntropy = "binary-cross-entropy",
+}
+
 impl Loss {
     /// Whether ∂ℓ/∂z jumps somewhere: there, differences of gradients are wrong.
     pub fn has_kinks(self) -> bool {

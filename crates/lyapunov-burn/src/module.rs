@@ -111,7 +111,7 @@ impl Default for ModuleOptions {
 /// let objective = ModuleObjective::new(&module, forward, batch, Loss::SquaredError)?;
 /// let w = objective.weights();
 /// let (on, product) = (Sample::Full, Product::GaussNewton);
-/// let hessian = Hessian { objective: &objective, at: &w, on, product, gradient: None };
+/// let hessian = Hessian::new(&objective, &w, on).product(product);
 /// let ritz = lanczos(&hessian, &w, &Lanczos::default())?;
 /// assert!((ritz.largest[0].value - 25.0).abs() < 0.01);
 /// # Ok::<(), lyapunov_burn::Error>(())

@@ -11,6 +11,8 @@ pub enum Precision {
     Double,
 }
 
+lyapunov::named! { Precision, "precision": Single = "single", Double = "double" }
+
 /// The function between two layers. Where it is smooth, differences of gradients are usable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Activation {
@@ -32,6 +34,17 @@ pub enum Activation {
     Hardtanh,
 }
 
+lyapunov::named! { Activation, "activation":
+    Relu = "relu",
+    LeakyRelu = "leaky-relu",
+    Tanh = "tanh",
+    Elu = "elu",
+    Softplus = "softplus",
+    Gelu = "gelu",
+    Silu = "silu",
+    Hardtanh = "hardtanh",
+}
+
 /// How images shrink to half their size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pooling {
@@ -40,6 +53,8 @@ pub enum Pooling {
     /// The mean of each 2×2 window: smooth.
     Average,
 }
+
+lyapunov::named! { Pooling, "pooling": Max = "max", Average = "average" }
 
 /// What stands between a linear or convolutional layer and the activation behind it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,6 +73,14 @@ pub enum Normalization {
     },
 }
 
+// A group normalisation that is read by its name has one group until it is given more.
+lyapunov::named! { Normalization, "normalization":
+    None = "none",
+    Batch = "batch",
+    Layer = "layer",
+    Group = "group" => Self::Group { groups: 1 },
+}
+
 /// What stands beside a residual block that changes the size or the channels: He et al. (2015), section 3.3.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shortcut {
@@ -66,6 +89,8 @@ pub enum Shortcut {
     /// A 1×1 convolution with its normalisation: option B.
     Projected,
 }
+
+lyapunov::named! { Shortcut, "shortcut": Padded = "padded", Projected = "projected" }
 
 /// What a network is made of.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -219,5 +244,28 @@ impl Default for NetworkOptions {
             seed: 0,
             precision: Precision::Single,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_read_as_they_are_written() {
+        let activations = ["relu", "leaky-relu", "tanh", "elu", "softplus", "gelu", "silu", "hardtanh"];
+        assert_eq!(Activation::ALL.map(Activation::name), activations);
+        assert!(Activation::ALL.iter().all(|choice| Activation::from_name(choice.name()) == Some(*choice)));
+        let losses =
+            ["cross-entropy", "squared-error", "mean-squared-error", "hinge", "huber", "focal", "binary-cross-entropy"];
+        assert_eq!(Loss::ALL.map(Loss::name), losses);
+        let initializations = ["default", "kaiming", "xavier", "lecun", "ntk", "mup-like"];
+        assert_eq!(Initialization::ALL.map(Initialization::name), initializations);
+        assert_eq!(Normalization::ALL.map(Normalization::name), ["none", "batch", "layer", "group"]);
+        assert_eq!(Normalization::Group { groups: 4 }.name(), "group");
+        assert_eq!(Pooling::ALL.map(Pooling::name), ["max", "average"]);
+        assert_eq!(Shortcut::ALL.map(Shortcut::name), ["padded", "projected"]);
+        assert_eq!(Precision::ALL.map(Precision::name), ["single", "double"]);
+        assert!("sgd".parse::<Loss>().is_err());
     }
 }

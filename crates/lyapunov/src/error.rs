@@ -81,6 +81,13 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
+    /// An engine outside this library failed: the model of an [`Objective`](crate::Objective), the map of a
+    /// [`System`](crate::System), an [`Operator`](crate::Operator) of one's own.
+    #[error("the engine failed: {source}")]
+    Foreign {
+        /// The engine's own error, to be looked into by `downcast_ref`.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// An observer failed to keep a measurement.
     #[error("the measurement of step {step} could not be recorded: {source}")]
     Observer {
@@ -96,6 +103,17 @@ impl Error {
     #[allow(clippy::needless_pass_by_value, reason = "numbers are passed as they stand at the call")]
     pub fn argument(name: &'static str, value: impl ToString, reason: impl Into<String>) -> Self {
         Self::Argument { name, value: value.to_string(), reason: reason.into() }
+    }
+
+    /// An [`Error::Foreign`] from the error of an engine.
+    ///
+    /// ```
+    /// use lyapunov::Error;
+    /// let error = "2,0".parse::<f64>().map_err(Error::foreign).unwrap_err();
+    /// assert!(std::error::Error::source(&error).expect("the cause is kept").is::<std::num::ParseFloatError>());
+    /// ```
+    pub fn foreign(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::Foreign { source: source.into() }
     }
 }
 

@@ -14,15 +14,21 @@
 //! no path that it was not handed.
 //!
 //! ```
-//! use lyapunov::{Hessian, Lanczos, Product, Sample, lanczos, systems::ScalarNetwork};
+//! use lyapunov::{Hessian, Lanczos, Sample, lambda_max, lanczos, systems::ScalarNetwork};
 //!
 //! // f(x) = a·b·x fits y = 2; in the valley ab = y the eigenvalues of the Hessian are 0 and a² + b².
 //! let (network, weights) = (ScalarNetwork { target: 2.0 }, vec![0.5, 4.0]);
-//! let hessian = Hessian { objective: &network, at: &weights, on: Sample::Full, product: Product::Exact, gradient: None };
+//! let top = lambda_max(&network, &weights, Sample::Full)?;
+//! assert!((top.value - 16.25).abs() < 1e-12 && top.residual < 1e-12);
+//! // The same by hand.
+//! let hessian = Hessian::new(&network, &weights, Sample::Full);
 //! let ritz = lanczos(&hessian, &vec![1.0, 0.0], &Lanczos::default())?;
-//! assert!((ritz.largest[0].value - 16.25).abs() < 1e-12);
+//! assert!((ritz.largest[0].value - top.value).abs() < 1e-12);
 //! # Ok::<(), lyapunov::Error>(())
 //! ```
+
+#[macro_use]
+mod named;
 
 mod block;
 mod control;
@@ -58,19 +64,19 @@ pub use exponents::{
     covariant_vectors, exponents, gali, separation, shadow, zero_one_test,
 };
 pub use krylov::{
-    Density, DensityOptions, Eigenpair, Lanczos, LogAverage, Nearby, NearbyReading, Ritz, Trace, TraceOptions, Tracker,
-    TwoSamples, density, lambda_max_of_mean, lanczos, power_iteration, trace,
+    Density, DensityCurve, DensityOptions, Eigenpair, Lanczos, LogAverage, Nearby, NearbyReading, Ritz, Trace,
+    TraceOptions, Tracker, TwoSamples, density, lambda_max_of_mean, lanczos, power_iteration, trace,
 };
 pub use noise::{Purpose, Stream};
 pub use objective::{
-    BatchSharpness, Difference, Evaluation, Hessian, Objective, Obstacle, Product, Sample, Wanted, batch_sharpness,
-    check_determinism, difference_product,
+    BatchSharpness, Difference, Evaluation, Extreme, Hessian, Objective, Obstacle, Product, Sample, Wanted,
+    batch_sharpness, check_determinism, difference_product, lambda_max, lambda_min,
 };
 pub use operator::{Affine, Dense, Operator, Preconditioned, rayleigh_quotient};
 pub use record::{Along, Growing, Measurement, Observer, Quantity, Secant, Sharpness};
 pub use run::{
-    Apart, Carry, Chaos, Deviations, EdgeReading, Gauge, Plan, Reading, Start, Summary, Target, Training, along, run,
-    twins,
+    Apart, Carry, Chaos, ComingStep, Deviations, EdgeReading, Gauge, Plan, Reading, Start, Summary, Target, Training,
+    along, decide, run, secant, twins,
 };
 pub use saved::{Keeper, Kept, Numbers, Saved};
 pub use system::{

@@ -1,7 +1,5 @@
 //! The typed row of a run, and those who watch it.
 
-use std::fmt;
-
 use crate::{
     descent::Edge,
     objective::{Evaluation, Product, Sample},
@@ -21,22 +19,11 @@ pub enum Quantity {
     PreconditionedSharpness,
 }
 
-impl Quantity {
-    /// The name used in configurations, columns and reports.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::LambdaMax => "lambda_max",
-            Self::LambdaMin => "lambda_min",
-            Self::BatchSharpness => "batch_sharpness",
-            Self::PreconditionedSharpness => "preconditioned_sharpness",
-        }
-    }
-}
-
-impl fmt::Display for Quantity {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
+named! { Quantity, "quantity":
+    LambdaMax = "lambda_max",
+    LambdaMin = "lambda_min",
+    BatchSharpness = "batch_sharpness",
+    PreconditionedSharpness = "preconditioned_sharpness",
 }
 
 /// A sharpness as it was measured: never without its residual, its data, its kind of product and its cost.

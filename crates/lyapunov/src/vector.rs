@@ -7,10 +7,22 @@ use crate::noise::{Purpose, Stream};
 /// Six verbs are required; whatever has them can be measured by every estimator of the library, whether it is a
 /// `Vec<f64>`, tensors on a GPU or gradients spread over machines. Reductions come back in `f64` whatever the storage.
 ///
+/// **Engines on a device**: a single inner product waits for the device, a hundred at once wait no longer than one. Such a vector
+/// overrides [`Vector::dots`] and [`Vector::axpys`] and sets [`Vector::BATCHED`].
+///
 /// # Panics
-/// Binary verbs may panic if the two lengths differ: that is a bug of the caller.
+/// Binary verbs may panic if the two lengths differ: that is a bug of the caller. Verbs cannot fail, so a vector of an engine that
+/// failed may panic as well, and its caller may catch that at the border to the engine: the library holds no lock, no global state
+/// and no `unsafe` code that unwinding could leave behind. Whatever was being changed (the vectors of the call, a
+/// [`System`](crate::System), a [`Training`](crate::Training)) is then between two states, and is to be thrown away or taken up
+/// from a [`Saved`](crate::Saved). Shared references are as before.
 #[allow(clippy::len_without_is_empty, reason = "a vector has a dimension, it is not a container")]
 pub trait Vector: Clone {
+    /// Whether many inner products are cheaper by one call of [`Vector::dots`] than one by one. Then Gram–Schmidt takes all
+    /// components of a pass at once (the classical form) instead of one after another (the modified form): both are repeated until
+    /// they are orthogonal to rounding, and differ in the last bits.
+    const BATCHED: bool = false;
+
     /// The number of entries, n.
     fn len(&self) -> usize;
 
@@ -29,6 +41,19 @@ pub trait Vector: Clone {
 
     /// `self *= a`.
     fn scale(&mut self, a: f64);
+
+    /// The inner products with each of `others`.
+    fn dots(&self, others: &[Self]) -> Vec<f64> {
+        others.iter().map(|other| self.dot(other)).collect()
+    }
+
+    /// `self += Σ coefficients[i] · vectors[i]`, one after another; as many vectors as coefficients.
+    fn axpys(&mut self, coefficients: &[f64], vectors: &[Self]) {
+        assert_eq!(coefficients.len(), vectors.len(), "as many vectors as coefficients");
+        for (a, x) in coefficients.iter().zip(vectors) {
+            self.axpy(*a, x);
+        }
+    }
 
     /// The Euclidean norm.
     fn norm(&self) -> f64 {
@@ -168,9 +193,14 @@ fn project_out<V: Vector>(vector: &mut V, basis: &[V], share: f64) -> f64 {
     const PASSES: usize = 4;
     let mut square = vector.dot(vector);
     for _ in 0..if basis.is_empty() { 0 } else { PASSES } {
-        for direction in basis {
-            let component = vector.dot(direction);
-            vector.axpy(-component, direction);
+        if V::BATCHED {
+            let components: Vec<f64> = vector.dots(basis).iter().map(|component| -component).collect();
+            vector.axpys(&components, basis);
+        } else {
+            for direction in basis {
+                let component = vector.dot(direction);
+                vector.axpy(-component, direction);
+            }
         }
         let before = square;
         square = vector.dot(vector);
@@ -262,10 +292,83 @@ mod tests {
         assert_eq!(Pair(0.0, 0.0).unit(), None);
     }
 
+    /// Numbers on a device that waits at every single inner product: it counts the calls.
+    #[derive(Clone, Debug)]
+    struct Remote(Vec<f64>, std::rc::Rc<std::cell::Cell<[usize; 2]>>);
+
+    impl Remote {
+        fn called(&self, which: usize) {
+            let mut calls = self.1.get();
+            calls[which] += 1;
+            self.1.set(calls);
+        }
+    }
+
+    impl Vector for Remote {
+        const BATCHED: bool = true;
+        fn len(&self) -> usize {
+            self.0.len()
+        }
+        fn zeros_like(&self) -> Self {
+            Self(self.0.zeros_like(), self.1.clone())
+        }
+        fn randomize(&mut self, stream: &mut Stream) {
+            self.0.randomize(stream);
+        }
+        fn dot(&self, other: &Self) -> f64 {
+            self.called(0);
+            self.0.dot(&other.0)
+        }
+        fn axpy(&mut self, a: f64, x: &Self) {
+            self.0.axpy(a, &x.0);
+        }
+        fn scale(&mut self, a: f64) {
+            self.0.scale(a);
+        }
+        fn dots(&self, others: &[Self]) -> Vec<f64> {
+            self.called(1);
+            others.iter().map(|other| self.0.dot(&other.0)).collect()
+        }
+    }
+
+    /// The columns of the Hilbert matrix of order n.
+    fn hilbert(n: i32) -> Vec<Vec<f64>> {
+        (0..n).map(|j| (0..n).map(|i| 1.0 / f64::from(i + j + 1)).collect()).collect()
+    }
+
+    #[test]
+    fn a_device_is_asked_for_many_inner_products_at_once() {
+        let calls = std::rc::Rc::default();
+        let mut columns: Vec<Remote> = hilbert(12).into_iter().map(|x| Remote(x, std::rc::Rc::clone(&calls))).collect();
+        orthonormalize(&mut columns);
+        let [single, together] = calls.get();
+        // One pass or a few per column, and the norm before and after each.
+        assert!((11..=44).contains(&together) && single <= 12 + together, "{single} single ones, {together} calls");
+        for i in 0..12 {
+            for j in 0..=i {
+                let expected = f64::from(u8::from(i == j));
+                assert!((columns[i].0.dot(&columns[j].0) - expected).abs() < 1e-14, "{i}, {j}");
+            }
+        }
+    }
+
+    #[test]
+    fn many_verbs_at_once_have_the_bits_of_one_after_another() {
+        let columns = hilbert(9);
+        let (mut together, mut apart) = (columns[8].clone(), columns[8].clone());
+        let coefficients = together.dots(&columns[..8]);
+        together.axpys(&coefficients, &columns[..8]);
+        for (i, column) in columns[..8].iter().enumerate() {
+            assert_eq!(coefficients[i].to_bits(), columns[8].dot(column).to_bits());
+            apart.axpy(coefficients[i], column);
+        }
+        assert_eq!(together, apart);
+    }
+
     #[test]
     fn gram_schmidt_keeps_the_hilbert_matrix_orthonormal() {
         let n = 12;
-        let mut columns: Vec<Vec<f64>> = (0..n).map(|j| (0..n).map(|i| 1.0 / f64::from(i + j + 1)).collect()).collect();
+        let mut columns = hilbert(n);
         orthonormalize(&mut columns);
         for i in 0..columns.len() {
             for j in 0..=i {

@@ -17,6 +17,8 @@ pub enum Shape {
     Cosine,
 }
 
+named! { Shape, "schedule": Constant = "constant", Cosine = "cosine" }
+
 /// η of step t as a share of the learning rate: up on a line over the warm-up, then by its shape, and down on a line to zero
 /// over the cooldown.
 ///

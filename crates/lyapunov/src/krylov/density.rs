@@ -43,6 +43,19 @@ pub struct Density {
     pub applications: usize,
 }
 
+/// A smoothed spectral density on evenly spread points.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DensityCurve {
+    /// The points t, smallest first.
+    pub eigenvalues: Vec<f64>,
+    /// The density at each, in eigenvalues per unit of t, as a share of all: the integral is 1.
+    pub values: Vec<f64>,
+    /// Its standard error at each.
+    pub std_errors: Vec<f64>,
+    /// The standard deviation of the normal distribution by which it is smoothed.
+    pub width: f64,
+}
+
 impl Density {
     /// The mean of `function` over the spectrum, (1/n) Σ f(λᵢ), with its standard error over the random vectors.
     pub fn mean(&self, function: impl Fn(f64) -> f64) -> (f64, f64) {
@@ -63,6 +76,32 @@ impl Density {
     /// The share of eigenvalues that are at most `t`, with its standard error.
     pub fn cumulative(&self, t: f64) -> (f64, f64) {
         self.mean(|value| f64::from(u8::from(value <= t)))
+    }
+
+    /// The density at `points` values of t, evenly spread over the range of the nodes and a twentieth of it beyond either end; each
+    /// eigenvalue is spread by four times their distance, so that the curve is smooth to the eye.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] for fewer than two points.
+    ///
+    /// ```
+    /// use lyapunov::{Dense, DensityOptions, density};
+    /// let found = density(&Dense::diagonal(&[1.0, 2.0, 3.0]), &vec![0.0; 3], &DensityOptions::default())?;
+    /// let curve = found.on_grid(201)?;
+    /// assert!((curve.eigenvalues[0] - 0.9).abs() < 1e-12 && (curve.eigenvalues[200] - 3.1).abs() < 1e-12);
+    /// # Ok::<(), lyapunov::Error>(())
+    /// ```
+    pub fn on_grid(&self, points: usize) -> Result<DensityCurve> {
+        if points < 2 {
+            return Err(Error::argument("points", points, "must be at least 2"));
+        }
+        let (low, high) = self.range();
+        let span = (high - low).max(f64::MIN_POSITIVE);
+        let (margin, step) = (0.05 * span, 1.1 * span / (points - 1) as f64);
+        let width = 4.0 * step;
+        let eigenvalues: Vec<f64> = (0..points).map(|i| low - margin + step * i as f64).collect();
+        let (values, std_errors) = eigenvalues.iter().map(|t| self.at(*t, width)).unzip();
+        Ok(DensityCurve { eigenvalues, values, std_errors, width })
     }
 
     /// The smallest and the largest node.
@@ -144,6 +183,20 @@ mod tests {
         let (share, error) = found.mean(|t| f64::from(u8::from(t > 10.0)));
         assert!((share - 1.0 / 400.0).abs() < 4.0 * error, "{share} ± {error}");
         assert!((found.range().1 - 25.0).abs() < 1e-8);
+    }
+
+    #[test]
+    fn the_curve_covers_the_spectrum_and_integrates_to_one() {
+        let found = density(&bulk_and_outlier(), &vec![0.0; 400], &DensityOptions::default()).unwrap();
+        let curve = found.on_grid(600).unwrap();
+        let (low, high) = found.range();
+        let step = curve.eigenvalues[1] - curve.eigenvalues[0];
+        assert!((curve.width - 4.0 * step).abs() < 1e-12 && (step * 599.0 - 1.1 * (high - low)).abs() < 1e-9);
+        assert!(curve.eigenvalues[0] < low && curve.eigenvalues[599] > high);
+        assert_eq!((curve.values[300], curve.std_errors[300]), found.at(curve.eigenvalues[300], curve.width));
+        let integral = curve.values.iter().sum::<f64>() * step;
+        assert!((integral - 1.0).abs() < 1e-3, "{integral}");
+        assert!(found.on_grid(1).is_err());
     }
 
     #[test]

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     error::{Error, Result},
     operator::Operator,
-    vector::Vector,
+    vector::{Vector, storage_epsilon},
 };
 
 /// What to look for, how well, for how long, and in how much memory.
@@ -27,12 +27,14 @@ pub struct Lanczos {
     pub tolerance: f64,
     /// Stop after this many applications whatever the residuals.
     pub max_applications: usize,
-    /// Hold at most this many vectors, and one more; at least twice the eigenvalues wanted, plus 2.
+    /// Hold at most this many vectors, and one more; at least twice the eigenvalues wanted, plus 2. Fewer are held where they would
+    /// take more than 2 GiB, but not fewer than 24, or what the eigenvalues need: a hundred vectors of 11 million weights in single
+    /// precision are 4.5 GB.
     pub max_basis: usize,
 }
 
 impl Default for Lanczos {
-    /// λ_max to three digits, in at most 100 applications and vectors.
+    /// λ_max to three digits, in at most 100 applications and vectors, and in 2 GiB.
     fn default() -> Self {
         Self { largest: 1, smallest: 0, tolerance: 1e-3, max_applications: 100, max_basis: 100 }
     }
@@ -59,6 +61,13 @@ impl Lanczos {
             return Err(Error::argument("max_basis", self.max_basis, format!("must be at least {least}")));
         }
         Ok(())
+    }
+
+    /// How many vectors of `n` numbers of this many bytes are held.
+    fn basis(&self, n: usize, bytes: usize) -> usize {
+        const MEMORY: usize = 2 << 30;
+        let affordable = MEMORY / (n * bytes).max(1);
+        self.max_basis.min(affordable.max(24).max(2 * self.wanted() + 2))
     }
 
     /// The pairs at the wanted ends.
@@ -105,6 +114,8 @@ impl Lanczos {
 pub fn lanczos<V: Vector>(operator: &impl Operator<V>, start: &V, options: &Lanczos) -> Result<Ritz<V>> {
     options.check(start.len())?;
     let mut space = Space::new(start)?;
+    let bytes = if storage_epsilon(start) > f64::EPSILON { 4 } else { 8 };
+    let options = &Lanczos { max_basis: options.basis(start.len(), bytes), ..options.clone() };
     let (mut applications, mut broken) = (0, false);
     while applications < options.max_applications && !space.is_complete() {
         if space.order() == options.max_basis {
@@ -257,6 +268,16 @@ mod tests {
         assert!((ritz.largest[0].value - 7.0).abs() < 1e-12);
         assert!((ritz.largest[1].value - 7.0).abs() < 1e-12, "the double eigenvalue comes twice");
         assert!((ritz.smallest[0].value + 1.0).abs() < 1e-12);
+    }
+
+    #[test]
+    fn the_basis_fits_the_memory() {
+        let default = Lanczos::default();
+        assert_eq!([default.basis(1000, 8), default.basis(5_000_000, 4)], [100, 100], "small ones are held as asked");
+        assert_eq!(default.basis(11_173_962, 4), 48, "ResNet-18 in 2 GiB");
+        assert_eq!(default.basis(1_000_000_000, 4), 24, "fewer would not converge");
+        assert_eq!(options(30, 30).basis(1_000_000_000, 4), 122);
+        assert_eq!(Lanczos { max_basis: 16, ..default }.basis(1_000_000_000, 4), 16, "never more than asked for");
     }
 
     #[test]

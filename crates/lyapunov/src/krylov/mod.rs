@@ -12,7 +12,7 @@ mod trace;
 mod tracker;
 mod two_samples;
 
-pub use density::{Density, DensityOptions, density};
+pub use density::{Density, DensityCurve, DensityOptions, density};
 pub use lanczos::{Lanczos, lanczos};
 pub use log_average::LogAverage;
 pub use nearby::{Nearby, NearbyReading};
@@ -66,8 +66,7 @@ fn small_eigen(n: usize, entry: impl Fn(usize, usize) -> f64) -> Option<Vec<(f64
 /// Σ cᵢ vᵢ.
 fn combine<V: Vector>(vectors: &[V], coefficients: &[f64]) -> V {
     let mut sum = vectors[0].zeros_like();
-    for (vector, c) in vectors.iter().zip(coefficients) {
-        sum.axpy(*c, vector);
-    }
+    let count = vectors.len().min(coefficients.len());
+    sum.axpys(&coefficients[..count], &vectors[..count]);
     sum
 }

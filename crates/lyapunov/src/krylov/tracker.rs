@@ -104,7 +104,7 @@ impl<V: Vector> Tracker<V> {
             let image = operator.apply(&next)?;
             let scale = image.norm();
             basis.push(next);
-            columns.push(basis.iter().map(|v| v.dot(&image)).collect());
+            columns.push(image.dots(&basis));
             images.push(image.clone());
             let mut rest = image;
             let norm = orthogonalize(&mut rest, &basis);

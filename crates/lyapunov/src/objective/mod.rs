@@ -3,10 +3,12 @@
 mod batch_sharpness;
 mod choice;
 mod determinism;
+mod extremes;
 
 pub use batch_sharpness::{BatchSharpness, batch_sharpness};
 pub use choice::{Obstacle, Wanted};
 pub use determinism::check_determinism;
+pub use extremes::{Extreme, lambda_max, lambda_min};
 
 use std::fmt;
 
@@ -53,15 +55,10 @@ pub enum Product {
     Difference(Difference),
 }
 
-impl Product {
-    /// The name used in configurations, columns and reports.
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::Exact => "exact",
-            Self::GaussNewton => "gauss-newton",
-            Self::Difference(_) => "difference",
-        }
-    }
+named! { Product, "product":
+    Exact = "exact",
+    GaussNewton = "gauss-newton",
+    Difference = "difference" => Self::Difference(Difference::SMOOTH),
 }
 
 /// How a difference of gradients is taken: Hv ≈ ‖v‖ (g(w + εv̂) − g(w)) / ε, or its central form.
@@ -96,7 +93,8 @@ pub struct Evaluation {
     pub accuracy: f64,
 }
 
-/// A loss L(w) over named data.
+/// A loss L(w) over named data. A gradient is enough: every estimator works with differences of gradients, and [`Product::auto`] says
+/// where they cannot be trusted.
 ///
 /// Every method is a pure function of its arguments: asked twice, it gives the same bits, and asking changes nothing.
 /// Costs are in gradient-equivalents (g-eq): one forward and backward pass on one training batch.
@@ -110,11 +108,20 @@ pub trait Objective {
     /// Where `on` names data that do not exist.
     fn gradient(&self, at: &Self::Vector, on: Sample) -> Result<(f64, Self::Vector)>;
 
-    /// The product of `kind` with `v`, for the mean loss over `on` at the weights `at`.
+    /// The product of `kind` with `v`, for the mean loss over `on` at the weights `at`. By default a difference of gradients, and
+    /// nothing else: whoever offers more says so by [`Objective::offers`].
     ///
     /// # Errors
     /// [`Error::Product`] where this objective does not offer the kind.
-    fn product(&self, kind: Product, at: &Self::Vector, on: Sample, v: &Self::Vector) -> Result<Self::Vector>;
+    fn product(&self, kind: Product, at: &Self::Vector, on: Sample, v: &Self::Vector) -> Result<Self::Vector> {
+        match kind {
+            Product::Difference(difference) => difference_product(self, difference, at, on, v, None),
+            kind => {
+                let reason = "this objective has gradients only; use difference, where its gradient has no kinks";
+                Err(Error::Product { product: kind.name(), reason: reason.to_owned() })
+            }
+        }
+    }
 
     /// Loss, gradient and product in one pass where that is cheaper; by default the two, apart. A joint pass may differ
     /// from the two in the last bits.
@@ -140,9 +147,9 @@ pub trait Objective {
         Ok(None)
     }
 
-    /// Whether products of this kind can be asked for; by default all kinds.
-    fn offers(&self, _kind: Product) -> bool {
-        true
+    /// Whether products of this kind can be asked for; by default differences of gradients only.
+    fn offers(&self, kind: Product) -> bool {
+        matches!(kind, Product::Difference(_))
     }
 
     /// Whether the gradient jumps somewhere, as with ReLU and max-pooling: there, differences of gradients are wrong. By
@@ -226,7 +233,7 @@ impl<O: Objective + ?Sized> Objective for &O {
 /// # Errors
 /// [`Error::Argument`] for a step that is not positive, or so small that it would vanish in the rounding of the weights;
 /// the objective's own errors.
-pub fn difference_product<O: Objective>(
+pub fn difference_product<O: Objective + ?Sized>(
     objective: &O,
     difference: Difference,
     at: &O::Vector,
@@ -276,6 +283,37 @@ pub struct Hessian<'a, O: Objective> {
     pub product: Product,
     /// g(w) on the same data, where it is known: saves forward differences half their cost.
     pub gradient: Option<&'a O::Vector>,
+}
+
+impl<'a, O: Objective> Hessian<'a, O> {
+    /// The Hessian of `objective` at the weights `at` over the data `on`, by the best kind of product that the objective offers for its
+    /// largest eigenvalues; see [`Product::auto`].
+    ///
+    /// ```
+    /// use lyapunov::{Hessian, Operator, Product, Sample, systems::Quadratic};
+    /// let (quadratic, weights) = (Quadratic::new(vec![1.0, 3.0]), vec![1.0, 1.0]);
+    /// let hessian = Hessian::new(&quadratic, &weights, Sample::Full);
+    /// assert_eq!(hessian.product, Product::Exact);
+    /// assert_eq!(hessian.apply(&vec![1.0, 1.0])?, vec![1.0, 3.0]);
+    /// # Ok::<(), lyapunov::Error>(())
+    /// ```
+    pub fn new(objective: &'a O, at: &'a O::Vector, on: Sample) -> Self {
+        let product = Product::auto(objective, Wanted::Largest);
+        let product = product.unwrap_or_else(|_| Product::Difference(objective.difference()));
+        Self { objective, at, on, product, gradient: None }
+    }
+
+    /// The same by this kind of product.
+    #[must_use]
+    pub fn product(self, product: Product) -> Self {
+        Self { product, ..self }
+    }
+
+    /// The same with g(w) on the same data, which saves forward differences half their cost.
+    #[must_use]
+    pub fn gradient(self, gradient: &'a O::Vector) -> Self {
+        Self { gradient: Some(gradient), ..self }
+    }
 }
 
 impl<O: Objective> Operator<O::Vector> for Hessian<'_, O> {

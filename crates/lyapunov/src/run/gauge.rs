@@ -2,7 +2,6 @@
 
 use super::Target;
 use crate::{
-    descent::Descent,
     error::Result,
     krylov::{Eigenpair, Ritz, Tracker},
     objective::{Difference, Hessian, Objective, Product},
@@ -67,7 +66,8 @@ pub struct EdgeReading {
 }
 
 impl<V: Vector> Gauge<V> {
-    pub(super) fn new(what: &[Quantity], on: &[Target], product: Product, products: usize) -> Self {
+    /// Nothing measured yet: these quantities on these kinds of data, by bursts of this many products.
+    pub fn new(what: &[Quantity], on: &[Target], product: Product, products: usize) -> Self {
         let targets = |quantity: &Quantity| match quantity {
             Quantity::BatchSharpness => vec![Target::Batch],
             _ => on.to_vec(),
@@ -78,17 +78,34 @@ impl<V: Vector> Gauge<V> {
         Self { trackers: trackers.collect(), product, latest: Vec::new(), cost: 0.0, readings: Vec::new() }
     }
 
-    /// Measures all of it before the coming step of `descent`. Where the gradient is zero there is nothing to start from.
-    pub(super) fn read<D: Descent>(&mut self, descent: &mut D) -> Result<Vec<Sharpness>>
-    where
-        D::Objective: Objective<Vector = V>,
-    {
-        let (gradient, step) = (descent.gradient()?.1.clone(), descent.steps_taken());
+    /// Measures all of it at the weights `at` before step `step`, whose mini-batch has this `gradient` there; `preconditioner` is what
+    /// P^-½ of the optimizer does to a vector, where there is one: without it there is no preconditioned sharpness. Where the gradient
+    /// is zero there is nothing to start from.
+    ///
+    /// **Cost**: a burst of products for each quantity and kind of data, booked in [`Gauge::cost`].
+    ///
+    /// # Errors
+    /// Those of the objective.
+    ///
+    /// ```
+    /// use lyapunov::{Gauge, Product, Quantity, Target, systems::Quadratic};
+    /// let (bowl, at, gradient) = (Quadratic::new(vec![1.0, 3.0]), vec![1.0, 1.0], vec![1.0, 3.0]);
+    /// let mut gauge = Gauge::new(&[Quantity::LambdaMax], &[Target::Batch], Product::Exact, 5);
+    /// let found = gauge.read(&bowl, &at, 7, &gradient, None)?;
+    /// assert!((found[0].value - 3.0).abs() < 1e-12);
+    /// # Ok::<(), lyapunov::Error>(())
+    /// ```
+    pub fn read<O: Objective<Vector = V>>(
+        &mut self,
+        objective: &O,
+        at: &V,
+        step: u64,
+        gradient: &V,
+        preconditioner: Option<&dyn Fn(&mut V)>,
+    ) -> Result<Vec<Sharpness>> {
         if gradient.norm() == 0.0 {
             return Ok(Vec::new());
         }
-        let preconditioner = descent.preconditioner()?;
-        let (objective, at) = (descent.objective(), descent.weights());
         let mut found = Vec::new();
         for (quantity, target, tracker) in &mut self.trackers {
             let on = target.sample(step);
@@ -100,10 +117,10 @@ impl<V: Vector> Gauge<V> {
                 _ => (None, 0.0),
             };
             let hessian = Hessian { objective, at, on, product: self.product, gradient: base.as_ref() };
-            let ritz = match (*quantity, &preconditioner) {
-                (Quantity::LambdaMax, _) => tracker.update(&hessian, &gradient)?,
-                (Quantity::LambdaMin, _) => smallest(tracker, &hessian, &gradient)?,
-                (Quantity::BatchSharpness, _) => rayleigh(&hessian, &gradient)?,
+            let ritz = match (*quantity, preconditioner) {
+                (Quantity::LambdaMax, _) => tracker.update(&hessian, gradient)?,
+                (Quantity::LambdaMin, _) => smallest(tracker, &hessian, gradient)?,
+                (Quantity::BatchSharpness, _) => rayleigh(&hessian, gradient)?,
                 (Quantity::PreconditionedSharpness, Some(action)) => {
                     let mut hint = gradient.clone();
                     action(&mut hint);
@@ -134,7 +151,7 @@ impl<V: Vector> Gauge<V> {
     }
 
     /// Books where the sharpness of a finished row stands against the edge.
-    pub(super) fn compare(&mut self, row: &Measurement) {
+    pub fn compare(&mut self, row: &Measurement) {
         for found in &row.sharpness {
             let own = |(quantity, target, _): &&(Quantity, Target, _)| {
                 *quantity == found.quantity && target.sample(row.step) == found.on
@@ -149,7 +166,7 @@ impl<V: Vector> Gauge<V> {
     }
 
     /// The readings at the end of `steps` steps, in the order of the trackers.
-    pub(super) fn summary(&self, steps: u64) -> Vec<EdgeReading> {
+    pub fn summary(&self, steps: u64) -> Vec<EdgeReading> {
         let summarise = |(quantity, on, _): &(Quantity, Target, Tracker<V>)| {
             let own: Vec<&Reading> =
                 self.readings.iter().filter(|reading| (reading.quantity, reading.on) == (*quantity, *on)).collect();

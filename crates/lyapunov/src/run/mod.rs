@@ -2,13 +2,15 @@
 
 mod deviations;
 mod gauge;
+mod parts;
 mod probes;
 mod saved;
 mod twins;
 
 pub use deviations::{Carry, Chaos, Deviations, Start};
 pub use gauge::{EdgeReading, Gauge, Reading};
-pub use probes::along;
+pub use parts::ComingStep;
+pub use probes::{along, secant};
 pub use twins::{Apart, twins};
 
 use crate::{
@@ -209,21 +211,17 @@ impl<S: Vector, V: Vector> Training<S, V> {
     {
         while descent.steps_taken() < until {
             let step = descent.steps_taken();
-            let Some(mut row) = self.measure(descent, controller.wants(step))? else {
+            let Some(mut row) = self.row(descent, controller.wants(step))? else {
                 self.finish(step);
                 if let Some(deviations) = &mut self.deviations {
                     deviations.benettin.diverge(step);
                 }
                 return Ok(Outcome::Diverged { step });
             };
-            row.learning_rate = decide(controller, &row)?;
-            descent.set_learning_rate(row.learning_rate);
+            descent.set_learning_rate(decide(controller, &mut row)?);
             row.edge = descent.edge();
-            self.gauge.compare(&row);
-            observer.record(&row).map_err(|source| Error::Observer { step, source })?;
-            self.before = controller.wants(step + 1).secant.then(|| descent.weights().clone());
+            self.record(row, controller, observer, || descent.weights().clone())?;
             self.step(descent)?;
-            self.last = Some(row);
         }
         if descent.steps_taken() >= self.plan.steps {
             self.finish(self.plan.steps);
@@ -249,21 +247,12 @@ impl<S: Vector, V: Vector> Training<S, V> {
     {
         let steps = descent.steps_taken();
         let finite = is_finite(descent.gradient()?);
-        Ok(Summary {
-            outcome: if finite { Outcome::Completed } else { Outcome::Diverged { step: steps } },
-            steps,
-            last: self.last.clone(),
-            sharpness: self.gauge.latest.clone(),
-            edge: self.gauge.summary(steps),
-            exponents: self.deviations.as_ref().map(Deviations::chaos),
-            grown: self.grown.clone(),
-            measuring_cost: self.gauge.cost / steps.max(1) as f64,
-        })
+        Ok(self.ended(steps, if finite { Outcome::Completed } else { Outcome::Diverged { step: steps } }))
     }
 
     /// The row of the coming step, with learning rate and edge of the one before; `None` where loss or gradient is not
     /// finite.
-    fn measure<D>(&mut self, descent: &mut D, wanted: Probes) -> Result<Option<Measurement>>
+    fn row<D>(&mut self, descent: &mut D, wanted: Probes) -> Result<Option<Measurement>>
     where
         D: Descent<Vector = S>,
         D::Objective: Objective<Vector = V>,
@@ -276,28 +265,27 @@ impl<S: Vector, V: Vector> Training<S, V> {
         if !is_finite(evaluated) {
             return Ok(None);
         }
-        let (loss, gradient_norm) = (evaluated.0, evaluated.1.norm());
-        let due = |every: u64| every > 0 && step.is_multiple_of(every);
-        let evaluation =
-            if due(self.plan.evaluate_every) { descent.objective().evaluate(&descent.evaluated())? } else { None };
-        let sharpness = if due(self.plan.measure_every) { self.gauge.read(descent)? } else { Vec::new() };
-        let along = if wanted.along { probes::along_step(descent, self.plan.product)? } else { None };
-        let before = self.before.as_ref().filter(|_| wanted.secant);
-        let secant = before.map(|before| probes::secant(descent, before)).transpose()?;
-        self.gauge.cost += along.map_or(0.0, |found| found.cost) + secant.map_or(0.0, |found| found.cost);
-        Ok(Some(Measurement {
-            step,
-            loss,
-            gradient_norm,
-            learning_rate: descent.learning_rate(),
-            edge: descent.edge(),
-            evaluation,
-            sharpness,
-            along,
-            secant,
-            exponents: self.grown.take(),
-            measuring_cost: self.gauge.cost,
-        }))
+        let row = Measurement::of_step(step, evaluated.0, evaluated.1.norm());
+        let (learning_rate, edge) = (descent.learning_rate(), descent.edge());
+        let mut row = Measurement { learning_rate, edge, ..row };
+        if due(self.plan.evaluate_every, step) {
+            row.evaluation = descent.objective().evaluate(&descent.evaluated())?;
+        }
+        if !self.is_due(step, wanted) {
+            self.book(&mut row);
+            return Ok(Some(row));
+        }
+        let gradient = descent.gradient()?.1.clone();
+        let heading = if wanted.along { Some(descent.momentum()?) } else { None };
+        let preconditioner = descent.preconditioner()?;
+        let coming = ComingStep {
+            weights: descent.weights(),
+            gradient: &gradient,
+            heading: heading.as_ref(),
+            preconditioner: preconditioner.as_deref(),
+        };
+        self.measure(descent.objective(), &coming, wanted, &mut row)?;
+        Ok(Some(row))
     }
 
     fn joint(&self) -> bool {
@@ -319,14 +307,22 @@ impl<S: Vector, V: Vector> Training<S, V> {
     }
 }
 
-/// The controller's learning rate for the coming step.
-fn decide(controller: &mut dyn Controller, row: &Measurement) -> Result<f64> {
+/// The controller's learning rate for the coming step, written into its row.
+///
+/// # Errors
+/// [`Error::Argument`] for a learning rate that is negative or not finite; those of the controller.
+pub fn decide(controller: &mut dyn Controller, row: &mut Measurement) -> Result<f64> {
     let learning_rate = controller.next(row)?;
-    if learning_rate.is_finite() && learning_rate >= 0.0 {
-        return Ok(learning_rate);
+    if !(learning_rate.is_finite() && learning_rate >= 0.0) {
+        let reason = format!("must be finite and not negative; the controller chose it before step {}", row.step);
+        return Err(Error::argument("learning_rate", learning_rate, reason));
     }
-    let reason = format!("must be finite and not negative; the controller chose it before step {}", row.step);
-    Err(Error::argument("learning_rate", learning_rate, reason))
+    row.learning_rate = learning_rate;
+    Ok(learning_rate)
+}
+
+fn due(every: u64, step: u64) -> bool {
+    every > 0 && step.is_multiple_of(every)
 }
 
 fn is_finite<V: Vector>((loss, gradient): &(f64, V)) -> bool {

@@ -58,7 +58,7 @@ pub fn twins<D: Descent>(
         if step == steps {
             return Ok((rows, Outcome::Completed));
         }
-        let learning_rate = decide(controller, &plain_row(first)?)?;
+        let learning_rate = decide(controller, &mut plain_row(first)?)?;
         for descent in [&mut *first, &mut *second] {
             descent.set_learning_rate(learning_rate);
             descent.step(&mut [])?;

@@ -33,6 +33,10 @@ impl Objective for Quadratic {
         Ok((loss, self.hessian_times(at)))
     }
 
+    fn offers(&self, _kind: Product) -> bool {
+        true
+    }
+
     fn product(&self, kind: Product, at: &Vec<f64>, on: Sample, v: &Vec<f64>) -> Result<Vec<f64>> {
         match kind {
             Product::Exact | Product::GaussNewton => Ok(self.hessian_times(v)),

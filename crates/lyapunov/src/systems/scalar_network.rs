@@ -25,6 +25,10 @@ impl Objective for ScalarNetwork {
         Ok((0.5 * error * error, vec![error * b, error * a]))
     }
 
+    fn offers(&self, _kind: Product) -> bool {
+        true
+    }
+
     fn product(&self, kind: Product, at: &Vec<f64>, on: Sample, v: &Vec<f64>) -> Result<Vec<f64>> {
         let (a, b) = (at[0], at[1]);
         let mixed = match kind {

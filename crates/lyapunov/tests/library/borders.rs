@@ -76,7 +76,8 @@ fn there_is_no_configuration_switch() {
 #[test]
 fn nobody_imports_from_the_crate_root() {
     for (path, code) in library().into_iter().filter(|(path, _)| path != "lib.rs") {
-        for (start, _) in code.match_indices("crate::") {
+        // What a macro writes into other crates can only be named by the root.
+        for (start, _) in code.match_indices("crate::").filter(|(start, _)| !code[..*start].ends_with('$')) {
             let rest = &code[start + "crate::".len()..];
             let items = rest.strip_prefix('{').map_or_else(|| vec![rest], first_level);
             for item in items.iter().map(|item| item.trim_start()).filter(|item| !item.is_empty()) {
