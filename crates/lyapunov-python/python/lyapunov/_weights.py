@@ -97,7 +97,7 @@ class Weights:
                 rnn._flat_weights = weights
 
 
-class _Generators:
+class Generators:
     """The states of all generators that a forward pass may draw from."""
 
     def __init__(self, devices: set[torch.device]) -> None:
@@ -135,7 +135,7 @@ class Quiet:
         model, enter = self.model, self.stack.enter_context
         try:
             tensors = [*model.parameters(), *model.buffers()]
-            self.generators = _Generators({t.device for t in tensors})
+            self.generators = Generators({t.device for t in tensors})
             self.stack.callback(self.generators.rewind)
             self._lend_buffers()
             self._keep_flags()
