@@ -92,8 +92,10 @@ def test_frozen_tied_and_chosen_parameters():
     model = build(mlp)
     model[1].requires_grad_(False)
     assert lyapunov.hessian(model, F.cross_entropy, BATCH).lambda_max(1e-4).value == pytest.approx(models.top(model, BATCH), rel=1e-5)
-    chosen = lyapunov.hessian(build(mlp), F.cross_entropy, BATCH, params=list(model[4].parameters()) if False else None)
-    assert chosen.shape[0] == sum(p.numel() for p in build(mlp).parameters())
+    model = build(mlp)
+    chosen = lyapunov.hessian(model, F.cross_entropy, BATCH, params=model[6].parameters())
+    block = dense(model, BATCH)[-36:, -36:]
+    assert chosen.shape == (36, 36) and chosen.lambda_max(1e-4).value == pytest.approx(torch.linalg.eigvalsh(block)[-1].item(), rel=1e-5)
     tied = build(mlp)
     tied[4].weight = nn.Parameter(torch.randn(8, 8))
     tied.again = nn.Linear(8, 8)
@@ -125,3 +127,38 @@ def test_bad_input_says_what_to_do():
     refuses(lyapunov.Unsuitable, "bfloat16", build(mlp).bfloat16(), F.cross_entropy, BATCH)
     with pytest.raises(RuntimeError, match="shapes cannot be multiplied"):
         lyapunov.hessian(model, F.cross_entropy, (BATCH[0][:, :1], BATCH[1])).lambda_max()
+
+
+def test_torch_words_are_translated_and_kept_as_the_cause():
+    class Sealed(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            ctx.save_for_backward(x)
+            return x.relu()
+
+        @staticmethod
+        def backward(ctx, g):
+            raise NotImplementedError("derivative for aten::sealed_backward is not implemented")
+
+    model = build(mlp)
+    with pytest.raises(NotImplementedError):
+        # The first derivative fails: that is not ours to translate.
+        lyapunov.hessian(model, lambda z, y: F.cross_entropy(Sealed.apply(z), y), BATCH).lambda_max()
+
+    class Doubly(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, g, x):
+            return g * (x > 0)
+
+        @staticmethod
+        def backward(ctx, g):
+            raise RuntimeError("derivative for aten::sealed_backward is not implemented")
+
+    class Half(Sealed):
+        @staticmethod
+        def backward(ctx, g):
+            return Doubly.apply(g, ctx.saved_tensors[0])
+
+    with pytest.raises(lyapunov.Unsuitable, match="exact: .*no second derivative") as refusal:
+        lyapunov.hessian(model, lambda z, y: F.cross_entropy(Half.apply(z), y), BATCH).lambda_min()
+    assert "aten::sealed_backward" in str(refusal.value.__cause__)

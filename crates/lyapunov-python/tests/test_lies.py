@@ -4,7 +4,7 @@ import models
 import pytest
 import torch
 import torch.nn.functional as F
-from models import Encoder, build, data, mlp
+from models import Encoder, build, data, dense, mlp
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
@@ -71,8 +71,9 @@ def test_1_a_custom_function_with_a_wrong_second_derivative_is_refused(function)
     model = build(lambda: Own(function))
     with pytest.raises(lyapunov.Unsuitable, match="exact: .*(differentiated again|once_differentiable)"):
         lyapunov.hessian(model, F.cross_entropy, BATCH, kind="exact").lambda_max()
-    with pytest.raises(lyapunov.Unsuitable):
-        lyapunov.hessian(model, F.cross_entropy, BATCH).lambda_min()
+    # This loss is smooth: a difference of gradients, which are right, gives the other end.
+    lowest = lyapunov.hessian(model, F.cross_entropy, BATCH).lambda_min(1e-2)
+    assert lowest.kind == "difference" and lowest.value == pytest.approx(torch.linalg.eigvalsh(dense(build(lambda: Own(Honest)), BATCH))[0].item(), rel=2e-2)
     # The largest eigenvalue is had by Gauss–Newton, and says so; the true function gives the same number.
     found = lyapunov.hessian(model, F.cross_entropy, BATCH).lambda_max()
     true = lyapunov.hessian(build(lambda: Own(Honest)), F.cross_entropy, BATCH, kind="gauss-newton").lambda_max()
@@ -89,7 +90,6 @@ def test_2_reentrant_checkpointing_is_refused_and_the_other_kind_is_right():
     for ask in (lambda m: lyapunov.verify(m, F.cross_entropy, BATCH), lambda m: lyapunov.hessian(m, F.cross_entropy, BATCH).lambda_max()):
         with pytest.raises(lyapunov.Unsuitable, match="use_reentrant=False") as refusal:
             ask(build(lambda: Checkpointed(True)))
-    assert refusal.value.__cause__ is not None
     model = build(lambda: Checkpointed(False))
     assert lyapunov.hessian(model, F.cross_entropy, BATCH).lambda_max(1e-4).value == pytest.approx(models.top(model, BATCH), rel=1e-5)
 

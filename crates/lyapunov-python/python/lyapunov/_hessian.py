@@ -125,7 +125,7 @@ class Hessian:
 
                 def block(v: Tensor, pieces: list[tuple[int, int]] = pieces) -> Tensor:
                     whole = torch.zeros_like(m.gradient_vector)
-                    for (a, b), part in zip(pieces, v.split([b - a for a, b in pieces])):
+                    for (a, b), part in zip(pieces, torch.split(v, [b - a for a, b in pieces])):
                         whole[a:b] = part
                     image = m(whole)
                     return torch.cat([image[a:b] for a, b in pieces])

@@ -115,6 +115,7 @@ class Measurement:
         self.started = time.perf_counter()
         self.source: _Source | None = None
         self.kind = "exact"
+        self.graph: Graph | None = None
         self.products = 0
 
     def _chunks(self, batch: Any) -> list[tuple[Any, int]]:
@@ -144,8 +145,43 @@ class Measurement:
             return
         self.finite = True
         if check:
+            self._check_gradient()
             self.problem.gradient_seconds = math.inf
             _core.check_determinism(_Again(self), self.live, self.loss, self.gradient_vector)
+
+    def _check_gradient(self) -> None:
+        """Whether autograd.grad sees all weights, and gives what backward() gives. **Cost**: two gradients where functions written in Python are there."""
+        w, chunk = self.weights, self.on(None)[0][0]
+        self.quiet.rewind()
+        leaves = w.leaves()
+        with w.standing_in(leaves):
+            _, loss = self.problem.value(leaves, chunk)
+            self.graph = Graph(loss)
+            own = {id(p): name for name, p in zip(w.names, w.params)}
+            past = [own[i] for i in self.graph.leaves if i in own]
+            if past:
+                raise Unsuitable(
+                    f"{past[0]} is reached past its module, by a reference that was kept elsewhere: a measurement would not see it. Read it as an attribute "
+                    "of the module"
+                )
+            if not self.graph.python:
+                return
+            # Accumulates into the stand-ins: no parameter and no hook sees it.
+            torch.autograd.backward(loss)
+        again = w.leaves()
+        self.quiet.rewind()
+        with w.standing_in(again):
+            _, loss = self.problem.value(again, chunk)
+            gradients = torch.autograd.grad(loss, again, allow_unused=True)
+        for name, leaf, gradient in zip(w.names, leaves, gradients):
+            expected = leaf.grad
+            if expected is None:
+                continue
+            if gradient is None or float((gradient - expected).norm()) > 1e-3 * float(expected.norm()):
+                raise Unsuitable(
+                    f"{name} gets another gradient from autograd.grad than from backward(), as under reentrant checkpointing: use "
+                    "checkpoint(…, use_reentrant=False)"
+                )
 
     def _check_micro_batches(self) -> None:
         for chunks in self.batches:

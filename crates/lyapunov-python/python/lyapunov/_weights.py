@@ -65,7 +65,7 @@ class Weights:
 
     def parts(self, vector: Tensor) -> list[Tensor]:
         """A vector as tensors shaped like the parameters."""
-        return [x.view(p.shape).to(p.dtype) for x, p in zip(vector.split(self.sizes), self.params)]
+        return [x.view(p.shape).to(p.dtype) for x, p in zip(torch.split(vector, self.sizes), self.params)]
 
     def leaves(self, at: Tensor | None = None) -> list[Tensor]:
         """Stand-ins for the parameters at the point ``at``, or where they are."""
@@ -87,7 +87,7 @@ class Weights:
                         module._parameters[name] = by_id.setdefault(id(p), p.detach())  # type: ignore[assignment]
                 if isinstance(module, nn.RNNBase):
                     flats.append((module, module._flat_weights))
-                    module._flat_weights = [by_id.get(id(w), w) for w in module._flat_weights]  # type: ignore[assignment]
+                    module._flat_weights = [by_id.get(id(w), w) for w in module._flat_weights]
             yield
         finally:
             for module, kept in owners:
