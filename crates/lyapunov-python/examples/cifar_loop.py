@@ -17,6 +17,7 @@ def images(n: int) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def main() -> None:
+    torch.set_num_threads(1)
     torch.manual_seed(0)
     x, y = images(512)
     model = nn.Sequential(
