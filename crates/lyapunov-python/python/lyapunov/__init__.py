@@ -1,0 +1,28 @@
+"""The stability instrument for neural-network training, over PyTorch.
+
+``hessian`` measures fixed weights, ``Monitor`` a run, ``EdgeStep`` sets a learning rate. Nothing of the run changes, not one bit; every number comes
+with its error, its kind of product and its cost.
+"""
+
+from ._edge_step import EdgeStep
+from ._hessian import Density, Hessian, hessian
+from ._monitor import Monitor, Row
+from ._optimizer import Edge
+from ._reading import Reading
+from ._verify import Verified, verify
+from .errors import NotDeterministic, Unsuitable
+
+__all__ = [
+    "Density",
+    "Edge",
+    "EdgeStep",
+    "Hessian",
+    "Monitor",
+    "NotDeterministic",
+    "Reading",
+    "Row",
+    "Unsuitable",
+    "Verified",
+    "hessian",
+    "verify",
+]

@@ -1,0 +1,114 @@
+//! The rules that set a learning rate, asked by a loop that the user owns.
+
+use std::collections::BTreeMap;
+
+use lyapunov::{
+    Along, BatchSharpnessRule, Controller, EdgeStep, Error, Keeper, Measurement, Numbers, OnEdge, Product, Quantity,
+    QuasiNewton, Sample, Saved, Sharpness,
+};
+use pyo3::prelude::*;
+
+use crate::border::border;
+
+/// A rule by its name.
+#[pyclass]
+pub struct Rule(Box<dyn Controller + Send + Sync>);
+
+/// The names that [`Rule`] knows.
+const NAMES: [&str; 4] = ["edge-step", "on-edge", "quasi-newton", "batch-sharpness"];
+
+#[pymethods]
+impl Rule {
+    /// The rule `name` with its strength σ, for an optimizer whose edge is at `edge`/η, with momentum `momentum`; `damped` where the
+    /// momentum is an average, as Adam's.
+    #[new]
+    #[pyo3(signature = (name, *, strength, momentum = 0.0, damped = false, edge = 2.0, every = 20))]
+    fn new(
+        py: Python<'_>,
+        name: &str,
+        strength: f64,
+        momentum: f64,
+        damped: bool,
+        edge: f64,
+        every: u64,
+    ) -> PyResult<Self> {
+        border(py, || {
+            Ok(Self(match name {
+                "edge-step" => {
+                    let make = if damped { EdgeStep::damped } else { EdgeStep::new };
+                    Box::new(make(strength, momentum)?.with_edge(edge).with_period(every))
+                }
+                "on-edge" => Box::new(OnEdge::new(strength, every)?),
+                "quasi-newton" => Box::new(QuasiNewton::new(strength, edge)?),
+                "batch-sharpness" => Box::new(BatchSharpnessRule::new(strength)?),
+                _ => return Err(Error::Unknown { kind: "rule", name: name.to_owned(), known: NAMES.to_vec() }),
+            }))
+        })
+    }
+
+    /// Whether the curvature along the coming step is wanted.
+    fn wants(&self, step: u64) -> bool {
+        self.0.wants(step).along
+    }
+
+    /// The learning rate of the coming step. `along`: (slope, curvature, stretch, reach); `sharpness`: (name, value, residual).
+    #[pyo3(signature = (step, loss, gradient_norm, *, along = None, sharpness = None, preconditioned = false))]
+    #[allow(clippy::too_many_arguments, reason = "named in Python")]
+    fn next(
+        &mut self,
+        py: Python<'_>,
+        step: u64,
+        loss: f64,
+        gradient_norm: f64,
+        along: Option<(f64, f64, f64, f64)>,
+        sharpness: Option<(f64, f64)>,
+        preconditioned: bool,
+    ) -> PyResult<f64> {
+        let mut row = Measurement::of_step(step, loss, gradient_norm);
+        row.edge.preconditioned = preconditioned;
+        row.along = along.map(|(slope, curvature, stretch, reach)| Along {
+            slope,
+            curvature,
+            stretch,
+            reach,
+            product: Product::Exact,
+            cost: 0.0,
+        });
+        if let Some((value, residual)) = sharpness {
+            let own = [Quantity::LambdaMax, Quantity::PreconditionedSharpness, Quantity::BatchSharpness];
+            let (on, product, cost) = (Sample::Mini(step), Product::Exact, 0.0);
+            row.sharpness = own.map(|quantity| Sharpness { quantity, value, residual, on, product, cost }).to_vec();
+        }
+        border(py, || self.0.next(&row))
+    }
+
+    /// All that the rule remembers, by name.
+    fn state(&mut self, py: Python<'_>) -> PyResult<BTreeMap<String, Vec<f64>>> {
+        let mut saved = Saved::default();
+        border(py, || self.0.keep(&mut Keeper::saving(&mut saved)))?;
+        let floats = |numbers: Numbers| match numbers {
+            Numbers::F64(numbers) => numbers,
+            Numbers::F32(numbers) => numbers.into_iter().map(f64::from).collect(),
+            // Counts of steps: far below 2^52.
+            Numbers::U64(numbers) => numbers.into_iter().map(|number| number as f64).collect(),
+            Numbers::Bytes(bytes) => bytes.into_iter().map(f64::from).collect(),
+        };
+        Ok(saved.rows.into_iter().map(|(name, numbers)| (name, floats(numbers))).collect())
+    }
+
+    /// Takes up what [`Rule::state`] gave.
+    fn set_state(&mut self, py: Python<'_>, state: BTreeMap<String, Vec<f64>>) -> PyResult<()> {
+        // What kind of numbers each row holds is known to the rule only.
+        let mut like = Saved::default();
+        border(py, || self.0.keep(&mut Keeper::saving(&mut like)))?;
+        let rows = state.into_iter().map(|(name, numbers)| {
+            let numbers = match like.rows.get(&name) {
+                Some(Numbers::U64(_)) => Numbers::U64(numbers.into_iter().map(|number| number as u64).collect()),
+                _ => Numbers::F64(numbers),
+            };
+            (name, numbers)
+        });
+        let saved = Saved { rows: rows.collect() };
+        border(py, || self.0.keep(&mut Keeper::loading(&saved)))
+    }
+}

@@ -1,0 +1,25 @@
+//! `lyapunov._core`: the mathematics of `lyapunov` over PyTorch tensors, as a module of Python.
+//!
+//! A vector is a flat tensor that stays where torch put it ([`tensor`]); an operator is a callable of Python; exceptions of
+//! Python pass through unchanged ([`border`]). Nothing here knows a model: that is the business of the Python half.
+
+mod border;
+mod control;
+mod optimizer;
+mod search;
+mod tensor;
+
+use pyo3::pymodule;
+
+#[pymodule]
+mod _core {
+    #[pymodule_export]
+    use super::{
+        control::Rule,
+        optimizer::Optimizer,
+        search::{
+            Density, Ritz, Trace, Tracker, along, batch_sharpness, check_determinism, density, difference, lanczos,
+            rayleigh, trace,
+        },
+    };
+}
