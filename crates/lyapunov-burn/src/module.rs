@@ -375,7 +375,7 @@ mod tests {
 
     use super::*;
     use crate::{Activation, Architecture, Dataset, Network, NetworkOptions, Normalization, Precision, device};
-    use lyapunov::Wanted;
+    use lyapunov::SpectralTarget;
 
     /// The perceptron of the oracle as a user would write it, but for the layout of its weights, which is ours.
     #[derive(Module, Debug)]
@@ -573,14 +573,14 @@ mod tests {
     fn the_choice_of_products_knows_what_a_module_cannot_do() {
         let forward = |module: &Two, x| module.forward(x);
         let objective = ModuleObjective::new(&two(), forward, examples, Loss::SquaredError).unwrap();
-        assert_eq!(Product::auto(&objective, Wanted::Largest).unwrap(), Product::GaussNewton);
+        assert_eq!(Product::auto(&objective, SpectralTarget::Largest).unwrap(), Product::GaussNewton);
         // With kinks and without tangents the bottom of the spectrum is refused, not guessed.
-        assert!(matches!(Product::auto(&objective, Wanted::Smallest), Err(Error::Unsuitable { .. })));
+        assert!(matches!(Product::auto(&objective, SpectralTarget::Smallest), Err(Error::Unsuitable { .. })));
         let smooth = objective.with_options(ModuleOptions { kinks: false, ..ModuleOptions::default() });
-        assert!(matches!(Product::auto(&smooth, Wanted::Smallest).unwrap(), Product::Difference(_)));
+        assert!(matches!(Product::auto(&smooth, SpectralTarget::Smallest).unwrap(), Product::Difference(_)));
         let absolute = |z: Tensor<2>, y: Tensor<2>| (z - y).abs().sum();
         let unknown = ModuleObjective::new(&two(), forward, examples, absolute).unwrap();
-        assert!(matches!(Product::auto(&unknown, Wanted::Largest).unwrap(), Product::Difference(_)));
+        assert!(matches!(Product::auto(&unknown, SpectralTarget::Largest).unwrap(), Product::Difference(_)));
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::ops::{Deref, Range};
 
 use burn::tensor::{DType, Tensor, TensorData};
 
-use lyapunov::{Elementwise, Flat, Keeper, Kept, Numbers, Result, Stream, Vector};
+use lyapunov::{Archive, Elementwise, Flat, Numbers, Persist, Result, Stream, Vector};
 
 /// The weights of a network, or anything of their shape, as one flat tensor: the [`Vector`] of every objective of this crate.
 ///
@@ -96,8 +96,8 @@ impl Flat for Weights {
 }
 
 /// In the precision of the tensor's storage.
-impl Kept for Weights {
-    fn keep(&mut self, name: &str, keeper: &mut Keeper<'_>) -> Result<()> {
+impl Persist for Weights {
+    fn keep(&mut self, name: &str, archive: &mut Archive<'_>) -> Result<()> {
         let write = |weights: &Self| match weights.dtype() {
             DType::F64 => Numbers::F64(weights.to_data().iter::<f64>().collect()),
             _ => Numbers::F32(weights.to_data().iter::<f32>().collect()),
@@ -112,7 +112,7 @@ impl Kept for Weights {
             weights.0 = Tensor::from_data(data, to);
             Some(())
         };
-        keeper.row(name, self, write, read)
+        archive.row(name, self, write, read)
     }
 }
 
@@ -201,13 +201,13 @@ mod tests {
     #[test]
     fn tensors_come_back_in_their_own_precision_only() {
         let mut tensor = random(5, 0);
-        let mut kept = lyapunov::Saved::default();
-        tensor.keep("w", &mut Keeper::saving(&mut kept)).unwrap();
+        let mut kept = lyapunov::Snapshot::default();
+        tensor.keep("w", &mut Archive::saving(&mut kept)).unwrap();
         let mut fresh = tensor.zeros_like();
-        fresh.keep("w", &mut Keeper::loading(&kept)).unwrap();
+        fresh.keep("w", &mut Archive::loading(&kept)).unwrap();
         assert_eq!(fresh.to_data(), tensor.to_data());
         let mut double = Weights(Tensor::zeros([5], (&device("flex").unwrap(), DType::F64)));
-        assert!(double.keep("w", &mut Keeper::loading(&kept)).is_err());
-        assert!(tensor.part(0..4).keep("w", &mut Keeper::loading(&kept)).is_err());
+        assert!(double.keep("w", &mut Archive::loading(&kept)).is_err());
+        assert!(tensor.part(0..4).keep("w", &mut Archive::loading(&kept)).is_err());
     }
 }

@@ -3,7 +3,7 @@
 //! A run that diverges or an eigenvalue that has not converged is part of the returned value; an [`Error`] means that
 //! the call could not be carried out as asked.
 
-use crate::objective::{Obstacle, Wanted};
+use crate::objective::{SpectralTarget, Unsuitable};
 
 /// A fault. Fields are typed so that a program can act on them; the message says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -53,9 +53,9 @@ pub enum Error {
         /// The kind.
         product: &'static str,
         /// What it was wanted for.
-        wanted: Wanted,
+        wanted: SpectralTarget,
         /// Why it cannot.
-        obstacle: Obstacle,
+        obstacle: Unsuitable,
     },
     /// A rule for the learning rate lacks a measurement.
     #[error("the rule needs the {what}, which was not measured up to step {step}")]

@@ -42,7 +42,7 @@ mod objective;
 mod operator;
 mod record;
 mod run;
-mod saved;
+mod snapshot;
 mod system;
 pub mod systems;
 pub mod testing;
@@ -54,13 +54,13 @@ pub use control::{
     Scheduled, Shape,
 };
 pub use descent::{
-    Action, Adam, Averaged, Curvature, Decay, Descent, Distance, DistanceOverGradients, Dog, Edge, HeavyBall, Moment,
-    Moments, Momentum, Optimizer, Plain, Prodigy, Rule, ScheduleFree, Sgd,
+    Action, Adam, Curvature, Decay, Descent, DistanceOverGradients, Dog, Edge, HeavyBall, Moment, Moments, Momentum,
+    Optimizer, Prodigy, ProdigyRule, ScheduleFree, ScheduleFreeRule, Sgd, SgdRule, UpdateRule,
 };
 pub use elementwise::Elementwise;
 pub use error::{Error, Result};
 pub use exponents::{
-    Benettin, Covariant, CovariantVectors, Estimate, Exponents, Growth, Local, Separation, Shadow, Spectrum,
+    Benettin, Covariant, CovariantVectors, Estimate, Exponents, Growth, Local, Separation, Shadow, SpectrumOptions,
     covariant_vectors, exponents, gali, separation, shadow, zero_one_test,
 };
 pub use krylov::{
@@ -69,16 +69,16 @@ pub use krylov::{
 };
 pub use noise::{Purpose, Stream};
 pub use objective::{
-    BatchSharpness, Difference, Evaluation, Extreme, Hessian, Objective, Obstacle, Product, Sample, Wanted,
+    BatchSharpness, Difference, Evaluation, Extreme, Hessian, Objective, Product, Sample, SpectralTarget, Unsuitable,
     batch_sharpness, check_determinism, difference_product, lambda_max, lambda_min,
 };
 pub use operator::{Affine, Dense, Operator, Preconditioned, rayleigh_quotient};
-pub use record::{Along, Growing, Measurement, Observer, Quantity, Secant, Sharpness};
+pub use record::{Measurement, Observer, Quantity, RunningExponents, Secant, Sharpness, StepCurvature};
 pub use run::{
-    Apart, Carry, Chaos, ComingStep, Deviations, EdgeReading, Gauge, Plan, Reading, Start, Summary, Target, Training,
-    along, decide, run, secant, twins,
+    Chaos, ComingStep, Deviations, EdgeReading, ExponentOptions, Plan, Reading, SharpnessMonitor, Start, Summary,
+    Target, Training, TwinRow, along, decide, run, secant, twins,
 };
-pub use saved::{Keeper, Kept, Numbers, Saved};
+pub use snapshot::{Archive, Numbers, Persist, Snapshot};
 pub use system::{
     AdaptiveFlow, Closures, Differences, Field, FieldClosures, Flow, Law, Map, Outcome, RandomClosures, System,
 };

@@ -54,15 +54,15 @@ impl Sharpness {
 /// How the loss of the mini-batch slopes and curves along the coming step w' = w − η P⁻¹ m of the optimizer, in the metric of its
 /// preconditioner P (the identity for most): A = P^-½ H_B P^-½ and u is the unit vector along P^-½ m.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Along {
+pub struct StepCurvature {
     /// (P^-½ g_B)ᵀu: how fast the loss falls along the step.
     pub slope: f64,
     /// uᵀAu.
     pub curvature: f64,
     /// ‖Au‖: at least |uᵀAu|, at most the largest |eigenvalue|.
-    pub stretch: f64,
+    pub product_norm: f64,
     /// ‖P^-½ m‖: how far the step goes per unit of learning rate.
-    pub reach: f64,
+    pub direction_norm: f64,
     /// How the product was computed.
     pub product: Product,
     /// What it cost, in g-eq.
@@ -73,16 +73,16 @@ pub struct Along {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Secant {
     /// ‖w_t − w_(t−1)‖.
-    pub moved: f64,
+    pub step_norm: f64,
     /// ‖g_B(w_t) − g_B(w_(t−1))‖.
-    pub turned: f64,
+    pub gradient_change: f64,
     /// What it cost, in g-eq.
     pub cost: f64,
 }
 
 /// How deviations have grown: the Lyapunov exponents so far, and what the last steps added.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Growing {
+pub struct RunningExponents {
     /// The growth of each deviation in the steps since the last row that had one, in nats per step.
     pub local: Vec<f64>,
     /// Λ_1 … Λ_k so far, in nats per step.
@@ -113,11 +113,11 @@ pub struct Measurement {
     /// Sharpness, once per quantity and kind of data that was due.
     pub sharpness: Vec<Sharpness>,
     /// The curvature along the coming step, where the controller asked for it.
-    pub along: Option<Along>,
+    pub along: Option<StepCurvature>,
     /// The secant of the step before, where the controller asked for it.
     pub secant: Option<Secant>,
     /// Deviations, where they were re-orthonormalised after the step before this one.
-    pub exponents: Option<Growing>,
+    pub exponents: Option<RunningExponents>,
     /// The cost of all measurements up to and including this row, in g-eq.
     pub measuring_cost: f64,
 }

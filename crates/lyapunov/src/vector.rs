@@ -15,7 +15,7 @@ use crate::noise::{Purpose, Stream};
 /// failed may panic as well, and its caller may catch that at the border to the engine: the library holds no lock, no global state
 /// and no `unsafe` code that unwinding could leave behind. Whatever was being changed (the vectors of the call, a
 /// [`System`](crate::System), a [`Training`](crate::Training)) is then between two states, and is to be thrown away or taken up
-/// from a [`Saved`](crate::Saved). Shared references are as before.
+/// from a [`Snapshot`](crate::Snapshot). Shared references are as before.
 #[allow(clippy::len_without_is_empty, reason = "a vector has a dimension, it is not a container")]
 pub trait Vector: Clone {
     /// Whether many inner products are cheaper by one call of [`Vector::dots`] than one by one. Then Gram–Schmidt takes all

@@ -5,7 +5,7 @@
 
 use std::time::{Duration, Instant};
 
-use lyapunov::{Numbers, Saved};
+use lyapunov::{Numbers, Snapshot};
 use lyapunov_burn::{Architecture, Dataset, Network, NetworkOptions, device};
 use lyapunov_runs::{saved_from_safetensors, saved_to_safetensors};
 
@@ -59,7 +59,7 @@ fn a_spoilt_header_is_refused_or_means_the_same() {
 
 #[test]
 fn a_spoilt_saved_run_is_refused_or_has_rows() {
-    let mut saved = Saved::default();
+    let mut saved = Snapshot::default();
     saved.rows.insert("optimizer.state".into(), Numbers::F64(vec![0.5, f64::INFINITY, -0.0]));
     saved.rows.insert("tracker.bytes".into(), Numbers::Bytes(vec![1, 2, 3]));
     saved.rows.insert("tracker.steps".into(), Numbers::U64(vec![7]));

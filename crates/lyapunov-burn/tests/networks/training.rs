@@ -1,8 +1,8 @@
 //! Training of networks with deviations: frozen weights, resuming, twins.
 
 use lyapunov::{
-    Carry, Constant, Descent, HeavyBall, Hessian, Lanczos, Objective, Plan, Product, Purpose, Sample, Sgd, Start,
-    Stream, System, Training, Vector, lanczos, run,
+    Constant, Descent, ExponentOptions, HeavyBall, Hessian, Lanczos, Objective, Plan, Product, Purpose, Sample, Sgd,
+    Start, Stream, System, Training, Vector, lanczos, run,
 };
 use lyapunov_burn::{Activation, Architecture, Dataset, Network, NetworkOptions, Precision, Weights, device};
 use lyapunov_runs::{saved_from_safetensors, saved_to_safetensors};
@@ -42,7 +42,7 @@ fn frozen_weights_grow_by_the_bottom_of_the_spectrum() {
     let bottom = lanczos(&hessian, &random_like(&w, 3), &options).unwrap().smallest[0].value;
     assert!(bottom < 0.0, "{bottom}");
     let mut descent = Sgd::new(&whole, w.clone(), rate, Product::Exact).frozen();
-    let carry = Carry { start: Start::LambdaMin(Sample::Full), warm_up: 20, ..Carry::default() };
+    let carry = ExponentOptions { start: Start::LambdaMin(Sample::Full), warm_up: 20, ..ExponentOptions::default() };
     let plan = Plan { steps: 60, measure_every: 0, exponents: Some(carry), ..Plan::default() };
     let chaos = run(&mut descent, &plan, &mut Constant(rate), &mut Vec::new()).unwrap().exponents.unwrap();
     let (found, exact) = (chaos.exponents.values[0], (1.0 - rate * bottom).ln());
@@ -59,7 +59,7 @@ fn a_network_with_two_exponents_resumes_to_the_same_bits() {
         let start = network.initial_weights();
         HeavyBall::new(network, start, 0.01, 0.9, Product::Exact).unwrap()
     };
-    let carry = Carry { count: 2, every: 3, warm_up: 50, ..Carry::default() };
+    let carry = ExponentOptions { count: 2, every: 3, warm_up: 50, ..ExponentOptions::default() };
     let plan = Plan { steps: 500, measure_every: 60, products: 3, exponents: Some(carry), ..Plan::default() };
     let (mut whole, mut expected) = (fresh(), Vec::new());
     run(&mut whole, &plan, &mut Constant(0.01), &mut expected).unwrap();

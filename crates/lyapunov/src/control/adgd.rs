@@ -9,7 +9,7 @@ use super::{Controller, Probes, positive};
 use crate::{
     error::{Error, Result},
     record::Measurement,
-    saved::Keeper,
+    snapshot::Archive,
 };
 
 /// Half the secant's step length, growing by at most √(1 + θ) per step; for plain gradient descent.
@@ -44,7 +44,7 @@ impl Adgd {
     /// The first step: half the inverse of ‖Hu‖ along the gradient.
     fn first(&self, measurement: &Measurement) -> Result<f64> {
         match measurement.along {
-            Some(along) if along.stretch > 0.0 => Ok(0.5 * self.strength / along.stretch),
+            Some(along) if along.product_norm > 0.0 => Ok(0.5 * self.strength / along.product_norm),
             None if measurement.gradient_norm > 0.0 => {
                 Err(Error::Unmeasured { what: "curvature along the step", step: measurement.step })
             }
@@ -69,19 +69,20 @@ impl Controller for Adgd {
         // θ is infinite at the beginning, as in the paper: nothing bounds the first growth.
         let grown = (1.0 + self.ratio).sqrt() * rate;
         let bound = measurement.secant.filter(|secant| {
-            secant.moved > 0.0
-                && secant.turned > 0.0
-                && (secant.moved / secant.turned).is_finite()
-                && secant.turned.is_finite()
+            secant.step_norm > 0.0
+                && secant.gradient_change > 0.0
+                && (secant.step_norm / secant.gradient_change).is_finite()
+                && secant.gradient_change.is_finite()
         });
-        let next = bound.map_or(rate, |secant| grown.min(0.5 * self.strength * secant.moved / secant.turned));
+        let next =
+            bound.map_or(rate, |secant| grown.min(0.5 * self.strength * secant.step_norm / secant.gradient_change));
         self.ratio = next / rate;
         self.rate = Some(next);
         Ok(next)
     }
 
-    fn keep(&mut self, keeper: &mut Keeper<'_>) -> Result<()> {
-        keeper.optional("rate", &mut self.rate)?;
-        keeper.number("ratio", &mut self.ratio)
+    fn keep(&mut self, archive: &mut Archive<'_>) -> Result<()> {
+        archive.optional("rate", &mut self.rate)?;
+        archive.number("ratio", &mut self.ratio)
     }
 }

@@ -7,7 +7,7 @@ use super::{Controller, positive};
 use crate::{
     error::{Error, Result},
     record::{Measurement, Quantity},
-    saved::Keeper,
+    snapshot::Archive,
 };
 
 /// η = 2σ / BS, BS the geometric mean of the readings of single batches with a memory of five readings.
@@ -61,7 +61,7 @@ impl Controller for BatchSharpnessRule {
         }
     }
 
-    fn keep(&mut self, keeper: &mut Keeper<'_>) -> Result<()> {
-        keeper.optional("log_mean", &mut self.log_mean)
+    fn keep(&mut self, archive: &mut Archive<'_>) -> Result<()> {
+        archive.optional("log_mean", &mut self.log_mean)
     }
 }

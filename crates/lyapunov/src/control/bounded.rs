@@ -4,7 +4,7 @@ use super::{Controller, Probes};
 use crate::{
     error::{Error, Result},
     record::Measurement,
-    saved::Keeper,
+    snapshot::Archive,
 };
 
 /// The learning rate of a rule, cut off at the ends of a range. The rule itself knows nothing of it.
@@ -45,7 +45,7 @@ impl<C: Controller> Controller for Bounded<C> {
         Ok(self.rule.next(measurement)?.clamp(self.least, self.most))
     }
 
-    fn keep(&mut self, keeper: &mut Keeper<'_>) -> Result<()> {
-        self.rule.keep(keeper)
+    fn keep(&mut self, archive: &mut Archive<'_>) -> Result<()> {
+        self.rule.keep(archive)
     }
 }

@@ -13,8 +13,8 @@
 use super::{Controller, Probes, loss_watch::LossWatch, positive};
 use crate::{
     error::{Error, Result},
-    record::{Along, Measurement},
-    saved::Keeper,
+    record::{Measurement, StepCurvature},
+    snapshot::Archive,
 };
 
 /// η = min(1.04 η, s (1 − β)/L̄), from a quarter of that at the first step: no learning rate to begin with, and a warm-up that ends by itself.
@@ -133,19 +133,19 @@ impl EdgeStep {
     }
 
     /// Takes a probe into the averages.
-    fn follow(&mut self, along: &Along, step: u64) {
-        let log = along.stretch.ln();
+    fn follow(&mut self, along: &StepCurvature, step: u64) {
+        let log = along.product_norm.ln();
         match self.level {
             None => {
                 self.level = Some(log);
-                self.rate = FIRST * self.allowed(along.stretch);
+                self.rate = FIRST * self.allowed(along.product_norm);
             }
             Some(level) => {
                 let follows = if (step < EARLY || self.loss.alarmed) && log > level { FOLLOWS_UP } else { FOLLOWS };
                 self.level = Some(level + follows * (log - level));
             }
         }
-        let alignment = along.curvature.max(0.0) / along.stretch;
+        let alignment = along.curvature.max(0.0) / along.product_norm;
         self.alignment += ALIGNMENT_FOLLOWS * (alignment - self.alignment);
     }
 }
@@ -160,9 +160,11 @@ impl Controller for EdgeStep {
     fn next(&mut self, measurement: &Measurement) -> Result<f64> {
         let due = self.wants(measurement.step).along;
         match &measurement.along {
-            Some(along) if along.stretch > 0.0 && along.stretch.is_finite() => self.follow(along, measurement.step),
+            Some(along) if along.product_norm > 0.0 && along.product_norm.is_finite() => {
+                self.follow(along, measurement.step)
+            }
             // Along a plane nothing bounds the step.
-            Some(along) if along.stretch == 0.0 => (),
+            Some(along) if along.product_norm == 0.0 => (),
             _ if due && measurement.gradient_norm > 0.0 => self.rate *= 0.5,
             _ => (),
         }
@@ -180,11 +182,11 @@ impl Controller for EdgeStep {
         }
     }
 
-    fn keep(&mut self, keeper: &mut Keeper<'_>) -> Result<()> {
-        keeper.number("rate", &mut self.rate)?;
-        keeper.optional("level", &mut self.level)?;
-        keeper.number("alignment", &mut self.alignment)?;
-        self.loss.keep(keeper)
+    fn keep(&mut self, archive: &mut Archive<'_>) -> Result<()> {
+        archive.number("rate", &mut self.rate)?;
+        archive.optional("level", &mut self.level)?;
+        archive.number("alignment", &mut self.alignment)?;
+        self.loss.keep(archive)
     }
 }
 
@@ -221,7 +223,14 @@ mod tests {
 
     /// The rates along these losses, all probes alike, and how many probes were asked for.
     fn along_losses(losses: impl Iterator<Item = f64>) -> (Vec<f64>, usize) {
-        let along = Along { slope: 1.0, curvature: 0.46, stretch: 1.0, reach: 1.0, product: Product::Exact, cost: 1.0 };
+        let along = StepCurvature {
+            slope: 1.0,
+            curvature: 0.46,
+            product_norm: 1.0,
+            direction_norm: 1.0,
+            product: Product::Exact,
+            cost: 1.0,
+        };
         let (mut rule, mut probes) = (EdgeStep::new(1.0, 0.0).unwrap(), 0);
         let rates = (0..).zip(losses).map(|(step, loss)| {
             let wanted = rule.wants(step).along;
@@ -277,7 +286,14 @@ mod tests {
     #[test]
     fn a_probe_that_is_missing_halves_the_rate_and_none_at_all_is_an_error() {
         let row = |step, along| Measurement { along, ..Measurement::of_step(step, 1.0, 1.0) };
-        let along = Along { slope: 1.0, curvature: 1.0, stretch: 2.0, reach: 1.0, product: Product::Exact, cost: 1.0 };
+        let along = StepCurvature {
+            slope: 1.0,
+            curvature: 1.0,
+            product_norm: 2.0,
+            direction_norm: 1.0,
+            product: Product::Exact,
+            cost: 1.0,
+        };
         let mut rule = EdgeStep::new(1.0, 0.0).unwrap();
         assert!(matches!(rule.next(&row(0, None)), Err(Error::Unmeasured { step: 0, .. })));
         let first = rule.next(&row(0, Some(along))).unwrap();

@@ -1,6 +1,6 @@
 //! Whether a run is blowing up: two averages of the loss, and a patience between alarms.
 
-use crate::{error::Result, saved::Keeper};
+use crate::{error::Result, snapshot::Archive};
 
 /// Tells a loss that has gone up from one that scatters.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -45,12 +45,12 @@ impl LossWatch {
         halve
     }
 
-    /// Leads `keeper` past all of it.
-    pub(super) fn keep(&mut self, keeper: &mut Keeper<'_>) -> Result<()> {
+    /// Leads `archive` past all of it.
+    pub(super) fn keep(&mut self, archive: &mut Archive<'_>) -> Result<()> {
         let whole = |number: u32| f64::from(number);
         let Self { first, short, slow, seen, alarmed, rest, last } = *self;
         let mut row = [first, short, slow, whole(seen), whole(alarmed.into()), whole(rest), last];
-        keeper.array("loss", &mut row)?;
+        archive.array("loss", &mut row)?;
         let [first, short, slow, seen, alarmed, rest, last] = row;
         *self = Self { first, short, slow, seen: seen as u32, alarmed: alarmed == 1.0, rest: rest as u32, last };
         Ok(())

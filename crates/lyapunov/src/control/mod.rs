@@ -20,7 +20,7 @@ pub use schedule::{Schedule, Scheduled, Shape};
 use crate::{
     error::{Error, Result},
     record::Measurement,
-    saved::Keeper,
+    snapshot::Archive,
 };
 
 /// A rule that decides the learning rate of the coming step from what was measured before it.
@@ -37,12 +37,12 @@ pub trait Controller {
     /// [`Error::Unmeasured`] where the rule has nothing to decide by.
     fn next(&mut self, measurement: &Measurement) -> Result<f64>;
 
-    /// Leads `keeper` past all that the rule remembers between steps, so that a run can be saved and resumed; nothing, unless the
+    /// Leads `archive` past all that the rule remembers between steps, so that a run can be saved and resumed; nothing, unless the
     /// rule says otherwise. A rule with a memory that leaves this out decides otherwise after a resumption.
     ///
     /// # Errors
     /// [`Error::Saved`] where what was saved does not fit the rule.
-    fn keep(&mut self, _keeper: &mut Keeper<'_>) -> Result<()> {
+    fn keep(&mut self, _keeper: &mut Archive<'_>) -> Result<()> {
         Ok(())
     }
 }
@@ -57,8 +57,8 @@ impl<C: Controller + ?Sized> Controller for Box<C> {
         (**self).next(measurement)
     }
 
-    fn keep(&mut self, keeper: &mut Keeper<'_>) -> Result<()> {
-        (**self).keep(keeper)
+    fn keep(&mut self, archive: &mut Archive<'_>) -> Result<()> {
+        (**self).keep(archive)
     }
 }
 

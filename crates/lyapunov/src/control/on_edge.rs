@@ -9,7 +9,7 @@ use super::{Controller, Probes, positive};
 use crate::{
     error::{Error, Result},
     record::Measurement,
-    saved::Keeper,
+    snapshot::Archive,
 };
 
 /// η = σ n̄/d̄ with n = max(gᵀd, 0), d = |dᵀHd|, each averaged with a memory of 0.9 per probe.
@@ -54,8 +54,9 @@ impl Controller for OnEdge {
     fn next(&mut self, measurement: &Measurement) -> Result<f64> {
         if let Some(along) = measurement.along {
             // Both averages start at zero, so that their quotient is that of weighted sums.
-            self.fall = MEMORY * self.fall + (1.0 - MEMORY) * along.slope.max(0.0) * along.reach;
-            self.bend = MEMORY * self.bend + (1.0 - MEMORY) * along.curvature.abs() * along.reach * along.reach;
+            self.fall = MEMORY * self.fall + (1.0 - MEMORY) * along.slope.max(0.0) * along.direction_norm;
+            self.bend = MEMORY * self.bend
+                + (1.0 - MEMORY) * along.curvature.abs() * along.direction_norm * along.direction_norm;
         }
         match self.bend > 0.0 {
             true => Ok(self.strength * self.fall / self.bend),
@@ -65,8 +66,8 @@ impl Controller for OnEdge {
         }
     }
 
-    fn keep(&mut self, keeper: &mut Keeper<'_>) -> Result<()> {
-        keeper.number("fall", &mut self.fall)?;
-        keeper.number("bend", &mut self.bend)
+    fn keep(&mut self, archive: &mut Archive<'_>) -> Result<()> {
+        archive.number("fall", &mut self.fall)?;
+        archive.number("bend", &mut self.bend)
     }
 }

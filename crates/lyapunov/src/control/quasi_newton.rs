@@ -10,7 +10,7 @@ use super::{Controller, positive};
 use crate::{
     error::{Error, Result},
     record::{Measurement, Quantity},
-    saved::Keeper,
+    snapshot::Archive,
 };
 
 /// η = σ (c/2) / λ_max with the last reading, whichever data it was measured on first; under Adam of the preconditioned sharpness.
@@ -62,7 +62,7 @@ impl Controller for QuasiNewton {
         self.rate.ok_or(Error::Unmeasured { what: quantity.name(), step: measurement.step })
     }
 
-    fn keep(&mut self, keeper: &mut Keeper<'_>) -> Result<()> {
-        keeper.optional("rate", &mut self.rate)
+    fn keep(&mut self, archive: &mut Archive<'_>) -> Result<()> {
+        archive.optional("rate", &mut self.rate)
     }
 }

@@ -4,7 +4,7 @@ use super::{Controller, Probes};
 use crate::{
     error::{Error, Result},
     record::Measurement,
-    saved::Keeper,
+    snapshot::Archive,
 };
 
 /// How the learning rate falls after the warm-up.
@@ -101,8 +101,8 @@ impl<C: Controller> Controller for Scheduled<C> {
         Ok(self.rule.next(measurement)? * self.schedule.share(measurement.step))
     }
 
-    fn keep(&mut self, keeper: &mut Keeper<'_>) -> Result<()> {
-        self.rule.keep(keeper)
+    fn keep(&mut self, archive: &mut Archive<'_>) -> Result<()> {
+        self.rule.keep(archive)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::{
     Action, Edge,
-    optimizer::{Decay, Moment, Optimizer, Rule},
+    optimizer::{Decay, Moment, Optimizer, UpdateRule},
 };
 use crate::{
     elementwise::Elementwise,
@@ -118,7 +118,7 @@ impl Moments {
     }
 }
 
-impl<V: Elementwise + 'static> Rule<V> for Moments {
+impl<V: Elementwise + 'static> UpdateRule<V> for Moments {
     type State = (V, (V, V));
 
     fn start(&self, weights: V) -> Self::State {

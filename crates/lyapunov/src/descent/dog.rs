@@ -2,7 +2,7 @@
 
 use super::{
     Action, Edge,
-    optimizer::{Decay, Moment, Optimizer, Rule},
+    optimizer::{Decay, Moment, Optimizer, UpdateRule},
 };
 use crate::{
     objective::{Objective, Product},
@@ -63,7 +63,7 @@ fn follows(moment: Moment) -> f64 {
     (1.0 + POWER) / (moment.count as f64 + POWER)
 }
 
-impl<V: Vector + 'static> Rule<V> for DistanceOverGradients {
+impl<V: Vector + 'static> UpdateRule<V> for DistanceOverGradients {
     type State = (V, ((V, V), [f64; 2]));
 
     fn start(&self, weights: V) -> Self::State {

@@ -2,7 +2,7 @@
 
 use super::{
     Edge,
-    optimizer::{Decay, Moment, Optimizer, Rule},
+    optimizer::{Decay, Moment, Optimizer, UpdateRule},
 };
 use crate::{
     error::{Error, Result},
@@ -22,9 +22,9 @@ use crate::{
 /// **Source**: Polyak 1964; Nesterov 1983 as in Sutskever and others 2013; Cohen and others 2021, appendix B, for the edges.
 ///
 /// ```
-/// use lyapunov::{HeavyBall, Product, Spectrum, exponents, systems::Quadratic};
+/// use lyapunov::{HeavyBall, Product, SpectrumOptions, exponents, systems::Quadratic};
 /// let mut descent = HeavyBall::new(Quadratic::new(vec![3.0]), vec![0.0], 0.1, 0.9, Product::Exact)?;
-/// let found = exponents(&mut descent, &Spectrum::default())?;
+/// let found = exponents(&mut descent, &SpectrumOptions::default())?;
 /// // Complex roots: both have the modulus √β.
 /// assert!((found.values[0] - 0.5 * 0.9_f64.ln()).abs() < 1e-3);
 /// assert!((found.sum.value - 0.9_f64.ln()).abs() < 1e-10);
@@ -126,7 +126,7 @@ impl Momentum {
     }
 }
 
-impl<V: Vector> Rule<V> for Momentum {
+impl<V: Vector> UpdateRule<V> for Momentum {
     type State = (V, V);
 
     fn start(&self, weights: V) -> (V, V) {
@@ -175,7 +175,7 @@ mod tests {
     use super::*;
     use crate::{
         descent::{Descent, Sgd},
-        exponents::{Spectrum, exponents},
+        exponents::{SpectrumOptions, exponents},
         system::System,
         systems::{Quadratic, ScalarNetwork},
         testing::check_tangent,
@@ -209,7 +209,7 @@ mod tests {
             let quadratic = Quadratic::new(vec![curvature]);
             let mut descent = HeavyBall::nesterov(quadratic, vec![0.0], 0.1, 0.9, Product::Exact).unwrap();
             check_tangent(&descent, 1);
-            let found = exponents(&mut descent, &Spectrum::default()).unwrap();
+            let found = exponents(&mut descent, &SpectrumOptions::default()).unwrap();
             let exact = HeavyBall::<Quadratic>::nesterov_moduli(curvature, 0.1, 0.9).map(f64::ln);
             for (found, exact) in found.values.iter().zip(exact) {
                 assert!((found - exact).abs() < tolerance, "{curvature}: {found} for {exact}");
@@ -222,7 +222,7 @@ mod tests {
         for nesterov in [false, true] {
             let rule = Momentum::new(0.9, nesterov).unwrap();
             let grows = |share: f64| {
-                let curvature = share * Rule::<Vec<f64>>::edge(&rule, 0.1, Decay::default()).threshold;
+                let curvature = share * UpdateRule::<Vec<f64>>::edge(&rule, 0.1, Decay::default()).threshold;
                 let quadratic = Quadratic::new(vec![curvature]);
                 let mut descent = HeavyBall::with_rule(quadratic, vec![1.0], 0.1, rule, Product::Exact);
                 (0..2000).for_each(|_| descent.step(&mut []).unwrap());

@@ -13,10 +13,10 @@ mod sgd;
 pub use adam::{Adam, Moments};
 pub use dog::{DistanceOverGradients, Dog};
 pub use heavy_ball::{HeavyBall, Momentum};
-pub use optimizer::{Decay, Moment, Optimizer, Rule};
-pub use prodigy::{Distance, Prodigy};
-pub use schedule_free::{Averaged, ScheduleFree};
-pub use sgd::{Plain, Sgd};
+pub use optimizer::{Decay, Moment, Optimizer, UpdateRule};
+pub use prodigy::{Prodigy, ProdigyRule};
+pub use schedule_free::{ScheduleFree, ScheduleFreeRule};
+pub use sgd::{Sgd, SgdRule};
 
 use crate::{
     error::Result,

@@ -13,7 +13,7 @@ use crate::{
 ///
 /// The state is the weights, or a pair that begins with them. Weight decay is not the rule's business: it is in the
 /// gradient, or applied to the weights before.
-pub trait Rule<V: Vector>: Clone {
+pub trait UpdateRule<V: Vector>: Clone {
     /// Weights together with whatever else is remembered.
     type State: Vector;
 
@@ -39,7 +39,7 @@ pub trait Rule<V: Vector>: Clone {
     /// One step with this gradient.
     fn update(&self, state: &mut Self::State, gradient: &V, moment: Moment);
 
-    /// The derivative of [`Rule::update`] at `state`, applied to `deviation`, with `image` = (∂gradient/∂weights) δw.
+    /// The derivative of [`UpdateRule::update`] at `state`, applied to `deviation`, with `image` = (∂gradient/∂weights) δw.
     fn tangent(&self, state: &Self::State, gradient: &V, deviation: &mut Self::State, image: &V, moment: Moment);
 
     /// Where the step of a full-batch run becomes unstable at this learning rate and with this decay.
@@ -88,7 +88,7 @@ impl Decay {
 ///
 /// [`Sgd`](super::Sgd), [`HeavyBall`](super::HeavyBall) and [`Adam`](super::Adam) are this with their rules.
 #[derive(Clone, Debug)]
-pub struct Optimizer<O: Objective, R: Rule<O::Vector>> {
+pub struct Optimizer<O: Objective, R: UpdateRule<O::Vector>> {
     objective: O,
     rule: R,
     state: R::State,
@@ -111,7 +111,7 @@ struct Pending<V> {
     image: Option<V>,
 }
 
-impl<O: Objective, R: Rule<O::Vector>> Optimizer<O, R> {
+impl<O: Objective, R: UpdateRule<O::Vector>> Optimizer<O, R> {
     /// Descent by `rule` from `weights` at rest, with learning rate η; deviations are carried by `product`.
     pub fn with_rule(objective: O, weights: O::Vector, learning_rate: f64, rule: R, product: Product) -> Self {
         Self {
@@ -227,7 +227,7 @@ impl<O: Objective, R: Rule<O::Vector>> Optimizer<O, R> {
     }
 }
 
-impl<O: Objective, R: Rule<O::Vector>> System for Optimizer<O, R> {
+impl<O: Objective, R: UpdateRule<O::Vector>> System for Optimizer<O, R> {
     type Vector = R::State;
 
     fn state(&self) -> &R::State {
@@ -256,7 +256,7 @@ impl<O: Objective, R: Rule<O::Vector>> System for Optimizer<O, R> {
     }
 }
 
-impl<O: Objective, R: Rule<O::Vector>> Descent for Optimizer<O, R> {
+impl<O: Objective, R: UpdateRule<O::Vector>> Descent for Optimizer<O, R> {
     type Objective = O;
 
     fn objective(&self) -> &O {
@@ -349,7 +349,7 @@ impl<O: Objective, R: Rule<O::Vector>> Descent for Optimizer<O, R> {
 mod tests {
     use super::*;
     use crate::{
-        descent::{Adam, HeavyBall, Moments, Momentum, Plain, Sgd},
+        descent::{Adam, HeavyBall, Moments, Momentum, Sgd, SgdRule},
         systems::{Quadratic, ScalarNetwork},
         testing::check_tangent,
     };
@@ -361,7 +361,7 @@ mod tests {
     }
 
     /// Steps along, checking the tangent of each step, and that deviations change nothing.
-    fn check<R: Rule<Vec<f64>>>(mut descent: Optimizer<ScalarNetwork, R>, name: &str) {
+    fn check<R: UpdateRule<Vec<f64>>>(mut descent: Optimizer<ScalarNetwork, R>, name: &str) {
         for _ in 0..8 {
             check_tangent(&descent, 3);
             let mut carrying = descent.clone();
@@ -434,7 +434,7 @@ mod tests {
     }
 
     /// The largest modulus of the step's Jacobian on one curvature, by its growth.
-    fn grows<R: Rule<Vec<f64>>>(rule: R, decay: Decay, share: f64) -> bool {
+    fn grows<R: UpdateRule<Vec<f64>>>(rule: R, decay: Decay, share: f64) -> bool {
         let probe = Optimizer::with_rule(Quadratic::new(vec![1.0]), vec![1.0], 0.1, rule.clone(), Product::Exact);
         let curvature = share * probe.with_decay(decay).unwrap().edge().threshold;
         let descent = Optimizer::with_rule(Quadratic::new(vec![curvature]), vec![1.0], 0.1, rule, Product::Exact);
@@ -446,7 +446,7 @@ mod tests {
     #[test]
     fn every_edge_is_where_the_step_turns_unstable_with_every_decay() {
         for decay in [(0.0, false), (5.0, false), (5.0, true)].map(|(rate, decoupled)| Decay { rate, decoupled }) {
-            assert!(grows(Plain, decay, 1.01) && !grows(Plain, decay, 0.99), "sgd, {decay:?}");
+            assert!(grows(SgdRule, decay, 1.01) && !grows(SgdRule, decay, 0.99), "sgd, {decay:?}");
             for nesterov in [false, true] {
                 let rule = Momentum::new(0.9, nesterov).unwrap();
                 assert!(grows(rule, decay, 1.01) && !grows(rule, decay, 0.99), "nesterov: {nesterov}, {decay:?}");

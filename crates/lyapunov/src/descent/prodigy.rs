@@ -3,7 +3,7 @@
 use super::{
     Action, Edge,
     adam::Moments,
-    optimizer::{Decay, Moment, Optimizer, Rule},
+    optimizer::{Decay, Moment, Optimizer, UpdateRule},
 };
 use crate::{
     elementwise::Elementwise,
@@ -32,11 +32,11 @@ use crate::{
 /// assert!(descent.weights().iter().all(|w| w.abs() < 0.1));
 /// # Ok::<(), lyapunov::Error>(())
 /// ```
-pub type Prodigy<O> = Optimizer<O, Distance>;
+pub type Prodigy<O> = Optimizer<O, ProdigyRule>;
 
 /// The rule of [`Prodigy`].
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Distance {
+pub struct ProdigyRule {
     moments: Moments,
 }
 
@@ -46,7 +46,7 @@ const FIRST: f64 = 1e-6;
 /// Keeps δv/√v at 0 where both are 0, and the sign of 0 finite.
 const TINY: f64 = 1e-30;
 
-impl Distance {
+impl ProdigyRule {
     /// The rule with these β₁, β₂ and ε.
     ///
     /// # Errors
@@ -63,7 +63,7 @@ where
     /// Descent from `weights`; η = `learning_rate` multiplies the rule's own rate.
     ///
     /// # Errors
-    /// Those of [`Distance::new`].
+    /// Those of [`ProdigyRule::new`].
     pub fn new(
         objective: O,
         weights: O::Vector,
@@ -71,7 +71,7 @@ where
         moments: Moments,
         product: Product,
     ) -> Result<Self> {
-        Ok(Self::with_rule(objective, weights, learning_rate, Distance::new(moments)?, product))
+        Ok(Self::with_rule(objective, weights, learning_rate, ProdigyRule::new(moments)?, product))
     }
 }
 
@@ -104,7 +104,7 @@ struct Course<V> {
 
 type State<V> = (V, ((V, V), ((V, V), [f64; 2])));
 
-impl Distance {
+impl ProdigyRule {
     fn course<V: Elementwise>(&self, state: &State<V>, gradient: &V, moment: Moment) -> Course<V> {
         let Moments { beta1, beta2, epsilon } = self.moments;
         let (weights, ((first, second), ((slopes, start), [advance, d]))) = state;
@@ -158,7 +158,7 @@ impl Distance {
     }
 }
 
-impl<V: Elementwise + 'static> Rule<V> for Distance {
+impl<V: Elementwise + 'static> UpdateRule<V> for ProdigyRule {
     type State = State<V>;
 
     fn start(&self, weights: V) -> Self::State {
@@ -245,7 +245,7 @@ impl<V: Elementwise + 'static> Rule<V> for Distance {
     }
 
     fn edge(&self, learning_rate: f64, decay: Decay) -> Edge {
-        Rule::<V>::edge(&self.moments, learning_rate, decay)
+        UpdateRule::<V>::edge(&self.moments, learning_rate, decay)
     }
 
     fn momentum(&self, state: &Self::State, gradient: &V, moment: Moment) -> V {

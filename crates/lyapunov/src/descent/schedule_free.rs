@@ -2,7 +2,7 @@
 
 use super::{
     Edge,
-    optimizer::{Decay, Moment, Optimizer, Rule},
+    optimizer::{Decay, Moment, Optimizer, UpdateRule},
 };
 use crate::{
     error::{Error, Result},
@@ -25,15 +25,15 @@ use crate::{
 /// assert!(descent.evaluated().iter().all(|w| w.abs() < 0.02));
 /// # Ok::<(), lyapunov::Error>(())
 /// ```
-pub type ScheduleFree<O> = Optimizer<O, Averaged>;
+pub type ScheduleFree<O> = Optimizer<O, ScheduleFreeRule>;
 
 /// The rule of [`ScheduleFree`].
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Averaged {
+pub struct ScheduleFreeRule {
     momentum: f64,
 }
 
-impl Averaged {
+impl ScheduleFreeRule {
     /// The rule with β = `momentum`.
     ///
     /// # Errors
@@ -77,13 +77,13 @@ impl<O: Objective> ScheduleFree<O> {
     /// Descent from `weights` with learning rate η and β = `momentum`; deviations are carried by `product`.
     ///
     /// # Errors
-    /// Those of [`Averaged::new`].
+    /// Those of [`ScheduleFreeRule::new`].
     pub fn new(objective: O, weights: O::Vector, learning_rate: f64, momentum: f64, product: Product) -> Result<Self> {
-        Ok(Self::with_rule(objective, weights, learning_rate, Averaged::new(momentum)?, product))
+        Ok(Self::with_rule(objective, weights, learning_rate, ScheduleFreeRule::new(momentum)?, product))
     }
 }
 
-impl<V: Vector> Rule<V> for Averaged {
+impl<V: Vector> UpdateRule<V> for ScheduleFreeRule {
     type State = (V, (V, [f64; 1]));
 
     fn start(&self, weights: V) -> Self::State {
@@ -196,7 +196,7 @@ mod tests {
 
     #[test]
     fn a_momentum_outside_its_domain_is_refused() {
-        assert!(Averaged::new(0.0).unwrap_err().to_string().contains("momentum = 0 must be above 0"));
-        assert!(Averaged::new(1.0).is_err());
+        assert!(ScheduleFreeRule::new(0.0).unwrap_err().to_string().contains("momentum = 0 must be above 0"));
+        assert!(ScheduleFreeRule::new(1.0).is_err());
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{
     Edge,
-    optimizer::{Decay, Moment, Optimizer, Rule},
+    optimizer::{Decay, Moment, Optimizer, UpdateRule},
 };
 use crate::{
     objective::{Objective, Product},
@@ -23,20 +23,20 @@ use crate::{
 /// assert_eq!(deviations, [vec![0.9, 0.0], vec![0.0, 0.6]]);
 /// # Ok::<(), lyapunov::Error>(())
 /// ```
-pub type Sgd<O> = Optimizer<O, Plain>;
+pub type Sgd<O> = Optimizer<O, SgdRule>;
 
 /// The rule of [`Sgd`].
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Plain;
+pub struct SgdRule;
 
 impl<O: Objective> Sgd<O> {
     /// Descent from `weights` with learning rate η = `learning_rate`; deviations are carried by `product`.
     pub fn new(objective: O, weights: O::Vector, learning_rate: f64, product: Product) -> Self {
-        Self::with_rule(objective, weights, learning_rate, Plain, product)
+        Self::with_rule(objective, weights, learning_rate, SgdRule, product)
     }
 }
 
-impl<V: Vector> Rule<V> for Plain {
+impl<V: Vector> UpdateRule<V> for SgdRule {
     type State = V;
 
     fn start(&self, weights: V) -> V {

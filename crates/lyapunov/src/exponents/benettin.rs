@@ -1,10 +1,10 @@
 //! The method of Benettin as a state machine: deviations move, are re-orthonormalised, and their growth is added up.
 
-use super::{Exponents, Growth, Spectrum, check_count, is_finite};
+use super::{Exponents, Growth, SpectrumOptions, check_count, is_finite};
 use crate::{
     error::{Error, Result},
     noise::{Purpose, Stream},
-    saved::{Keeper, Kept, Numbers},
+    snapshot::{Archive, Numbers, Persist},
     system::{Outcome, System},
     vector::{Vector, orthogonalize, orthonormalize, orthonormalize_into, storage_epsilon},
 };
@@ -67,7 +67,7 @@ impl<V: Vector> Benettin<V> {
     ///
     /// # Errors
     /// As for [`exponents`](super::exponents).
-    pub fn warmed_up<S: System<Vector = V>>(system: &mut S, options: &Spectrum) -> Result<Self> {
+    pub fn warmed_up<S: System<Vector = V>>(system: &mut S, options: &SpectrumOptions) -> Result<Self> {
         let count = options.check(system.state().len())?;
         let mut benettin = Self::new(system.state(), count, options.seed)?;
         if benettin.advance(system, options.warm_up, options.every)? == Outcome::Completed {
@@ -143,9 +143,9 @@ impl<V: Vector> Benettin<V> {
     /// Endless, unless the state becomes non-finite. The growth is added up as well.
     ///
     /// ```
-    /// use lyapunov::{Benettin, Spectrum, systems::Henon};
+    /// use lyapunov::{Benettin, SpectrumOptions, systems::Henon};
     /// let mut henon = Henon::default().system();
-    /// let mut benettin = Benettin::warmed_up(&mut henon, &Spectrum::default())?;
+    /// let mut benettin = Benettin::warmed_up(&mut henon, &SpectrumOptions::default())?;
     /// let local: Vec<f64> = benettin.local(&mut henon, 3).take(100).map(|window| Ok(window?[0])).collect::<Result<_, lyapunov::Error>>()?;
     /// // Their mean is the exponent of the 300 steps; they scatter around it, some of them below zero.
     /// let mean = local.iter().sum::<f64>() / 100.0;
@@ -173,16 +173,16 @@ impl<V: Vector> Benettin<V> {
     }
 }
 
-impl<V: Kept> Benettin<V> {
-    /// Leads `keeper` past deviations and growth. Those that are replaced tell how many there are and what they are shaped like.
+impl<V: Persist> Benettin<V> {
+    /// Leads `archive` past deviations and growth. Those that are replaced tell how many there are and what they are shaped like.
     ///
     /// # Errors
     /// [`Error::Saved`] where what was saved does not fit them.
-    pub fn keep(&mut self, keeper: &mut Keeper<'_>) -> Result<()> {
+    pub fn keep(&mut self, archive: &mut Archive<'_>) -> Result<()> {
         for (i, deviation) in self.deviations.iter_mut().enumerate() {
-            deviation.keep(&i.to_string(), keeper)?;
+            deviation.keep(&i.to_string(), archive)?;
         }
-        self.tally.keep(keeper)
+        self.tally.keep(archive)
     }
 }
 
@@ -205,7 +205,7 @@ impl Tally {
         Self { factors: vec![0.0; growth.count()], growth, share, taken: 0 }
     }
 
-    fn keep(&mut self, keeper: &mut Keeper<'_>) -> Result<()> {
+    fn keep(&mut self, archive: &mut Archive<'_>) -> Result<()> {
         let (count, dimension) = (self.growth.count(), self.growth.dimension());
         let fits = |growth: &Growth| (growth.count(), growth.dimension()) == (count, dimension);
         let read = |field: &mut Growth, row: &Numbers| match row {
@@ -215,10 +215,10 @@ impl Tally {
             }
             _ => None,
         };
-        keeper.row("growth", &mut self.growth, |growth| Numbers::Bytes(growth.to_bytes()), read)?;
-        keeper.count("taken", &mut self.taken)?;
+        archive.row("growth", &mut self.growth, |growth| Numbers::Bytes(growth.to_bytes()), read)?;
+        archive.count("taken", &mut self.taken)?;
         // A function of the vectors that the measurement began with, not of the present ones.
-        keeper.number("share", &mut self.share)
+        archive.number("share", &mut self.share)
     }
 
     /// Orthonormalises and adds up; false where the factors are not finite.
@@ -323,7 +323,7 @@ impl<S: System> Iterator for Local<'_, S> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::saved::Saved;
+    use crate::snapshot::Snapshot;
 
     /// Vectors in single precision beside a number in double: how often they are orthogonalised depends on what they were when
     /// the measurement began.
@@ -332,11 +332,11 @@ mod tests {
         type State = (Vec<f32>, [f64; 1]);
         let deviations: Vec<State> = vec![(vec![1.0, 0.0, 0.0], [0.0]), (vec![0.0, 1.0, 0.0], [0.0])];
         let mut first = Benettin::resume(deviations.clone(), Growth::new(2, 4)).unwrap();
-        let mut saved = Saved::default();
-        first.keep(&mut Keeper::saving(&mut saved)).unwrap();
+        let mut saved = Snapshot::default();
+        first.keep(&mut Archive::saving(&mut saved)).unwrap();
         let blank = vec![deviations[0].zeros_like(); 2];
         let mut second = Benettin::resume(blank, Growth::new(2, 4)).unwrap();
-        second.keep(&mut Keeper::loading(&saved)).unwrap();
+        second.keep(&mut Archive::loading(&saved)).unwrap();
         for benettin in [&mut first, &mut second] {
             benettin.deviations_mut().clone_from_slice(&[(vec![1.0, 0.3, 0.7], [0.1]), (vec![1.0, 0.31, 0.69], [0.1])]);
             benettin.renormalize(1, 1.0).unwrap();

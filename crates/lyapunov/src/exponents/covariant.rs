@@ -185,7 +185,7 @@ fn solve(columns: &[Vec<f64>], c: &mut Vec<f64>) -> f64 {
 mod tests {
     use super::*;
     use crate::{
-        exponents::{Spectrum, exponents},
+        exponents::{SpectrumOptions, exponents},
         systems::{Henon, Lorenz63},
     };
 
@@ -221,7 +221,8 @@ mod tests {
         let found = covariant_vectors(&mut Henon::default().system(), &options).unwrap();
         let mean = |i: usize| found.rates.iter().map(|rates| rates[i]).sum::<f64>() / 5000.0;
         let spectrum =
-            exponents(&mut Henon::default().system(), &Spectrum { steps: 5000, ..Spectrum::default() }).unwrap();
+            exponents(&mut Henon::default().system(), &SpectrumOptions { steps: 5000, ..SpectrumOptions::default() })
+                .unwrap();
         // The two averages differ by what happens at the ends.
         assert!((mean(0) - spectrum.values[0]).abs() < 2e-3 && (mean(1) - spectrum.values[1]).abs() < 2e-3);
     }

@@ -28,7 +28,7 @@ use crate::{
 
 /// How many exponents, and from how many steps.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Spectrum {
+pub struct SpectrumOptions {
     /// The number k of largest exponents; `None` asks for all n.
     pub count: Option<usize>,
     /// Steps that are measured.
@@ -41,7 +41,7 @@ pub struct Spectrum {
     pub seed: u64,
 }
 
-impl Default for Spectrum {
+impl Default for SpectrumOptions {
     /// All exponents, from 10,000 steps after 1,000 of warm-up, renormalised at every step.
     fn default() -> Self {
         Self { count: None, steps: 10_000, warm_up: 1000, every: 1, seed: 0 }
@@ -81,9 +81,9 @@ impl Exponents {
     /// The same numbers per unit of time. The dimension has no unit and stays.
     ///
     /// ```
-    /// use lyapunov::{Product, Sgd, Spectrum, exponents, systems::Quadratic};
+    /// use lyapunov::{Product, Sgd, SpectrumOptions, exponents, systems::Quadratic};
     /// let mut descent = Sgd::new(Quadratic::new(vec![-0.5]), vec![0.0], 0.01, Product::Exact);
-    /// let per_time = exponents(&mut descent, &Spectrum::default())?.per_time();
+    /// let per_time = exponents(&mut descent, &SpectrumOptions::default())?.per_time();
     /// // Per unit of training time, the exponent of slow descent is minus the curvature.
     /// assert!((per_time.values[0] - 1.005_f64.ln() / 0.01).abs() < 1e-10);
     /// # Ok::<(), lyapunov::Error>(())
@@ -117,13 +117,13 @@ impl Exponents {
 /// **Source**: Benettin, Galgani, Giorgilli & Strelcyn, Meccanica 15 (1980) 9; Shimada & Nagashima 1979.
 ///
 /// ```
-/// use lyapunov::{Spectrum, exponents, systems::CatMap};
-/// let found = exponents(&mut CatMap.system(), &Spectrum { steps: 1000, ..Spectrum::default() })?;
+/// use lyapunov::{SpectrumOptions, exponents, systems::CatMap};
+/// let found = exponents(&mut CatMap.system(), &SpectrumOptions { steps: 1000, ..SpectrumOptions::default() })?;
 /// let exact = ((3.0 + 5.0_f64.sqrt()) / 2.0).ln();
 /// assert!((found.values[0] - exact).abs() < 1e-10 && (found.values[1] + exact).abs() < 1e-10);
 /// # Ok::<(), lyapunov::Error>(())
 /// ```
-pub fn exponents<S: System>(system: &mut S, options: &Spectrum) -> Result<Exponents> {
+pub fn exponents<S: System>(system: &mut S, options: &SpectrumOptions) -> Result<Exponents> {
     let mut benettin = Benettin::warmed_up(system, options)?;
     // A warm-up that blew up is all there is: it is reported, not forgotten.
     if benettin.outcome() == Outcome::Completed {
@@ -132,7 +132,7 @@ pub fn exponents<S: System>(system: &mut S, options: &Spectrum) -> Result<Expone
     Ok(benettin.exponents())
 }
 
-impl Spectrum {
+impl SpectrumOptions {
     /// The number of exponents asked for, checked against the dimension `n`.
     fn check(&self, n: usize) -> Result<usize> {
         let count = self.count.unwrap_or(n);

@@ -68,7 +68,7 @@ fn plateau(known: &[(u64, f64)]) -> Option<f64> {
 mod tests {
     use super::*;
     use crate::{
-        exponents::{Spectrum, exponents},
+        exponents::{SpectrumOptions, exponents},
         system::System,
         systems::Henon,
     };
@@ -90,7 +90,7 @@ mod tests {
             })
             .collect();
         let found = separation(&series).unwrap();
-        let exact = exponents(&mut Henon::default().system(), &Spectrum::default()).unwrap().values[0];
+        let exact = exponents(&mut Henon::default().system(), &SpectrumOptions::default()).unwrap().values[0];
         assert!((found.rate.value - exact).abs() < 4.0 * found.rate.std_error, "{found:?} for {exact}");
         assert!(found.rate.std_error < 0.1 && (40..100).contains(&found.until));
         assert!((0.2..1.5).contains(&found.saturation.unwrap()));

@@ -12,7 +12,7 @@ use super::{Eigenpair, Ritz, combine, small_eigen};
 use crate::{
     error::{Error, Result},
     operator::Operator,
-    saved::{Keeper, Kept},
+    snapshot::{Archive, Persist},
     vector::{Vector, orthogonalize, storage_epsilon},
 };
 
@@ -129,13 +129,13 @@ impl<V: Vector> Tracker<V> {
     }
 }
 
-impl<V: Kept> Tracker<V> {
-    /// Leads `keeper` past what is known of the eigenvector, which is shaped like `like`.
+impl<V: Persist> Tracker<V> {
+    /// Leads `archive` past what is known of the eigenvector, which is shaped like `like`.
     ///
     /// # Errors
     /// [`Error::Saved`] where what was saved does not fit.
-    pub fn keep(&mut self, keeper: &mut Keeper<'_>, like: &V) -> Result<()> {
-        keeper.maybe("vector", &mut self.vector, like)
+    pub fn keep(&mut self, archive: &mut Archive<'_>, like: &V) -> Result<()> {
+        archive.maybe("vector", &mut self.vector, like)
     }
 }
 

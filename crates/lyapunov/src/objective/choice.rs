@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 
 /// What a product with the Hessian is wanted for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wanted {
+pub enum SpectralTarget {
     /// The algebraically largest eigenvalues, or a curvature along a given direction.
     Largest,
     /// The algebraically smallest eigenvalues.
@@ -16,7 +16,7 @@ pub enum Wanted {
     Spectrum,
 }
 
-impl fmt::Display for Wanted {
+impl fmt::Display for SpectralTarget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Largest => "the largest eigenvalues",
@@ -29,7 +29,7 @@ impl fmt::Display for Wanted {
 /// Why a kind of product cannot give what is wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Obstacle {
+pub enum Unsuitable {
     /// The objective does not offer the kind.
     NotOffered,
     /// The matrix of the kind has no negative eigenvalues.
@@ -38,7 +38,7 @@ pub enum Obstacle {
     Kinks,
 }
 
-impl fmt::Display for Obstacle {
+impl fmt::Display for Unsuitable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::NotOffered => "this model does not offer it",
@@ -62,13 +62,13 @@ impl Product {
     /// tangent rules: refused, not guessed.
     ///
     /// ```
-    /// use lyapunov::{Product, Wanted, systems::ScalarNetwork};
-    /// assert_eq!(Product::auto(&ScalarNetwork { target: 2.0 }, Wanted::Smallest)?, Product::Exact);
+    /// use lyapunov::{Product, SpectralTarget, systems::ScalarNetwork};
+    /// assert_eq!(Product::auto(&ScalarNetwork { target: 2.0 }, SpectralTarget::Smallest)?, Product::Exact);
     /// # Ok::<(), lyapunov::Error>(())
     /// ```
-    pub fn auto<O: Objective>(objective: &O, wanted: Wanted) -> Result<Self> {
+    pub fn auto<O: Objective>(objective: &O, wanted: SpectralTarget) -> Result<Self> {
         let difference = Self::Difference(objective.difference());
-        let largest = wanted == Wanted::Largest;
+        let largest = wanted == SpectralTarget::Largest;
         if objective.offers(Self::Exact) {
             Ok(Self::Exact)
         } else if largest && objective.has_kinks() && objective.offers(Self::GaussNewton) {
@@ -82,7 +82,7 @@ impl Product {
     ///
     /// # Errors
     /// [`Error::Unsuitable`] where it cannot, with the obstacle.
-    pub fn suited<O: Objective>(self, objective: &O, wanted: Wanted) -> Result<Self> {
+    pub fn suited<O: Objective>(self, objective: &O, wanted: SpectralTarget) -> Result<Self> {
         match self.obstacle(objective, wanted) {
             None => Ok(self),
             Some(obstacle) => Err(Error::Unsuitable { product: self.name(), wanted, obstacle }),
@@ -90,13 +90,13 @@ impl Product {
     }
 
     /// What keeps this kind of product from giving what is `wanted`; `None` where nothing does. **Cost**: none.
-    pub fn obstacle<O: Objective>(&self, objective: &O, wanted: Wanted) -> Option<Obstacle> {
+    pub fn obstacle<O: Objective>(&self, objective: &O, wanted: SpectralTarget) -> Option<Unsuitable> {
         match (self, wanted) {
-            _ if !objective.offers(*self) => Some(Obstacle::NotOffered),
+            _ if !objective.offers(*self) => Some(Unsuitable::NotOffered),
             // Its trace and density are those of another matrix, but say so truly.
-            (Self::GaussNewton, Wanted::Smallest) => Some(Obstacle::SemiDefinite),
-            (Self::Difference(_), Wanted::Smallest | Wanted::Spectrum) if objective.has_kinks() => {
-                Some(Obstacle::Kinks)
+            (Self::GaussNewton, SpectralTarget::Smallest) => Some(Unsuitable::SemiDefinite),
+            (Self::Difference(_), SpectralTarget::Smallest | SpectralTarget::Spectrum) if objective.has_kinks() => {
+                Some(Unsuitable::Kinks)
             }
             _ => None,
         }
@@ -135,9 +135,11 @@ mod tests {
         }
     }
 
-    fn chosen(exact: bool, gauss_newton: bool, kinks: bool) -> [std::result::Result<&'static str, Obstacle>; 3] {
+    fn chosen(exact: bool, gauss_newton: bool, kinks: bool) -> [std::result::Result<&'static str, Unsuitable>; 3] {
         let model = Model { exact, gauss_newton, kinks };
-        [Wanted::Largest, Wanted::Smallest, Wanted::Spectrum].map(|wanted| match Product::auto(&model, wanted) {
+        [SpectralTarget::Largest, SpectralTarget::Smallest, SpectralTarget::Spectrum].map(|wanted| match Product::auto(
+            &model, wanted,
+        ) {
             Ok(kind) => Ok(kind.name()),
             Err(Error::Unsuitable { obstacle, wanted: refused, .. }) if refused == wanted => Err(obstacle),
             Err(other) => panic!("{other}"),
@@ -148,7 +150,7 @@ mod tests {
     fn the_best_kind_that_is_offered_and_right_is_chosen() {
         assert_eq!(chosen(true, true, true), [Ok("exact"); 3]);
         assert_eq!(chosen(false, true, false), [Ok("difference"); 3]);
-        let kinks = Err(Obstacle::Kinks);
+        let kinks = Err(Unsuitable::Kinks);
         assert_eq!(chosen(false, true, true), [Ok("gauss-newton"), kinks, kinks]);
         assert_eq!(chosen(false, false, true), [Ok("difference"), kinks, kinks]);
     }
@@ -157,11 +159,11 @@ mod tests {
     fn a_kind_that_was_named_is_refused_with_the_reason() {
         let model = Model { exact: false, gauss_newton: true, kinks: true };
         let told = |kind: Product, wanted| kind.suited(&model, wanted).unwrap_err().to_string();
-        assert!(told(Product::Exact, Wanted::Largest).contains("this model does not offer it"));
-        assert!(told(Product::GaussNewton, Wanted::Smallest).contains("no negative eigenvalues"));
+        assert!(told(Product::Exact, SpectralTarget::Largest).contains("this model does not offer it"));
+        assert!(told(Product::GaussNewton, SpectralTarget::Smallest).contains("no negative eigenvalues"));
         let difference = Product::Difference(Difference::KINKED);
-        assert!(told(difference, Wanted::Smallest).starts_with("difference products cannot give the smallest"));
-        assert!(difference.suited(&model, Wanted::Largest).is_ok());
-        assert!(Product::GaussNewton.suited(&model, Wanted::Spectrum).is_ok());
+        assert!(told(difference, SpectralTarget::Smallest).starts_with("difference products cannot give the smallest"));
+        assert!(difference.suited(&model, SpectralTarget::Largest).is_ok());
+        assert!(Product::GaussNewton.suited(&model, SpectralTarget::Spectrum).is_ok());
     }
 }

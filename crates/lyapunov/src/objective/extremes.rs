@@ -3,7 +3,7 @@
 //! Lanczos with full re-orthogonalisation, from the sum of the gradient, which leans towards the top of the spectrum, and of a random
 //! direction, which leaves nothing out.
 
-use super::{Hessian, Objective, Product, Sample, Wanted};
+use super::{Hessian, Objective, Product, Sample, SpectralTarget};
 use crate::{
     error::{Error, Result},
     krylov::{Eigenpair, Lanczos, Ritz, lanczos},
@@ -59,7 +59,7 @@ pub struct Extreme<V> {
 /// # Ok::<(), lyapunov::Error>(())
 /// ```
 pub fn lambda_max<O: Objective>(objective: &O, at: &O::Vector, on: Sample) -> Result<Extreme<O::Vector>> {
-    extreme(objective, at, on, Wanted::Largest)
+    extreme(objective, at, on, SpectralTarget::Largest)
 }
 
 /// λ_min, the algebraically smallest eigenvalue of the same Hessian: negative where a direction bends downwards.
@@ -76,14 +76,19 @@ pub fn lambda_max<O: Objective>(objective: &O, at: &O::Vector, on: Sample) -> Re
 /// # Ok::<(), lyapunov::Error>(())
 /// ```
 pub fn lambda_min<O: Objective>(objective: &O, at: &O::Vector, on: Sample) -> Result<Extreme<O::Vector>> {
-    extreme(objective, at, on, Wanted::Smallest)
+    extreme(objective, at, on, SpectralTarget::Smallest)
 }
 
-fn extreme<O: Objective>(objective: &O, at: &O::Vector, on: Sample, wanted: Wanted) -> Result<Extreme<O::Vector>> {
+fn extreme<O: Objective>(
+    objective: &O,
+    at: &O::Vector,
+    on: Sample,
+    wanted: SpectralTarget,
+) -> Result<Extreme<O::Vector>> {
     let product = Product::auto(objective, wanted)?;
     let (_, gradient) = objective.gradient(at, on)?;
     let hessian = Hessian { objective, at, on, product, gradient: Some(&gradient) };
-    let (largest, smallest) = if wanted == Wanted::Smallest { (0, 1) } else { (1, 0) };
+    let (largest, smallest) = if wanted == SpectralTarget::Smallest { (0, 1) } else { (1, 0) };
     let options = Lanczos { largest, smallest, ..Lanczos::default() };
     let Ritz { largest, smallest, applications, converged } = lanczos(&hessian, &start(&gradient), &options)?;
     let Some(Eigenpair { value, residual, vector }) = largest.into_iter().chain(smallest).next() else {
@@ -111,7 +116,7 @@ mod tests {
     use super::*;
     use crate::{
         krylov::{TraceOptions, Tracker, trace},
-        objective::choice::Obstacle,
+        objective::choice::Unsuitable,
         systems::{Quadratic, ScalarNetwork},
     };
 
@@ -164,7 +169,7 @@ mod tests {
         }
         let (kinked, at) = gradient_only(true);
         let refused = lambda_min(&kinked, &at, Sample::Full).unwrap_err();
-        assert!(matches!(refused, Error::Unsuitable { obstacle: Obstacle::Kinks, .. }), "{refused}");
+        assert!(matches!(refused, Error::Unsuitable { obstacle: Unsuitable::Kinks, .. }), "{refused}");
         assert!((lambda_max(&kinked, &at, Sample::Full).unwrap().value - 13.0).abs() < 0.2);
     }
 

@@ -6,7 +6,7 @@ mod determinism;
 mod extremes;
 
 pub use batch_sharpness::{BatchSharpness, batch_sharpness};
-pub use choice::{Obstacle, Wanted};
+pub use choice::{SpectralTarget, Unsuitable};
 pub use determinism::check_determinism;
 pub use extremes::{Extreme, lambda_max, lambda_min};
 
@@ -298,7 +298,7 @@ impl<'a, O: Objective> Hessian<'a, O> {
     /// # Ok::<(), lyapunov::Error>(())
     /// ```
     pub fn new(objective: &'a O, at: &'a O::Vector, on: Sample) -> Self {
-        let product = Product::auto(objective, Wanted::Largest);
+        let product = Product::auto(objective, SpectralTarget::Largest);
         let product = product.unwrap_or_else(|_| Product::Difference(objective.difference()));
         Self { objective, at, on, product, gradient: None }
     }

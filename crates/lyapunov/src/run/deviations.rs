@@ -7,13 +7,13 @@ use crate::{
     krylov::{Lanczos, Ritz, lanczos},
     noise::{Purpose, Stream},
     objective::{Hessian, Objective, Product, Sample},
-    record::Growing,
+    record::RunningExponents,
     vector::{Vector, orthonormalize},
 };
 
 /// Which deviations a run carries.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Carry {
+pub struct ExponentOptions {
     /// How many: the number k of exponents.
     pub count: usize,
     /// Steps between two re-orthonormalisations.
@@ -30,7 +30,7 @@ pub struct Carry {
     pub seed: u64,
 }
 
-impl Default for Carry {
+impl Default for ExponentOptions {
     /// One deviation from a random start, re-orthonormalised at every step, none of them forgotten.
     fn default() -> Self {
         Self { count: 1, every: 1, warm_up: 0, start: Start::Random, joint: false, seed: 0 }
@@ -79,7 +79,7 @@ pub struct Chaos {
 
 impl<S: Vector> Deviations<S> {
     /// The deviations that `carry` asks for, before the first step of `descent`; with their cost in g-eq.
-    pub(super) fn start<D: Descent<Vector = S>>(descent: &D, carry: &Carry) -> Result<(Self, f64)> {
+    pub(super) fn start<D: Descent<Vector = S>>(descent: &D, carry: &ExponentOptions) -> Result<(Self, f64)> {
         if carry.every == 0 {
             return Err(Error::argument("every", 0, "must be at least 1"));
         }
@@ -96,7 +96,11 @@ impl<S: Vector> Deviations<S> {
     }
 
     /// Steps `descent` with the deviations; says what they have grown, where they were re-orthonormalised.
-    pub(super) fn step<D: Descent<Vector = S>>(&mut self, descent: &mut D, carry: &Carry) -> Result<Option<Growing>> {
+    pub(super) fn step<D: Descent<Vector = S>>(
+        &mut self,
+        descent: &mut D,
+        carry: &ExponentOptions,
+    ) -> Result<Option<RunningExponents>> {
         let time = descent.time_step();
         descent.step(self.benettin.deviations_mut())?;
         self.pending += 1;
@@ -121,7 +125,7 @@ impl<S: Vector> Deviations<S> {
     }
 
     /// Adds up what the last steps have grown, after the run's last step or where it cannot go on.
-    pub(super) fn finish(&mut self, taken: u64) -> Option<Growing> {
+    pub(super) fn finish(&mut self, taken: u64) -> Option<RunningExponents> {
         if self.pending > 0 { self.renormalize(taken) } else { None }
     }
 
@@ -132,7 +136,7 @@ impl<S: Vector> Deviations<S> {
     }
 
     /// Re-orthonormalises after `taken` steps of the run; `None` where the deviations are not finite.
-    fn renormalize(&mut self, taken: u64) -> Option<Growing> {
+    fn renormalize(&mut self, taken: u64) -> Option<RunningExponents> {
         let (steps, time, (sum, weighted)) = (self.pending, self.pending_time, self.pending_rayleigh);
         (self.pending, self.pending_time, self.pending_rayleigh) = (0, 0.0, (0.0, 0.0));
         let Some(factors) = self.benettin.renormalize(steps, time) else {
@@ -143,7 +147,7 @@ impl<S: Vector> Deviations<S> {
         self.rayleigh += weighted;
         let rayleigh = sum / steps as f64;
         let Exponents { values, std_errors, aligned, .. } = self.benettin.exponents();
-        Some(Growing { local, values, std_errors, aligned, rayleigh })
+        Some(RunningExponents { local, values, std_errors, aligned, rayleigh })
     }
 
     /// What has been found so far.
@@ -159,7 +163,7 @@ impl<S: Vector> Deviations<S> {
 }
 
 /// Deviations at the eigenvectors of the k smallest eigenvalues, and the cost of finding them.
-fn at_the_bottom<D: Descent>(descent: &D, carry: &Carry, on: Sample) -> Result<(Benettin<D::Vector>, f64)> {
+fn at_the_bottom<D: Descent>(descent: &D, carry: &ExponentOptions, on: Sample) -> Result<(Benettin<D::Vector>, f64)> {
     let product = descent.product();
     if product == Product::GaussNewton {
         let reason = "it has no negative eigenvalues; start at random, or use exact products".to_owned();

@@ -1,24 +1,24 @@
 //! The one loop: measure if due, decide the learning rate, record one row, step, renormalise.
 
 mod deviations;
-mod gauge;
 mod parts;
 mod probes;
-mod saved;
+mod sharpness;
+mod snapshot;
 mod twins;
 
-pub use deviations::{Carry, Chaos, Deviations, Start};
-pub use gauge::{EdgeReading, Gauge, Reading};
+pub use deviations::{Chaos, Deviations, ExponentOptions, Start};
 pub use parts::ComingStep;
 pub use probes::{along, secant};
-pub use twins::{Apart, twins};
+pub use sharpness::{EdgeReading, Reading, SharpnessMonitor};
+pub use twins::{TwinRow, twins};
 
 use crate::{
     control::{Controller, Probes},
     descent::Descent,
     error::{Error, Result},
     objective::{Objective, Product, Sample},
-    record::{Growing, Measurement, Observer, Quantity, Sharpness},
+    record::{Measurement, Observer, Quantity, RunningExponents, Sharpness},
     system::Outcome,
     vector::Vector,
 };
@@ -62,7 +62,7 @@ pub struct Plan {
     /// Evaluate on held-out data before steps 0, m, 2m, …; 0 evaluates never.
     pub evaluate_every: u64,
     /// The deviations to carry, if any.
-    pub exponents: Option<Carry>,
+    pub exponents: Option<ExponentOptions>,
 }
 
 impl Default for Plan {
@@ -97,7 +97,7 @@ pub struct Summary {
     /// The Lyapunov exponents, where deviations were carried.
     pub exponents: Option<Chaos>,
     /// What deviations grew in the last steps, after the last row.
-    pub grown: Option<Growing>,
+    pub grown: Option<RunningExponents>,
     /// The cost of all measurements and deviations, in g-eq per training step.
     pub measuring_cost: f64,
 }
@@ -106,7 +106,7 @@ pub struct Summary {
 /// and steps, with the deviations that the plan asks for.
 ///
 /// Measuring never changes the run: the losses are the same, bit for bit, whatever `plan` measures; only a joint pass
-/// ([`Carry::joint`]) may change the last bits.
+/// ([`ExponentOptions::joint`]) may change the last bits.
 ///
 /// **Cost**: one gradient per step and one at the end, which tells whether the last step blew up; plus the measurements
 /// and one product per step and deviation: [`Summary::measuring_cost`].
@@ -141,9 +141,9 @@ pub fn run<D: Descent>(
 /// run that was never interrupted: [`Training::save`], [`Training::resume`].
 ///
 /// ```
-/// use lyapunov::{Carry, EdgeStep, Plan, Product, Sgd, System, Training, systems::ScalarNetwork};
+/// use lyapunov::{ExponentOptions, EdgeStep, Plan, Product, Sgd, System, Training, systems::ScalarNetwork};
 /// let fresh = || Sgd::new(ScalarNetwork { target: 2.0 }, vec![0.7, 1.9], 0.1, Product::Exact);
-/// let plan = Plan { steps: 40, exponents: Some(Carry::default()), ..Plan::default() };
+/// let plan = Plan { steps: 40, exponents: Some(ExponentOptions::default()), ..Plan::default() };
 /// let (mut descent, mut rule, mut rows) = (fresh(), EdgeStep::new(1.0, 0.0)?, Vec::new());
 /// let mut training = Training::new(&mut descent, &plan)?;
 /// training.advance(&mut descent, 15, &mut rule, &mut rows)?;
@@ -160,11 +160,11 @@ pub fn run<D: Descent>(
 pub struct Training<S, V> {
     plan: Plan,
     /// The trackers, their findings and costs.
-    pub gauge: Gauge<V>,
+    pub sharpness: SharpnessMonitor<V>,
     /// The deviations, where there are any.
     pub deviations: Option<Deviations<S>>,
     /// What the last step has grown, for the row that follows.
-    pub grown: Option<Growing>,
+    pub grown: Option<RunningExponents>,
     /// The last recorded row.
     pub last: Option<Measurement>,
     /// The weights before the last step, where the controller asks for its secant.
@@ -182,16 +182,16 @@ impl<S: Vector, V: Vector> Training<S, V> {
         D: Descent<Vector = S>,
         D::Objective: Objective<Vector = V>,
     {
-        let mut gauge = Gauge::new(&plan.what, &plan.on, plan.product, plan.products);
+        let mut sharpness = SharpnessMonitor::new(&plan.what, &plan.on, plan.product, plan.products);
         let deviations = match plan.exponents.as_ref().filter(|carry| carry.count > 0) {
             None => None,
             Some(carry) => {
                 let (deviations, cost) = Deviations::start(descent, carry)?;
-                gauge.cost += cost;
+                sharpness.cost += cost;
                 Some(deviations)
             }
         };
-        Ok(Self { plan: plan.clone(), gauge, deviations, grown: None, last: None, before: None })
+        Ok(Self { plan: plan.clone(), sharpness, deviations, grown: None, last: None, before: None })
     }
 
     /// Goes on until `until` steps have been taken.
@@ -301,7 +301,7 @@ impl<S: Vector, V: Vector> Training<S, V> {
             return descent.step(&mut []);
         };
         let on = Sample::Mini(descent.steps_taken());
-        self.gauge.cost += carry.count as f64 * descent.objective().product_cost(descent.product(), on);
+        self.sharpness.cost += carry.count as f64 * descent.objective().product_cost(descent.product(), on);
         self.grown = deviations.step(descent, carry)?;
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! The step of a run in parts, for a training loop that somebody else owns.
 
-use super::{Deviations, Gauge, Plan, Summary, Training, along, due, secant};
+use super::{Deviations, Plan, SharpnessMonitor, Summary, Training, along, due, secant};
 use crate::{
     control::{Controller, Probes},
     error::{Error, Result},
@@ -77,8 +77,8 @@ impl<V: Vector> Training<V, V> {
             let reason = "must be 0 in a loop of one's own, which has no tangent: make a `System` of its step";
             return Err(Error::argument("count", carry.count, reason));
         }
-        let gauge = Gauge::new(&plan.what, &plan.on, plan.product, plan.products);
-        Ok(Self { plan: plan.clone(), gauge, deviations: None, grown: None, last: None, before: None })
+        let sharpness = SharpnessMonitor::new(&plan.what, &plan.on, plan.product, plan.products);
+        Ok(Self { plan: plan.clone(), sharpness, deviations: None, grown: None, last: None, before: None })
     }
 }
 
@@ -106,7 +106,7 @@ impl<S: Vector, V: Vector> Training<S, V> {
         let ComingStep { weights, gradient, heading, preconditioner } = *coming;
         let (on, product) = (Sample::Mini(row.step), self.plan.product);
         if due(self.plan.measure_every, row.step) {
-            row.sharpness = self.gauge.read(objective, weights, row.step, gradient, preconditioner)?;
+            row.sharpness = self.sharpness.read(objective, weights, row.step, gradient, preconditioner)?;
         }
         if wanted.along {
             let heading = heading.unwrap_or(gradient);
@@ -114,7 +114,7 @@ impl<S: Vector, V: Vector> Training<S, V> {
         }
         let before = self.before.as_ref().filter(|_| wanted.secant);
         row.secant = before.map(|before| secant(objective, before, weights, on, gradient)).transpose()?;
-        self.gauge.cost += row.along.map_or(0.0, |found| found.cost) + row.secant.map_or(0.0, |found| found.cost);
+        self.sharpness.cost += row.along.map_or(0.0, |found| found.cost) + row.secant.map_or(0.0, |found| found.cost);
         self.book(row);
         Ok(())
     }
@@ -122,7 +122,7 @@ impl<S: Vector, V: Vector> Training<S, V> {
     /// What the last step has grown, and the cost up to this row.
     pub(super) fn book(&mut self, row: &mut Measurement) {
         row.exponents = self.grown.take();
-        row.measuring_cost = self.gauge.cost;
+        row.measuring_cost = self.sharpness.cost;
     }
 
     /// Hands the finished `row` to `observer` and remembers it; after this the loop takes its step. `weights` are those before the
@@ -138,7 +138,7 @@ impl<S: Vector, V: Vector> Training<S, V> {
         weights: impl FnOnce() -> V,
     ) -> Result<()> {
         let step = row.step;
-        self.gauge.compare(&row);
+        self.sharpness.compare(&row);
         observer.record(&row).map_err(|source| Error::Observer { step, source })?;
         self.before = controller.wants(step + 1).secant.then(weights);
         self.last = Some(row);
@@ -151,11 +151,11 @@ impl<S: Vector, V: Vector> Training<S, V> {
             outcome,
             steps,
             last: self.last.clone(),
-            sharpness: self.gauge.latest.clone(),
-            edge: self.gauge.summary(steps),
+            sharpness: self.sharpness.latest.clone(),
+            edge: self.sharpness.summary(steps),
             exponents: self.deviations.as_ref().map(Deviations::chaos),
             grown: self.grown.clone(),
-            measuring_cost: self.gauge.cost / steps.max(1) as f64,
+            measuring_cost: self.sharpness.cost / steps.max(1) as f64,
         }
     }
 }
@@ -168,7 +168,7 @@ mod tests {
         descent::{Adam, Descent, Moments, Sgd},
         objective::Product,
         record::Quantity,
-        run::{Carry, Target, decide, run},
+        run::{ExponentOptions, Target, decide, run},
         systems::ScalarNetwork,
     };
 
@@ -244,7 +244,7 @@ mod tests {
 
     #[test]
     fn deviations_want_a_system() {
-        let plan = Plan { exponents: Some(Carry::default()), ..Plan::default() };
+        let plan = Plan { exponents: Some(ExponentOptions::default()), ..Plan::default() };
         let refused = Training::<Vec<f64>, Vec<f64>>::of_loop(&plan).unwrap_err();
         assert!(matches!(refused, Error::Argument { name: "count", .. }), "{refused}");
     }

@@ -4,7 +4,7 @@ use crate::{
     error::Result,
     objective::{Difference, Hessian, Objective, Product, Sample},
     operator::{Operator, Preconditioned},
-    record::{Along, Secant},
+    record::{Secant, StepCurvature},
     vector::Vector,
 };
 
@@ -23,11 +23,11 @@ use crate::{
 /// let (quadratic, at, gradient) = (Quadratic::new(vec![1.0, 3.0]), vec![1.0, 1.0], vec![1.0, 3.0]);
 /// let heading = vec![0.0, 2.0];
 /// let found = along(&quadratic, &at, Sample::Full, Product::Exact, &heading, &gradient, None)?.expect("it is finite");
-/// assert_eq!((found.slope, found.curvature, found.stretch, found.reach), (3.0, 3.0, 3.0, 2.0));
+/// assert_eq!((found.slope, found.curvature, found.product_norm, found.direction_norm), (3.0, 3.0, 3.0, 2.0));
 /// // With P = 4 the curvature is a quarter, slope and length are halves.
 /// let root = |v: &mut Vec<f64>| v.iter_mut().for_each(|x| *x *= 0.5);
 /// let found = along(&quadratic, &at, Sample::Full, Product::Exact, &heading, &gradient, Some(&root))?.expect("finite");
-/// assert_eq!((found.slope, found.curvature, found.stretch, found.reach), (1.5, 0.75, 0.75, 1.0));
+/// assert_eq!((found.slope, found.curvature, found.product_norm, found.direction_norm), (1.5, 0.75, 0.75, 1.0));
 /// # Ok::<(), lyapunov::Error>(())
 /// ```
 pub fn along<O: Objective>(
@@ -38,7 +38,7 @@ pub fn along<O: Objective>(
     heading: &O::Vector,
     gradient: &O::Vector,
     preconditioner: Option<&dyn Fn(&mut O::Vector)>,
-) -> Result<Option<Along>> {
+) -> Result<Option<StepCurvature>> {
     let central = matches!(product, Product::Difference(Difference { central: true, .. }));
     let hessian = Hessian { objective, at, on, product, gradient: (!central).then_some(gradient) };
     let (mut heading, mut gradient) = (heading.clone(), gradient.clone());
@@ -54,7 +54,14 @@ pub fn along<O: Objective>(
     let (slope, curvature) = (gradient.dot(&direction), image.dot(&direction));
     let (stretch, reach, cost) = (image.norm(), heading.norm(), objective.product_cost(product, on));
     let finite = [slope, curvature, stretch].iter().all(|number| number.is_finite());
-    Ok(finite.then_some(Along { slope, curvature, stretch, reach, product, cost }))
+    Ok(finite.then_some(StepCurvature {
+        slope,
+        curvature,
+        product_norm: stretch,
+        direction_norm: reach,
+        product,
+        cost,
+    }))
 }
 
 /// The step from the weights `before` to `at`, and what it did to the gradient of the mini-batch `on`, which is this `gradient` at `at`.
@@ -74,5 +81,5 @@ pub fn secant<O: Objective>(
     turn.axpy(-1.0, &objective.gradient(before, on)?.1);
     let mut step = at.clone();
     step.axpy(-1.0, before);
-    Ok(Secant { moved: step.norm(), turned: turn.norm(), cost: objective.gradient_cost(on) })
+    Ok(Secant { step_norm: step.norm(), gradient_change: turn.norm(), cost: objective.gradient_cost(on) })
 }

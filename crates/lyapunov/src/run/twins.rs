@@ -8,7 +8,7 @@ use crate::{
 
 /// How far two runs have parted before step `step`.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Apart {
+pub struct TwinRow {
     /// The step that comes next.
     pub step: u64,
     /// ‖w − w'‖/‖w‖.
@@ -44,7 +44,7 @@ pub fn twins<D: Descent>(
     steps: u64,
     every: u64,
     controller: &mut dyn Controller,
-) -> Result<(Vec<Apart>, Outcome)> {
+) -> Result<(Vec<TwinRow>, Outcome)> {
     let mut rows = Vec::new();
     loop {
         let step = first.steps_taken();
@@ -66,7 +66,7 @@ pub fn twins<D: Descent>(
     }
 }
 
-fn apart<D: Descent>(first: &D, second: &D, losses: [f64; 2]) -> Result<Apart> {
+fn apart<D: Descent>(first: &D, second: &D, losses: [f64; 2]) -> Result<TwinRow> {
     let mut difference = first.weights().clone();
     difference.axpy(-1.0, second.weights());
     let size = first.weights().norm();
@@ -76,7 +76,7 @@ fn apart<D: Descent>(first: &D, second: &D, losses: [f64; 2]) -> Result<Apart> {
         let differing = a.iter().zip(&b).filter(|(a, b)| a != b).count();
         differing as f64 / a.len().max(1) as f64
     });
-    Ok(Apart { step: first.steps_taken(), distance, losses, disagreement })
+    Ok(TwinRow { step: first.steps_taken(), distance, losses, disagreement })
 }
 
 /// The row of a step on which nothing is measured.

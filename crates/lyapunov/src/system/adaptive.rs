@@ -38,9 +38,9 @@ const ERROR: [f64; 7] =
 /// **Memory**: 17 states. **Source**: Dormand & Prince, J. Comput. Appl. Math. 6 (1980) 19.
 ///
 /// ```
-/// use lyapunov::{AdaptiveFlow, Spectrum, exponents, systems::Lorenz63};
+/// use lyapunov::{AdaptiveFlow, SpectrumOptions, exponents, systems::Lorenz63};
 /// let mut lorenz = AdaptiveFlow::new(Lorenz63::default(), [1.0, 1.0, 20.0], 0.1, 1e-12)?;
-/// let found = exponents(&mut lorenz, &Spectrum { steps: 500, warm_up: 100, ..Spectrum::default() })?.per_time();
+/// let found = exponents(&mut lorenz, &SpectrumOptions { steps: 500, warm_up: 100, ..SpectrumOptions::default() })?.per_time();
 /// assert!((found.sum.value + 10.0 + 1.0 + 8.0 / 3.0).abs() < 1e-9);
 /// # Ok::<(), lyapunov::Error>(())
 /// ```

@@ -27,10 +27,10 @@ pub trait Field {
 /// **Cost** per step: 4 velocities, and 4 tangents per deviation. **Memory**: 9 states. **Source**: Kutta 1901.
 ///
 /// ```
-/// use lyapunov::{Flow, Spectrum, exponents};
+/// use lyapunov::{Flow, SpectrumOptions, exponents};
 /// // dx/dt = -2x: the exponent of a stable linear flow is -2, exactly.
 /// let mut decay = Flow::of([1.0], 0.01, |x: &[f64; 1]| [-2.0 * x[0]], |_, d| [-2.0 * d[0]]);
-/// let found = exponents(&mut decay, &Spectrum { steps: 1000, ..Spectrum::default() })?.per_time();
+/// let found = exponents(&mut decay, &SpectrumOptions { steps: 1000, ..SpectrumOptions::default() })?.per_time();
 /// assert!((found.values[0] + 2.0).abs() < 1e-8);
 /// # Ok::<(), lyapunov::Error>(())
 /// ```

@@ -37,13 +37,13 @@ pub trait Law {
 /// A map of your own takes its step and the action of its Jacobian; here the Hénon map, whose exponents add up to ln 0.3.
 ///
 /// ```
-/// use lyapunov::{Map, Spectrum, exponents};
+/// use lyapunov::{Map, SpectrumOptions, exponents};
 /// let mut henon = Map::of(
 ///     [0.1, 0.1],
 ///     |x: &[f64; 2]| [1.0 - 1.4 * x[0] * x[0] + x[1], 0.3 * x[0]],
 ///     |x, d| [-2.8 * x[0] * d[0] + d[1], 0.3 * d[0]],
 /// );
-/// let found = exponents(&mut henon, &Spectrum::default())?;
+/// let found = exponents(&mut henon, &SpectrumOptions::default())?;
 /// assert!((found.values[0] - 0.4192).abs() < 4.0 * found.std_errors[0]);
 /// assert!((found.sum.value - 0.3_f64.ln()).abs() < 1e-12);
 /// # Ok::<(), lyapunov::Error>(())
@@ -85,10 +85,10 @@ impl<V: Vector, F: Fn(&V, &mut Stream) -> V, J: Fn(&V, &mut Stream, &V) -> V> Ma
     /// (`seed`, step), at its beginning: draw the same numbers in the same order.
     ///
     /// ```
-    /// use lyapunov::{Map, Spectrum, exponents};
+    /// use lyapunov::{Map, SpectrumOptions, exponents};
     /// // x' = ξx with ln ξ uniform in (0, 1): the exponent is its mean, ½.
     /// let mut map = Map::random([0.0], 7, |x: &[f64; 1], s| [s.uniform().exp() * x[0]], |_, s, d| [s.uniform().exp() * d[0]]);
-    /// let found = exponents(&mut map, &Spectrum::default())?;
+    /// let found = exponents(&mut map, &SpectrumOptions::default())?;
     /// assert!((found.values[0] - 0.5).abs() < 4.0 * found.std_errors[0]);
     /// # Ok::<(), lyapunov::Error>(())
     /// ```

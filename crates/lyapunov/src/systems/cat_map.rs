@@ -8,8 +8,8 @@ use crate::system::{Law, Map};
 /// **Exponents**: ±ln((3 + √5)/2) = ±0.9624, exactly, on every orbit. **Source**: Arnold & Avez 1968.
 ///
 /// ```
-/// use lyapunov::{Spectrum, exponents, systems::CatMap};
-/// let found = exponents(&mut CatMap.system(), &Spectrum::default())?;
+/// use lyapunov::{SpectrumOptions, exponents, systems::CatMap};
+/// let found = exponents(&mut CatMap.system(), &SpectrumOptions::default())?;
 /// assert!((found.values[0] - ((3.0 + 5.0_f64.sqrt()) / 2.0).ln()).abs() < 1e-10);
 /// # Ok::<(), lyapunov::Error>(())
 /// ```

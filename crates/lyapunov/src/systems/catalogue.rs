@@ -58,9 +58,9 @@ pub struct Literature {
 /// Something that can be done with any system: a generic closure, monomorphised for each.
 ///
 /// ```
-/// use lyapunov::{Exponents, Result, Spectrum, System, exponents, systems::{Choice, Study}};
-/// struct Measure(Spectrum);
-/// impl Study for Measure {
+/// use lyapunov::{Exponents, Result, SpectrumOptions, System, exponents, systems::{Choice, SystemVisitor}};
+/// struct Measure(SpectrumOptions);
+/// impl SystemVisitor for Measure {
 ///     type Output = Result<Exponents>;
 ///     fn study<S: System + Clone>(self, mut system: S) -> Self::Output {
 ///         exponents(&mut system, &self.0)
@@ -68,11 +68,11 @@ pub struct Literature {
 /// }
 /// let mut tent = Choice::named("tent")?;
 /// tent.set("mu", 1.25)?;
-/// let found = tent.study(Measure(Spectrum::default()))?;
+/// let found = tent.study(Measure(SpectrumOptions::default()))?;
 /// assert!((found.values[0] - tent.literature().unwrap().values[0]).abs() < 1e-12);
 /// # Ok::<(), lyapunov::Error>(())
 /// ```
-pub trait Study {
+pub trait SystemVisitor {
     /// What comes out.
     type Output;
 
@@ -339,7 +339,7 @@ impl Choice {
     }
 
     /// Hands the system to `study`.
-    pub fn study<T: Study>(&self, study: T) -> T::Output {
+    pub fn study<T: SystemVisitor>(&self, study: T) -> T::Output {
         let value = |name| self.value(name);
         match self.entry.kind {
             Kind::Logistic => self.start(study, Logistic { r: value("r") }.system()),
@@ -370,7 +370,7 @@ impl Choice {
     }
 
     /// The descents start where their exponents are known: at the minimum, or in the valley.
-    fn study_descent<T: Study>(&self, study: T) -> T::Output {
+    fn study_descent<T: SystemVisitor>(&self, study: T) -> T::Output {
         let eta = self.value("learning-rate");
         let quadratic = || {
             let curvatures = self.curvatures();
@@ -397,7 +397,7 @@ impl Choice {
     }
 
     /// Displaces the start by a thousandth, unless the seed is 0.
-    fn start<T: Study, S: System + Clone>(&self, study: T, mut system: S) -> T::Output {
+    fn start<T: SystemVisitor, S: System + Clone>(&self, study: T, mut system: S) -> T::Output {
         if self.seed != 0 {
             let mut displaced = system.state().clone();
             let mut displacement = displaced.zeros_like();
@@ -480,7 +480,7 @@ mod tests {
     #[test]
     fn every_default_lies_in_its_domain_and_every_system_can_be_studied() {
         struct Step;
-        impl Study for Step {
+        impl SystemVisitor for Step {
             type Output = bool;
             fn study<S: System + Clone>(self, mut system: S) -> bool {
                 system.step(&mut []).is_ok() && system.state().norm().is_finite()

@@ -8,8 +8,8 @@ use crate::system::{Law, Map};
 /// **Source**: Hénon 1976; values from Sprott, *Chaos and Time-Series Analysis*, 2003.
 ///
 /// ```
-/// use lyapunov::{Spectrum, exponents, systems::Henon};
-/// let found = exponents(&mut Henon::default().system(), &Spectrum::default())?;
+/// use lyapunov::{SpectrumOptions, exponents, systems::Henon};
+/// let found = exponents(&mut Henon::default().system(), &SpectrumOptions::default())?;
 /// assert!((found.values[0] - 0.41922).abs() < 4.0 * found.std_errors[0]);
 /// # Ok::<(), lyapunov::Error>(())
 /// ```

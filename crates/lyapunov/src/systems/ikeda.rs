@@ -8,8 +8,8 @@ use crate::system::{Law, Map};
 /// Moloney 1985; values from Sprott, *Chaos and Time-Series Analysis*, 2003.
 ///
 /// ```
-/// use lyapunov::{Spectrum, exponents, systems::Ikeda};
-/// let found = exponents(&mut Ikeda::default().system(), &Spectrum::default())?;
+/// use lyapunov::{SpectrumOptions, exponents, systems::Ikeda};
+/// let found = exponents(&mut Ikeda::default().system(), &SpectrumOptions::default())?;
 /// assert!((found.values[0] - 0.5076).abs() < 4.0 * found.std_errors[0]);
 /// assert!((found.sum.value - 2.0 * 0.9_f64.ln()).abs() < 1e-12);
 /// # Ok::<(), lyapunov::Error>(())

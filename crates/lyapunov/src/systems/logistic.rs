@@ -9,8 +9,8 @@ use crate::system::{Law, Map};
 /// May 1976.
 ///
 /// ```
-/// use lyapunov::{Spectrum, exponents, systems::Logistic};
-/// let found = exponents(&mut Logistic { r: 2.5 }.system(), &Spectrum::default())?;
+/// use lyapunov::{SpectrumOptions, exponents, systems::Logistic};
+/// let found = exponents(&mut Logistic { r: 2.5 }.system(), &SpectrumOptions::default())?;
 /// assert!((found.values[0] - 0.5_f64.ln()).abs() < 1e-12);
 /// # Ok::<(), lyapunov::Error>(())
 /// ```

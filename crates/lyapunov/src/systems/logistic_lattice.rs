@@ -8,10 +8,10 @@ use crate::system::{Law, Map};
 /// exponents are Λ(r) + ln|1 − ε(1 − cos(2πj/n))| for j = 0 … n − 1. **Source**: Kaneko, Prog. Theor. Phys. 72 (1984) 480.
 ///
 /// ```
-/// use lyapunov::{Spectrum, exponents, systems::LogisticLattice};
+/// use lyapunov::{SpectrumOptions, exponents, systems::LogisticLattice};
 /// // On the fixed point of r = 2.5 every site multiplies by -½; the coupling damps what is not uniform.
 /// let lattice = LogisticLattice { r: 2.5, coupling: 0.2 };
-/// let found = exponents(&mut lattice.system(4), &Spectrum::default())?;
+/// let found = exponents(&mut lattice.system(4), &SpectrumOptions::default())?;
 /// for (value, damping) in found.values.iter().zip([1.0, 0.8, 0.8, 0.6]) {
 ///     assert!((value - (0.5_f64 * damping).ln()).abs() < 1e-10);
 /// }

@@ -8,8 +8,8 @@ use crate::system::{Field, Flow};
 /// Kaplan–Yorke dimension 2.0622. **Source**: Lorenz 1963; values from Sprott, *Chaos and Time-Series Analysis*, 2003.
 ///
 /// ```
-/// use lyapunov::{Spectrum, exponents, systems::Lorenz63};
-/// let found = exponents(&mut Lorenz63::default().system(0.01), &Spectrum::default())?.per_time();
+/// use lyapunov::{SpectrumOptions, exponents, systems::Lorenz63};
+/// let found = exponents(&mut Lorenz63::default().system(0.01), &SpectrumOptions::default())?.per_time();
 /// assert!((found.values[0] - 0.9056).abs() < 4.0 * found.std_errors[0]);
 /// assert!((found.sum.value + 10.0 + 1.0 + 8.0 / 3.0).abs() < 1e-3);
 /// # Ok::<(), lyapunov::Error>(())

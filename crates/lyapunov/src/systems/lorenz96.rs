@@ -9,8 +9,8 @@ use crate::system::{Field, Flow};
 /// Emanuel 1998, section 3.
 ///
 /// ```
-/// use lyapunov::{Spectrum, exponents, systems::Lorenz96};
-/// let options = Spectrum { steps: 500, warm_up: 200, ..Spectrum::default() };
+/// use lyapunov::{SpectrumOptions, exponents, systems::Lorenz96};
+/// let options = SpectrumOptions { steps: 500, warm_up: 200, ..SpectrumOptions::default() };
 /// let found = exponents(&mut Lorenz96::default().system(12, 0.01), &options)?.per_time();
 /// assert!((found.sum.value + 12.0).abs() < 1e-4);
 /// # Ok::<(), lyapunov::Error>(())

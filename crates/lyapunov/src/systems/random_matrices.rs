@@ -12,8 +12,8 @@ use crate::{
 /// ½ (ln 2 − γ) = 0.0580 and ½ (−ln 2 − γ) = −0.6352. **Source**: Newman, Commun. Math. Phys. 103 (1986) 121.
 ///
 /// ```
-/// use lyapunov::{Spectrum, exponents, systems::RandomMatrices};
-/// let found = exponents(&mut RandomMatrices::<2>.system(1), &Spectrum::default())?;
+/// use lyapunov::{SpectrumOptions, exponents, systems::RandomMatrices};
+/// let found = exponents(&mut RandomMatrices::<2>.system(1), &SpectrumOptions::default())?;
 /// for i in 0..2 {
 ///     assert!((found.values[i] - RandomMatrices::<2>.exact()[i]).abs() < 4.0 * found.std_errors[i]);
 /// }

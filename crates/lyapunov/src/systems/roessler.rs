@@ -9,8 +9,8 @@ use crate::system::{Field, Flow};
 /// **Source**: Rössler 1976; values from Sprott, *Chaos and Time-Series Analysis*, 2003.
 ///
 /// ```
-/// use lyapunov::{Spectrum, exponents, systems::Roessler};
-/// let options = Spectrum { steps: 20_000, ..Spectrum::default() };
+/// use lyapunov::{SpectrumOptions, exponents, systems::Roessler};
+/// let options = SpectrumOptions { steps: 20_000, ..SpectrumOptions::default() };
 /// let found = exponents(&mut Roessler::default().system(0.05), &options)?.per_time();
 /// assert!((found.values[0] - 0.0714).abs() < 4.0 * found.std_errors[0]);
 /// # Ok::<(), lyapunov::Error>(())

@@ -10,8 +10,8 @@ use crate::system::{Law, Map};
 /// depends on where the orbit starts: regular orbits have 0. **Source**: Chirikov, Phys. Rep. 52 (1979) 263.
 ///
 /// ```
-/// use lyapunov::{Spectrum, exponents, systems::StandardMap};
-/// let found = exponents(&mut StandardMap { k: 10.0 }.system(), &Spectrum::default())?;
+/// use lyapunov::{SpectrumOptions, exponents, systems::StandardMap};
+/// let found = exponents(&mut StandardMap { k: 10.0 }.system(), &SpectrumOptions::default())?;
 /// assert!((found.values[0] - 5.0_f64.ln()).abs() < 0.03);
 /// assert!(found.sum.value.abs() < 1e-12);
 /// # Ok::<(), lyapunov::Error>(())

@@ -8,8 +8,8 @@ use crate::system::{Law, Map};
 /// rate of expansion is the same there. **Source**: Collet & Eckmann 1980.
 ///
 /// ```
-/// use lyapunov::{Spectrum, exponents, systems::Tent};
-/// let found = exponents(&mut Tent { mu: 1.5 }.system(), &Spectrum::default())?;
+/// use lyapunov::{SpectrumOptions, exponents, systems::Tent};
+/// let found = exponents(&mut Tent { mu: 1.5 }.system(), &SpectrumOptions::default())?;
 /// assert!((found.values[0] - 1.5_f64.ln()).abs() < 1e-12);
 /// # Ok::<(), lyapunov::Error>(())
 /// ```

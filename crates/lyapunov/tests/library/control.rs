@@ -179,9 +179,12 @@ fn probes_and_secants_belong_to_the_batch_of_the_coming_step() {
     run(&mut descent, &Plan { measure_every: 0, ..plan(6) }, &mut Curious, &mut rows).unwrap();
     for row in &rows {
         let (h, along) = (row.step as f64 + 1.0, row.along.unwrap());
-        assert!((along.stretch - h).abs() < 1e-12 && (along.curvature - h).abs() < 1e-12, "{row:?}");
+        assert!((along.product_norm - h).abs() < 1e-12 && (along.curvature - h).abs() < 1e-12, "{row:?}");
         assert_eq!(row.secant.is_some(), row.step > 0);
-        assert!(row.secant.is_none_or(|secant| (secant.turned / secant.moved - h).abs() < 1e-9), "{row:?}");
+        assert!(
+            row.secant.is_none_or(|secant| (secant.gradient_change / secant.step_norm - h).abs() < 1e-9),
+            "{row:?}"
+        );
     }
 }
 

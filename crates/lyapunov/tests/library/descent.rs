@@ -1,9 +1,9 @@
 //! Optimizers against PyTorch's own, and exponents along descents whose answers are known.
 
 use lyapunov::{
-    Adam, Carry, Constant, Decay, Descent, Dog, Error, HeavyBall, Moments, Momentum, Objective, Optimizer, Outcome,
-    Plan, Prodigy, Product, Purpose, Quantity, Result, Rule, Sample, ScheduleFree, Sgd, Start, Stream, System,
-    Training, Vector, run,
+    Adam, Constant, Decay, Descent, Dog, Error, ExponentOptions, HeavyBall, Moments, Momentum, Objective, Optimizer,
+    Outcome, Plan, Prodigy, Product, Purpose, Quantity, Result, Sample, ScheduleFree, Sgd, Start, Stream, System,
+    Training, UpdateRule, Vector, run,
     systems::{Quadratic, ScalarNetwork},
 };
 
@@ -17,12 +17,12 @@ fn fixture(name: &str) -> Vec<[f64; 2]> {
     own.map(|fields| [fields[2].parse().unwrap(), fields[3].parse().unwrap()]).collect()
 }
 
-fn compare<R: Rule<Vec<f64>>>(name: &str, rule: R, decay: Decay) {
+fn compare<R: UpdateRule<Vec<f64>>>(name: &str, rule: R, decay: Decay) {
     let descent = Optimizer::with_rule(NETWORK, vec![0.7, 1.9], RATE, rule, Product::Exact);
     follow(name, descent.with_decay(decay).unwrap(), 1e-13);
 }
 
-fn follow<R: Rule<Vec<f64>>>(name: &str, mut descent: Optimizer<ScalarNetwork, R>, tolerance: f64) {
+fn follow<R: UpdateRule<Vec<f64>>>(name: &str, mut descent: Optimizer<ScalarNetwork, R>, tolerance: f64) {
     let expected = fixture(name);
     assert_eq!(expected.len(), 25, "{name}");
     for (step, expected) in expected.iter().enumerate() {
@@ -37,7 +37,7 @@ fn follow<R: Rule<Vec<f64>>>(name: &str, mut descent: Optimizer<ScalarNetwork, R
 fn every_optimizer_steps_as_pytorch_does() {
     let coupled = Decay { rate: 0.1, decoupled: false };
     for (suffix, decay) in [("", Decay::default()), ("-decay", coupled)] {
-        compare(&format!("sgd{suffix}"), lyapunov::Plain, decay);
+        compare(&format!("sgd{suffix}"), lyapunov::SgdRule, decay);
         compare(&format!("heavy-ball{suffix}"), Momentum::new(0.9, false).unwrap(), decay);
         compare(&format!("nesterov{suffix}"), Momentum::new(0.9, true).unwrap(), decay);
         compare(&format!("adam{suffix}"), Moments::default(), decay);
@@ -132,7 +132,11 @@ fn the_preconditioned_sharpness_is_that_of_the_dense_matrix() {
 }
 
 fn carried(count: usize) -> Plan {
-    Plan { measure_every: 0, exponents: Some(Carry { count, ..Carry::default() }), ..Plan::default() }
+    Plan {
+        measure_every: 0,
+        exponents: Some(ExponentOptions { count, ..ExponentOptions::default() }),
+        ..Plan::default()
+    }
 }
 
 #[test]
@@ -174,19 +178,19 @@ fn the_exponents_of_a_run_on_a_quadratic_are_those_of_its_optimizer() {
 #[test]
 fn deviations_start_where_they_are_told_and_forget_their_warm_up() {
     let quadratic = || Quadratic::new(vec![3.0, 2.0, 1.0, -0.5]);
-    let run = |carry: Carry| {
+    let run = |carry: ExponentOptions| {
         let mut descent = Sgd::new(quadratic(), vec![0.0; 4], 0.1, Product::Exact);
         let plan = Plan { steps: 300, exponents: Some(carry), ..carried(1) };
         run(&mut descent, &plan, &mut Constant(0.1), &mut Vec::new()).unwrap()
     };
     let exact = 1.05_f64.ln();
     let value = |summary: &lyapunov::Summary| summary.exponents.clone().unwrap().exponents.values[0];
-    let bottom = run(Carry { start: Start::LambdaMin(Sample::Full), ..Carry::default() });
+    let bottom = run(ExponentOptions { start: Start::LambdaMin(Sample::Full), ..ExponentOptions::default() });
     assert!((value(&bottom) - exact).abs() < 1e-9, "aligned from the first step");
     assert!(bottom.measuring_cost > 1.0, "the search is booked beside one product per step");
-    let random = run(Carry::default());
+    let random = run(ExponentOptions::default());
     assert!((value(&random) - exact).abs() > 1e-3, "the first steps of a random start turn the deviation");
-    let warm = run(Carry { warm_up: 150, ..Carry::default() });
+    let warm = run(ExponentOptions { warm_up: 150, ..ExponentOptions::default() });
     assert!((value(&warm) - exact).abs() < 1e-9 && warm.exponents.unwrap().exponents.steps == 150);
 }
 
@@ -195,7 +199,7 @@ fn deviations_start_where_they_are_told_and_forget_their_warm_up() {
 fn exponent_and_curvature_speak_of_the_same_steps() {
     let run = |every: u64, warm_up: u64| {
         let mut descent = Sgd::new(Coin(0.5), vec![1.0], 0.1, Product::Exact);
-        let carry = Carry { every, warm_up, ..Carry::default() };
+        let carry = ExponentOptions { every, warm_up, ..ExponentOptions::default() };
         let plan = Plan { steps: 70, exponents: Some(carry), ..carried(1) };
         run(&mut descent, &plan, &mut Constant(0.1), &mut Vec::new()).unwrap().exponents.unwrap()
     };
@@ -216,7 +220,7 @@ fn exponent_and_curvature_speak_of_the_same_steps() {
 #[test]
 fn deviations_that_outgrow_the_numbers_are_renormalised_before() {
     let mut descent = Sgd::new(Quadratic::new(vec![-90.0]), vec![0.0], 1.0, Product::Exact);
-    let carry = Carry { every: 500, ..Carry::default() };
+    let carry = ExponentOptions { every: 500, ..ExponentOptions::default() };
     let plan = Plan { steps: 400, exponents: Some(carry), ..carried(1) };
     let found = run(&mut descent, &plan, &mut Constant(1.0), &mut Vec::new()).unwrap().exponents.unwrap();
     // 91^400 is beyond every number.
@@ -246,16 +250,16 @@ fn a_run_measured_only_early_is_summed_up_by_its_last_look() {
 
 #[test]
 fn what_cannot_be_carried_is_refused() {
-    let refused = |carry: Carry, product| {
+    let refused = |carry: ExponentOptions, product| {
         let mut descent = Sgd::new(Quadratic::new(vec![3.0, 2.0]), vec![0.0; 2], 0.1, product);
         let plan = Plan { exponents: Some(carry), ..carried(1) };
         run(&mut descent, &plan, &mut Constant(0.1), &mut Vec::new()).unwrap_err()
     };
-    let too_many = refused(Carry { count: 3, ..Carry::default() }, Product::Exact);
+    let too_many = refused(ExponentOptions { count: 3, ..ExponentOptions::default() }, Product::Exact);
     assert!(too_many.to_string().contains("count = 3"), "{too_many}");
-    let never = refused(Carry { every: 0, ..Carry::default() }, Product::Exact);
+    let never = refused(ExponentOptions { every: 0, ..ExponentOptions::default() }, Product::Exact);
     assert!(never.to_string().contains("every = 0"));
-    let bottom = Carry { start: Start::LambdaMin(Sample::Full), ..Carry::default() };
+    let bottom = ExponentOptions { start: Start::LambdaMin(Sample::Full), ..ExponentOptions::default() };
     assert!(matches!(refused(bottom, Product::GaussNewton), Error::Product { product: "gauss-newton", .. }));
 }
 
@@ -279,7 +283,7 @@ fn a_run_resumes_to_the_same_bits() {
     let plan = Plan {
         steps: 400,
         measure_every: 7,
-        exponents: Some(Carry { count: 2, every: 3, warm_up: 50, ..Carry::default() }),
+        exponents: Some(ExponentOptions { count: 2, every: 3, warm_up: 50, ..ExponentOptions::default() }),
         ..Plan::default()
     };
     let fresh = || Adam::new(NETWORK, vec![0.7, 1.9], 0.05, Moments::default(), Product::Exact).unwrap();

@@ -1,11 +1,11 @@
 //! The exponents of systems whose answers are known, their error bars, and the mistakes that other tools were seen to make.
 
 use lyapunov::{
-    Benettin, Error, Exponents, Flow, Growth, HeavyBall, Map, Outcome, Product, Result, Sgd, Shadow, Spectrum, System,
-    Vector, exponents, shadow,
+    Benettin, Error, Exponents, Flow, Growth, HeavyBall, Map, Outcome, Product, Result, Sgd, Shadow, SpectrumOptions,
+    System, Vector, exponents, shadow,
     systems::{
         CatMap, Choice, Henon, Ikeda, Logistic, LogisticLattice, Lorenz63, Lorenz96, Quadratic, RandomMatrices,
-        Roessler, ScalarNetwork, StandardMap, Study, Tent, catalogue,
+        Roessler, ScalarNetwork, StandardMap, SystemVisitor, Tent, catalogue,
     },
 };
 
@@ -19,11 +19,11 @@ fn displaced<S: System>(mut system: S, seed: u64, by: f64) -> S {
     system
 }
 
-fn steps(steps: u64) -> Spectrum {
-    Spectrum { steps, ..Spectrum::default() }
+fn steps(steps: u64) -> SpectrumOptions {
+    SpectrumOptions { steps, ..SpectrumOptions::default() }
 }
 
-fn measure(mut system: impl System, options: &Spectrum) -> Exponents {
+fn measure(mut system: impl System, options: &SpectrumOptions) -> Exponents {
     exponents(&mut system, options).expect("the options are sound")
 }
 
@@ -47,7 +47,8 @@ fn constant_contraction_gives_an_exact_sum() {
     close(measure(Ikeda::default().system(), &steps(5000)), 2.0 * 0.9_f64.ln());
     close(measure(StandardMap::default().system(), &steps(5000)), 0.0);
     // The Runge–Kutta step contracts like the flow within O(h⁴): here 1e-11.
-    let lorenz = measure(Lorenz63::default().system(2e-4), &Spectrum { warm_up: 5000, ..steps(20_000) }).per_time();
+    let lorenz =
+        measure(Lorenz63::default().system(2e-4), &SpectrumOptions { warm_up: 5000, ..steps(20_000) }).per_time();
     close(lorenz, -(10.0 + 1.0 + 8.0 / 3.0));
     close(measure(Lorenz96::default().system(8, 2e-4), &steps(5000)).per_time(), -8.0);
 }
@@ -56,7 +57,7 @@ fn constant_contraction_gives_an_exact_sum() {
 fn fixed_points_and_cycles_have_the_rates_of_their_multipliers() {
     for r in [0.5, 1.5, 2.3, 2.9, 3.2, 3.4] {
         let map = Logistic { r };
-        let found = measure(map.system(), &Spectrum { warm_up: 5000, ..steps(1000) });
+        let found = measure(map.system(), &SpectrumOptions { warm_up: 5000, ..steps(1000) });
         assert!((found.values[0] - map.exact().unwrap()).abs() < 1e-10, "r = {r}: {found:?}");
     }
 }
@@ -83,7 +84,7 @@ fn descent_on_a_quadratic_has_the_logarithms_of_its_factors() {
     // The first two curvatures are on the two branches: the flat one, and the sharp one beyond 2/η.
     let (eta, curvatures) = (0.1, [-3.0, 22.0, 0.5, 14.0]);
     let descent = Sgd::new(Quadratic::new(curvatures.to_vec()), vec![0.0; 4], eta, Product::Exact);
-    let found = measure(descent, &Spectrum { warm_up: 3000, ..steps(1000) });
+    let found = measure(descent, &SpectrumOptions { warm_up: 3000, ..steps(1000) });
     let mut exact = curvatures.map(|h| (1.0 - eta * h).abs().ln());
     exact.sort_by(|a, b| b.total_cmp(a));
     for (value, exact) in found.values.iter().zip(exact) {
@@ -96,7 +97,7 @@ fn heavy_ball_on_a_quadratic_has_the_log_moduli_of_its_roots() {
     // Complex roots, real roots, a negative curvature, and one beyond the edge (2 + 2β)/η = 38.
     let (eta, beta, curvatures) = (0.1, 0.9, [2.0, 37.99, -1.0, 50.0]);
     let descent = HeavyBall::new(Quadratic::new(curvatures.to_vec()), vec![0.0; 4], eta, beta, Product::Exact).unwrap();
-    let found = measure(descent, &Spectrum { warm_up: 2000, ..steps(20_000) });
+    let found = measure(descent, &SpectrumOptions { warm_up: 2000, ..steps(20_000) });
     let mut exact: Vec<f64> = curvatures.iter().flat_map(|h| HeavyBall::<Quadratic>::moduli(*h, eta, beta)).collect();
     exact.sort_by(|a, b| b.total_cmp(a));
     assert!((found.sum.value - 4.0 * beta.ln()).abs() < 1e-10);
@@ -144,10 +145,10 @@ fn ergodic_averages_lie_within_four_of_their_own_errors() {
         measure(displaced(Ikeda::default().system(), seed, 0.01), &steps(20_000))
     });
     within_four_errors("random matrices", &RandomMatrices::<2>.exact(), |seed| {
-        measure(RandomMatrices::<2>.system(seed), &Spectrum { seed, ..steps(10_000) })
+        measure(RandomMatrices::<2>.system(seed), &SpectrumOptions { seed, ..steps(10_000) })
     });
     within_four_errors("random 3 x 3 matrices", &RandomMatrices::<3>.exact(), |seed| {
-        measure(RandomMatrices::<3>.system(seed), &Spectrum { seed, ..steps(5000) })
+        measure(RandomMatrices::<3>.system(seed), &SpectrumOptions { seed, ..steps(5000) })
     });
 }
 
@@ -175,7 +176,7 @@ fn the_zero_exponent_of_a_flow_has_the_small_error_that_it_deserves() {
 
 #[test]
 fn lorenz_96_has_thirteen_positive_exponents_and_dimension_27() {
-    let options = Spectrum { steps: 4000, warm_up: 1000, ..Spectrum::default() };
+    let options = SpectrumOptions { steps: 4000, warm_up: 1000, ..SpectrumOptions::default() };
     let found = measure(Lorenz96::default().system(40, 0.05), &options).per_time();
     assert!((found.values[0] - 1.68).abs() < 0.06, "{}", found.values[0]);
     let positive = found.values.iter().filter(|value| **value > 0.02).count();
@@ -213,7 +214,10 @@ fn the_error_bars_hold_the_truth_as_often_as_they_should() {
             measure(displaced(Logistic { r: 4.0 }.system(), seed, 0.01), &steps(length))
         });
         let henon = calibration(0.419_22, |seed| {
-            measure(displaced(Henon::default().system(), seed, 0.01), &Spectrum { count: Some(1), ..steps(length) })
+            measure(
+                displaced(Henon::default().system(), seed, 0.01),
+                &SpectrumOptions { count: Some(1), ..steps(length) },
+            )
         });
         for (name, [one, two]) in [("logistic", logistic), ("henon", henon)] {
             println!("{name}, {length} steps: within 1 error {one:.3}, within 2 {two:.3}");
@@ -236,16 +240,19 @@ fn a_stable_linear_flow_is_exact_and_not_zero() {
 
 #[test]
 fn short_runs_are_flagged() {
-    let run = |length| measure(Lorenz63::default().system(0.01), &Spectrum { warm_up: 0, ..steps(length) });
+    let run = |length| measure(Lorenz63::default().system(0.01), &SpectrumOptions { warm_up: 0, ..steps(length) });
     assert!(!run(10).aligned && !run(100).aligned && !run(1000).aligned);
     assert!(run(50_000).aligned);
     let slow = Sgd::new(Quadratic::new(vec![-1.0, -0.9, 1.0]), vec![0.0; 3], 1e-3, Product::Exact);
-    assert!(!measure(slow, &Spectrum { warm_up: 0, ..steps(3000) }).aligned, "a drift without noise is no convergence");
+    assert!(
+        !measure(slow, &SpectrumOptions { warm_up: 0, ..steps(3000) }).aligned,
+        "a drift without noise is no convergence"
+    );
 }
 
 #[test]
 fn fewer_exponents_are_the_first_of_them_all() {
-    let of = |count| measure(Lorenz96::default().system(10, 0.01), &Spectrum { count, ..steps(3000) });
+    let of = |count| measure(Lorenz96::default().system(10, 0.01), &SpectrumOptions { count, ..steps(3000) });
     let all = of(None);
     for k in [1, 3, 7] {
         assert_eq!(of(Some(k)).values, all.values[..k], "bit for bit: the first k deviations do not see the others");
@@ -255,7 +262,7 @@ fn fewer_exponents_are_the_first_of_them_all() {
 
 #[test]
 fn rarer_renormalisation_gives_the_same_exponents() {
-    let of = |every| measure(Henon::default().system(), &Spectrum { every, ..steps(9000) });
+    let of = |every| measure(Henon::default().system(), &SpectrumOptions { every, ..steps(9000) });
     for every in [2, 5, 9] {
         let (often, rarely) = (of(1), of(every));
         for (a, b) in often.values.iter().zip(&rarely.values) {
@@ -269,7 +276,7 @@ fn rarer_renormalisation_gives_the_same_exponents() {
 fn deviations_that_would_overflow_are_renormalised_in_time() {
     // Growth by e¹⁰⁰ and decay by e⁻¹⁰⁰ per ten steps, never asked to renormalise.
     let mut map = Map::of([0.0; 2], |x: &[f64; 2]| *x, |_, d| [d[0] * 10.0_f64.exp(), d[1] * (-10.0_f64).exp()]);
-    let found = exponents(&mut map, &Spectrum { every: u64::MAX, warm_up: 10, ..steps(2000) }).unwrap();
+    let found = exponents(&mut map, &SpectrumOptions { every: u64::MAX, warm_up: 10, ..steps(2000) }).unwrap();
     assert_eq!(found.outcome, Outcome::Completed);
     assert!((found.values[0] - 10.0).abs() < 1e-9 && (found.values[1] + 10.0).abs() < 1e-6, "{:?}", found.values);
 }
@@ -277,16 +284,16 @@ fn deviations_that_would_overflow_are_renormalised_in_time() {
 #[test]
 fn growth_beyond_all_numbers_within_a_few_steps_is_added_up() {
     let mut map = Map::of([0.0], |x: &[f64; 1]| *x, |_, d| [1e60 * d[0]]);
-    let found = exponents(&mut map, &Spectrum { warm_up: 0, ..steps(100) }).unwrap();
+    let found = exponents(&mut map, &SpectrumOptions { warm_up: 0, ..steps(100) }).unwrap();
     assert!((found.values[0] - 60.0 * 10.0_f64.ln()).abs() < 1e-10);
 }
 
 #[test]
 fn a_run_that_blows_up_keeps_what_was_found() {
-    // η = 3 on h = 1: the weights double at every step and leave the numbers after 512.
+    // η = 3 on h = 1: the weights double at every step and diverge after 512.
     let descent = || Sgd::new(Quadratic::new(vec![1.0]), vec![1.0], 3.0, Product::Exact);
     for warm_up in [0, 100, 1000] {
-        let found = measure(descent(), &Spectrum { warm_up, ..steps(10_000) });
+        let found = measure(descent(), &SpectrumOptions { warm_up, ..steps(10_000) });
         assert_eq!(found.outcome, Outcome::Diverged { step: 512 }, "warm-up {warm_up}");
         assert!((found.values[0] - 2.0_f64.ln()).abs() < 1e-10 && !found.aligned);
         assert_eq!(found.steps, if warm_up < 512 { 512 - warm_up } else { 512 });
@@ -329,10 +336,10 @@ fn a_difference_tangent_finds_the_same_exponents() {
 #[test]
 fn the_shadow_and_the_tangent_agree_on_every_system() {
     struct Both;
-    impl Study for Both {
+    impl SystemVisitor for Both {
         type Output = Result<(Exponents, Exponents)>;
         fn study<S: System + Clone>(self, system: S) -> Self::Output {
-            let options = Spectrum { count: Some(1), ..steps(5000) };
+            let options = SpectrumOptions { count: Some(1), ..steps(5000) };
             let tangent = exponents(&mut system.clone(), &options)?;
             let twin = shadow(&mut system.clone(), &Shadow { steps: 5000, ..Shadow::default() })?;
             Ok((tangent, twin))
@@ -357,7 +364,7 @@ fn a_wide_separation_does_not_tear_at_the_edge_of_the_torus() {
 
 #[test]
 fn a_run_resumes_from_bytes_to_the_same_bits() {
-    let options = Spectrum { warm_up: 100, ..steps(5000) };
+    let options = SpectrumOptions { warm_up: 100, ..steps(5000) };
     let mut system = Henon::default().system();
     let mut whole = Benettin::warmed_up(&mut system, &options).unwrap();
     let (mut interrupted, mut elsewhere) = (whole.clone(), system.clone());
@@ -387,14 +394,15 @@ fn two_halves_merge_into_the_bits_of_the_whole() {
 
 #[test]
 fn bad_arguments_are_named() {
-    let refuse = |options: Spectrum| exponents(&mut Henon::default().system(), &options).unwrap_err().to_string();
+    let refuse =
+        |options: SpectrumOptions| exponents(&mut Henon::default().system(), &options).unwrap_err().to_string();
     assert_eq!(
-        refuse(Spectrum { count: Some(3), ..steps(10) }),
+        refuse(SpectrumOptions { count: Some(3), ..steps(10) }),
         "count = 3 must be at least 1 and at most the dimension, 2"
     );
-    assert!(refuse(Spectrum { count: Some(0), ..steps(10) }).contains("count = 0"));
+    assert!(refuse(SpectrumOptions { count: Some(0), ..steps(10) }).contains("count = 0"));
     assert!(refuse(steps(0)).contains("steps = 0 must be at least 1"));
-    assert!(refuse(Spectrum { every: 0, ..steps(10) }).contains("every = 0"));
+    assert!(refuse(SpectrumOptions { every: 0, ..steps(10) }).contains("every = 0"));
     let twin = |options: Shadow| shadow(&mut Henon::default().system(), &options).unwrap_err().to_string();
     assert!(twin(Shadow { steps: 0, ..Shadow::default() }).contains("steps = 0"));
     assert!(twin(Shadow { relative_separation: Some(-1.0), ..Shadow::default() }).contains("must be positive"));

@@ -51,9 +51,9 @@ fn a_last_step_that_blows_up_is_a_divergence_too() {
 }
 
 /// Multiplies the learning rate that it is shown.
-struct Growing(f64);
+struct RunningExponents(f64);
 
-impl Controller for Growing {
+impl Controller for RunningExponents {
     fn next(&mut self, measurement: &Measurement) -> lyapunov::Result<f64> {
         Ok(self.0 * measurement.learning_rate)
     }
@@ -64,7 +64,7 @@ fn a_controller_sees_the_learning_rate_before_it_decides_and_may_not_break_it() 
     let steps = |factor| {
         let mut descent = Sgd::new(Quadratic::new(vec![1.0]), vec![1.0], 0.01, Product::Exact);
         let mut rows = Vec::new();
-        run(&mut descent, &Plan { steps: 5, ..Plan::default() }, &mut Growing(factor), &mut rows).map(|_| rows)
+        run(&mut descent, &Plan { steps: 5, ..Plan::default() }, &mut RunningExponents(factor), &mut rows).map(|_| rows)
     };
     let rates: Vec<f64> = steps(2.0).unwrap().iter().map(|row| row.learning_rate).collect();
     assert_eq!(rates, [0.02, 0.04, 0.08, 0.16, 0.32]);

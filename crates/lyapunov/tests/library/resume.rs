@@ -1,10 +1,10 @@
 //! A run that is saved after any step and resumed elsewhere has the bits of one that was never interrupted.
 
 use lyapunov::{
-    Adgd, Averaged, BatchSharpnessRule, Bounded, Carry, Constant, Controller, Decay, Descent, Distance,
-    DistanceOverGradients, EdgeStep, Kept, Measurement, Moments, Momentum, Objective, OnEdge, Optimizer, Plain, Plan,
-    Product, Quantity, QuasiNewton, Result, Rule, Sample, Saved, Schedule, Scheduled, Shape, Start, Target, Training,
-    systems::ScalarNetwork,
+    Adgd, BatchSharpnessRule, Bounded, Constant, Controller, Decay, Descent, DistanceOverGradients, EdgeStep,
+    ExponentOptions, Measurement, Moments, Momentum, Objective, OnEdge, Optimizer, Persist, Plan, ProdigyRule, Product,
+    Quantity, QuasiNewton, Result, Sample, Schedule, ScheduleFreeRule, Scheduled, SgdRule, Shape, Snapshot, Start,
+    Target, Training, UpdateRule, systems::ScalarNetwork,
 };
 
 const STEPS: u64 = 26;
@@ -59,16 +59,16 @@ impl Objective for SinglePrecision {
     }
 }
 
-fn plan(what: &[Quantity], exponents: Option<Carry>) -> Plan {
+fn plan(what: &[Quantity], exponents: Option<ExponentOptions>) -> Plan {
     let on = vec![Target::Batch, Target::Full];
     Plan { steps: STEPS, measure_every: 3, what: what.to_vec(), on, products: 1, exponents, ..Plan::default() }
 }
 
 /// Deviations re-orthonormalised at every step, with warm-up; every four steps, from eigenvectors; in a joint pass.
-fn carries() -> [Option<Carry>; 4] {
-    let carry = Carry { count: 2, warm_up: 5, ..Carry::default() };
-    let bottom = Carry { every: 4, warm_up: 6, start: Start::LambdaMin(Sample::Full), ..carry.clone() };
-    let joint = Carry { every: 3, joint: true, count: 1, ..carry.clone() };
+fn carries() -> [Option<ExponentOptions>; 4] {
+    let carry = ExponentOptions { count: 2, warm_up: 5, ..ExponentOptions::default() };
+    let bottom = ExponentOptions { every: 4, warm_up: 6, start: Start::LambdaMin(Sample::Full), ..carry.clone() };
+    let joint = ExponentOptions { every: 3, joint: true, count: 1, ..carry.clone() };
     [None, Some(carry), Some(bottom), Some(joint)]
 }
 
@@ -94,14 +94,14 @@ fn rules(edge: f64) -> Rules {
 }
 
 /// Runs in one go, then saves after every step and goes on from what was saved alone.
-fn check<R: Rule<Vec<f64>, State: Kept>>(name: &str, rule: &R, decay: Decay) {
+fn check<R: UpdateRule<Vec<f64>, State: Persist>>(name: &str, rule: &R, decay: Decay) {
     check_on(&Batches, &vec![0.7, 1.9], name, rule, decay);
 }
 
 fn check_on<O, R>(objective: &O, start: &O::Vector, name: &str, rule: &R, decay: Decay)
 where
-    O: Objective<Vector: Kept + PartialEq + std::fmt::Debug> + Clone,
-    R: Rule<O::Vector, State: Kept>,
+    O: Objective<Vector: Persist + PartialEq + std::fmt::Debug> + Clone,
+    R: UpdateRule<O::Vector, State: Persist>,
 {
     let fresh = || {
         let descent = Optimizer::with_rule(objective.clone(), start.clone(), 0.05, rule.clone(), Product::Exact);
@@ -115,7 +115,7 @@ where
             let plan = plan(&what, carry.clone());
             let (mut descent, mut controller, mut rows) = (fresh(), make(), Vec::new());
             let mut training = Training::new(&mut descent, &plan).unwrap();
-            let mut saves: Vec<Saved> = vec![training.save(&mut descent, &mut controller).unwrap()];
+            let mut saves: Vec<Snapshot> = vec![training.save(&mut descent, &mut controller).unwrap()];
             for until in 1..=STEPS {
                 training.advance(&mut descent, until, &mut controller, &mut rows).unwrap();
                 saves.push(training.save(&mut descent, &mut controller).unwrap());
@@ -142,7 +142,7 @@ const DECAY: Decay = Decay { rate: 0.05, decoupled: true };
 
 #[test]
 fn descent_with_and_without_momentum_resumes_to_the_bit() {
-    check("sgd", &Plain, NO_DECAY);
+    check("sgd", &SgdRule, NO_DECAY);
     check("heavy ball", &Momentum::new(0.8, false).unwrap(), DECAY);
     check("nesterov", &Momentum::new(0.8, true).unwrap(), NO_DECAY);
 }
@@ -152,13 +152,13 @@ fn adam_resumes_to_the_bit() {
     let moments = Moments { beta1: 0.8, beta2: 0.95, epsilon: 1e-3 };
     check("adam", &moments, NO_DECAY);
     check("adamw", &moments, DECAY);
-    check("prodigy", &Distance::new(moments).unwrap(), NO_DECAY);
+    check("prodigy", &ProdigyRule::new(moments).unwrap(), NO_DECAY);
 }
 
 #[test]
 fn optimizers_that_average_resume_to_the_bit() {
     check("dog", &DistanceOverGradients, NO_DECAY);
-    check("schedule-free", &Averaged::new(0.9).unwrap(), NO_DECAY);
+    check("schedule-free", &ScheduleFreeRule::new(0.9).unwrap(), NO_DECAY);
 }
 
 /// States of single-precision vectors and double-precision numbers, whose precision is that of the numbers only when these
@@ -166,14 +166,14 @@ fn optimizers_that_average_resume_to_the_bit() {
 #[test]
 fn single_precision_resumes_to_the_bit() {
     check_on(&SinglePrecision, &vec![0.7, 1.9], "dog", &DistanceOverGradients, NO_DECAY);
-    check_on(&SinglePrecision, &vec![0.7, 1.9], "schedule-free", &Averaged::new(0.9).unwrap(), NO_DECAY);
+    check_on(&SinglePrecision, &vec![0.7, 1.9], "schedule-free", &ScheduleFreeRule::new(0.9).unwrap(), NO_DECAY);
 }
 
 #[test]
 fn the_run_of_another_plan_or_optimizer_is_refused() {
     let fresh =
         || Optimizer::with_rule(Batches, vec![0.7, 1.9], 0.05, Momentum::new(0.8, false).unwrap(), Product::Exact);
-    let carry = Carry { count: 2, ..Carry::default() };
+    let carry = ExponentOptions { count: 2, ..ExponentOptions::default() };
     let (plain, carrying) = (plan(&[Quantity::LambdaMax], None), plan(&[Quantity::LambdaMax], Some(carry)));
     let mut descent = fresh();
     let saved = Training::new(&mut descent, &plain).unwrap().save(&mut descent, &mut Constant(0.1)).unwrap();
@@ -182,7 +182,7 @@ fn the_run_of_another_plan_or_optimizer_is_refused() {
     };
     assert_eq!(refusal(&carrying, &mut Constant(0.1)), "the saved `deviations.0.0` is missing");
     assert_eq!(refusal(&plain, &mut OnEdge::new(1.0, 1).unwrap()), "the saved `rule.fall` is missing");
-    let mut other = Optimizer::with_rule(Batches, vec![0.7, 1.9], 0.05, Plain, Product::Exact);
+    let mut other = Optimizer::with_rule(Batches, vec![0.7, 1.9], 0.05, SgdRule, Product::Exact);
     let told = Training::resume(&mut other, &plain, &mut Constant(0.1), &saved).unwrap_err().to_string();
     assert_eq!(told, "the saved `optimizer.state` is missing");
 }

@@ -2,12 +2,12 @@
 
 use lyapunov::{
     Map, System, Vector,
-    systems::{CatMap, Choice, StandardMap, Study, Tent, catalogue},
+    systems::{CatMap, Choice, StandardMap, SystemVisitor, Tent, catalogue},
     testing::check_tangent,
 };
 
 /// Every system of the catalogue, started off the documented state.
-fn every_system<T: Study>(study: impl Fn() -> T) -> Vec<(&'static str, T::Output)> {
+fn every_system<T: SystemVisitor>(study: impl Fn() -> T) -> Vec<(&'static str, T::Output)> {
     let choice = |name| {
         let mut choice = Choice::named(name).expect("a name of the catalogue");
         choice.set_seed(5);
@@ -36,7 +36,7 @@ struct Taylor {
     after: u64,
 }
 
-impl Study for Taylor {
+impl SystemVisitor for Taylor {
     type Output = ();
     fn study<S: System + Clone>(self, mut system: S) {
         for _ in 0..self.after {
@@ -59,7 +59,7 @@ fn and_also_on_the_attractor() {
 #[test]
 fn deviations_never_change_the_path() {
     struct Paths;
-    impl Study for Paths {
+    impl SystemVisitor for Paths {
         type Output = bool;
         fn study<S: System + Clone>(self, system: S) -> bool {
             let (mut plain, mut carrying) = (system.clone(), system);

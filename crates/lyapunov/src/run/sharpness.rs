@@ -12,7 +12,7 @@ use crate::{
 
 /// The trackers of a run, and what they have found so far.
 #[derive(Clone, Debug)]
-pub struct Gauge<V> {
+pub struct SharpnessMonitor<V> {
     /// One for each quantity on each kind of data, in the order in which they are measured.
     pub trackers: Vec<(Quantity, Target, Tracker<V>)>,
     /// How products with the Hessian are computed.
@@ -65,7 +65,7 @@ pub struct EdgeReading {
     pub learning_rate: f64,
 }
 
-impl<V: Vector> Gauge<V> {
+impl<V: Vector> SharpnessMonitor<V> {
     /// Nothing measured yet: these quantities on these kinds of data, by bursts of this many products.
     pub fn new(what: &[Quantity], on: &[Target], product: Product, products: usize) -> Self {
         let targets = |quantity: &Quantity| match quantity {
@@ -82,16 +82,16 @@ impl<V: Vector> Gauge<V> {
     /// P^-½ of the optimizer does to a vector, where there is one: without it there is no preconditioned sharpness. Where the gradient
     /// is zero there is nothing to start from.
     ///
-    /// **Cost**: a burst of products for each quantity and kind of data, booked in [`Gauge::cost`].
+    /// **Cost**: a burst of products for each quantity and kind of data, booked in [`SharpnessMonitor::cost`].
     ///
     /// # Errors
     /// Those of the objective.
     ///
     /// ```
-    /// use lyapunov::{Gauge, Product, Quantity, Target, systems::Quadratic};
+    /// use lyapunov::{SharpnessMonitor, Product, Quantity, Target, systems::Quadratic};
     /// let (bowl, at, gradient) = (Quadratic::new(vec![1.0, 3.0]), vec![1.0, 1.0], vec![1.0, 3.0]);
-    /// let mut gauge = Gauge::new(&[Quantity::LambdaMax], &[Target::Batch], Product::Exact, 5);
-    /// let found = gauge.read(&bowl, &at, 7, &gradient, None)?;
+    /// let mut monitor = SharpnessMonitor::new(&[Quantity::LambdaMax], &[Target::Batch], Product::Exact, 5);
+    /// let found = monitor.read(&bowl, &at, 7, &gradient, None)?;
     /// assert!((found[0].value - 3.0).abs() < 1e-12);
     /// # Ok::<(), lyapunov::Error>(())
     /// ```

@@ -1,6 +1,6 @@
 //! State as rows of numbers by name: what a run in progress has to keep, to the bit.
 //!
-//! Saving and loading are one function: a [`Keeper`] is led past every field of a state, and either writes it down or
+//! Saving and loading are one function: an [`Archive`] is led past every field of a state, and either writes it down or
 //! replaces it. So what is saved and what is loaded cannot differ, and a field is named once.
 
 use std::collections::BTreeMap;
@@ -12,7 +12,7 @@ use crate::{
 
 /// Rows of numbers by name. What is not finite is kept as well, and so is the sign of zero.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Saved {
+pub struct Snapshot {
     /// The rows; names have dots between their parts, such as `optimizer.state.0`.
     pub rows: BTreeMap<String, Numbers>,
 }
@@ -33,23 +33,23 @@ pub enum Numbers {
 /// Goes past the fields of a state, and writes them down or replaces them by what was written down.
 ///
 /// ```
-/// use lyapunov::{Keeper, Result, Saved};
+/// use lyapunov::{Archive, Result, Snapshot};
 /// struct Average { mean: f64, count: u64 }
 /// impl Average {
-///     fn keep(&mut self, keeper: &mut Keeper) -> Result<()> {
-///         keeper.number("mean", &mut self.mean)?;
-///         keeper.count("count", &mut self.count)
+///     fn keep(&mut self, archive: &mut Archive) -> Result<()> {
+///         archive.number("mean", &mut self.mean)?;
+///         archive.count("count", &mut self.count)
 ///     }
 /// }
-/// let mut saved = Saved::default();
-/// Average { mean: 0.1, count: 3 }.keep(&mut Keeper::saving(&mut saved))?;
+/// let mut saved = Snapshot::default();
+/// Average { mean: 0.1, count: 3 }.keep(&mut Archive::saving(&mut saved))?;
 /// let mut fresh = Average { mean: 0.0, count: 0 };
-/// fresh.keep(&mut Keeper::loading(&saved))?;
+/// fresh.keep(&mut Archive::loading(&saved))?;
 /// assert_eq!((fresh.mean, fresh.count), (0.1, 3));
 /// # Ok::<(), lyapunov::Error>(())
 /// ```
 #[derive(Debug)]
-pub struct Keeper<'a> {
+pub struct Archive<'a> {
     way: Way<'a>,
     /// What stands before every name.
     prefix: String,
@@ -57,18 +57,18 @@ pub struct Keeper<'a> {
 
 #[derive(Debug)]
 enum Way<'a> {
-    Out(&'a mut Saved),
-    In(&'a Saved),
+    Out(&'a mut Snapshot),
+    In(&'a Snapshot),
 }
 
-impl<'a> Keeper<'a> {
+impl<'a> Archive<'a> {
     /// Writes fields into `saved`.
-    pub fn saving(saved: &'a mut Saved) -> Self {
+    pub fn saving(saved: &'a mut Snapshot) -> Self {
         Self { way: Way::Out(saved), prefix: String::new() }
     }
 
     /// Replaces fields by those in `saved`.
-    pub fn loading(saved: &'a Saved) -> Self {
+    pub fn loading(saved: &'a Snapshot) -> Self {
         Self { way: Way::In(saved), prefix: String::new() }
     }
 
@@ -117,7 +117,7 @@ impl<'a> Keeper<'a> {
     /// Keeps numbers, however many they are.
     ///
     /// # Errors
-    /// Those of [`Keeper::row`].
+    /// Those of [`Archive::row`].
     pub fn numbers(&mut self, name: &str, field: &mut Vec<f64>) -> Result<()> {
         let read = |field: &mut Vec<f64>, row: &Numbers| {
             field.clone_from(row.f64()?);
@@ -129,7 +129,7 @@ impl<'a> Keeper<'a> {
     /// Keeps so many numbers.
     ///
     /// # Errors
-    /// Those of [`Keeper::row`].
+    /// Those of [`Archive::row`].
     pub fn array<const N: usize>(&mut self, name: &str, field: &mut [f64; N]) -> Result<()> {
         let read = |field: &mut [f64; N], row: &Numbers| {
             *field = row.f64()?.as_slice().try_into().ok()?;
@@ -141,7 +141,7 @@ impl<'a> Keeper<'a> {
     /// Keeps a number.
     ///
     /// # Errors
-    /// Those of [`Keeper::row`].
+    /// Those of [`Archive::row`].
     pub fn number(&mut self, name: &str, field: &mut f64) -> Result<()> {
         self.array(name, std::array::from_mut(field))
     }
@@ -149,7 +149,7 @@ impl<'a> Keeper<'a> {
     /// Keeps a number that may be missing.
     ///
     /// # Errors
-    /// Those of [`Keeper::row`].
+    /// Those of [`Archive::row`].
     pub fn optional(&mut self, name: &str, field: &mut Option<f64>) -> Result<()> {
         let mut numbers = field.iter().copied().collect();
         self.numbers(name, &mut numbers)?;
@@ -160,7 +160,7 @@ impl<'a> Keeper<'a> {
     /// Keeps a whole number.
     ///
     /// # Errors
-    /// Those of [`Keeper::row`].
+    /// Those of [`Archive::row`].
     pub fn count(&mut self, name: &str, field: &mut u64) -> Result<()> {
         let read = |field: &mut u64, row: &Numbers| match row {
             Numbers::U64(numbers) => {
@@ -175,7 +175,7 @@ impl<'a> Keeper<'a> {
     /// Keeps a list, each item as N numbers in one row; `read` says whether the numbers make an item.
     ///
     /// # Errors
-    /// Those of [`Keeper::row`].
+    /// Those of [`Archive::row`].
     pub fn list<T, const N: usize>(
         &mut self,
         name: &str,
@@ -194,8 +194,8 @@ impl<'a> Keeper<'a> {
     /// Keeps a vector that may be missing; one that comes is shaped like `like`.
     ///
     /// # Errors
-    /// Those of [`Keeper::row`].
-    pub fn maybe<V: Kept>(&mut self, name: &str, field: &mut Option<V>, like: &V) -> Result<()> {
+    /// Those of [`Archive::row`].
+    pub fn maybe<V: Persist>(&mut self, name: &str, field: &mut Option<V>, like: &V) -> Result<()> {
         let mut there = u64::from(field.is_some());
         self.count(&format!("{name}.there"), &mut there)?;
         if self.is_loading() {
@@ -220,18 +220,18 @@ fn wrong(name: &str, reason: &str) -> Error {
 }
 
 /// A [`Vector`] that can be saved and loaded to the bit.
-pub trait Kept: Vector {
-    /// Leads `keeper` past the entries; when they are replaced, the shape stays.
+pub trait Persist: Vector {
+    /// Leads `archive` past the entries; when they are replaced, the shape stays.
     ///
     /// # Errors
     /// [`Error::Saved`] where what was saved has another shape or another storage.
-    fn keep(&mut self, name: &str, keeper: &mut Keeper<'_>) -> Result<()>;
+    fn keep(&mut self, name: &str, archive: &mut Archive<'_>) -> Result<()>;
 }
 
 macro_rules! kept_floats {
     ($row:ident, $storage:ty $(, $size:ident)?) => {
-        impl$(<const $size: usize>)? Kept for $storage {
-            fn keep(&mut self, name: &str, keeper: &mut Keeper<'_>) -> Result<()> {
+        impl$(<const $size: usize>)? Persist for $storage {
+            fn keep(&mut self, name: &str, archive: &mut Archive<'_>) -> Result<()> {
                 let read = |field: &mut Self, row: &Numbers| match row {
                     Numbers::$row(numbers) if numbers.len() == field.as_slice().len() => {
                         field.copy_from_slice(numbers);
@@ -239,7 +239,7 @@ macro_rules! kept_floats {
                     }
                     _ => None,
                 };
-                keeper.row(name, self, |field| Numbers::$row(field.to_vec()), read)
+                archive.row(name, self, |field| Numbers::$row(field.to_vec()), read)
             }
         }
     };
@@ -250,11 +250,11 @@ kept_floats!(F32, Vec<f32>);
 kept_floats!(F64, [f64; N], N);
 kept_floats!(F32, [f32; N], N);
 
-impl<A: Kept, B: Kept> Kept for (A, B) {
-    fn keep(&mut self, name: &str, keeper: &mut Keeper<'_>) -> Result<()> {
-        keeper.within(name, |keeper| {
-            self.0.keep("0", keeper)?;
-            self.1.keep("1", keeper)
+impl<A: Persist, B: Persist> Persist for (A, B) {
+    fn keep(&mut self, name: &str, archive: &mut Archive<'_>) -> Result<()> {
+        archive.within(name, |archive| {
+            self.0.keep("0", archive)?;
+            self.1.keep("1", archive)
         })
     }
 }
@@ -264,11 +264,11 @@ mod tests {
     use super::*;
 
     /// What a fresh vector is after everything of `vector` has been saved and loaded.
-    fn through<V: Kept>(mut vector: V) -> V {
-        let mut saved = Saved::default();
-        vector.keep("vector", &mut Keeper::saving(&mut saved)).unwrap();
+    fn through<V: Persist>(mut vector: V) -> V {
+        let mut saved = Snapshot::default();
+        vector.keep("vector", &mut Archive::saving(&mut saved)).unwrap();
         let mut fresh = vector.zeros_like();
-        fresh.keep("vector", &mut Keeper::loading(&saved)).unwrap();
+        fresh.keep("vector", &mut Archive::loading(&saved)).unwrap();
         fresh
     }
 
@@ -283,35 +283,35 @@ mod tests {
 
     #[test]
     fn what_does_not_fit_is_told_by_its_name() {
-        let mut saved = Saved::default();
-        (vec![1.0], vec![2.0]).keep("state", &mut Keeper::saving(&mut saved)).unwrap();
+        let mut saved = Snapshot::default();
+        (vec![1.0], vec![2.0]).keep("state", &mut Archive::saving(&mut saved)).unwrap();
         let refusal =
-            |name: &str, like: &mut Vec<f64>| like.keep(name, &mut Keeper::loading(&saved)).unwrap_err().to_string();
+            |name: &str, like: &mut Vec<f64>| like.keep(name, &mut Archive::loading(&saved)).unwrap_err().to_string();
         assert_eq!(refusal("other", &mut vec![0.0]), "the saved `other` is missing");
         assert_eq!(refusal("state.1", &mut vec![0.0, 0.0]), "the saved `state.1` does not fit the run");
-        let single = vec![0.0_f32].keep("state.0", &mut Keeper::loading(&saved)).unwrap_err();
+        let single = vec![0.0_f32].keep("state.0", &mut Archive::loading(&saved)).unwrap_err();
         assert!(single.to_string().contains("does not fit"), "{single}");
     }
 
     #[test]
     fn lists_and_what_may_be_missing_come_back() {
-        let mut saved = Saved::default();
-        let mut keeper = Keeper::saving(&mut saved);
-        keeper.list("list", &mut vec![(1.0, 2.0), (3.0, 4.0)], |(a, b)| [*a, *b], |[a, b]| Some((a, b))).unwrap();
-        keeper.optional("none", &mut None).unwrap();
-        keeper.optional("some", &mut Some(f64::INFINITY)).unwrap();
-        keeper.maybe("vector", &mut Some(vec![5.0]), &vec![0.0]).unwrap();
-        keeper.maybe("no_vector", &mut None, &vec![0.0]).unwrap();
-        let mut keeper = Keeper::loading(&saved);
+        let mut saved = Snapshot::default();
+        let mut archive = Archive::saving(&mut saved);
+        archive.list("list", &mut vec![(1.0, 2.0), (3.0, 4.0)], |(a, b)| [*a, *b], |[a, b]| Some((a, b))).unwrap();
+        archive.optional("none", &mut None).unwrap();
+        archive.optional("some", &mut Some(f64::INFINITY)).unwrap();
+        archive.maybe("vector", &mut Some(vec![5.0]), &vec![0.0]).unwrap();
+        archive.maybe("no_vector", &mut None, &vec![0.0]).unwrap();
+        let mut archive = Archive::loading(&saved);
         let (mut list, mut none, mut some) = (Vec::new(), Some(1.0), None);
-        keeper.list("list", &mut list, |(a, b)| [*a, *b], |[a, b]| Some((a, b))).unwrap();
-        keeper.optional("none", &mut none).unwrap();
-        keeper.optional("some", &mut some).unwrap();
+        archive.list("list", &mut list, |(a, b)| [*a, *b], |[a, b]| Some((a, b))).unwrap();
+        archive.optional("none", &mut none).unwrap();
+        archive.optional("some", &mut some).unwrap();
         assert_eq!((list, none, some), (vec![(1.0, 2.0), (3.0, 4.0)], None, Some(f64::INFINITY)));
         let (mut vector, mut no_vector) = (None, Some(vec![7.0]));
-        keeper.maybe("vector", &mut vector, &vec![0.0]).unwrap();
-        keeper.maybe("no_vector", &mut no_vector, &vec![0.0]).unwrap();
+        archive.maybe("vector", &mut vector, &vec![0.0]).unwrap();
+        archive.maybe("no_vector", &mut no_vector, &vec![0.0]).unwrap();
         assert_eq!((vector, no_vector), (Some(vec![5.0]), None));
-        assert!(keeper.list("list", &mut Vec::new(), |x: &[f64; 3]| *x, Some).is_err(), "four numbers are no triples");
+        assert!(archive.list("list", &mut Vec::new(), |x: &[f64; 3]| *x, Some).is_err(), "four numbers are no triples");
     }
 }

@@ -1,30 +1,30 @@
 //! A run in progress written down and taken up again: every field that the coming steps depend on.
 
-use super::{Deviations, Gauge, Plan, Reading, Target, Training};
+use super::{Deviations, Plan, Reading, SharpnessMonitor, Target, Training};
 use crate::{
     control::Controller,
     descent::{Descent, Edge},
     error::Result,
     exponents::{Benettin, Growth},
     objective::{Evaluation, Objective, Product, Sample},
-    record::{Along, Growing, Measurement, Quantity, Secant, Sharpness},
-    saved::{Keeper, Kept, Saved},
+    record::{Measurement, Quantity, RunningExponents, Secant, Sharpness, StepCurvature},
+    snapshot::{Archive, Persist, Snapshot},
 };
 
-impl<S: Kept, V: Kept> Training<S, V> {
+impl<S: Persist, V: Persist> Training<S, V> {
     /// The run, its optimizer and its rule as they stand between two steps. Nothing changes by it.
     ///
     /// **Memory**: a copy of the optimizer's state, of every deviation and of one vector per tracker.
     ///
     /// # Errors
     /// Those of the controller.
-    pub fn save<D>(&mut self, descent: &mut D, controller: &mut dyn Controller) -> Result<Saved>
+    pub fn save<D>(&mut self, descent: &mut D, controller: &mut dyn Controller) -> Result<Snapshot>
     where
         D: Descent<Vector = S>,
         D::Objective: Objective<Vector = V>,
     {
-        let mut saved = Saved::default();
-        self.keep(descent, controller, &mut Keeper::saving(&mut saved))?;
+        let mut saved = Snapshot::default();
+        self.keep(descent, controller, &mut Archive::saving(&mut saved))?;
         Ok(saved)
     }
 
@@ -33,12 +33,12 @@ impl<S: Kept, V: Kept> Training<S, V> {
     ///
     /// # Errors
     /// [`Error::Saved`](crate::Error::Saved) where the saved run was of another plan, optimizer or rule.
-    pub fn resume<D>(descent: &mut D, plan: &Plan, controller: &mut dyn Controller, saved: &Saved) -> Result<Self>
+    pub fn resume<D>(descent: &mut D, plan: &Plan, controller: &mut dyn Controller, saved: &Snapshot) -> Result<Self>
     where
         D: Descent<Vector = S>,
         D::Objective: Objective<Vector = V>,
     {
-        let gauge = Gauge::new(&plan.what, &plan.on, plan.product, plan.products);
+        let sharpness = SharpnessMonitor::new(&plan.what, &plan.on, plan.product, plan.products);
         let carry = plan.exponents.as_ref().filter(|carry| carry.count > 0);
         // Their values are in what was saved: where they started does not matter any more.
         let blank = |count| {
@@ -46,100 +46,101 @@ impl<S: Kept, V: Kept> Training<S, V> {
             Benettin::resume(vec![descent.state().zeros_like(); count], growth)
         };
         let deviations = carry.map(|carry| blank(carry.count)).transpose()?.map(Deviations::of);
-        let mut training = Self { plan: plan.clone(), gauge, deviations, grown: None, last: None, before: None };
-        training.keep(descent, controller, &mut Keeper::loading(saved))?;
+        let mut training = Self { plan: plan.clone(), sharpness, deviations, grown: None, last: None, before: None };
+        training.keep(descent, controller, &mut Archive::loading(saved))?;
         Ok(training)
     }
 
-    fn keep<D>(&mut self, descent: &mut D, controller: &mut dyn Controller, keeper: &mut Keeper<'_>) -> Result<()>
+    fn keep<D>(&mut self, descent: &mut D, controller: &mut dyn Controller, archive: &mut Archive<'_>) -> Result<()>
     where
         D: Descent<Vector = S>,
         D::Objective: Objective<Vector = V>,
     {
         let product = self.plan.product;
-        keeper.within("optimizer", |keeper| keep_optimizer(descent, keeper))?;
-        keeper.within("rule", |keeper| controller.keep(keeper))?;
-        keeper.within("gauge", |keeper| self.gauge.keep(keeper, descent.weights()))?;
+        archive.within("optimizer", |archive| keep_optimizer(descent, archive))?;
+        archive.within("rule", |archive| controller.keep(archive))?;
+        archive.within("gauge", |archive| self.sharpness.keep(archive, descent.weights()))?;
         if let Some(deviations) = &mut self.deviations {
-            keeper.within("deviations", |keeper| deviations.keep(keeper))?;
+            archive.within("deviations", |archive| deviations.keep(archive))?;
         }
-        keep_growing("grown", &mut self.grown, keeper)?;
-        keep_last(&mut self.last, product, keeper)?;
-        keeper.maybe("before", &mut self.before, descent.weights())
+        keep_growing("grown", &mut self.grown, archive)?;
+        keep_last(&mut self.last, product, archive)?;
+        archive.maybe("before", &mut self.before, descent.weights())
     }
 }
 
-fn keep_optimizer<D: Descent<Vector: Kept>>(descent: &mut D, keeper: &mut Keeper<'_>) -> Result<()> {
+fn keep_optimizer<D: Descent<Vector: Persist>>(descent: &mut D, archive: &mut Archive<'_>) -> Result<()> {
     let (mut state, mut learning_rate, mut steps) =
         (descent.state().clone(), descent.learning_rate(), descent.steps_taken());
-    state.keep("state", keeper)?;
-    keeper.number("learning_rate", &mut learning_rate)?;
-    keeper.count("steps", &mut steps)?;
-    if keeper.is_loading() {
+    state.keep("state", archive)?;
+    archive.number("learning_rate", &mut learning_rate)?;
+    archive.count("steps", &mut steps)?;
+    if archive.is_loading() {
         descent.resume(state, learning_rate, steps);
     }
     Ok(())
 }
 
-impl<V: Kept> Gauge<V> {
-    fn keep(&mut self, keeper: &mut Keeper<'_>, like: &V) -> Result<()> {
+impl<V: Persist> SharpnessMonitor<V> {
+    fn keep(&mut self, archive: &mut Archive<'_>, like: &V) -> Result<()> {
         for (i, (.., tracker)) in self.trackers.iter_mut().enumerate() {
-            keeper.within(&i.to_string(), |keeper| tracker.keep(keeper, like))?;
+            archive.within(&i.to_string(), |archive| tracker.keep(archive, like))?;
         }
-        keeper.number("cost", &mut self.cost)?;
-        keep_sharpness("latest", &mut self.latest, self.product, keeper)?;
-        keeper.list("readings", &mut self.readings, written_reading, read_reading)
+        archive.number("cost", &mut self.cost)?;
+        keep_sharpness("latest", &mut self.latest, self.product, archive)?;
+        archive.list("readings", &mut self.readings, written_reading, read_reading)
     }
 }
 
-impl<S: Kept> Deviations<S> {
-    fn keep(&mut self, keeper: &mut Keeper<'_>) -> Result<()> {
-        self.benettin.keep(keeper)?;
-        keeper.count("pending", &mut self.pending)?;
-        keeper.number("pending_time", &mut self.pending_time)?;
-        keeper.number("pending_rayleigh", &mut self.pending_rayleigh.0)?;
-        keeper.number("pending_weighted", &mut self.pending_rayleigh.1)?;
-        keeper.number("rayleigh", &mut self.rayleigh)?;
-        keeper.optional("violation", &mut self.violation)
+impl<S: Persist> Deviations<S> {
+    fn keep(&mut self, archive: &mut Archive<'_>) -> Result<()> {
+        self.benettin.keep(archive)?;
+        archive.count("pending", &mut self.pending)?;
+        archive.number("pending_time", &mut self.pending_time)?;
+        archive.number("pending_rayleigh", &mut self.pending_rayleigh.0)?;
+        archive.number("pending_weighted", &mut self.pending_rayleigh.1)?;
+        archive.number("rayleigh", &mut self.rayleigh)?;
+        archive.optional("violation", &mut self.violation)
     }
 }
 
 /// The last row, where there is one.
-fn keep_last(last: &mut Option<Measurement>, product: Product, keeper: &mut Keeper<'_>) -> Result<()> {
+fn keep_last(last: &mut Option<Measurement>, product: Product, archive: &mut Archive<'_>) -> Result<()> {
     let mut there = u64::from(last.is_some());
-    keeper.count("last.there", &mut there)?;
-    if keeper.is_loading() {
+    archive.count("last.there", &mut there)?;
+    if archive.is_loading() {
         *last = (there == 1).then(|| Measurement::of_step(0, 0.0, 0.0));
     }
     match last {
-        Some(row) => keeper.within("last", |keeper| keep_row(row, product, keeper)),
+        Some(row) => archive.within("last", |archive| keep_row(row, product, archive)),
         None => Ok(()),
     }
 }
 
-fn keep_row(row: &mut Measurement, product: Product, keeper: &mut Keeper<'_>) -> Result<()> {
-    keeper.count("step", &mut row.step)?;
-    keeper.number("loss", &mut row.loss)?;
-    keeper.number("gradient_norm", &mut row.gradient_norm)?;
-    keeper.number("learning_rate", &mut row.learning_rate)?;
-    keeper.number("measuring_cost", &mut row.measuring_cost)?;
+fn keep_row(row: &mut Measurement, product: Product, archive: &mut Archive<'_>) -> Result<()> {
+    archive.count("step", &mut row.step)?;
+    archive.number("loss", &mut row.loss)?;
+    archive.number("gradient_norm", &mut row.gradient_norm)?;
+    archive.number("learning_rate", &mut row.learning_rate)?;
+    archive.number("measuring_cost", &mut row.measuring_cost)?;
     let Edge { threshold, preconditioned, holds_batch_sharpness } = row.edge;
     let mut edge = [threshold, flag(preconditioned), flag(holds_batch_sharpness)];
-    keeper.array("edge", &mut edge)?;
+    archive.array("edge", &mut edge)?;
     row.edge = Edge { threshold: edge[0], preconditioned: edge[1] == 1.0, holds_batch_sharpness: edge[2] == 1.0 };
-    keep_sharpness("sharpness", &mut row.sharpness, product, keeper)?;
+    keep_sharpness("sharpness", &mut row.sharpness, product, archive)?;
     let write = |found: &Evaluation| [found.loss, found.accuracy];
     let read = |[loss, accuracy]: [f64; 2]| Some(Evaluation { loss, accuracy });
-    keep_one("evaluation", &mut row.evaluation, write, read, keeper)?;
-    let write = |found: &Along| [found.slope, found.curvature, found.stretch, found.reach, found.cost];
+    keep_one("evaluation", &mut row.evaluation, write, read, archive)?;
+    let write =
+        |found: &StepCurvature| [found.slope, found.curvature, found.product_norm, found.direction_norm, found.cost];
     let read = |[slope, curvature, stretch, reach, cost]: [f64; 5]| {
-        Some(Along { slope, curvature, stretch, reach, product, cost })
+        Some(StepCurvature { slope, curvature, product_norm: stretch, direction_norm: reach, product, cost })
     };
-    keep_one("along", &mut row.along, write, read, keeper)?;
-    let write = |found: &Secant| [found.moved, found.turned, found.cost];
-    let read = |[moved, turned, cost]: [f64; 3]| Some(Secant { moved, turned, cost });
-    keep_one("secant", &mut row.secant, write, read, keeper)?;
-    keep_growing("exponents", &mut row.exponents, keeper)
+    keep_one("along", &mut row.along, write, read, archive)?;
+    let write = |found: &Secant| [found.step_norm, found.gradient_change, found.cost];
+    let read = |[moved, turned, cost]: [f64; 3]| Some(Secant { step_norm: moved, gradient_change: turned, cost });
+    keep_one("secant", &mut row.secant, write, read, archive)?;
+    keep_growing("exponents", &mut row.exponents, archive)
 }
 
 /// What may be missing, as a list of at most one.
@@ -148,32 +149,38 @@ fn keep_one<T, const N: usize>(
     field: &mut Option<T>,
     write: impl Fn(&T) -> [f64; N],
     read: impl Fn([f64; N]) -> Option<T>,
-    keeper: &mut Keeper<'_>,
+    archive: &mut Archive<'_>,
 ) -> Result<()> {
     let mut list: Vec<T> = field.take().into_iter().collect();
-    let kept = keeper.list(name, &mut list, write, read);
+    let kept = archive.list(name, &mut list, write, read);
     *field = list.pop();
     kept
 }
 
 /// As many local rates, values and errors as there are deviations, after whether they are aligned and the curvature.
-fn keep_growing(name: &str, field: &mut Option<Growing>, keeper: &mut Keeper<'_>) -> Result<()> {
+fn keep_growing(name: &str, field: &mut Option<RunningExponents>, archive: &mut Archive<'_>) -> Result<()> {
     let mut numbers = Vec::new();
-    if let Some(Growing { local, values, std_errors, aligned, rayleigh }) = field {
+    if let Some(RunningExponents { local, values, std_errors, aligned, rayleigh }) = field {
         numbers.extend([flag(*aligned), *rayleigh]);
         numbers.extend([local, values, std_errors].into_iter().flatten().map(|rate| *rate));
     }
-    keeper.numbers(name, &mut numbers)?;
+    archive.numbers(name, &mut numbers)?;
     *field = numbers.split_first_chunk().map(|([aligned, rayleigh], rates)| {
         let count = rates.len() / 3;
         let part = |i: usize| rates[i * count..(i + 1) * count].to_vec();
-        Growing { local: part(0), values: part(1), std_errors: part(2), aligned: *aligned == 1.0, rayleigh: *rayleigh }
+        RunningExponents {
+            local: part(0),
+            values: part(1),
+            std_errors: part(2),
+            aligned: *aligned == 1.0,
+            rayleigh: *rayleigh,
+        }
     });
     Ok(())
 }
 
 /// All of them by the same kind of product, that of the plan.
-fn keep_sharpness(name: &str, found: &mut Vec<Sharpness>, product: Product, keeper: &mut Keeper<'_>) -> Result<()> {
+fn keep_sharpness(name: &str, found: &mut Vec<Sharpness>, product: Product, archive: &mut Archive<'_>) -> Result<()> {
     let write = |found: &Sharpness| {
         let [kind, number] = written_sample(found.on);
         [written_quantity(found.quantity), found.value, found.residual, kind, number, found.cost]
@@ -182,7 +189,7 @@ fn keep_sharpness(name: &str, found: &mut Vec<Sharpness>, product: Product, keep
         let (quantity, on) = (read_quantity(quantity)?, read_sample([kind, number])?);
         Some(Sharpness { quantity, value, residual, on, product, cost })
     };
-    keeper.list(name, found, write, read)
+    archive.list(name, found, write, read)
 }
 
 fn written_reading(reading: &Reading) -> [f64; 8] {
