@@ -4,13 +4,13 @@
 
 use std::{error::Error as StdError, path::Path, time::Instant};
 
-use lyapunov::{Descent, Measurement, Observer, Plan, Rule};
+use lyapunov::{Descent, Measurement, Observer, Plan, UpdateRule};
 use lyapunov_burn::{Network, Weights};
 
 use crate::{
     config::{Config, Overrides, settings},
     error::Result,
-    setup::{self, Study},
+    setup::{self, OptimizerVisitor},
     store::Store,
 };
 
@@ -25,10 +25,10 @@ impl Observer for Forget {
 
 struct Descend<'a>(&'a Config, &'a Network, &'a Plan, &'a mut dyn Observer);
 
-impl Study for Descend<'_> {
+impl OptimizerVisitor for Descend<'_> {
     type Found = ();
 
-    fn study<R: Rule<Weights>>(self, rule: R) -> Result<()> {
+    fn study<R: UpdateRule<Weights>>(self, rule: R) -> Result<()> {
         let Self(config, network, plan, observer) = self;
         let mut descent = setup::descent(config, network, network.initial_weights(), rule)?;
         let mut controller = setup::controller(config, descent.edge_constant(), plan.steps)?;

@@ -67,7 +67,7 @@ fn flows_are_told_per_time_and_the_seed_is_kept() {
 fn leaving_the_numbers_is_a_result() {
     let found = json(&["henon", "--set", "a=3"]);
     assert_eq!(found["outcome"], "diverged");
-    exponents(&["henon", "--set", "a=3"]).assert().success().stdout(contains("left the numbers at step"));
+    exponents(&["henon", "--set", "a=3"]).assert().success().stdout(contains("diverged at step"));
     // Super-stable: minus infinity has no JSON form.
     assert!(json(&["logistic", "--set", "r=2", "--steps", "1000"])["exponents"][0].is_null());
 }

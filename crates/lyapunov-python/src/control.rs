@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use lyapunov::{
-    Along, BatchSharpnessRule, Controller, EdgeStep, Error, Keeper, Measurement, Numbers, OnEdge, Product, Quantity,
-    QuasiNewton, Sample, Saved, Sharpness,
+    Archive, BatchSharpnessRule, Controller, EdgeStep, Error, Measurement, Numbers, OnEdge, Product, Quantity,
+    QuasiNewton, Sample, Sharpness, Snapshot, StepCurvature,
 };
 use pyo3::prelude::*;
 
@@ -66,11 +66,11 @@ impl Rule {
     ) -> PyResult<f64> {
         let mut row = Measurement::of_step(step, loss, gradient_norm);
         row.edge.preconditioned = preconditioned;
-        row.along = along.map(|(slope, curvature, stretch, reach)| Along {
+        row.along = along.map(|(slope, curvature, stretch, reach)| StepCurvature {
             slope,
             curvature,
-            stretch,
-            reach,
+            product_norm: stretch,
+            direction_norm: reach,
             product: Product::Exact,
             cost: 0.0,
         });
@@ -84,8 +84,8 @@ impl Rule {
 
     /// All that the rule remembers, by name.
     fn state(&mut self, py: Python<'_>) -> PyResult<BTreeMap<String, Vec<f64>>> {
-        let mut saved = Saved::default();
-        border(py, || self.0.keep(&mut Keeper::saving(&mut saved)))?;
+        let mut saved = Snapshot::default();
+        border(py, || self.0.keep(&mut Archive::saving(&mut saved)))?;
         let floats = |numbers: Numbers| match numbers {
             Numbers::F64(numbers) => numbers,
             Numbers::F32(numbers) => numbers.into_iter().map(f64::from).collect(),
@@ -99,8 +99,8 @@ impl Rule {
     /// Takes up what [`Rule::state`] gave.
     fn set_state(&mut self, py: Python<'_>, state: BTreeMap<String, Vec<f64>>) -> PyResult<()> {
         // What kind of numbers each row holds is known to the rule only.
-        let mut like = Saved::default();
-        border(py, || self.0.keep(&mut Keeper::saving(&mut like)))?;
+        let mut like = Snapshot::default();
+        border(py, || self.0.keep(&mut Archive::saving(&mut like)))?;
         let rows = state.into_iter().map(|(name, numbers)| {
             let numbers = match like.rows.get(&name) {
                 Some(Numbers::U64(_)) => Numbers::U64(numbers.into_iter().map(|number| number as u64).collect()),
@@ -108,7 +108,7 @@ impl Rule {
             };
             (name, numbers)
         });
-        let saved = Saved { rows: rows.collect() };
-        border(py, || self.0.keep(&mut Keeper::loading(&saved)))
+        let saved = Snapshot { rows: rows.collect() };
+        border(py, || self.0.keep(&mut Archive::loading(&saved)))
     }
 }

@@ -1,12 +1,12 @@
 //! The optimizers of torch by the rules of the core: edge, momentum and preconditioner of the coming step.
 
-use lyapunov::{Decay, Moment, Moments, Momentum, Plain, Rule as _, Vector};
+use lyapunov::{Decay, Moment, Moments, Momentum, SgdRule, UpdateRule as _, Vector};
 use pyo3::prelude::*;
 
 use crate::{border::border, tensor::Tensor};
 
 enum Kind {
-    Plain,
+    SgdRule,
     Momentum(Momentum),
     Moments(Moments),
 }
@@ -25,7 +25,7 @@ impl Optimizer {
     #[pyo3(signature = (momentum = 0.0, nesterov = false))]
     fn sgd(py: Python<'_>, momentum: f64, nesterov: bool) -> PyResult<Self> {
         if momentum == 0.0 {
-            return Ok(Self(Kind::Plain));
+            return Ok(Self(Kind::SgdRule));
         }
         border(py, || Ok(Self(Kind::Momentum(Momentum::new(momentum, nesterov)?))))
     }
@@ -42,9 +42,9 @@ impl Optimizer {
     fn edge(&self, learning_rate: f64, decay: f64, decoupled: bool) -> Edge {
         let decay = Decay { rate: decay, decoupled };
         let edge = match &self.0 {
-            Kind::Plain => lyapunov::Rule::<Vec<f64>>::edge(&Plain, learning_rate, decay),
-            Kind::Momentum(rule) => lyapunov::Rule::<Vec<f64>>::edge(rule, learning_rate, decay),
-            Kind::Moments(rule) => lyapunov::Rule::<Vec<f64>>::edge(rule, learning_rate, decay),
+            Kind::SgdRule => lyapunov::UpdateRule::<Vec<f64>>::edge(&SgdRule, learning_rate, decay),
+            Kind::Momentum(rule) => lyapunov::UpdateRule::<Vec<f64>>::edge(rule, learning_rate, decay),
+            Kind::Moments(rule) => lyapunov::UpdateRule::<Vec<f64>>::edge(rule, learning_rate, decay),
         };
         (edge.threshold, edge.preconditioned, edge.holds_batch_sharpness)
     }
@@ -56,7 +56,7 @@ impl Optimizer {
         let moment = Moment { learning_rate: 0.0, count: 1 };
         let heading = border(py, || {
             Ok(match &self.0 {
-                Kind::Plain => gradient.clone(),
+                Kind::SgdRule => gradient.clone(),
                 Kind::Momentum(rule) => rule.momentum(&(gradient.clone(), memory), &gradient, moment),
                 Kind::Moments(rule) => {
                     rule.momentum(&(gradient.clone(), (memory, gradient.zeros_like())), &gradient, moment)

@@ -1,8 +1,8 @@
 //! Eigenvalues, traces, densities and curvatures of operators that Python gives.
 
 use lyapunov::{
-    Affine, DensityOptions, Difference, Elementwise, Error, Hessian, Keeper, Lanczos, Objective, Operator,
-    Preconditioned, Product, Sample, Saved, TraceOptions, Vector,
+    Affine, Archive, DensityOptions, Difference, Elementwise, Error, Hessian, Lanczos, Objective, Operator,
+    Preconditioned, Product, Sample, Snapshot, TraceOptions, Vector,
 };
 use pyo3::{intern, prelude::*};
 
@@ -338,10 +338,10 @@ impl Tracker {
         let py = like.py();
         let (tracker, like) = (&mut self.tracker, Tensor::new(like));
         border(py, || {
-            let mut saved = Saved::default();
-            tracker.keep(&mut Keeper::saving(&mut saved), &like)?;
+            let mut saved = Snapshot::default();
+            tracker.keep(&mut Archive::saving(&mut saved), &like)?;
             let mut vector = None;
-            Keeper::loading(&saved).maybe("vector", &mut vector, &like)?;
+            Archive::loading(&saved).maybe("vector", &mut vector, &like)?;
             Ok(vector)
         })
         .map(|vector: Option<Tensor>| vector.map(|vector| vector.bind(py).clone()))
@@ -356,9 +356,9 @@ impl Tracker {
             if found != Vector::len(&like) {
                 return Err(Error::Length { what: "the saved vector", expected: Vector::len(&like), found });
             }
-            let mut saved = Saved::default();
-            Keeper::saving(&mut saved).maybe("vector", &mut vector, &like)?;
-            tracker.keep(&mut Keeper::loading(&saved), &like)
+            let mut saved = Snapshot::default();
+            Archive::saving(&mut saved).maybe("vector", &mut vector, &like)?;
+            tracker.keep(&mut Archive::loading(&saved), &like)
         })
     }
 }

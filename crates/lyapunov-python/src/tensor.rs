@@ -1,6 +1,6 @@
 //! A vector that stays where torch put it.
 
-use lyapunov::{Elementwise, Keeper, Kept, Numbers, Stream, Vector};
+use lyapunov::{Archive, Elementwise, Numbers, Persist, Stream, Vector};
 use pyo3::{
     intern,
     prelude::*,
@@ -144,8 +144,8 @@ impl Elementwise for Tensor {
     }
 }
 
-impl Kept for Tensor {
-    fn keep(&mut self, name: &str, keeper: &mut Keeper<'_>) -> lyapunov::Result<()> {
+impl Persist for Tensor {
+    fn keep(&mut self, name: &str, keeper: &mut Archive<'_>) -> lyapunov::Result<()> {
         let read = |field: &mut Self, row: &Numbers| match row {
             Numbers::Bytes(bytes) => field.fill(bytes),
             _ => None,

@@ -16,6 +16,9 @@ const CONFIGURATION: &str = "[model]\nname = \"quadratic\"\n\n[optimizer]\nname 
 const CURVATURES: [f64; 3] = [5.0, 1.0, -0.01];
 
 /// Takes 50 steps and returns the folder of the run.
+///
+/// # Errors
+/// Those of the recorder.
 pub fn train(out: &Path) -> Result<PathBuf, Box<dyn Error + Send + Sync>> {
     let manifest = Manifest { parameters: 3, data: "none".to_owned(), ..Manifest::starting() };
     let mut recorder = Recorder::create(out, "own", CONFIGURATION, manifest)?;

@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use lyapunov::Saved;
+use lyapunov::Snapshot;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -54,7 +54,12 @@ fn is_checkpoint(name: &str) -> bool {
 }
 
 /// Writes a checkpoint, lists it with the rows before it, and removes all but the newest `keep`.
-pub fn write(folder: &RunFolder, store: &mut Store, saved: &Saved, note: &Note, keep: usize) -> Result<()> {
+///
+/// # Errors
+/// [`Error::Io`](crate::Error::Io) and [`Error::Store`](crate::Error::Store) where it cannot be written; the
+/// checkpoint before it is still there then.
+#[allow(clippy::missing_panics_doc, reason = "what is expected here always holds")]
+pub fn write(folder: &RunFolder, store: &mut Store, saved: &Snapshot, note: &Note, keep: usize) -> Result<()> {
     let text = serde_json::to_string(note).expect("numbers and texts have a JSON form");
     let bytes = saved_to_safetensors(saved, &text)?;
     let file = file_name(note.step);
@@ -65,13 +70,16 @@ pub fn write(folder: &RunFolder, store: &mut Store, saved: &Saved, note: &Note, 
 }
 
 /// Removes the checkpoints that are not among these.
+///
+/// # Errors
+/// [`Error::Io`](crate::Error::Io) where the file system refuses.
 pub fn remove_others(folder: &RunFolder, kept: &[String]) -> Result<()> {
     let others = folder.names()?.into_iter().filter(|name| is_checkpoint(name) && !kept.contains(name));
     others.into_iter().try_for_each(|name| folder.remove(&name))
 }
 
 /// The newest checkpoint that is whole and of this configuration; what is wrong with those that were passed over.
-pub fn newest(folder: &Path, listed: &[Listed], configuration: &str) -> (Option<(Saved, Note)>, Vec<String>) {
+pub fn newest(folder: &Path, listed: &[Listed], configuration: &str) -> (Option<(Snapshot, Note)>, Vec<String>) {
     let mut faults = Vec::new();
     for listed in listed {
         match read(folder, listed, configuration) {
@@ -83,7 +91,7 @@ pub fn newest(folder: &Path, listed: &[Listed], configuration: &str) -> (Option<
 }
 
 /// What a listed checkpoint holds, or the end of the sentence about what is wrong with it.
-fn read(folder: &Path, listed: &Listed, configuration: &str) -> std::result::Result<(Saved, Note), String> {
+fn read(folder: &Path, listed: &Listed, configuration: &str) -> std::result::Result<(Snapshot, Note), String> {
     if listed.file != file_name(listed.step) {
         return Err("is not the name of a checkpoint".to_owned());
     }
@@ -152,9 +160,9 @@ mod tests {
     use super::*;
     use crate::folder::ROWS;
 
-    fn saved(step: u64) -> Saved {
+    fn saved(step: u64) -> Snapshot {
         let rows = [("state".to_owned(), Numbers::F64(vec![0.1; 50])), ("steps".to_owned(), Numbers::U64(vec![step]))];
-        Saved { rows: rows.into_iter().collect() }
+        Snapshot { rows: rows.into_iter().collect() }
     }
 
     fn note(step: u64) -> Note {

@@ -155,6 +155,7 @@ impl Manifest {
     }
 
     /// The manifest as a JSON file.
+    #[allow(clippy::missing_panics_doc, reason = "what is expected here always holds")]
     pub fn to_json(&self) -> Vec<u8> {
         let mut text = serde_json::to_vec_pretty(self).expect("numbers and texts have a JSON form");
         text.push(b'\n');

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use lyapunov::{Numbers, Saved};
+use lyapunov::{Numbers, Snapshot};
 use lyapunov_safetensors::{Dtype, Error, Result, SafeTensors, View, open, serialize};
 
 /// The entry of a file's metadata that holds the note.
@@ -50,15 +50,15 @@ impl View for Outgoing<'_> {
 /// [`Error`] for so many rows that the format cannot name them.
 ///
 /// ```
-/// use lyapunov::{Numbers, Saved};
+/// use lyapunov::{Numbers, Snapshot};
 /// use lyapunov_runs::{saved_from_safetensors, saved_to_safetensors};
-/// let mut saved = Saved::default();
+/// let mut saved = Snapshot::default();
 /// saved.rows.insert("state".to_owned(), Numbers::F64(vec![0.1, f64::INFINITY]));
 /// let bytes = saved_to_safetensors(&saved, "after 3 steps")?;
 /// assert_eq!(saved_from_safetensors(&bytes)?, (saved, "after 3 steps".to_owned()));
 /// # Ok::<(), lyapunov_runs::FileError>(())
 /// ```
-pub fn saved_to_safetensors(saved: &Saved, note: &str) -> Result<Vec<u8>> {
+pub fn saved_to_safetensors(saved: &Snapshot, note: &str) -> Result<Vec<u8>> {
     let rows = saved.rows.iter().map(|(name, row)| (name, Outgoing { row, shape: [length(row)] }));
     let note = [(NOTE.to_owned(), note.to_owned())].into_iter().collect();
     serialize(rows, Some(note)).map_err(|cause| Error::of_file(cause.to_string()))
@@ -78,12 +78,12 @@ fn length(row: &Numbers) -> usize {
 ///
 /// # Errors
 /// [`Error`] for bytes that are not such a file.
-pub fn saved_from_safetensors(bytes: &[u8]) -> Result<(Saved, String)> {
+pub fn saved_from_safetensors(bytes: &[u8]) -> Result<(Snapshot, String)> {
     let file = open(bytes)?;
     let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(|cause| Error::of_file(cause.to_string()))?;
     let note = metadata.metadata().as_ref().and_then(|entries| entries.get(NOTE));
     let note = note.ok_or_else(|| Error::of_file("the file holds weights, not a run"))?.clone();
-    let mut saved = Saved::default();
+    let mut saved = Snapshot::default();
     for (name, tensor) in file.iter() {
         let data = tensor.data();
         let row = match tensor.dtype() {
@@ -110,7 +110,7 @@ mod tests {
 
     use super::*;
 
-    fn saved() -> Saved {
+    fn saved() -> Snapshot {
         let row = |name: &str, row| (name.to_owned(), row);
         let rows = [
             row("bytes", Numbers::Bytes(vec![1, 2, 3])),
@@ -119,7 +119,7 @@ mod tests {
             row("double", Numbers::F64(vec![0.1, -0.0, f64::INFINITY])),
             row("single", Numbers::F32(vec![0.1, f32::MIN_POSITIVE / 4.0])),
         ];
-        Saved { rows: rows.into_iter().collect() }
+        Snapshot { rows: rows.into_iter().collect() }
     }
 
     #[test]

@@ -9,7 +9,7 @@ use crate::{
     error::{Error, Result},
     folder::{check_writable, write_file},
     show::plot,
-    sweep::{self, Standing},
+    sweep::{self, RunStatus},
 };
 use clap::Args;
 use std::path::PathBuf;
@@ -84,7 +84,7 @@ pub fn run_all(suite: &Suite, out: &Path, jobs: usize, silent: bool) -> Result<(
     let mut outcomes = Vec::new();
     for (case, run) in suite.cases.iter().zip(&plan.runs) {
         let outcome = found(&run.folder(out), case.target)?;
-        if let (None, Standing::Ended(manifest)) = (&outcome, Standing::of(run, out)) {
+        if let (None, RunStatus::Ended(manifest)) = (&outcome, RunStatus::of(run, out)) {
             faults.push(format!("{} was made by version {}: remove it", run.folder(out).display(), manifest.version));
         }
         outcomes.push(outcome);

@@ -3,8 +3,8 @@
 use std::{fmt::Write, path::Path, time::Instant};
 
 use lyapunov::{
-    Benettin, Estimate, Exponents, Outcome, Spectrum, System,
-    systems::{Choice, Entry, Literature, Study, catalogue},
+    Benettin, Estimate, Exponents, Outcome, SpectrumOptions, System,
+    systems::{Choice, Entry, Literature, SystemVisitor, catalogue},
 };
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -115,8 +115,8 @@ pub(super) fn misshapen(flag: &str, argument: &str, example: &str) -> Error {
     }
 }
 
-pub(super) fn options(arguments: &ExponentsArguments, steps: u64) -> Spectrum {
-    Spectrum {
+pub(super) fn options(arguments: &ExponentsArguments, steps: u64) -> SpectrumOptions {
+    SpectrumOptions {
         count: arguments.count,
         steps: arguments.steps.unwrap_or(steps),
         warm_up: arguments.warm_up,
@@ -163,11 +163,11 @@ struct Found {
 }
 
 struct Measure<'a> {
-    options: &'a Spectrum,
+    options: &'a SpectrumOptions,
     history: bool,
 }
 
-impl Study for Measure<'_> {
+impl SystemVisitor for Measure<'_> {
     type Output = lyapunov::Result<Found>;
 
     fn study<S: System + Clone>(self, mut system: S) -> Self::Output {
@@ -185,7 +185,7 @@ impl Study for Measure<'_> {
 /// What is said of a measurement.
 struct Report<'a> {
     choice: &'a Choice,
-    options: &'a Spectrum,
+    options: &'a SpectrumOptions,
     found: &'a Found,
 }
 
@@ -347,10 +347,7 @@ fn estimate(estimate: Estimate) -> String {
 fn verdict(found: &Exponents) -> String {
     match found.outcome {
         Outcome::Diverged { step } => {
-            format!(
-                "The state left the numbers at step {}: these are the exponents up to there.",
-                number(step as f64, 0)
-            )
+            format!("The state diverged at step {}: these are the exponents up to there.", number(step as f64, 0))
         }
         Outcome::Completed if found.aligned => "Settled: the last two quarters of the run agree.".to_owned(),
         Outcome::Completed => {

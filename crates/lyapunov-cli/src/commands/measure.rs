@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use lyapunov::{Product, Sample, Wanted};
+use lyapunov::{Product, Sample, SpectralTarget};
 use lyapunov_burn::{Network, Weights};
 
 use super::print;
@@ -14,9 +14,9 @@ use crate::{
     error::{Error, Result},
     folder::{self, CONFIG, MANIFEST, WEIGHTS},
     measure::{
-        findings::{Findings, INITIAL},
+        findings::{INITIAL, MeasureReport},
         request::{Data, Quantity},
-        session::{Search, Session},
+        session::{MeasureSession, Search},
     },
     seal, setup,
     show::plot::{DensityCaption, Format, density_figure},
@@ -114,7 +114,7 @@ pub fn execute(arguments: &MeasureArguments) -> Result<()> {
     let other = request.other_part(on, &network, subject.images)?;
     let MeasureArguments { tolerance, max_products, seed, json, .. } = *arguments;
     let search = Search { tolerance, max_products, seed, quiet: json };
-    let mut session = Session::open(&network, &at, (on, other), product, &search)?;
+    let mut session = MeasureSession::open(&network, &at, (on, other), product, &search)?;
     let origin = weights_file.map_or(INITIAL.to_owned(), |path| path.display().to_string());
     let findings = session.findings(&request.quantities, origin, subject, settings.config.fixed_rate())?;
     if let (Some((path, format)), Some(spectrum)) = (&request.plot, &findings.density) {
@@ -172,7 +172,7 @@ impl<'a> Request<'a> {
     /// The kind of products, refused where it cannot give what is asked for.
     fn product(&self, network: &Network) -> Result<Product> {
         let asked = self.arguments.product;
-        let mut product = setup::product(asked, network, Wanted::Largest)?;
+        let mut product = setup::product(asked, network, SpectralTarget::Largest)?;
         for quantity in &self.quantities {
             product = match setup::product(asked, network, quantity.wanted()) {
                 Err(lyapunov::Error::Unsuitable { obstacle, .. }) => {
@@ -309,7 +309,7 @@ pub fn weights(network: &Network, file: Option<&Path>) -> Result<Weights> {
     Ok(weights)
 }
 
-fn caption(findings: &Findings) -> DensityCaption {
+fn caption(findings: &MeasureReport) -> DensityCaption {
     let Subject { model, data, .. } = &findings.subject;
     let (weights, images) = (number(findings.parameters as f64, 0), number(findings.images as f64, 0));
     DensityCaption {

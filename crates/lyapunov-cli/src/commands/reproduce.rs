@@ -16,7 +16,7 @@ use crate::{
     reproduce::{self, Claim, Experiment, Scale},
     show::report::{self, PageOptions},
     stored,
-    sweep::{self, Plan, Planned, Standing},
+    sweep::{self, Plan, Planned, RunStatus},
     text::shell::quoted,
 };
 
@@ -150,7 +150,7 @@ impl Experiments {
                 unread.push(fault);
                 None
             });
-            if let (None, Standing::Ended(manifest)) = (&outcome, Standing::of(run, out)) {
+            if let (None, RunStatus::Ended(manifest)) = (&outcome, RunStatus::of(run, out)) {
                 let (folder, version) = (run.folder(out), &manifest.version);
                 unread
                     .push(Error::usage(format!("{} was made by version {version}: remove it", folder.display()), None));

@@ -5,8 +5,8 @@
 use std::time::Instant;
 
 use lyapunov::{
-    Descent, Hessian, Lanczos, Measurement, Objective, Outcome, Plan, Preconditioned, Product, Rule, Sample, Wanted,
-    batch_sharpness, lanczos,
+    Descent, Hessian, Lanczos, Measurement, Objective, Outcome, Plan, Preconditioned, Product, Sample, SpectralTarget,
+    UpdateRule, batch_sharpness, lanczos,
 };
 use lyapunov_burn::{Network, Weights};
 use serde::Serialize;
@@ -16,7 +16,7 @@ use crate::{
     config::{Config, ControlRule, OptimizerName, Overrides, WeightsName, name_of},
     error::{Error, Result},
     measure::findings::INITIAL,
-    setup::{self, Study},
+    setup::{self, OptimizerVisitor},
     terminal::progress::Spinner,
     text::{significant, statistics::mean_and_spread},
 };
@@ -148,12 +148,12 @@ struct Inquiry<'a> {
     spinner: &'a Spinner,
 }
 
-impl Study for Inquiry<'_> {
+impl OptimizerVisitor for Inquiry<'_> {
     type Found = Suggestion;
 
-    fn study<R: Rule<Weights>>(self, rule: R) -> Result<Suggestion> {
+    fn study<R: UpdateRule<Weights>>(self, rule: R) -> Result<Suggestion> {
         let Self { config, network, ref at, spinner, .. } = self;
-        let product = setup::product(config.measure.product, network, Wanted::Largest)?;
+        let product = setup::product(config.measure.product, network, SpectralTarget::Largest)?;
         spinner.begin("filling the moments");
         let mut descent = setup::descent(config, network, at.clone(), rule.clone())?.frozen();
         let mut cost = WARM_UP as f64;
@@ -219,7 +219,7 @@ struct Trial {
 
 impl Inquiry<'_> {
     /// Trains by `edge-step` from these weights, and throws the weights away.
-    fn trial_run<R: Rule<Weights>>(&self, rule: R, product: Product) -> Result<Trial> {
+    fn trial_run<R: UpdateRule<Weights>>(&self, rule: R, product: Product) -> Result<Trial> {
         let mut moving = self.config.clone();
         moving.exponents.count = 0;
         moving.exponents.weights = WeightsName::Moving;
@@ -239,7 +239,7 @@ impl Inquiry<'_> {
         let late = &rows[rows.len() / 2..];
         let mut readings: Vec<f64> = late
             .iter()
-            .filter_map(|row| Some(controller.allowed(row.along?.stretch)))
+            .filter_map(|row| Some(controller.allowed(row.along?.product_norm)))
             .filter(|rate| rate.is_finite())
             .collect();
         readings.sort_by(f64::total_cmp);

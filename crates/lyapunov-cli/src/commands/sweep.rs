@@ -18,7 +18,7 @@ use crate::{
     error::{Error, Result},
     folder::check_writable,
     stored,
-    sweep::{self, Engine, Plan, Planned, Standing, Submission, Tallied, short, standings},
+    sweep::{self, Engine, Plan, Planned, RunStatus, Submission, SweepOutcome, short, standings},
     text::{aligned, compact, counted},
 };
 
@@ -225,7 +225,7 @@ fn submit(folder: &Path, engine: Engine, options: &[String], most: usize, dry_ru
     let plan = Plan::read(folder)?;
     let out = fs::canonicalize(folder).map_err(|cause| Error::io("find", folder, cause))?;
     let program = env::current_exe().map_err(|cause| Error::io("find", Path::new("this program"), cause))?;
-    let open = plan.runs.iter().filter(|run| Standing::of(run, &out).is_open());
+    let open = plan.runs.iter().filter(|run| RunStatus::of(run, &out).is_open());
     let runs: Vec<&Planned> = open.take(most).collect();
     if runs.is_empty() {
         return print(b"nothing to submit: every run has ended, or somebody is at it\n");
@@ -243,7 +243,7 @@ fn submit(folder: &Path, engine: Engine, options: &[String], most: usize, dry_ru
 }
 
 /// One line per run: its index and values, and where it stands, if that is known.
-fn table(plan: &Plan, standings: &[Standing]) -> String {
+fn table(plan: &Plan, standings: &[RunStatus]) -> String {
     let names = plan.keys.iter().map(|key| short(key).to_owned());
     let heads = ["run".to_owned()].into_iter().chain(names);
     let more =
@@ -259,11 +259,11 @@ fn table(plan: &Plan, standings: &[Standing]) -> String {
     aligned(&rows, &[0])
 }
 
-fn cells(run: &Planned, standing: &Standing) -> [String; 4] {
+fn cells(run: &Planned, standing: &RunStatus) -> [String; 4] {
     let number = |value: Option<f64>, scale: f64| value.map(|value| compact(scale * value, 4)).unwrap_or_default();
     let (steps, loss, accuracy) = match standing {
-        Standing::Running(step) => (Some(*step), None, None),
-        Standing::Ended(manifest) => (manifest.steps, manifest.train_loss, manifest.test_accuracy),
+        RunStatus::Running(step) => (Some(*step), None, None),
+        RunStatus::Ended(manifest) => (manifest.steps, manifest.train_loss, manifest.test_accuracy),
         _ => (None, None, None),
     };
     let steps = steps.map(|step| format!("{step}/{}", run.steps)).unwrap_or_default();
@@ -272,26 +272,26 @@ fn cells(run: &Planned, standing: &Standing) -> [String; 4] {
 }
 
 /// How many runs stand where.
-fn count(standings: &[Standing]) -> String {
+fn count(standings: &[RunStatus]) -> String {
     let mut parts = Vec::new();
     for name in ["completed", "diverged", "running", "failed", "interrupted", "killed", "missing"] {
         let count = standings.iter().filter(|standing| standing.name() == name).count();
         parts.extend((count > 0).then(|| format!("{count} {name}")));
     }
     let faults = standings.iter().enumerate().filter_map(|(i, standing)| match standing {
-        Standing::Failed(fault) => Some(format!("run {i} failed: {fault}\n")),
+        RunStatus::Failed(fault) => Some(format!("run {i} failed: {fault}\n")),
         _ => None,
     });
     format!("{}: {}\n{}", counted(standings.len(), "run"), parts.join(", "), faults.collect::<String>())
 }
 
 /// The sweep and where its runs stand, as one JSON object.
-fn told(plan: &Plan, out: &Path, standings: &[Standing]) -> String {
-    let run = |(i, (run, standing)): (usize, (&Planned, &Standing))| {
+fn told(plan: &Plan, out: &Path, standings: &[RunStatus]) -> String {
+    let run = |(i, (run, standing)): (usize, (&Planned, &RunStatus))| {
         let values = plan.keys.iter().cloned().zip(run.values.iter().map(|value| stored::value_of(value)));
         let (ended, fault) = match standing {
-            Standing::Ended(manifest) => (Some(manifest), None),
-            Standing::Failed(fault) => (None, Some(fault)),
+            RunStatus::Ended(manifest) => (Some(manifest), None),
+            RunStatus::Failed(fault) => (None, Some(fault)),
             _ => (None, None),
         };
         json!({
@@ -308,8 +308,8 @@ fn told(plan: &Plan, out: &Path, standings: &[Standing]) -> String {
     serde_json::to_string_pretty(&object).expect("numbers and texts have a JSON form") + "\n"
 }
 
-fn in_words(plan: &Plan, out: &Path, tallied: &Tallied) -> String {
-    let Tallied { found, made, failed } = tallied;
+fn in_words(plan: &Plan, out: &Path, tallied: &SweepOutcome) -> String {
+    let SweepOutcome { found, made, failed } = tallied;
     let before = if *found > 0 { format!("; {found} had ended before, {made} are new") } else { String::new() };
     let failures = if failed.is_empty() { String::new() } else { format!("; {} failed", failed.len()) };
     let standing = count(&standings(plan, out));

@@ -89,7 +89,7 @@ pub fn execute(arguments: &TrainArguments) -> Result<()> {
     let (network, subject) = setup::network(&settings)?;
     settings.resolve(&subject)?;
     let folder = RunFolder::claim(Path::new(&settings.config.run.out), &settings.config.identity())?;
-    let mut session = Session::open(folder, &settings, &network, subject)?;
+    let mut session = TrainingRun::open(folder, &settings, &network, subject)?;
     session.tensorboard = tensorboard;
     tell(&session.run(quiet || json)?, json, quiet)
 }
@@ -113,16 +113,16 @@ pub fn run_in(
     silent: bool,
 ) -> Result<Summary> {
     let session = if resume::can_go_on(&folder, settings) {
-        Session::go_on(folder, settings, network, subject)?
+        TrainingRun::go_on(folder, settings, network, subject)?
     } else {
         folder.clear()?;
-        Session::open(folder, settings, network, subject)?
+        TrainingRun::open(folder, settings, network, subject)?
     };
     session.run(silent)
 }
 
 /// A run from its folder to its summary.
-struct Session<'a> {
+struct TrainingRun<'a> {
     config: &'a Config,
     network: &'a Network,
     plan: Plan,
@@ -136,7 +136,7 @@ struct Session<'a> {
     tensorboard: bool,
 }
 
-impl<'a> Session<'a> {
+impl<'a> TrainingRun<'a> {
     /// Writes what is known before the run.
     fn open(folder: RunFolder, settings: &'a Settings, network: &'a Network, subject: Subject) -> Result<Self> {
         let config = &settings.config;

@@ -2,7 +2,9 @@
 
 use std::{fmt::Write, time::Instant};
 
-use lyapunov::{Apart, Descent, Objective, Outcome, Purpose, Rule, Separation, Stream, Vector, separation, twins};
+use lyapunov::{
+    Descent, Objective, Outcome, Purpose, Separation, Stream, TwinRow, UpdateRule, Vector, separation, twins,
+};
 use lyapunov_burn::{Network, Weights};
 use serde::Serialize;
 
@@ -10,7 +12,7 @@ use super::print;
 use crate::{
     config::{self, ControlRule, Overrides, Settings, Subject, WeightsName, name_of},
     error::{Error, Result},
-    setup::{self, Study},
+    setup::{self, OptimizerVisitor},
     show::plot::{self, Format, TwinCaption},
     text::{duration, number},
 };
@@ -146,10 +148,10 @@ struct Parting<'a> {
     every: Option<u64>,
 }
 
-impl Study for Parting<'_> {
-    type Found = (Vec<Apart>, Outcome);
+impl OptimizerVisitor for Parting<'_> {
+    type Found = (Vec<TwinRow>, Outcome);
 
-    fn study<R: Rule<Weights>>(self, rule: R) -> Result<Self::Found> {
+    fn study<R: UpdateRule<Weights>>(self, rule: R) -> Result<Self::Found> {
         let config = &self.settings.config;
         if config.control.rule != ControlRule::None {
             let message = format!(
@@ -215,7 +217,7 @@ const FLOOR_OF_WEIGHTS: f64 = 0.1 * LEAST_SHARE;
 const ROUNDING: f64 = 6e-8;
 
 impl Report {
-    fn new(rows: &[Apart], outcome: Outcome, difference: Difference, wall_seconds: f64) -> Self {
+    fn new(rows: &[TwinRow], outcome: Outcome, difference: Difference, wall_seconds: f64) -> Self {
         let distances: Vec<(u64, f64)> = rows.iter().map(|row| (row.step, row.distance)).collect();
         let floor = if matches!(difference, Difference::Weights(_)) { FLOOR_OF_WEIGHTS } else { FLOOR };
         let above: Vec<(u64, f64)> = distances.iter().copied().filter(|(_, distance)| *distance >= floor).collect();
@@ -353,13 +355,13 @@ mod tests {
     use super::*;
 
     fn report(growth: f64) -> Report {
-        let row = |step: u64| Apart {
+        let row = |step: u64| TwinRow {
             step,
             distance: (1e-6 * (growth * step as f64).exp()).min(0.4),
             losses: [2.0, 2.0001],
             disagreement: Some(0.125),
         };
-        let rows: Vec<Apart> = (0..=1000).step_by(10).map(row).collect();
+        let rows: Vec<TwinRow> = (0..=1000).step_by(10).map(row).collect();
         Report::new(&rows, Outcome::Completed, Difference::Weights(1e-6), 1.5)
     }
 

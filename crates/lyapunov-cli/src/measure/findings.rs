@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::{
     config::Subject,
     measure::{
-        found::{Found, LayerFound, OverBatches, Spectrum, TwoParts, Uncertainty},
+        found::{LayerFound, Measured, OverBatches, Spectrum, TwoParts, Uncertainty},
         summary::verdict,
         table::{Line, table},
     },
@@ -16,7 +16,7 @@ use crate::{
 
 /// The JSON object of `measure --json`. What is not a number is `null`.
 #[derive(Clone, Debug, Serialize)]
-pub struct Findings {
+pub struct MeasureReport {
     /// Where the weights are from: a file, or `initial`.
     pub weights: String,
     /// How many weights there are.
@@ -33,16 +33,16 @@ pub struct Findings {
     pub learning_rate: Option<f64>,
     /// The algebraically largest eigenvalue of the Hessian.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub lambda_max: Option<Found<f64>>,
+    pub lambda_max: Option<Measured<f64>>,
     /// The algebraically smallest eigenvalue.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub lambda_min: Option<Found<f64>>,
+    pub lambda_min: Option<Measured<f64>>,
     /// The algebraically largest eigenvalue for all images, estimated from two disjoint parts of them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lambda_max_full: Option<TwoParts>,
     /// The largest eigenvalues, largest first.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub top: Option<Found<Vec<f64>>>,
+    pub top: Option<Measured<Vec<f64>>>,
     /// The largest eigenvalue of each layer's diagonal block, first layer first.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub layers: Option<Vec<LayerFound>>,
@@ -51,7 +51,7 @@ pub struct Findings {
     pub batch_sharpness: Option<OverBatches>,
     /// The sum of all eigenvalues.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub trace: Option<Found<f64>>,
+    pub trace: Option<Measured<f64>>,
     /// The density of the eigenvalues.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub density: Option<Spectrum>,
@@ -64,7 +64,7 @@ pub struct Findings {
     pub subject: Subject,
 }
 
-impl Findings {
+impl MeasureReport {
     /// One line of JSON.
     pub fn to_json(&self) -> String {
         let mut text = serde_json::to_string(self).expect("numbers and texts have a JSON form");
@@ -139,7 +139,7 @@ impl Findings {
 /// What `weights` says of a network that has not been trained.
 pub const INITIAL: &str = "initial";
 
-fn line(name: &str, found: &Found<f64>) -> Line {
+fn line(name: &str, found: &Measured<f64>) -> Line {
     Line {
         name: name.to_owned(),
         value: found.value,
@@ -151,7 +151,7 @@ fn line(name: &str, found: &Found<f64>) -> Line {
     }
 }
 
-fn top_lines(found: &Found<Vec<f64>>) -> Vec<Line> {
+fn top_lines(found: &Measured<Vec<f64>>) -> Vec<Line> {
     let errors = found.error.size();
     let one = |(i, (value, residual)): (usize, (&f64, &f64))| Line {
         name: format!("top {}", i + 1),
@@ -183,9 +183,9 @@ fn density_line(spectrum: &Spectrum) -> Line {
 mod tests {
     use super::*;
 
-    fn found<T>(value: T, error: Uncertainty<T>, converged: Option<bool>) -> Found<T> {
+    fn found<T>(value: T, error: Uncertainty<T>, converged: Option<bool>) -> Measured<T> {
         let on = "batch=300".to_owned();
-        Found { value, error, cost: 31.25, products: 12, product: "exact", on, converged, wall_seconds: 0.5 }
+        Measured { value, error, cost: 31.25, products: 12, product: "exact", on, converged, wall_seconds: 0.5 }
     }
 
     fn layer(name: &str, value: f64) -> LayerFound {
@@ -196,8 +196,8 @@ mod tests {
         }
     }
 
-    fn findings() -> Findings {
-        Findings {
+    fn findings() -> MeasureReport {
+        MeasureReport {
             weights: "runs/cnn-sgd-0123abcd/weights.safetensors".to_owned(),
             parameters: 21_098,
             on: "batch=300".to_owned(),

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 /// A number, or several, with what is to be known of them.
 #[derive(Clone, Debug, Serialize)]
-pub struct Found<T> {
+pub struct Measured<T> {
     /// The estimate.
     pub value: T,
     /// How far it may be off.
@@ -55,7 +55,7 @@ pub struct TwoParts {
     pub out_of_sample: f64,
     /// The geometric mean of the two; `null` where one is not positive.
     #[serde(flatten)]
-    pub found: Found<f64>,
+    pub found: Measured<f64>,
 }
 
 /// The largest eigenvalue of one layer.
@@ -67,7 +67,7 @@ pub struct LayerFound {
     pub parameters: usize,
     /// The eigenvalue.
     #[serde(flatten)]
-    pub found: Found<f64>,
+    pub found: Measured<f64>,
 }
 
 /// A mean over mini-batches.
@@ -79,7 +79,7 @@ pub struct OverBatches {
     pub batches: usize,
     /// The mean.
     #[serde(flatten)]
-    pub found: Found<f64>,
+    pub found: Measured<f64>,
 }
 
 /// The density of the eigenvalues on a grid.
@@ -95,5 +95,5 @@ pub struct Spectrum {
     pub mean_std_error: f64,
     /// The density at the points of the grid: the share of eigenvalues per unit.
     #[serde(flatten)]
-    pub found: Found<Vec<f64>>,
+    pub found: Measured<Vec<f64>>,
 }

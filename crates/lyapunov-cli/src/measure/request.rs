@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use lyapunov::{Sample, Wanted};
+use lyapunov::{Sample, SpectralTarget};
 
 use crate::{
     error::{Error, Result},
@@ -95,11 +95,11 @@ impl Quantity {
     }
 
     /// What products with the Hessian are wanted for.
-    pub fn wanted(self) -> Wanted {
+    pub fn wanted(self) -> SpectralTarget {
         match self {
-            Self::LambdaMin => Wanted::Smallest,
-            Self::Trace | Self::Density => Wanted::Spectrum,
-            _ => Wanted::Largest,
+            Self::LambdaMin => SpectralTarget::Smallest,
+            Self::Trace | Self::Density => SpectralTarget::Spectrum,
+            _ => SpectralTarget::Largest,
         }
     }
 }

@@ -13,8 +13,8 @@ use crate::{
     config::Subject,
     error::Result,
     measure::{
-        findings::Findings,
-        found::{Found, LayerFound, OverBatches, Spectrum, TwoParts, Uncertainty},
+        findings::MeasureReport,
+        found::{LayerFound, Measured, OverBatches, Spectrum, TwoParts, Uncertainty},
         request::{Data, Quantity},
     },
     terminal::progress::Spinner,
@@ -42,7 +42,7 @@ pub struct Search {
 }
 
 /// Measurements on one operator: the Hessian at these weights on these data.
-pub struct Session<'a> {
+pub struct MeasureSession<'a> {
     network: &'a Network,
     at: &'a Weights,
     on: Data,
@@ -57,7 +57,7 @@ pub struct Session<'a> {
     cost: f64,
 }
 
-impl<'a> Session<'a> {
+impl<'a> MeasureSession<'a> {
     /// Takes loss and gradient, twice, to see that they are the same.
     pub fn open(
         network: &'a Network,
@@ -84,8 +84,8 @@ impl<'a> Session<'a> {
         weights: String,
         subject: Subject,
         learning_rate: Option<f64>,
-    ) -> Result<Findings> {
-        let mut findings = Findings {
+    ) -> Result<MeasureReport> {
+        let mut findings = MeasureReport {
             weights,
             parameters: self.network.parameters(),
             on: self.on.to_string(),
@@ -122,19 +122,19 @@ impl<'a> Session<'a> {
         Ok(findings)
     }
 
-    fn largest(&mut self) -> Result<Found<f64>> {
+    fn largest(&mut self) -> Result<Measured<f64>> {
         let (ritz, began) = self.extremes(Quantity::LambdaMax, 1, 0)?;
         let (value, residual) = first(&ritz.largest);
         Ok(self.found(value, Uncertainty::Residual(residual), ritz.applications, Some(ritz.converged), began))
     }
 
-    fn smallest(&mut self) -> Result<Found<f64>> {
+    fn smallest(&mut self) -> Result<Measured<f64>> {
         let (ritz, began) = self.extremes(Quantity::LambdaMin, 0, 1)?;
         let (value, residual) = first(&ritz.smallest);
         Ok(self.found(value, Uncertainty::Residual(residual), ritz.applications, Some(ritz.converged), began))
     }
 
-    fn top(&mut self, count: usize) -> Result<Found<Vec<f64>>> {
+    fn top(&mut self, count: usize) -> Result<Measured<Vec<f64>>> {
         let (ritz, began) = self.extremes(Quantity::Top(count), count, 0)?;
         let values = ritz.largest.iter().map(|pair| pair.value).collect();
         let residuals = ritz.largest.iter().map(|pair| pair.residual).collect();
@@ -190,7 +190,7 @@ impl<'a> Session<'a> {
         });
         let Some(mean) = batch_sharpness(self.network, self.product, self.at, batches)? else { return Ok(None) };
         self.cost += mean.cost;
-        let found = Found {
+        let found = Measured {
             value: mean.value,
             error: Uncertainty::StdError(mean.std_error),
             cost: mean.cost,
@@ -219,7 +219,7 @@ impl<'a> Session<'a> {
         }
     }
 
-    fn trace(&mut self) -> Result<Found<f64>> {
+    fn trace(&mut self) -> Result<Measured<f64>> {
         let began = Instant::now();
         let options = TraceOptions { seed: self.search.seed, ..TraceOptions::default() };
         let found = trace(&self.hessian(Quantity::Trace), self.at, &options)?;
@@ -273,10 +273,10 @@ impl<'a> Session<'a> {
         products: usize,
         converged: Option<bool>,
         began: Instant,
-    ) -> Found<T> {
+    ) -> Measured<T> {
         let cost = products as f64 * self.network.product_cost(self.product, self.on.sample());
         self.cost += cost;
-        Found {
+        Measured {
             value,
             error,
             cost,

@@ -6,8 +6,8 @@
 //! bottom of the spectrum that turns, and what it sees is −⟨vᵀHv⟩.
 
 use lyapunov::{
-    Carry, Chaos, Constant, Descent, Hessian, Lanczos, Outcome, Plan, Product, Purpose, Sample, Sgd, Stream, System,
-    Training, Vector, lanczos,
+    Chaos, Constant, Descent, ExponentOptions, Hessian, Lanczos, Outcome, Plan, Product, Purpose, Sample, Sgd, Stream,
+    System, Training, Vector, lanczos,
 };
 use lyapunov_burn::{Network, Weights};
 use serde::Serialize;
@@ -102,7 +102,7 @@ impl<'a> Experiment<'a> {
         let plan = Plan {
             steps: warm_up + steps,
             measure_every: 0,
-            exponents: Some(Carry { warm_up, ..Carry::default() }),
+            exponents: Some(ExponentOptions { warm_up, ..ExponentOptions::default() }),
             ..Plan::default()
         };
         let mut training = Training::new(&mut descent, &plan)?;

@@ -21,7 +21,7 @@ use crate::{
     show::report::digest::Digest,
     store::History,
     stored::StoredRun,
-    sweep::{Plan, Standing},
+    sweep::{Plan, RunStatus},
 };
 
 /// A run of an experiment that has ended, with what its rows say.
@@ -42,7 +42,7 @@ impl Ended {
 /// The runs of a plan that have ended, and what could not be read.
 fn ended(plan: &Plan, out: &Path) -> (Vec<Ended>, Vec<Error>) {
     let (mut found, mut faults) = (Vec::new(), Vec::new());
-    for planned in plan.runs.iter().filter(|planned| matches!(Standing::of(planned, out), Standing::Ended(_))) {
+    for planned in plan.runs.iter().filter(|planned| matches!(RunStatus::of(planned, out), RunStatus::Ended(_))) {
         let run = StoredRun::open(&planned.folder(out)).and_then(|run| Ok((run.history()?, run)));
         match run {
             Ok((history, run)) => {

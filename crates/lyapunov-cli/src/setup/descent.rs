@@ -1,8 +1,8 @@
 //! From a configuration to an optimizer, and what its run does when.
 
 use lyapunov::{
-    Averaged, Carry, Decay, Distance, DistanceOverGradients, Kept, Moments, Momentum, Objective, Optimizer, Plain,
-    Plan, Product, Quantity, Rule, Sample, Start, Wanted,
+    Decay, DistanceOverGradients, ExponentOptions, Moments, Momentum, Objective, Optimizer, Persist, Plan, ProdigyRule,
+    Product, Quantity, Sample, ScheduleFreeRule, SgdRule, SpectralTarget, Start, UpdateRule,
 };
 use lyapunov_burn::{Network, Weights};
 
@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// The products with the Hessian that go by this name, where they can give what is `wanted`.
-pub fn product(name: ProductName, network: &Network, wanted: Wanted) -> lyapunov::Result<Product> {
+pub fn product(name: ProductName, network: &Network, wanted: SpectralTarget) -> lyapunov::Result<Product> {
     match name {
         ProductName::Auto => Product::auto(network, wanted),
         ProductName::Exact => Product::Exact.suited(network, wanted),
@@ -22,19 +22,19 @@ pub fn product(name: ProductName, network: &Network, wanted: Wanted) -> lyapunov
 }
 
 /// Something to do with an optimizer, whichever it is.
-pub trait Study {
+pub trait OptimizerVisitor {
     /// What comes out of it.
     type Found;
 
     /// Does it with the optimizer that steps by `rule`.
-    fn study<R: Rule<Weights, State: Kept>>(self, rule: R) -> Result<Self::Found>;
+    fn study<R: UpdateRule<Weights, State: Persist>>(self, rule: R) -> Result<Self::Found>;
 }
 
 /// Does `study` with the rule of `[optimizer]`.
-pub fn with_rule<S: Study>(config: &Config, study: S) -> Result<S::Found> {
+pub fn with_rule<S: OptimizerVisitor>(config: &Config, study: S) -> Result<S::Found> {
     let optimizer = &config.optimizer;
     match optimizer.name {
-        OptimizerName::Sgd => study.study(Plain),
+        OptimizerName::Sgd => study.study(SgdRule),
         OptimizerName::HeavyBall => study.study(Momentum::new(optimizer.momentum, false)?),
         OptimizerName::Nesterov => study.study(Momentum::new(optimizer.momentum, true)?),
         OptimizerName::Adam | OptimizerName::AdamW => {
@@ -43,15 +43,15 @@ pub fn with_rule<S: Study>(config: &Config, study: S) -> Result<S::Found> {
         }
         OptimizerName::Prodigy => {
             let [beta1, beta2] = optimizer.betas;
-            study.study(Distance::new(Moments { beta1, beta2, epsilon: optimizer.epsilon })?)
+            study.study(ProdigyRule::new(Moments { beta1, beta2, epsilon: optimizer.epsilon })?)
         }
         OptimizerName::Dog => study.study(DistanceOverGradients),
-        OptimizerName::ScheduleFree => study.study(Averaged::new(optimizer.momentum)?),
+        OptimizerName::ScheduleFree => study.study(ScheduleFreeRule::new(optimizer.momentum)?),
     }
 }
 
 /// The optimizer of a run before its first step.
-pub fn descent<'a, R: Rule<Weights>>(
+pub fn descent<'a, R: UpdateRule<Weights>>(
     config: &Config,
     network: &'a Network,
     start: Weights,
@@ -62,7 +62,7 @@ pub fn descent<'a, R: Rule<Weights>>(
     // Without deviations nothing asks for a product.
     let product = match config.exponents.count {
         0 => Product::Exact,
-        _ => product(config.exponents.product, network, Wanted::Spectrum)?,
+        _ => product(config.exponents.product, network, SpectralTarget::Spectrum)?,
     };
     let descent = Optimizer::with_rule(network, start, optimizer.learning_rate, rule, product)
         .with_decay(Decay { rate: optimizer.weight_decay, decoupled })?;
@@ -77,7 +77,7 @@ pub fn plan(config: &Config, network: &Network) -> Result<Plan> {
     let epoch = network.steps_per_epoch();
     let steps = config.run.step_count(epoch);
     let lowest = config.measure.what.contains(&Quantity::LambdaMin);
-    let wanted = if lowest { Wanted::Smallest } else { Wanted::Largest };
+    let wanted = if lowest { SpectralTarget::Smallest } else { SpectralTarget::Largest };
     Ok(Plan {
         steps,
         measure_every: config.measure.every,
@@ -93,14 +93,14 @@ pub fn plan(config: &Config, network: &Network) -> Result<Plan> {
 /// Images on which the smallest eigenvalues are sought that deviations may start from, where batches are smaller.
 const START_SUBSET: usize = 1000;
 
-fn carry(config: &Config, network: &Network, steps: u64) -> Carry {
+fn carry(config: &Config, network: &Network, steps: u64) -> ExponentOptions {
     let (exponents, images) = (&config.exponents, network.images(Sample::Full));
     let on = if config.run.batch_size >= START_SUBSET.min(images) {
         Sample::Mini(0)
     } else {
         Sample::Subset(START_SUBSET.min(images))
     };
-    Carry {
+    ExponentOptions {
         count: exponents.count,
         every: exponents.every,
         warm_up: (exponents.warm_up * steps as f64).floor() as u64,

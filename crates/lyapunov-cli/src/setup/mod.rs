@@ -7,7 +7,7 @@ mod network;
 mod options;
 
 pub use control::{controller, edge_step};
-pub use descent::{Study, descent, plan, product, with_rule};
+pub use descent::{OptimizerVisitor, descent, plan, product, with_rule};
 pub use network::network;
 #[cfg(test)]
 pub use options::network_options;

@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Plan, Planned, Standing, standing::step_of};
+use super::{Plan, Planned, RunStatus, standing::step_of};
 use crate::{
     error::{Error, Result},
     terminal::{
@@ -29,7 +29,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 
 /// What a sweep has come to.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Tallied {
+pub struct SweepOutcome {
     /// Runs that had ended before.
     pub found: usize,
     /// Runs that were made, here or elsewhere, while we were at it.
@@ -45,9 +45,9 @@ pub struct Tallied {
 /// # Errors
 /// Where this program cannot start itself, and where a signal asked to leave; the workers have saved their runs by then. A run that
 /// fails is told in what is returned.
-pub fn drive(plan: &Plan, out: &Path, jobs: usize, silent: bool) -> Result<Tallied> {
+pub fn drive(plan: &Plan, out: &Path, jobs: usize, silent: bool) -> Result<SweepOutcome> {
     let program = env::current_exe().map_err(|cause| Error::io("find", Path::new("this program"), cause))?;
-    let open = (0..plan.runs.len()).filter(|i| !matches!(Standing::of(&plan.runs[*i], out), Standing::Ended(_)));
+    let open = (0..plan.runs.len()).filter(|i| !matches!(RunStatus::of(&plan.runs[*i], out), RunStatus::Ended(_)));
     let open: VecDeque<usize> = open.collect();
     let found = plan.runs.len() - open.len();
     interrupt::watch();
@@ -56,7 +56,11 @@ pub fn drive(plan: &Plan, out: &Path, jobs: usize, silent: bool) -> Result<Talli
         out,
         program: &program,
         board: Board::new(plan.runs.len() as u64, found as u64, silent),
-        queue: Mutex::new(Queue { open, elsewhere: Vec::new(), tallied: Tallied { found, ..Tallied::default() } }),
+        queue: Mutex::new(Queue {
+            open,
+            elsewhere: Vec::new(),
+            tallied: SweepOutcome { found, ..SweepOutcome::default() },
+        }),
     };
     thread::scope(|scope| (0..jobs.max(1)).for_each(|_| drop(scope.spawn(|| sweep.work()))));
     sweep.board.finish();
@@ -81,7 +85,7 @@ struct Queue {
     open: VecDeque<usize>,
     /// Runs that other processes are at.
     elsewhere: Vec<usize>,
-    tallied: Tallied,
+    tallied: SweepOutcome,
 }
 
 /// What one look at a run has shown.
@@ -113,7 +117,8 @@ impl Sweep<'_> {
                 return None;
             }
             // What others are at is theirs, until it ends or they are gone.
-            let free = |index: &usize| !matches!(Standing::of(&self.plan.runs[*index], self.out), Standing::Running(_));
+            let free =
+                |index: &usize| !matches!(RunStatus::of(&self.plan.runs[*index], self.out), RunStatus::Running(_));
             let (free, busy): (Vec<_>, Vec<_>) = queue.elsewhere.drain(..).partition(free);
             queue.elsewhere = busy;
             let waits = free.is_empty();
@@ -133,11 +138,13 @@ impl Sweep<'_> {
         let folder = run.folder(self.out);
         let (mut fault, mut lives, mut come) = (String::new(), LIVES, step_of(&folder));
         while lives > 0 && interrupt::received().is_none() {
-            if let Standing::Ended(_) = Standing::of(run, self.out) {
+            if let RunStatus::Ended(_) = RunStatus::of(run, self.out) {
                 return Seen::Ended;
             }
             match self.work_on(run, &line) {
-                Ok(Worked::Through) if matches!(Standing::of(run, self.out), Standing::Ended(_)) => return Seen::Ended,
+                Ok(Worked::Through) if matches!(RunStatus::of(run, self.out), RunStatus::Ended(_)) => {
+                    return Seen::Ended;
+                }
                 Ok(Worked::Through) => return Seen::Elsewhere,
                 Ok(Worked::Refused(told)) => return Seen::Failed(told),
                 Ok(Worked::Killed(how)) => {
@@ -202,8 +209,8 @@ impl Sweep<'_> {
 
     /// How a run has ended, in some words.
     fn end_of(&self, index: usize) -> String {
-        match Standing::of(&self.plan.runs[index], self.out) {
-            Standing::Ended(manifest) => manifest.end(),
+        match RunStatus::of(&self.plan.runs[index], self.out) {
+            RunStatus::Ended(manifest) => manifest.end(),
             other => other.name().to_owned(),
         }
     }

@@ -10,7 +10,7 @@ mod engine;
 mod plan;
 mod standing;
 
-pub use driver::{Tallied, drive};
+pub use driver::{SweepOutcome, drive};
 pub use engine::{Engine, Submission};
 pub use plan::{PLAN, Plan, Planned, Subjects, short};
-pub use standing::{Standing, standings};
+pub use standing::{RunStatus, standings};

@@ -12,7 +12,7 @@ use crate::{
 
 /// How far a run of a sweep has come.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Standing {
+pub enum RunStatus {
     /// Nobody has begun it.
     Missing,
     /// It was begun, has not ended, and nobody is at it: it was killed.
@@ -27,7 +27,7 @@ pub enum Standing {
     Ended(Box<Manifest>),
 }
 
-impl Standing {
+impl RunStatus {
     /// Of one run below `out`.
     pub fn of(run: &Planned, out: &Path) -> Self {
         let folder = run.folder(out);
@@ -66,8 +66,8 @@ impl Standing {
 }
 
 /// Of every run of a plan.
-pub fn standings(plan: &Plan, out: &Path) -> Vec<Standing> {
-    plan.runs.iter().map(|run| Standing::of(run, out)).collect()
+pub fn standings(plan: &Plan, out: &Path) -> Vec<RunStatus> {
+    plan.runs.iter().map(|run| RunStatus::of(run, out)).collect()
 }
 
 /// The step that a run has come to.

@@ -241,7 +241,7 @@ fn style(template: &str) -> ProgressStyle {
 
 #[cfg(test)]
 mod tests {
-    use lyapunov::{Edge, Growing, Product, Sample};
+    use lyapunov::{Edge, Product, RunningExponents, Sample};
 
     use super::*;
 
@@ -269,7 +269,7 @@ mod tests {
     fn the_running_exponent_is_shown() {
         let mut seen = Seen::default();
         let (local, std_errors) = (vec![0.2], vec![0.1]);
-        let grown = Growing { local, values: vec![0.012_345], std_errors, aligned: false, rayleigh: 0.0 };
+        let grown = RunningExponents { local, values: vec![0.012_345], std_errors, aligned: false, rayleigh: 0.0 };
         seen.update(&Measurement { exponents: Some(grown), ..row(0) });
         seen.update(&row(1));
         assert!(seen.sentence().contains("Λ₁ 0.01235"), "{}", seen.sentence());

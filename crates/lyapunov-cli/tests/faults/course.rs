@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use lyapunov::Saved;
+use lyapunov::Snapshot;
 use lyapunov_runs::saved_from_safetensors;
 use rusqlite::{Connection, OpenFlags, types::Value};
 
@@ -48,7 +48,7 @@ pub struct Traces {
     pub rows: Vec<Vec<String>>,
     pub manifest: serde_json::Value,
     pub picture: String,
-    pub last_checkpoint: Saved,
+    pub last_checkpoint: Snapshot,
 }
 
 impl Ground {

@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-use lyapunov::{Evaluation, Growing, Measurement, Observer};
+use lyapunov::{Evaluation, Measurement, Observer, RunningExponents};
 
 use super::{
     Values, Wide,
@@ -17,6 +17,7 @@ use super::{
 use crate::error::{Error, Result};
 
 /// The events of a table, all told at one time: rows do not know when they were made.
+#[allow(clippy::missing_panics_doc, reason = "what is expected here always holds")]
 pub fn bytes(table: &Wide, wall_time: f64) -> Vec<u8> {
     let mut file = Vec::new();
     let written = events::begin(&mut file, wall_time).and_then(|()| {
@@ -102,7 +103,7 @@ impl Live {
         &mut self,
         step: u64,
         (train, test): (Evaluation, Option<Evaluation>),
-        grown: Option<&Growing>,
+        grown: Option<&RunningExponents>,
         cost: f64,
     ) -> Result<()> {
         let Some(Writing { file, path, .. }) = &mut self.0 else { return Ok(()) };
@@ -156,7 +157,7 @@ fn push_evaluation(push: &mut impl FnMut(&str, Option<f64>), test: Option<Evalua
     push("test_accuracy", test.map(|test| test.accuracy));
 }
 
-fn push_exponents(push: &mut impl FnMut(&str, Option<f64>), grown: Option<&Growing>) {
+fn push_exponents(push: &mut impl FnMut(&str, Option<f64>), grown: Option<&RunningExponents>) {
     let Some(grown) = grown else { return };
     push("rayleigh", Some(grown.rayleigh));
     for (i, local) in grown.local.iter().enumerate() {
@@ -171,13 +172,13 @@ fn push_probes(push: &mut impl FnMut(&str, Option<f64>), row: &Measurement) {
     if let Some(along) = row.along {
         push("along_slope", Some(along.slope));
         push("along_curvature", Some(along.curvature));
-        push("along_stretch", Some(along.stretch));
-        push("along_reach", Some(along.reach));
+        push("along_stretch", Some(along.product_norm));
+        push("along_reach", Some(along.direction_norm));
         push("along_cost", Some(along.cost));
     }
     if let Some(secant) = row.secant {
-        push("secant_moved", Some(secant.moved));
-        push("secant_turned", Some(secant.turned));
+        push("secant_moved", Some(secant.step_norm));
+        push("secant_turned", Some(secant.gradient_change));
         push("secant_cost", Some(secant.cost));
     }
 }

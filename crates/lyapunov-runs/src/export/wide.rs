@@ -171,7 +171,7 @@ fn append(all: &mut Wide, table: Wide) {
 
 impl Values {
     /// How many there are.
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         match self {
             Self::Counts(values) => values.len(),
             Self::Numbers(values) => values.len(),

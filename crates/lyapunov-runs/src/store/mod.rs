@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use lyapunov::{Along, Evaluation, Growing, Measurement, Observer, Secant};
+use lyapunov::{Evaluation, Measurement, Observer, RunningExponents, Secant, StepCurvature};
 use rusqlite::{Connection, ErrorCode, OpenFlags, params};
 
 mod checkpoints;
@@ -110,6 +110,9 @@ pub struct Store {
 
 impl Store {
     /// Makes the database; `path` must not exist.
+    ///
+    /// # Errors
+    /// [`Error::Store`](crate::Error::Store) where the database cannot be read or written.
     pub fn create(path: &Path) -> Result<Self> {
         let failed = |cause| Error::store("create", path, cause);
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
@@ -128,11 +131,14 @@ impl Store {
     }
 
     /// Writes the row of the final weights: what is known after the last step.
+    ///
+    /// # Errors
+    /// [`Error::Store`](crate::Error::Store) where the database cannot be read or written.
     pub fn record_end(
         &mut self,
         step: u64,
         (train, test): (Evaluation, Option<Evaluation>),
-        grown: Option<&Growing>,
+        grown: Option<&RunningExponents>,
         cost: f64,
     ) -> Result<()> {
         self.flush()?;
@@ -152,6 +158,9 @@ impl Store {
 
     /// Writes what is waiting and leaves one plain file, or a file with its log where somebody reads it for long: every
     /// row is kept either way.
+    ///
+    /// # Errors
+    /// [`Error::Store`](crate::Error::Store) where the database cannot be read or written.
     pub fn close(mut self) -> Result<()> {
         self.flush()?;
         point_of_store().map_err(|cause| Error::store("close", &self.path, cause))?;
@@ -210,18 +219,20 @@ fn insert_row(connection: &Connection, row: &Measurement) -> rusqlite::Result<()
 }
 
 fn insert_probes(connection: &Connection, step: i64, row: &Measurement) -> rusqlite::Result<()> {
-    if let Some(Along { slope, curvature, stretch, reach, product, cost }) = row.along {
+    if let Some(StepCurvature { slope, curvature, product_norm: stretch, direction_norm: reach, product, cost }) =
+        row.along
+    {
         let mut insert = connection.prepare_cached("INSERT INTO along VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?;
         insert.execute(params![step, slope, curvature, stretch, reach, product.name(), cost])?;
     }
-    if let Some(Secant { moved, turned, cost }) = row.secant {
+    if let Some(Secant { step_norm: moved, gradient_change: turned, cost }) = row.secant {
         let mut insert = connection.prepare_cached("INSERT INTO secants VALUES (?1, ?2, ?3, ?4)")?;
         insert.execute(params![step, moved, turned, cost])?;
     }
     Ok(())
 }
 
-fn insert_exponents(connection: &Connection, step: i64, grown: &Growing) -> rusqlite::Result<()> {
+fn insert_exponents(connection: &Connection, step: i64, grown: &RunningExponents) -> rusqlite::Result<()> {
     let mut insert = connection.prepare_cached("INSERT INTO exponents VALUES (?1, ?2, ?3, ?4, ?5)")?;
     for (i, (local, number)) in grown.local.iter().zip(1_i64..).enumerate() {
         let (value, error) = (finite(grown.values[i]), finite(grown.std_errors[i]));

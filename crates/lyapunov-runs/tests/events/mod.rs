@@ -14,6 +14,7 @@ pub struct Event {
 }
 
 /// All events, and how many bytes of an unfinished one stand behind them.
+#[allow(clippy::missing_panics_doc, reason = "what is expected here always holds")]
 pub fn events(mut bytes: &[u8]) -> (Vec<Event>, usize) {
     let mut found = Vec::new();
     while bytes.len() >= 12 {

@@ -1,6 +1,6 @@
 //! Rows of a run with something of everything, for tests here and in the program.
 
-use lyapunov::{Edge, Evaluation, Growing, Measurement, Product, Quantity, Sample, Sharpness};
+use lyapunov::{Edge, Evaluation, Measurement, Product, Quantity, RunningExponents, Sample, Sharpness};
 
 /// The row of this step: sharpness at step 2, exponents at step 3, evaluations at even steps.
 pub fn row(step: u64) -> Measurement {
@@ -12,7 +12,7 @@ pub fn row(step: u64) -> Measurement {
         product: Product::Exact,
         cost: 5.0,
     };
-    let grown = Growing {
+    let grown = RunningExponents {
         local: vec![0.2, -0.1],
         values: vec![0.25, f64::NEG_INFINITY],
         std_errors: vec![0.01, f64::INFINITY],

@@ -161,7 +161,7 @@ impl Controller for EdgeStep {
         let due = self.wants(measurement.step).along;
         match &measurement.along {
             Some(along) if along.product_norm > 0.0 && along.product_norm.is_finite() => {
-                self.follow(along, measurement.step)
+                self.follow(along, measurement.step);
             }
             // Along a plane nothing bounds the step.
             Some(along) if along.product_norm == 0.0 => (),

@@ -66,7 +66,7 @@ impl<V: std::fmt::Debug> std::fmt::Debug for ComingStep<'_, V> {
 /// assert!(training.ended(20, Outcome::Completed).measuring_cost > 0.0);
 /// # Ok::<(), lyapunov::Error>(())
 /// ```
-impl<V: Vector> Training<V, V> {
+impl<W: Vector> Training<W, W> {
     /// The measurements of `plan` for a loop that takes its steps itself.
     ///
     /// # Errors

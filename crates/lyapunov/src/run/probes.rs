@@ -30,6 +30,7 @@ use crate::{
 /// assert_eq!((found.slope, found.curvature, found.product_norm, found.direction_norm), (1.5, 0.75, 0.75, 1.0));
 /// # Ok::<(), lyapunov::Error>(())
 /// ```
+#[allow(clippy::type_complexity, reason = "the action of a matrix, borrowed")]
 pub fn along<O: Objective>(
     objective: &O,
     at: &O::Vector,

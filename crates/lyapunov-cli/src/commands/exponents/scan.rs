@@ -8,8 +8,8 @@ use std::{
 };
 
 use lyapunov::{
-    Exponents, Outcome, Spectrum, System, exponents,
-    systems::{Choice, Study},
+    Exponents, Outcome, SpectrumOptions, System, exponents,
+    systems::{Choice, SystemVisitor},
 };
 use serde_json::{Value, json};
 
@@ -59,9 +59,9 @@ struct Cell {
     found: Exponents,
 }
 
-struct Measure<'a>(&'a Spectrum);
+struct Measure<'a>(&'a SpectrumOptions);
 
-impl Study for Measure<'_> {
+impl SystemVisitor for Measure<'_> {
     type Output = lyapunov::Result<Exponents>;
 
     fn study<S: System + Clone>(self, mut system: S) -> Self::Output {
@@ -74,7 +74,7 @@ pub fn execute(choice: &Choice, arguments: &ExponentsArguments, format: Option<F
     let scans = arguments.scan.iter().map(|argument| Scan::parse(argument)).collect::<Result<Vec<_>>>()?;
     let options = match scans.len() {
         1 => options(arguments, 5000),
-        2 => Spectrum { count: arguments.count.or(Some(1)), ..options(arguments, 1000) },
+        2 => SpectrumOptions { count: arguments.count.or(Some(1)), ..options(arguments, 1000) },
         _ => return Err(Error::Usage { message: "more than two --scan".to_owned(), help: None }),
     };
     let choices = places(choice, &scans)?;
@@ -135,7 +135,7 @@ fn is_whole(cell: &Cell) -> bool {
     cell.found.outcome == Outcome::Completed
 }
 
-fn picture(choice: &Choice, options: &Spectrum, scans: &[Scan], cells: &[Cell]) -> String {
+fn picture(choice: &Choice, options: &SpectrumOptions, scans: &[Scan], cells: &[Cell]) -> String {
     let entry = choice.entry();
     let title = heading(entry);
     let fixed: Vec<String> = choice
@@ -177,7 +177,7 @@ fn table(scans: &[Scan], cells: &[Cell]) -> String {
     text
 }
 
-fn to_json(choice: &Choice, options: &Spectrum, scans: &[Scan], cells: &[Cell]) -> String {
+fn to_json(choice: &Choice, options: &SpectrumOptions, scans: &[Scan], cells: &[Cell]) -> String {
     let point = |cell: &Cell| -> Value {
         let outcome = if is_whole(cell) { "completed" } else { "diverged" };
         json!({ "at": cell.at, "exponents": cell.found.values, "std_errors": cell.found.std_errors,

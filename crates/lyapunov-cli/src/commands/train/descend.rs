@@ -1,18 +1,18 @@
 //! The steps of a run, one at a time: after each there may be a checkpoint, or a signal that asks to leave.
 
 use lyapunov::{
-    Controller, Descent, Evaluation, Kept, Objective, Optimizer, Outcome, Rule, Saved, Summary as Course, Training,
-    Vector,
+    Controller, Descent, Evaluation, Objective, Optimizer, Outcome, Persist, Snapshot, Summary as Course, Training,
+    UpdateRule, Vector,
 };
 use lyapunov_burn::{Network, Weights};
 
-use super::Session;
+use super::TrainingRun;
 use crate::{
     checkpoint::{self, Clock, Note},
     error::Result,
     export::tensorboard::Live,
     faults,
-    setup::{self, Study},
+    setup::{self, OptimizerVisitor},
     store::Store,
     terminal::{
         interrupt::{self, Signal},
@@ -45,26 +45,26 @@ pub(super) struct End {
 
 /// The training itself, by whichever optimizer.
 pub(super) struct Descend<'a, 'b> {
-    pub session: &'a Session<'a>,
+    pub session: &'a TrainingRun<'a>,
     pub store: &'b mut Store,
     pub progress: &'b mut Progress,
     /// Events for TensorBoard.
     pub events: &'b mut Live,
     /// Where it goes on.
-    pub from: Option<Saved>,
+    pub from: Option<Snapshot>,
 }
 
 /// A run between two steps.
-struct Moving<'a, R: Rule<Weights>> {
+struct Moving<'a, R: UpdateRule<Weights>> {
     descent: Optimizer<&'a Network, R>,
     controller: Box<dyn Controller>,
     training: Training<R::State, Weights>,
 }
 
-impl Study for Descend<'_, '_> {
+impl OptimizerVisitor for Descend<'_, '_> {
     type Found = Left;
 
-    fn study<R: Rule<Weights, State: Kept>>(mut self, rule: R) -> Result<Left> {
+    fn study<R: UpdateRule<Weights, State: Persist>>(mut self, rule: R) -> Result<Left> {
         let mut moving = self.start(rule)?;
         match self.steps(&mut moving)? {
             Some(signal) => Ok(Left::Interrupted { step: moving.descent.steps_taken(), signal }),
@@ -74,8 +74,8 @@ impl Study for Descend<'_, '_> {
 }
 
 impl<'a> Descend<'a, '_> {
-    fn start<R: Rule<Weights, State: Kept>>(&self, rule: R) -> Result<Moving<'a, R>> {
-        let Session { config, network, plan, .. } = self.session;
+    fn start<R: UpdateRule<Weights, State: Persist>>(&self, rule: R) -> Result<Moving<'a, R>> {
+        let TrainingRun { config, network, plan, .. } = self.session;
         let mut descent = setup::descent(config, network, network.initial_weights(), rule)?;
         let mut controller = setup::controller(config, descent.edge_constant(), plan.steps)?;
         let training = match &self.from {
@@ -86,7 +86,7 @@ impl<'a> Descend<'a, '_> {
     }
 
     /// Takes the steps that are left; the signal that ended them early, if one did.
-    fn steps<R: Rule<Weights, State: Kept>>(&mut self, moving: &mut Moving<'_, R>) -> Result<Option<Signal>> {
+    fn steps<R: UpdateRule<Weights, State: Persist>>(&mut self, moving: &mut Moving<'_, R>) -> Result<Option<Signal>> {
         let (steps, when) = (self.session.plan.steps, &self.session.config.checkpoint);
         let mut clock = Clock::new(when.every, when.minutes);
         let mut saved = moving.descent.steps_taken();
@@ -116,8 +116,8 @@ impl<'a> Descend<'a, '_> {
         Ok(None)
     }
 
-    fn save<R: Rule<Weights, State: Kept>>(&mut self, moving: &mut Moving<'_, R>, keep: usize) -> Result<()> {
-        let Session { config, folder, .. } = self.session;
+    fn save<R: UpdateRule<Weights, State: Persist>>(&mut self, moving: &mut Moving<'_, R>, keep: usize) -> Result<()> {
+        let TrainingRun { config, folder, .. } = self.session;
         let Moving { descent, controller, training } = moving;
         let saved = training.save(descent, controller.as_mut())?;
         let note = Note::new(config.digest(), descent.steps_taken(), self.session.seconds());
@@ -125,7 +125,7 @@ impl<'a> Descend<'a, '_> {
     }
 
     /// What is to be said of the weights after the last step.
-    fn end<R: Rule<Weights>>(&self, mut moving: Moving<'_, R>) -> Result<End> {
+    fn end<R: UpdateRule<Weights>>(&self, mut moving: Moving<'_, R>) -> Result<End> {
         let network = self.session.network;
         let course = moving.training.summary(&mut moving.descent)?;
         if let Outcome::Diverged { .. } = course.outcome {

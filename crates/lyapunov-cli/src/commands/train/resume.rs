@@ -5,11 +5,11 @@ use std::{
     path::Path,
 };
 
-use lyapunov::Saved;
+use lyapunov::Snapshot;
 use lyapunov_burn::Network;
 use serde_json::json;
 
-use super::{Session, print, tell};
+use super::{TrainingRun, print, tell};
 use crate::{
     checkpoint::{self, remove_others},
     config::{Config, Draft, Settings, Subject},
@@ -25,7 +25,7 @@ pub(super) struct Past {
     /// Its rows, up to where it goes on.
     pub store: Option<Store>,
     /// What was saved; `None` for a run that begins.
-    pub saved: Option<Saved>,
+    pub saved: Option<Snapshot>,
     /// How long it took.
     pub seconds: f64,
 }
@@ -49,7 +49,7 @@ pub(super) fn execute(path: &Path, tensorboard: bool, json: bool, quiet: bool) -
     let (network, subject) = setup::network(&settings)?;
     settings.resolve(&subject)?;
     check_subject(path, &manifest, &subject)?;
-    let mut session = Session::go_on(folder, &settings, &network, subject)?;
+    let mut session = TrainingRun::go_on(folder, &settings, &network, subject)?;
     session.tensorboard = tensorboard;
     tell(&session.run(quiet || json)?, json, quiet)
 }
@@ -110,7 +110,7 @@ fn check_subject(path: &Path, manifest: &Manifest, subject: &Subject) -> Result<
     Err(Error::Usage { message, help: Some(help) })
 }
 
-impl<'a> Session<'a> {
+impl<'a> TrainingRun<'a> {
     /// Goes on from the newest checkpoint that is whole; where there is none, from the beginning.
     pub(super) fn go_on(
         folder: RunFolder,

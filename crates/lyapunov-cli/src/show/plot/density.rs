@@ -71,7 +71,7 @@ fn from_floor(points: impl Iterator<Item = (f64, f64)>, floor: f64) -> Vec<(f64,
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::measure::found::{Found, Uncertainty};
+    use crate::measure::found::{Measured, Uncertainty};
 
     fn spectrum() -> Spectrum {
         let eigenvalue: Vec<f64> = (-20..=120).map(|i| f64::from(i) / 4.0).collect();
@@ -79,7 +79,7 @@ mod tests {
         let bump = |x: f64, at: f64| (-0.5 * (x - at).powi(2)).exp() / std::f64::consts::TAU.sqrt();
         let value: Vec<f64> = eigenvalue.iter().map(|x| 0.999 * bump(*x, 0.0) + 0.001 * bump(*x, 25.0)).collect();
         let errors = value.iter().map(|y| 0.2 * y).collect();
-        let found = Found {
+        let found = Measured {
             value,
             error: Uncertainty::StdError(errors),
             cost: 1.0,

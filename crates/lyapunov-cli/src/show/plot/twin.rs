@@ -1,6 +1,6 @@
 //! What the picture of two runs shows: how far they are apart, and on how many images they disagree.
 
-use lyapunov::Apart;
+use lyapunov::TwinRow;
 
 use super::{Colour, Figure, LOW, Panel, Series, Stroke, Vertical};
 
@@ -18,8 +18,8 @@ pub struct TwinCaption {
 }
 
 /// The picture of two runs.
-pub fn twin_figure(rows: &[Apart], caption: &TwinCaption) -> Figure {
-    let curve = |label: &str, colour, stroke, value: &dyn Fn(&Apart) -> Option<f64>| Series {
+pub fn twin_figure(rows: &[TwinRow], caption: &TwinCaption) -> Figure {
+    let curve = |label: &str, colour, stroke, value: &dyn Fn(&TwinRow) -> Option<f64>| Series {
         label: label.to_owned(),
         points: rows.iter().filter_map(|row| Some((row.step as f64, value(row)?))).collect(),
         colour,
@@ -27,15 +27,15 @@ pub fn twin_figure(rows: &[Apart], caption: &TwinCaption) -> Figure {
         marker: None,
     };
     // The floor of the logarithmic axes: the decade below the smallest value.
-    let floor = |value: &dyn Fn(&Apart) -> Option<f64>| {
+    let floor = |value: &dyn Fn(&TwinRow) -> Option<f64>| {
         let least = rows.iter().filter_map(value).filter(|x| *x > 0.0).fold(1.0, f64::min);
         10.0_f64.powf(least.log10().floor())
     };
-    let distance = |row: &Apart| (row.distance > 0.0).then_some(row.distance);
-    let gap = |row: &Apart| Some((row.losses[0] - row.losses[1]).abs()).filter(|gap| *gap > 0.0);
-    let disagreement = |row: &Apart| row.disagreement.map(|share| 100.0 * share);
+    let distance = |row: &TwinRow| (row.distance > 0.0).then_some(row.distance);
+    let gap = |row: &TwinRow| Some((row.losses[0] - row.losses[1]).abs()).filter(|gap| *gap > 0.0);
+    let disagreement = |row: &TwinRow| row.disagreement.map(|share| 100.0 * share);
     let panel = |title: &str, series, scale| Panel { title: title.to_owned(), series, scale, ..Panel::default() };
-    let logarithmic = |value: &dyn Fn(&Apart) -> Option<f64>| Vertical::Logarithmic { floor: floor(value) };
+    let logarithmic = |value: &dyn Fn(&TwinRow) -> Option<f64>| Vertical::Logarithmic { floor: floor(value) };
     Figure {
         title: caption.title.clone(),
         subtitle: caption.subtitle.clone(),
@@ -70,7 +70,7 @@ mod tests {
     #[test]
     fn twins_that_never_part_have_a_picture_too() {
         let caption = TwinCaption { title: "Two runs".to_owned(), subtitle: String::new() };
-        let row = |step| Apart { step, distance: 0.0, losses: [1.0, 1.0], disagreement: None };
+        let row = |step| TwinRow { step, distance: 0.0, losses: [1.0, 1.0], disagreement: None };
         let svg = twin_figure(&(0..5).map(row).collect::<Vec<_>>(), &caption).to_svg();
         assert!(svg.contains("distance of the weights") && !svg.contains("NaN") && !svg.contains("inf"));
     }
