@@ -95,6 +95,15 @@ impl<V: Vector> Benettin<V> {
         self.tally.renormalize(&mut self.deviations, steps, time).then_some(self.tally.factors.as_slice())
     }
 
+    /// Whether the deviations have to be re-orthonormalised now, for loops that do so every few steps only: one of them has left
+    /// [1e-12, 1e12], or they have become so nearly parallel that the smaller exponents would be lost to rounding. So the
+    /// spectrum does not depend on how rarely a loop would like to renormalise.
+    ///
+    /// **Cost**: k(k + 1)/2 inner products.
+    pub fn is_strained(&self) -> bool {
+        is_strained(&self.deviations)
+    }
+
     /// Marks that the state was not finite before this step: what has been added up to it is kept.
     pub fn diverge(&mut self, step: u64) {
         self.tally.growth.diverge(step);
@@ -106,7 +115,7 @@ impl<V: Vector> Benettin<V> {
     }
 
     /// Moves `system` and the deviations by `steps` steps, re-orthonormalised every `every` steps, at the end, and
-    /// earlier where one of them leaves [1e-12, 1e12]. Ends early where the state becomes non-finite.
+    /// earlier where they [have to be](Benettin::is_strained). Ends early where the state becomes non-finite.
     ///
     /// # Errors
     /// [`Error::Argument`] for `every` = 0; those of the system.
@@ -277,10 +286,37 @@ impl Tally {
     }
 }
 
-/// Whether a deviation is about to leave the range of numbers.
+/// Whether the deviations have to be re-orthonormalised now: one of them is about to leave the range of numbers, or they are
+/// so nearly dependent that the next steps would drown the smaller ones in rounding.
 fn is_strained<V: Vector>(deviations: &[V]) -> bool {
     const RANGE: std::ops::RangeInclusive<f64> = 1e-24..=1e24;
-    deviations.iter().any(|deviation| !RANGE.contains(&deviation.dot(deviation)))
+    deviations.iter().any(|deviation| !RANGE.contains(&deviation.dot(deviation))) || are_nearly_dependent(deviations)
+}
+
+/// Whether less than a share of one of the deviations points out of the span of those before it: 1e-6 in double precision,
+/// where R_ii then has ten digits, and .01 in single, where it has five.
+///
+/// A Cholesky factorisation of the Gram matrix, whose pivots are the squares of R_ii. **Cost**: k²/2 inner products.
+fn are_nearly_dependent<V: Vector>(deviations: &[V]) -> bool {
+    let Some(first) = deviations.first().filter(|_| deviations.len() > 1) else { return false };
+    let least = if storage_epsilon(first) < 1e-10 { 1e-12 } else { 1e-4 };
+    let mut rows: Vec<Vec<f64>> = Vec::with_capacity(deviations.len());
+    for (i, deviation) in deviations.iter().enumerate() {
+        let mut row = Vec::with_capacity(i + 1);
+        for (j, known) in rows.iter().enumerate() {
+            let above: f64 = row.iter().zip(known).map(|(a, b)| a * b).sum();
+            row.push((deviation.dot(&deviations[j]) - above) / known[j]);
+        }
+        let square = deviation.dot(deviation);
+        let pivot = square - row.iter().map(|a| a * a).sum::<f64>();
+        // The negation also holds for what is not a number.
+        if !(pivot > least * square) {
+            return true;
+        }
+        row.push(pivot.sqrt());
+        rows.push(row);
+    }
+    false
 }
 
 /// A standard normal vector, a function of seed and index.

@@ -35,7 +35,8 @@ pub struct SpectrumOptions {
     pub steps: u64,
     /// Steps before them, in which the state finds its attractor and the deviations find their directions.
     pub warm_up: u64,
-    /// Steps between two re-orthonormalisations. Deviations that outgrow the numbers are renormalised earlier.
+    /// Most steps between two re-orthonormalisations. Deviations that outgrow the numbers, or are about to become parallel in
+    /// them, are renormalised earlier: the exponents do not depend on this number.
     pub every: u64,
     /// The seed of the initial deviations.
     pub seed: u64,

@@ -115,7 +115,7 @@ impl<S: Vector> Deviations<S> {
         }
         let steps = descent.steps_taken();
         let last_of_warm_up = steps == carry.warm_up;
-        let due = self.pending >= carry.every || last_of_warm_up || self.is_strained();
+        let due = self.pending >= carry.every || last_of_warm_up || self.benettin.is_strained();
         let grown = if due { self.renormalize(steps) } else { None };
         if last_of_warm_up {
             self.benettin.forget();
@@ -127,12 +127,6 @@ impl<S: Vector> Deviations<S> {
     /// Adds up what the last steps have grown, after the run's last step or where it cannot go on.
     pub(super) fn finish(&mut self, taken: u64) -> Option<RunningExponents> {
         if self.pending > 0 { self.renormalize(taken) } else { None }
-    }
-
-    /// Whether a deviation is about to leave the range of numbers.
-    fn is_strained(&self) -> bool {
-        const RANGE: std::ops::RangeInclusive<f64> = 1e-24..=1e24;
-        self.benettin.deviations().iter().any(|deviation| !RANGE.contains(&deviation.dot(deviation)))
     }
 
     /// Re-orthonormalises after `taken` steps of the run; `None` where the deviations are not finite.
