@@ -5,16 +5,16 @@
 //!     [rates=0.01,0.1,0.3] [steps=500] [batch=128] [full=50] [only=batches] [warm=true]
 //! ```
 //!
-//! Trains once per learning rate on the CIFAR-10 files in FOLDER (on synthetic images without it), and lets every contender
-//! watch the same run. There are two truths: λ_max of the mini-batch at the very step, every 10 steps, beside which stands what a
-//! contender has just read; and λ_max of the whole training set every `full` steps after the first tenth of the run (0: never),
-//! beside which stands the log-average of its readings, with a memory of 60 steps: at any moment, and where it has just looked.
-//! Errors are relative: the median with its sign (bias), the median and the 90th percentile without. A contender of period T
-//! runs up to five times, started at as many phases of it, so that it has more records. `only` runs the contenders in whose
-//! name the text occurs.
+//! Trains once per learning rate on the CIFAR-10 files in FOLDER (on synthetic images without it), and lets every
+//! contender watch the same run. There are two truths: λ_max of the mini-batch at the very step, every 10 steps, beside
+//! which stands what a contender has just read; and λ_max of the whole training set every `full` steps after the first
+//! tenth of the run (0: never), beside which stands the log-average of its readings, with a memory of 60 steps: at any
+//! moment, and where it has just looked. Errors are relative: the median with its sign (bias), the median and the 90th
+//! percentile without. A contender of period T runs up to five times, started at as many phases of it, so that it has
+//! more records. `only` runs the contenders in whose name the text occurs.
 //!
-//! With `warm=true` it asks something else: how many products a search for the λ_max of one batch needs until its error is at
-//! most half a percent, when the vector that a converged search found some steps earlier is known.
+//! With `warm=true` it asks something else: how many products a search for the λ_max of one batch needs until its error
+//! is at most half a percent, when the vector that a converged search found some steps earlier is known.
 
 use std::path::Path;
 
@@ -219,7 +219,8 @@ struct Search {
     /// Whether the gradient is added to the vector that it starts from.
     hinted: bool,
     found: Vec<f64>,
-    /// With θ + r²/θ in place of the Ritz value θ, r its residual: what a product more adds if all beyond the space is small.
+    /// With θ + r²/θ in place of the Ritz value θ, r its residual: what a product more adds if all beyond the space is
+    /// small.
     corrected: Vec<f64>,
 }
 
@@ -317,8 +318,8 @@ impl Contender {
 enum Method {
     /// A burst of the tracker.
     Burst(Tracker<Weights>),
-    /// The same, and one product on each of so many batches to come at the vector found: the geometric mean of the burst's value and
-    /// the mean of these quotients speaks of the whole set.
+    /// The same, and one product on each of so many batches to come at the vector found: the geometric mean of the
+    /// burst's value and the mean of these quotients speaks of the whole set.
     Batches(Tracker<Weights>, u64),
     /// The nearby trajectory, read by its quotient.
     Quotient(f64, Option<Nearby<Weights>>),

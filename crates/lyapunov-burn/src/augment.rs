@@ -39,7 +39,7 @@ mod tests {
 
     #[test]
     fn every_shift_and_flip_occurs_and_nothing_else() {
-        // Every pixel tells its place, in one of three colours.
+        // Every pixel encodes its place, in one of three colours.
         let image: Vec<u8> = (0..PIXELS).map(|i| (i % 251) as u8 + 1).collect();
         let mut seen = std::collections::BTreeSet::new();
         for step in 0..3000 {
@@ -47,14 +47,14 @@ mod tests {
             let (right, down) = (stream.below(9), stream.below(9));
             let flipped = stream.below(2) == 1;
             seen.insert((right, down, flipped));
-            let told = augmented(&image, &mut Stream::new(0, Purpose::Augmentation, step));
+            let shown = augmented(&image, &mut Stream::new(0, Purpose::Augmentation, step));
             // The centre is never padding.
             let (row, column) = (15, 15);
             let from = if flipped { SIZE - 1 - column } else { column };
             let place = SIZE * SIZE + (row + down - 4) * SIZE + (from + right - 4);
-            assert_eq!(told[SIZE * SIZE + row * SIZE + column], image[place]);
+            assert_eq!(shown[SIZE * SIZE + row * SIZE + column], image[place]);
             // A column of padding for every pixel of shift, on the other side of a flipped image.
-            let black = |column: usize| (0..SIZE).all(|row| told[row * SIZE + column] == 0);
+            let black = |column: usize| (0..SIZE).all(|row| shown[row * SIZE + column] == 0);
             let left_side = (0..SIZE).take_while(|column| black(*column)).count();
             let expected = if flipped { right.saturating_sub(4) } else { 4_usize.saturating_sub(right) };
             assert_eq!(left_side, expected, "shift {right}, flipped: {flipped}");

@@ -47,7 +47,8 @@ pub(super) fn parse_into(images: &mut Images, layout: Layout, bytes: &[u8], path
     let (whole, rest) = (bytes.len() / record_bytes, bytes.len() % record_bytes);
     if rest != 0 {
         return Err(wrong(format!(
-            "{} bytes are {whole} records of {record_bytes} bytes and {rest} bytes more; the file is truncated or not in the {set} binary layout",
+            "{} bytes are {whole} records of {record_bytes} bytes and {rest} bytes more; the file is \
+             truncated or not in the {set} binary layout",
             bytes.len()
         )));
     }
@@ -108,10 +109,10 @@ mod tests {
         assert_eq!((fine.image(0)[0], fine.image(0)[PIXELS - 1], fine.image(1)[0]), (3, 255, 4));
         let coarse = parse(Layout::Cifar100Coarse, &bytes).unwrap();
         assert_eq!((coarse.labels(), coarse.image(1)), (&[19, 0][..], fine.image(1)));
-        let told = |bytes: &[u8]| parse(Layout::Cifar100, bytes).unwrap_err().to_string();
-        assert!(told(&[record(0, 0, 0), record(20, 0, 0)].concat()).contains("record 1 has coarse label 20"));
-        assert!(told(&record(0, 100, 0)).contains("record 0 has fine label 100; CIFAR-100 has fine labels 0 to 99"));
-        assert!(told(&bytes[..3075]).contains("1 records of 3074 bytes and 1 bytes more"));
+        let message = |bytes: &[u8]| parse(Layout::Cifar100, bytes).unwrap_err().to_string();
+        assert!(message(&[record(0, 0, 0), record(20, 0, 0)].concat()).contains("record 1 has coarse label 20"));
+        assert!(message(&record(0, 100, 0)).contains("record 0 has fine label 100; CIFAR-100 has fine labels 0 to 99"));
+        assert!(message(&bytes[..3075]).contains("1 records of 3074 bytes and 1 bytes more"));
     }
 
     #[test]

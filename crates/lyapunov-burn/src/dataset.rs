@@ -110,8 +110,8 @@ impl Dataset {
         Ok(Self { name: layout.name().into(), train, test, classes: layout.classes() })
     }
 
-    /// Synthetic images of CIFAR's shape: ten classes, each one of five shapes filled with one of two stripe directions,
-    /// at a random place, size and colour, under noise. Image i is a pure function of (`seed`, i).
+    /// Synthetic images of CIFAR's shape: ten classes, each one of five shapes filled with one of two stripe
+    /// directions, at a random place, size and colour, under noise. Image i is a pure function of (`seed`, i).
     ///
     /// The images pass through the same reader as files do.
     ///
@@ -236,15 +236,15 @@ mod tests {
         }
         let every = all.clone().with_classes(&[0, 1, 2, 3, 4, 5, 6, 7, 8, 9]).unwrap();
         assert_eq!((every.train, every.test), (all.train.clone(), all.test.clone()));
-        let told = |classes: &[u8]| all.clone().with_classes(classes).unwrap_err().to_string();
-        assert!(told(&[]).contains("classes = [] must name at least two classes"));
-        assert!(told(&[3]).contains("at least two"));
-        assert!(told(&[3, 10]).contains("classes = [3, 10] must name classes from 0 to 9 of synthetic"));
-        assert!(told(&[3, 1, 3]).contains("class 3 twice"));
+        let message = |classes: &[u8]| all.clone().with_classes(classes).unwrap_err().to_string();
+        assert!(message(&[]).contains("classes = [] must name at least two classes"));
+        assert!(message(&[3]).contains("at least two"));
+        assert!(message(&[3, 10]).contains("classes = [3, 10] must name classes from 0 to 9 of synthetic"));
+        assert!(message(&[3, 1, 3]).contains("class 3 twice"));
         let few = Dataset::synthetic(1, 5, 60).unwrap();
         let missing = (0..10).find(|class| !few.train.labels.contains(class)).unwrap();
-        let told = few.clone().with_classes(&[few.train.labels[0], missing]).unwrap_err().to_string();
-        assert!(told.contains(&format!("class {missing}, of which there are no training images")), "{told}");
+        let message = few.clone().with_classes(&[few.train.labels[0], missing]).unwrap_err().to_string();
+        assert!(message.contains(&format!("class {missing}, of which there are no training images")), "{message}");
     }
 
     #[test]

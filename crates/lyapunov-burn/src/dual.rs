@@ -24,8 +24,8 @@ impl<const D: usize> Dual<D> {
         Self { value, tangent: None }
     }
 
-    /// Applies a rule to the tangent, if there is one. `rule(point, ẋ)` gets the value `at` in the form that the tangent
-    /// needs: recorded beside a recorded tangent, plain beside a plain one.
+    /// Applies a rule to the tangent, if there is one. `rule(point, ẋ)` gets the value `at` in the form that the
+    /// tangent needs: recorded beside a recorded tangent, plain beside a plain one.
     pub fn map_tangent<const E: usize, const F: usize>(
         tangent: Option<Tensor<E>>,
         at: &Tensor<D>,

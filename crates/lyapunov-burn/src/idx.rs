@@ -1,7 +1,7 @@
 //! The IDX layout of MNIST and Fashion-MNIST: big-endian sizes, then bytes; grey images become 32×32 colour images.
 //!
-//! An image file is the numbers 2051, count, 28, 28 and 784 bytes per image; a label file is 2049, count and one byte per
-//! image. Images are framed by two black pixels on every side, and red, green and blue are all the grey value.
+//! An image file is the numbers 2051, count, 28, 28 and 784 bytes per image; a label file is 2049, count and one byte
+//! per image. Images are framed by two black pixels on every side, and red, green and blue are all the grey value.
 //!
 //! Source: LeCun, Cortes, Burges, *The MNIST database of handwritten digits*, 1998.
 
@@ -36,8 +36,8 @@ pub(super) fn parse(images: &ImageFile, labels: &ImageFile) -> Result<Images> {
     check_size(images, "image", count, GREY * GREY, pixels)?;
     check_size(labels, "label", label_count, 1, classes)?;
     if label_count != count {
-        let told = format!("{label_count} labels for the {count} images in {}", images.path.display());
-        return Err(wrong(labels, told));
+        let message = format!("{label_count} labels for the {count} images in {}", images.path.display());
+        return Err(wrong(labels, message));
     }
     if let Some(index) = classes.iter().position(|label| *label >= CLASSES) {
         return Err(wrong(labels, format!("record {index} has label {}; there are labels 0 to 9", classes[index])));
@@ -81,12 +81,12 @@ fn check_size(file: &ImageFile, what: &str, count: usize, size: usize, bytes: &[
     if expected == Some(bytes.len()) {
         return Ok(());
     }
-    let told = if whole < count {
+    let message = if whole < count {
         format!("the file promises {count} {what}s and ends inside {what} {whole} (counted from 0); it is truncated")
     } else {
         format!("the file promises {count} {what}s and holds {} bytes more", bytes.len() - count * size)
     };
-    Err(wrong(file, told))
+    Err(wrong(file, message))
 }
 
 /// A grey image as a 32×32 colour image.
@@ -120,7 +120,7 @@ mod tests {
         file("labels", &[2049, 2], vec![9, 0])
     }
 
-    fn told(images: &ImageFile, labels: &ImageFile) -> String {
+    fn message(images: &ImageFile, labels: &ImageFile) -> String {
         parse(images, labels).unwrap_err().to_string()
     }
 
@@ -143,7 +143,7 @@ mod tests {
         let (images, labels) = (images(), labels());
         let cut = |file: &ImageFile, length| ImageFile { bytes: file.bytes[..length].to_vec(), ..file.clone() };
         let told_of = |images: &ImageFile, labels: &ImageFile, expected: &str| {
-            let found = told(images, labels);
+            let found = message(images, labels);
             assert!(found.contains(expected), "{found}");
         };
         told_of(&cut(&images, 0), &labels, "images: 0 bytes are too few for the header");

@@ -3,11 +3,11 @@
 use super::layers::Start;
 use lyapunov::Stream;
 
-/// How matrices, kernels and biases begin. Everything else does as always: scales of normalisations are one, their shifts and the
-/// class token zero, and learned positions normal with a deviation of 0.02.
+/// How matrices, kernels and biases begin. Everything else does as always: scales of normalisations are one, their
+/// shifts and the class token zero, and learned positions normal with a deviation of 0.02.
 ///
-/// An output of a layer sums over fan-in inputs, and an input takes part in fan-out outputs: channels times the pixels of the
-/// kernel in a convolution. U is the uniform and N the normal distribution, by its variance.
+/// An output of a layer sums over fan-in inputs, and an input takes part in fan-out outputs: channels times the pixels
+/// of the kernel in a convolution. U is the uniform and N the normal distribution, by its variance.
 ///
 /// | kind | weights | biases | source |
 /// |---|---|---|---|
@@ -19,10 +19,10 @@ use lyapunov::Stream;
 /// | μP-like | N(1/fan-in), and N(1/fan-in²) in the last layer | 0 | Yang et al. (2022), table 3 |
 ///
 /// **What they are not.** The last two name parametrisations, of which these are the beginnings only. Under the NTK
-/// parametrisation every layer computes with W/√fan-in: the network at the start is the same, but descent moves its layers by
-/// learning rates that differ by fan-in from those here. μP as well gives learning rates of their own to the first and to the last
-/// layer; here one learning rate serves all. What is kept is the scale of the network's function at the start: in wide networks
-/// that is of order one under NTK, and of order 1/√width under μP.
+/// parametrisation every layer computes with W/√fan-in: the network at the start is the same, but descent moves its
+/// layers by learning rates that differ by fan-in from those here. μP as well gives learning rates of their own to the
+/// first and to the last layer; here one learning rate serves all. What is kept is the scale of the network's function
+/// at the start: in wide networks that is of order one under NTK, and of order 1/√width under μP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Initialization {
     /// As PyTorch's linear and convolutional layers begin.

@@ -18,8 +18,8 @@ pub enum Layout {
     Cifar100,
     /// CIFAR-100 by its twenty coarse classes, in the same files.
     Cifar100Coarse,
-    /// MNIST: ten classes of grey 28×28 images in IDX files, framed by two black pixels on every side and given the same
-    /// value in all three colours.
+    /// MNIST: ten classes of grey 28×28 images in IDX files, framed by two black pixels on every side and given the
+    /// same value in all three colours.
     Mnist,
     /// Fashion-MNIST: the same layout as MNIST, under the same names.
     FashionMnist,
@@ -104,8 +104,8 @@ impl Layout {
 /// The file of this name in `folder`.
 pub(super) fn read_file(folder: &Path, name: &str) -> Result<ImageFile> {
     if !folder.is_dir() {
-        let told = if folder.exists() { "this is a file; a folder is needed" } else { "there is no such folder" };
-        let source = std::io::Error::new(std::io::ErrorKind::NotFound, told);
+        let message = if folder.exists() { "this is a file; a folder is needed" } else { "there is no such folder" };
+        let source = std::io::Error::new(std::io::ErrorKind::NotFound, message);
         return Err(Error::Io { path: folder.to_owned(), source });
     }
     let path = folder.join(name);

@@ -2,8 +2,8 @@
 
 use burn::tensor::{DType, Tensor, activation};
 
-/// A loss ℓ(z, y) per example, for outputs z and one-hot targets y over K classes. The loss of a sample is the mean over
-/// its examples.
+/// A loss ℓ(z, y) per example, for outputs z and one-hot targets y over K classes. The loss of a sample is the mean
+/// over its examples.
 ///
 /// | loss | kinks | ∂²ℓ/∂z² |
 /// |---|---|---|
@@ -25,8 +25,8 @@ pub enum Loss {
     Huber,
     /// −(1 − p_label)² ln p_label with p = softmax(z): Lin et al. (2017) with γ = 2.
     Focal,
-    /// Σ_j ln(1 + exp z_j) − y_j z_j: one logistic regression per class, as with PyTorch's `BCEWithLogitsLoss`, summed over
-    /// the classes.
+    /// Σ_j ln(1 + exp z_j) − y_j z_j: one logistic regression per class, as with PyTorch's `BCEWithLogitsLoss`, summed
+    /// over the classes.
     BinaryCrossEntropy,
 }
 

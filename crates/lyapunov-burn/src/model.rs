@@ -30,16 +30,16 @@ pub(super) const CHANNELS: usize = 3;
 /// | activation, pooling, `Flatten`, dropout | none, but they count | |
 ///
 /// An [`Architecture::Mlp`] is `Sequential(Linear, ReLU, …, Linear)` over images that are flat already: 0, 2, 4, …; an
-/// [`Architecture::Cnn`] is `Sequential(Conv2d, ReLU, MaxPool2d, …, Flatten, Linear)`: 0, 3, …, and 3·convolutions + 1. A
-/// normalisation stands before each activation, and counts: `Sequential(Conv2d, BatchNorm2d, ReLU, MaxPool2d, …)`; dropout
-/// stands before each linear layer but one on the images. An [`Architecture::Vgg`] is such a sequence as well, with pooling
-/// behind each stage only. An [`Architecture::ResNet`] has the names of the usual one for CIFAR: `conv1`, `bn1`,
-/// `layer1.0.conv1`, …, `linear`; an [`Architecture::WideResNet`] those of the usual one as well: `conv1`, `block1.layer.0.bn1`,
-/// …, `block1.layer.0.convShortcut`, …, `bn1`, `fc`; an [`Architecture::DenseNet`] `conv1`, `block1.layer.0.bn1`, …, `trans1.conv1`,
-/// …, `bn1`, `fc`. An [`Architecture::VisionTransformer`] and an [`Architecture::MlpMixer`] have those of the package `timm`:
-/// `cls_token`, `pos_embed`, `patch_embed.proj`, `blocks.0.norm1`, `blocks.0.attn.qkv`, …, `norm`, `head`; `stem.proj`,
-/// `blocks.0.norm1`, `blocks.0.mlp_tokens.fc1`, …, `norm`, `head`.
-/// Images are \[channels, rows, columns\]; flat, they are in that order.
+/// [`Architecture::Cnn`] is `Sequential(Conv2d, ReLU, MaxPool2d, …, Flatten, Linear)`: 0, 3, …, and 3·convolutions + 1.
+/// A normalisation stands before each activation, and counts: `Sequential(Conv2d, BatchNorm2d, ReLU, MaxPool2d, …)`;
+/// dropout stands before each linear layer but one on the images. An [`Architecture::Vgg`] is such a sequence as well,
+/// with pooling behind each stage only. An [`Architecture::ResNet`] has the names of the usual one for CIFAR: `conv1`,
+/// `bn1`, `layer1.0.conv1`, …, `linear`; an [`Architecture::WideResNet`] those of the usual one as well: `conv1`,
+/// `block1.layer.0.bn1`, …, `block1.layer.0.convShortcut`, …, `bn1`, `fc`; an [`Architecture::DenseNet`] `conv1`,
+/// `block1.layer.0.bn1`, …, `trans1.conv1`, …, `bn1`, `fc`. An [`Architecture::VisionTransformer`] and an
+/// [`Architecture::MlpMixer`] have those of the package `timm`: `cls_token`, `pos_embed`, `patch_embed.proj`,
+/// `blocks.0.norm1`, `blocks.0.attn.qkv`, …, `norm`, `head`; `stem.proj`, `blocks.0.norm1`, `blocks.0.mlp_tokens.fc1`,
+/// …, `norm`, `head`. Images are \[channels, rows, columns\]; flat, they are in that order.
 ///
 /// [`Architecture::Mlp`]: super::Architecture::Mlp
 /// [`Architecture::Cnn`]: super::Architecture::Cnn
@@ -157,8 +157,8 @@ mod tests {
     fn a_layer_is_its_weights_and_its_biases() {
         let model = model(&Architecture::Cnn { widths: vec![2, 4] }, Normalization::None).unwrap();
         let layers = NamedLayer::of(&model.named_parameters());
-        let told: Vec<_> = layers.iter().map(|layer| (layer.name.as_str(), layer.range.clone())).collect();
-        assert_eq!(told, [("0", 0..56), ("3", 56..132), ("7", 132..2702)]);
+        let message: Vec<_> = layers.iter().map(|layer| (layer.name.as_str(), layer.range.clone())).collect();
+        assert_eq!(message, [("0", 0..56), ("3", 56..132), ("7", 132..2702)]);
     }
 
     #[test]

@@ -24,28 +24,29 @@ use lyapunov::{Evaluation, Objective, Product, Purpose, Sample, Stream, differen
 /// colour with the training set's mean and deviation. Losses are means over examples; large samples are summed chunk by
 /// chunk of a batch's size, with exact weights.
 ///
-/// **Training and evaluation.** Losses, gradients, products and [`Network::outputs`] are those of the network in training:
-/// under [`Normalization::Batch`] every chunk is normalised by its own mean and variance, and these move with the weights. So a large
-/// sample means its chunks, each as large as a training batch; the last one is filled up with images from the beginning
-/// of the sample, which take part in its statistics and in nothing else. [`Objective::evaluate`] and
-/// [`Network::evaluate_training_set`] are of the network in evaluation, where no image depends on another: means and
-/// variances are estimated afresh at the given weights, over the same training images each time (whole batches, 1,024
-/// images or an epoch; "precise" statistics, Wu & Johnson 2021), for a third of a gradient per batch. No running average is
-/// kept anywhere: the network is a pure function of its weights, and measuring it changes nothing.
+/// **Training and evaluation.** Losses, gradients, products and [`Network::outputs`] are those of the network in
+/// training: under [`Normalization::Batch`] every chunk is normalised by its own mean and variance, and these move with
+/// the weights. So a large sample means its chunks, each as large as a training batch; the last one is filled up with
+/// images from the beginning of the sample, which take part in its statistics and in nothing else.
+/// [`Objective::evaluate`] and [`Network::evaluate_training_set`] are of the network in evaluation, where no image
+/// depends on another: means and variances are estimated afresh at the given weights, over the same training images
+/// each time (whole batches, 1,024 images or an epoch; "precise" statistics, Wu & Johnson 2021), for a third of a
+/// gradient per batch. No running average is kept anywhere: the network is a pure function of its weights, and
+/// measuring it changes nothing.
 ///
-/// **The penalty** ½λ‖w‖² of [`NetworkOptions::l2`] is part of every loss, gradient and product: H + λ, and Gauss–Newton + λ.
-/// Evaluations are of the data alone.
+/// **The penalty** ½λ‖w‖² of [`NetworkOptions::l2`] is part of every loss, gradient and product: H + λ, and
+/// Gauss–Newton + λ. Evaluations are of the data alone.
 ///
-/// **Noise** is a pure function of the seed and the sample. A mini-batch has the dropout masks, crops and flips of its step,
-/// whoever asks for it and how often. The full set and subsets show the images as they are; their masks are those of step 0,
-/// others in each chunk. In evaluation nothing is dropped.
+/// **Noise** is a pure function of the seed and the sample. A mini-batch has the dropout masks, crops and flips of its
+/// step, whoever asks for it and how often. The full set and subsets show the images as they are; their masks are those
+/// of step 0, others in each chunk. In evaluation nothing is dropped.
 ///
 /// [`Normalization::Batch`]: super::Normalization::Batch
 ///
 /// **Costs** count the multiply-adds of a pass relative to those of a gradient: an exact product is 1.5 g-eq where the
-/// first layer dominates and 8/3 where deep layers do; Gauss–Newton 1.5 to 5/3. **Memory**: activations of one batch. Exact
-/// products keep twice as many per image; where weights serve many times per image, as kernels do, they take each chunk
-/// in two halves, unless batch normalisation or dropout holds it together.
+/// first layer dominates and 8/3 where deep layers do; Gauss–Newton 1.5 to 5/3. **Memory**: activations of one batch.
+/// Exact products keep twice as many per image; where weights serve many times per image, as kernels do, they take each
+/// chunk in two halves, unless batch normalisation or dropout holds it together.
 #[derive(Debug)]
 pub struct Network {
     pub(super) model: Model,
@@ -66,10 +67,11 @@ impl Network {
     /// The network of `options` on `data`, computing on `device`.
     ///
     /// # Errors
-    /// [`lyapunov::Error::Argument`] for widths, depths, heads or patches that do not fit each other or 32×32 images, for a batch size that is zero or larger than the
-    /// training set (or one, with batch normalisation), for groups that do not divide the widths, for
-    /// a penalty that is negative, a scale of the initial weights that is not positive, for a dropout rate outside [0, 1) and for a label smoothing outside [0, 1) or with another loss than cross-entropy; [`Error::Data`] for
-    /// an empty held-out set.
+    /// [`lyapunov::Error::Argument`] for widths, depths, heads or patches that do not fit each other or 32×32 images,
+    /// for a batch size that is zero or larger than the training set (or one, with batch normalisation), for groups
+    /// that do not divide the widths, for a penalty that is negative, a scale of the initial weights that is not
+    /// positive, for a dropout rate outside [0, 1) and for a label smoothing outside [0, 1) or with another loss than
+    /// cross-entropy; [`Error::Data`] for an empty held-out set.
     pub fn new(options: &NetworkOptions, data: Dataset, device: &Device) -> Result<Self> {
         let samples = Samples::new(data.train.len(), options.batch_size, options.seed)?;
         let model = Model::new(options, data.classes)?;
@@ -99,16 +101,16 @@ impl Network {
         })
     }
 
-    /// The same network and data, but for the order of the images inside the batch of this training step: what differs in the
-    /// run is the rounding of sums.
+    /// The same network and data, but for the order of the images inside the batch of this training step: what differs
+    /// in the run is the rounding of sums.
     #[must_use]
     pub fn with_reversed_batch(mut self, step: u64) -> Self {
         self.samples.reverse(step);
         self
     }
 
-    /// The same network and data, but for one training image, which is replaced by a copy of the next one with its label.
-    /// Images are standardised as before.
+    /// The same network and data, but for one training image, which is replaced by a copy of the next one with its
+    /// label. Images are standardised as before.
     ///
     /// # Errors
     /// [`lyapunov::Error::Argument`] where there is no such image, or no other.
@@ -122,8 +124,8 @@ impl Network {
         Ok(self)
     }
 
-    /// The weights that training starts from, as [`NetworkOptions::init`] says, and the identity for normalisations; a pure
-    /// function of the seed.
+    /// The weights that training starts from, as [`NetworkOptions::init`] says, and the identity for normalisations; a
+    /// pure function of the seed.
     pub fn initial_weights(&self) -> Weights {
         self.model.initial_weights(self.seed, &self.device, self.dtype)
     }
@@ -148,8 +150,8 @@ impl Network {
         self.samples.len(on)
     }
 
-    /// The weights `at` as a safetensors file: one tensor per parameter, named and laid out as [`NamedParameter`] says, so
-    /// that PyTorch's `load_state_dict` takes them.
+    /// The weights `at` as a safetensors file: one tensor per parameter, named and laid out as [`NamedParameter`] says,
+    /// so that PyTorch's `load_state_dict` takes them.
     ///
     /// A normalisation over batches has its statistics in evaluation there as well, as PyTorch's buffers.
     pub fn weights_to_safetensors(&self, at: &Weights) -> Vec<u8> {
@@ -158,21 +160,21 @@ impl Network {
         weights::write(&self.named_parameters(), at, (&buffers, &self.statistics(at), batches))
     }
 
-    /// The weights in a safetensors file. Statistics of normalisations may be there, and are not used: they are estimated
-    /// afresh where they are needed.
+    /// The weights in a safetensors file. Statistics of normalisations may be there, and are not used: they are
+    /// estimated afresh where they are needed.
     ///
     /// # Errors
     /// [`Error::Weights`] for a file that is cut short or malformed, that names a tensor twice or like a path, or whose
-    /// tensors are not this network's: a missing or an extra one, another shape, another type of number, an entry that is
-    /// not finite.
+    /// tensors are not this network's: a missing or an extra one, another shape, another type of number, an entry that
+    /// is not finite.
     pub fn weights_from_safetensors(&self, bytes: &[u8]) -> Result<Weights> {
         weights::read((&self.named_parameters(), &self.model.layers.buffers()), bytes, (&self.device, self.dtype))
     }
 
-    /// What another program needs to check a measurement, as a safetensors file: the images that `on` names as the network
-    /// sees them, `inputs` \[examples, channels, rows, columns\], the mean and the deviation that their `colours`
-    /// \[channels, 2\] were standardised by, their `labels` \[examples\], and the network's `outputs` \[examples, classes\]
-    /// before the loss, and `evaluation_outputs`, those in evaluation for the same images.
+    /// What another program needs to check a measurement, as a safetensors file: the images that `on` names as the
+    /// network sees them, `inputs` \[examples, channels, rows, columns\], the mean and the deviation that their
+    /// `colours` \[channels, 2\] were standardised by, their `labels` \[examples\], and the network's `outputs`
+    /// \[examples, classes\] before the loss, and `evaluation_outputs`, those in evaluation for the same images.
     ///
     /// # Errors
     /// [`lyapunov::Error::Argument`] for a subset larger than the training set.
@@ -214,8 +216,8 @@ impl Network {
         Ok(Tensor::cat(self.chunks(on)?.iter().map(outputs).collect(), 0))
     }
 
-    /// The outputs [examples, classes] in evaluation for the images that `on` names: those that PyTorch's network gives in
-    /// its `eval` mode, with the weights of [`Network::weights_to_safetensors`].
+    /// The outputs [examples, classes] in evaluation for the images that `on` names: those that PyTorch's network gives
+    /// in its `eval` mode, with the weights of [`Network::weights_to_safetensors`].
     ///
     /// # Errors
     /// [`lyapunov::Error::Argument`] for a subset larger than the training set.
@@ -269,9 +271,10 @@ impl Network {
         self.samples.chunks(on, self.mixes_examples())
     }
 
-    /// The chunks of passes that carry a recorded tangent, and so twice the activations of a gradient: half as large where
-    /// that matters and no image depends on which others are in its chunk. It matters where weights serve many times per image, as
-    /// kernels do; elsewhere the weights outweigh the activations, and two passes over them take longer than one.
+    /// The chunks of passes that carry a recorded tangent, and so twice the activations of a gradient: half as large
+    /// where that matters and no image depends on which others are in its chunk. It matters where weights serve many
+    /// times per image, as kernels do; elsewhere the weights outweigh the activations, and two passes over them take
+    /// longer than one.
     pub(super) fn chunks_with_tangents(&self, on: Sample) -> lyapunov::Result<Vec<Chunk>> {
         let chunks = self.chunks(on)?;
         let layers = &self.model.layers;
@@ -456,58 +459,4 @@ fn check_smoothing(options: &NetworkOptions) -> Result<()> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{Architecture, Normalization, device};
-
-    #[test]
-    fn a_batch_is_filled_up_before_it_is_normalised() {
-        let normalization = Normalization::Batch;
-        let options = NetworkOptions { normalization, batch_size: 8, ..NetworkOptions::default() };
-        let data = Dataset::synthetic(1, 40, 10).unwrap();
-        let network = Network::new(&options, data, &device("flex").unwrap()).unwrap();
-        let w = network.initial_weights();
-        let sample = network.samples.indices(Sample::Subset(13)).unwrap();
-        let last = [&sample[8..], &sample[..3]].concat();
-        let inputs = network.images_at(&network.data.train, &last);
-        let expected = network
-            .forward(&network.constants(&w), inputs, &mut Pass::training(Noise::default()))
-            .value
-            .narrow(0, 0, 5);
-        let outputs = network.outputs(&w, Sample::Subset(13)).unwrap();
-        assert_eq!(outputs.narrow(0, 8, 5).to_data(), expected.to_data());
-    }
-
-    #[test]
-    fn passes_with_tangents_take_half_chunks_where_kernels_meet_images_that_do_not_meet() {
-        let sizes = |options: NetworkOptions| -> Vec<(usize, usize)> {
-            let options = NetworkOptions { batch_size: 9, ..options };
-            let network =
-                Network::new(&options, Dataset::synthetic(1, 40, 10).unwrap(), &device("flex").unwrap()).unwrap();
-            let chunks = network.chunks_with_tangents(Sample::Subset(13)).unwrap();
-            chunks.iter().map(|chunk| (chunk.indices.len(), chunk.counted)).collect()
-        };
-        let cnn =
-            || NetworkOptions { architecture: Architecture::Cnn { widths: vec![4] }, ..NetworkOptions::default() };
-        assert_eq!(sizes(cnn()), [(5, 5), (4, 4), (2, 2), (2, 2)]);
-        assert_eq!(sizes(NetworkOptions { dropout: 0.1, ..cnn() }), [(9, 9), (4, 4)]);
-        assert_eq!(sizes(NetworkOptions { normalization: Normalization::Batch, ..cnn() }), [(9, 9), (9, 4)]);
-        let mlp = Architecture::Mlp { widths: vec![5] };
-        assert_eq!(sizes(NetworkOptions { architecture: mlp, ..cnn() }), [(9, 9), (4, 4)]);
-    }
-
-    #[test]
-    fn an_image_is_shifted_by_seed_step_and_image_whatever_batch_it_is_in() {
-        let network = |seed| {
-            let options = NetworkOptions { seed, augment: true, batch_size: 8, ..NetworkOptions::default() };
-            let data = Dataset::synthetic(1, 40, 10).unwrap();
-            Network::new(&options, data, &device("flex").unwrap()).unwrap()
-        };
-        let first = network(0);
-        let alone = first.augmented_images_at(&[5], 1).to_data();
-        let pair = first.augmented_images_at(&[7, 5], 1);
-        assert_eq!(alone, pair.narrow(0, 1, 1).to_data());
-        assert_ne!(alone, first.augmented_images_at(&[5], 2).to_data());
-        assert_ne!(alone, network(1).augmented_images_at(&[5], 1).to_data());
-    }
-}
+mod tests;

@@ -63,8 +63,8 @@ pub enum Normalization {
     None,
     /// Per channel over the images of a batch: Ioffe & Szegedy (2015), PyTorch's `BatchNorm1d` and `BatchNorm2d`.
     Batch,
-    /// Per image over all channels, with a scale and a shift per channel: PyTorch's `LayerNorm` behind a linear layer, its
-    /// `GroupNorm` of one group behind a convolution.
+    /// Per image over all channels, with a scale and a shift per channel: PyTorch's `LayerNorm` behind a linear layer,
+    /// its `GroupNorm` of one group behind a convolution.
     Layer,
     /// Per image over groups of channels: Wu & He (2018), PyTorch's `GroupNorm`.
     Group {
@@ -95,8 +95,8 @@ lyapunov::named! { Shortcut, "shortcut": Padded = "padded", Projected = "project
 /// What a network is made of.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Architecture {
-    /// Fully connected hidden layers of these widths, each followed by the normalisation and the activation; then a linear
-    /// layer to the classes. Without hidden layers: a linear model.
+    /// Fully connected hidden layers of these widths, each followed by the normalisation and the activation; then a
+    /// linear layer to the classes. Without hidden layers: a linear model.
     Mlp {
         /// Hidden widths, first layer first.
         widths: Vec<usize>,
@@ -106,22 +106,22 @@ pub enum Architecture {
         /// Hidden widths, first layer first.
         widths: Vec<usize>,
     },
-    /// 3×3 convolutions with these channels, each followed by the normalisation, the activation and 2×2 pooling; then a linear
-    /// layer.
+    /// 3×3 convolutions with these channels, each followed by the normalisation, the activation and 2×2 pooling; then a
+    /// linear layer.
     Cnn {
         /// Channels, first layer first: at most five, since each halves the image.
         widths: Vec<usize>,
     },
-    /// Five stages of 3×3 convolutions as in the `cnn`, each followed by pooling; then a linear layer: Simonyan & Zisserman
-    /// (2014) in the form for CIFAR.
+    /// Five stages of 3×3 convolutions as in the `cnn`, each followed by pooling; then a linear layer: Simonyan &
+    /// Zisserman (2014) in the form for CIFAR.
     Vgg {
         /// Layers with weights: 11, 13, 16 or 19.
         depth: usize,
         /// Channels of each stage: 64, 128, 256, 512 and 512 in the paper.
         widths: Vec<usize>,
     },
-    /// A convolution, stages of residual blocks, each but the first at half the size, the mean over the image and a linear
-    /// layer: He et al. (2015) in the forms for CIFAR. Made for [`Normalization::Batch`].
+    /// A convolution, stages of residual blocks, each but the first at half the size, the mean over the image and a
+    /// linear layer: He et al. (2015) in the forms for CIFAR. Made for [`Normalization::Batch`].
     ResNet {
         /// Blocks of each stage: 3 for ResNet-20, 5 for ResNet-32, 9 for ResNet-56, 2 for ResNet-18.
         blocks: usize,
@@ -130,28 +130,31 @@ pub enum Architecture {
         /// What stands beside a block that changes the size or the channels.
         shortcut: Shortcut,
     },
-    /// A convolution, three stages of residual blocks whose normalisations and activations stand before their convolutions, each
-    /// stage but the first at half the size, a normalisation, the mean over the image and a linear layer: Zagoruyko & Komodakis
-    /// (2016). Made for [`Normalization::Batch`]. Dropout stands between the two convolutions of a block, as in the paper.
+    /// A convolution, three stages of residual blocks whose normalisations and activations stand before their
+    /// convolutions, each stage but the first at half the size, a normalisation, the mean over the image and a linear
+    /// layer: Zagoruyko & Komodakis (2016). Made for [`Normalization::Batch`]. Dropout stands between the two
+    /// convolutions of a block, as in the paper.
     WideResNet {
         /// Layers with weights, without projections: 6n + 4, with n blocks in each stage. 16 for WRN-16-4.
         depth: usize,
-        /// Channels of the first convolution and of each stage: 16, 16k, 32k and 64k in the paper, with k = 4 for WRN-16-4.
+        /// Channels of the first convolution and of each stage: 16, 16k, 32k and 64k in the paper, with k = 4 for
+        /// WRN-16-4.
         widths: Vec<usize>,
     },
-    /// A convolution, three blocks of layers that each add a few channels to those they see, a 1×1 convolution and average-pooling
-    /// between two blocks, a normalisation, the mean over the image and a linear layer: Huang et al. (2017) in the basic form,
-    /// without bottlenecks and compression. Made for [`Normalization::Batch`]. Dropout stands behind every convolution but the
-    /// first, as in the paper.
+    /// A convolution, three blocks of layers that each add a few channels to those they see, a 1×1 convolution and
+    /// average-pooling between two blocks, a normalisation, the mean over the image and a linear layer: Huang et al.
+    /// (2017) in the basic form, without bottlenecks and compression. Made for [`Normalization::Batch`]. Dropout stands
+    /// behind every convolution but the first, as in the paper.
     DenseNet {
         /// Layers with weights: 3n + 4, with n in each block. 40 in the paper.
         depth: usize,
         /// Channels of the first convolution, and those that each layer adds: 16 and 12 in the paper.
         widths: Vec<usize>,
     },
-    /// Patches as tokens, a class token before them, learned positions, blocks of attention and of a perceptron with layer
-    /// normalisation before each, and a linear layer on the class token: Dosovitskiy et al. (2021). The normalisation must be
-    /// [`Normalization::None`]: it brings its own. Dropout stands behind both parts of a block. Made for [`Activation::Gelu`].
+    /// Patches as tokens, a class token before them, learned positions, blocks of attention and of a perceptron with
+    /// layer normalisation before each, and a linear layer on the class token: Dosovitskiy et al. (2021). The
+    /// normalisation must be [`Normalization::None`]: it brings its own. Dropout stands behind both parts of a block.
+    /// Made for [`Activation::Gelu`].
     VisionTransformer {
         /// Blocks: 12 in ViT-Ti, the tiny form of Touvron et al. (2021).
         depth: usize,
@@ -162,16 +165,16 @@ pub enum Architecture {
         /// Features of a token and of the hidden layers: 192 and 768 in ViT-Ti.
         widths: Vec<usize>,
     },
-    /// Patches as tokens, blocks of a perceptron across the tokens and one across the features with layer normalisation before
-    /// each, the mean over the tokens and a linear layer: Tolstikhin et al. (2021). Normalisation, dropout and activation as in
-    /// [`Architecture::VisionTransformer`].
+    /// Patches as tokens, blocks of a perceptron across the tokens and one across the features with layer normalisation
+    /// before each, the mean over the tokens and a linear layer: Tolstikhin et al. (2021). Normalisation, dropout and
+    /// activation as in [`Architecture::VisionTransformer`].
     MlpMixer {
         /// Blocks: 8 in Mixer-S.
         depth: usize,
         /// Pixels along a side of a patch, a divisor of 32.
         patch: usize,
-        /// Features of a token, and of the hidden layers across tokens and across features: in the paper's Mixer-S 512, 256 and
-        /// 2048.
+        /// Features of a token, and of the hidden layers across tokens and across features: in the paper's Mixer-S 512,
+        /// 256 and 2048.
         widths: Vec<usize>,
     },
 }
@@ -203,7 +206,8 @@ pub struct NetworkOptions {
     pub normalization: Normalization,
     /// How images shrink.
     pub pooling: Pooling,
-    /// The share of entries that dropout sets to zero before each fully connected layer but one on the images; 0 = none.
+    /// The share of entries that dropout sets to zero before each fully connected layer but one on the images; 0 =
+    /// none.
     pub dropout: f64,
     /// How the weights begin.
     pub init: Initialization,
@@ -213,7 +217,8 @@ pub struct NetworkOptions {
     pub loss: Loss,
     /// Moves this share of every target from its label evenly to all classes: for cross-entropy only; 0 = none.
     pub label_smoothing: f64,
-    /// λ of the penalty ½λ‖w‖², which is part of the loss: every weight counts, biases and normalisations too; 0 = none.
+    /// λ of the penalty ½λ‖w‖², which is part of the loss: every weight counts, biases and normalisations too; 0 =
+    /// none.
     pub l2: f64,
     /// Whether mini-batches show randomly shifted and flipped images.
     pub augment: bool,
@@ -226,7 +231,8 @@ pub struct NetworkOptions {
 }
 
 impl Default for NetworkOptions {
-    /// A three-layer convolutional network with ReLU, max-pooling and cross-entropy, batches of 64, seed 0, single precision.
+    /// A three-layer convolutional network with ReLU, max-pooling and cross-entropy, batches of 64, seed 0, single
+    /// precision.
     fn default() -> Self {
         Self {
             architecture: Architecture::Cnn { widths: vec![8, 16, 32] },

@@ -1,6 +1,7 @@
 //! What a layer may know of the pass that runs through it: training or evaluation, its noise, its statistics.
 //!
-//! Layers keep nothing from one pass to the next: the outputs of a network are a pure function of weights, images and pass.
+//! Layers keep nothing from one pass to the next: the outputs of a network are a pure function of weights, images and
+//! pass.
 
 use burn::tensor::Tensor;
 
@@ -83,7 +84,8 @@ impl<'a> Pass<'a> {
         Some(Stream::for_part(*seed, Purpose::Dropout, *step, part))
     }
 
-    /// The statistics of the next layer that normalises over a batch; `None` in training, where it takes those of the batch.
+    /// The statistics of the next layer that normalises over a batch; `None` in training, where it takes those of the
+    /// batch.
     pub fn statistics(&mut self) -> Option<&'a Moments> {
         match self {
             Self::Training { .. } => None,

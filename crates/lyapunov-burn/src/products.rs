@@ -1,12 +1,13 @@
 //! Gradients and products of a network, chunk by chunk, all from one list of layers.
 //!
 //! **Exact product** (Pearlmutter 1994): the forward pass carries (x, ẋ), so that the directional derivative
-//! D = Σ ∂ℓ/∂z · ż comes out of it as a scalar; its reverse pass gives ∂D/∂w = H v. First-order autodiff suffices. Where
-//! the ẇ are leaves as well, the same reverse pass gives ∂D/∂ẇ = g: the joint pass.
+//! D = Σ ∂ℓ/∂z · ż comes out of it as a scalar; its reverse pass gives ∂D/∂w = H v. First-order autodiff suffices.
+//! Where the ẇ are leaves as well, the same reverse pass gives ∂D/∂ẇ = g: the joint pass.
 //!
 //! **Gauss–Newton**: the forward pass carries ż = J v on plain tensors, then (z · (∂²ℓ/∂z²) ż) goes backward.
 //!
-//! **The penalty** ½λ‖w‖² has the gradient λw and the Hessian λ, on every sample: it is added once, behind the sum over chunks.
+//! **The penalty** ½λ‖w‖² has the gradient λw and the Hessian λ, on every sample: it is added once, behind the sum over
+//! chunks.
 //!
 //! Every call makes fresh leaves and ends with their backward pass, so no graph outlives it.
 

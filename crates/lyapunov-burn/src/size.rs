@@ -3,7 +3,7 @@
 use super::{NetworkOptions, layers::Layer, model::Model};
 use lyapunov::Result;
 
-/// The size of a network: what tells whether there is room for it.
+/// The size of a network: from which follows whether there is room for it.
 ///
 /// ```
 /// use lyapunov_burn::{Architecture, NetworkSize, NetworkOptions};
@@ -16,8 +16,8 @@ use lyapunov::Result;
 pub struct NetworkSize {
     /// How many weights it has.
     pub parameters: usize,
-    /// Numbers per image that come out of its matrix products. What stands between them, normalisations and activations, makes as many
-    /// again, each.
+    /// Numbers per image that come out of its matrix products. What stands between them, normalisations and
+    /// activations, makes as many again, each.
     pub outputs: usize,
 }
 
@@ -25,7 +25,8 @@ impl NetworkSize {
     /// The size of the network that `options` ask for, with `classes` outputs. Nothing of it is made.
     ///
     /// # Errors
-    /// [`Error::Argument`](lyapunov::Error::Argument), as for [`Network::new`](super::Network::new), for layers that do not fit each other.
+    /// [`Error::Argument`](lyapunov::Error::Argument), as for [`Network::new`](super::Network::new), for layers that do
+    /// not fit each other.
     pub fn of(options: &NetworkOptions, classes: usize) -> Result<Self> {
         let model = Model::new(options, classes)?;
         let parameters = model.layers.parameters().iter().map(super::layers::Parameter::len).sum();

@@ -1,8 +1,8 @@
 //! Synthetic images of CIFAR's shape, hard enough to be worth training on.
 //!
 //! The class is a shape (disc, square, ring, cross, triangle) with horizontal or vertical stripes. Place, size, tilt,
-//! stripe period, colours, a shaded background and pixel noise are drawn per image, so that neither colour nor any single
-//! pixel tells the class.
+//! stripe period, colours, a shaded background and pixel noise are drawn per image, so that neither colour nor any
+//! single pixel gives the class away.
 
 use super::{
     cifar::RECORD_BYTES,

@@ -6,10 +6,12 @@ use burn::tensor::{DType, Tensor, TensorData};
 
 use lyapunov::{Archive, Elementwise, Flat, Numbers, Persist, Result, Stream, Vector};
 
-/// The weights of a network, or anything of their shape, as one flat tensor: the [`Vector`] of every objective of this crate.
+/// The weights of a network, or anything of their shape, as one flat tensor: the [`Vector`] of every objective of this
+/// crate.
 ///
-/// It is the tensor: nothing is copied on the way in or out, and its methods can be called on it. Storage is that of the tensor; inner
-/// products accumulate in its precision (blocked, by the device's matrix product) and come back in f64.
+/// It is the tensor: nothing is copied on the way in or out, and its methods can be called on it. Storage is that of
+/// the tensor; inner products accumulate in its precision (blocked, by the device's matrix product) and come back in
+/// f64.
 ///
 /// ```
 /// use lyapunov::Vector;
@@ -155,6 +157,16 @@ mod tests {
         c.axpy(-1.0, &plain(&a));
         assert!(c.norm() < 1e-6 * a.norm());
         assert_eq!(a.zeros_like().norm(), 0.0);
+    }
+
+    /// What takes inner products in the other order has the bits of before.
+    #[test]
+    fn an_inner_product_has_the_same_bits_both_ways() {
+        for n in [1, 7, 100, 5000, 100_003] {
+            let (a, b) = (random(n, 0), random(n, 1));
+            assert_eq!(a.dot(&b).to_bits(), b.dot(&a).to_bits(), "{n}");
+            assert_eq!(a.dots(&[b.clone(), a.clone()]), [a.dot(&b), a.dot(&a)]);
+        }
     }
 
     #[test]

@@ -51,7 +51,8 @@ pub(super) fn write(
     file(parameters.iter().map(entry).chain(buffers).collect())
 }
 
-/// Images, labels and outputs, in training and in evaluation, as a file, with the mean and the deviation of each colour.
+/// Images, labels and outputs, in training and in evaluation, as a file, with the mean and the deviation of each
+/// colour.
 pub(super) fn write_examples(
     images: Tensor<4>,
     labels: Vec<i64>,
@@ -275,12 +276,12 @@ mod tests {
         let colours = file.tensor("colours").unwrap();
         assert_eq!((colours.shape(), colours.dtype()), (&[3, 2][..], Dtype::F64));
         let outputs: Vec<f32> = network.outputs(&weights, Sample::Mini(1)).unwrap().to_data().try_to_vec().unwrap();
-        let told: Vec<u8> = outputs.into_iter().flat_map(f32::to_le_bytes).collect();
-        assert_eq!(file.tensor("outputs").unwrap().data(), told);
+        let message: Vec<u8> = outputs.into_iter().flat_map(f32::to_le_bytes).collect();
+        assert_eq!(file.tensor("outputs").unwrap().data(), message);
         let evaluated = file.tensor("evaluation_outputs").unwrap();
         assert_eq!(
             (evaluated.shape(), evaluated.data()),
-            (&[4, 10][..], &told[..]),
+            (&[4, 10][..], &message[..]),
             "nothing here differs in training"
         );
         assert!(network.examples_to_safetensors(&weights, Sample::Subset(9)).is_err());
@@ -296,8 +297,11 @@ mod tests {
     fn a_file_that_is_cut_short_or_something_else_is_refused() {
         let whole = zeros(&RIGHT);
         for length in [0, 7, 8, 100, whole.len() - 1] {
-            let told = refusal(&whole[..length]);
-            assert!(told.starts_with("the file is cut short or not in the safetensors format"), "{length}: {told}");
+            let message = refusal(&whole[..length]);
+            assert!(
+                message.starts_with("the file is cut short or not in the safetensors format"),
+                "{length}: {message}"
+            );
         }
         let mut longer = whole;
         longer.push(0);
@@ -361,12 +365,12 @@ mod tests {
     #[test]
     fn weights_that_are_not_finite_are_refused() {
         let network = network(Precision::Single);
-        for (value, told) in [(f32::NAN, "NaN"), (f32::NEG_INFINITY, "-inf")] {
+        for (value, message) in [(f32::NAN, "NaN"), (f32::NEG_INFINITY, "-inf")] {
             let mut flat: Vec<f32> = network.initial_weights().to_data().try_to_vec().unwrap();
             flat[56 + 512 + 3] = value;
             let weights = Weights(Tensor::from_data(TensorData::new(flat, [5186]), &device("flex").unwrap()));
             let bytes = network.weights_to_safetensors(&weights);
-            assert_eq!(refusal(&bytes), format!("tensor `4.weight` holds {told} at [1, 3]: weights must be finite"));
+            assert_eq!(refusal(&bytes), format!("tensor `4.weight` holds {message} at [1, 3]: weights must be finite"));
         }
     }
 }

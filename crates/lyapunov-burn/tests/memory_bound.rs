@@ -18,8 +18,8 @@ fn peak<T>(work: impl Fn() -> T) -> f64 {
     (MEMORY.peak_usage() - held) as f64
 }
 
-/// Peak memory of a search by four products without its vectors (a basis of five, the image that becomes part of it, and
-/// the Ritz vector), in gradients.
+/// Peak memory of a search by four products without its vectors (a basis of five, the image that becomes part of it,
+/// and the Ritz vector), in gradients.
 fn share(network: &Network, on: Sample, product: Product) -> f64 {
     let w = network.initial_weights();
     let gradient = peak(|| network.gradient(&w, on).unwrap());

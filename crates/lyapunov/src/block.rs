@@ -38,11 +38,11 @@ macro_rules! flat {
 flat!(Vec<f64>);
 flat!(Vec<f32>);
 
-/// E A Eᵀ, with E the projection onto the entries in `range`: the block on the diagonal of A, as an operator on vectors of
-/// `range.len()` entries.
+/// E A Eᵀ, with E the projection onto the entries in `range`: the block on the diagonal of A, as an operator on vectors
+/// of `range.len()` entries.
 ///
-/// Of a Hessian it is that of one layer with all others held fixed. Its eigenvalues lie within those of A (Cauchy), so no
-/// layer is sharper than the network; the sharpest lies below it by what the layers share.
+/// Of a Hessian it is that of one layer with all others held fixed. Its eigenvalues lie within those of A (Cauchy), so
+/// no layer is sharper than the network; the sharpest lies below it by what the layers share.
 ///
 /// **Cost**: one application of A; one vector as long as A's beside those of A.
 ///

@@ -2,8 +2,8 @@
 
 use crate::vector::Vector;
 
-/// A [`Vector`] that can also be multiplied, divided, rooted and shifted entry by entry: what optimizers with one scale per
-/// weight, and the operators that they precondition, need beyond the six verbs.
+/// A [`Vector`] that can also be multiplied, divided, rooted and shifted entry by entry: what optimizers with one scale
+/// per weight, and the operators that they precondition, need beyond the six verbs.
 ///
 /// ```
 /// use lyapunov::Elementwise;

@@ -2,10 +2,10 @@
 //!
 //! Training is a dynamical system: the optimizer maps weights to weights. This library measures that system while it
 //! runs. A [`Vector`] is anything with six verbs; an [`Operator`] is a linear map known by its action; [`krylov`] finds
-//! the ends of its spectrum, with residuals. A [`System`] moves a state and deviations from it together, and [`exponents`]
-//! says how fast they drift apart; [`systems`] holds the classical ones. An
-//! [`Objective`] is a loss with its gradient and the products with its [`Hessian`]; a [`Descent`] is an optimizer, and so
-//! a `System`. [`run`] is the loop: measure, let a [`Controller`] decide the learning rate, hand one typed
+//! the ends of its spectrum, with residuals. A [`System`] moves a state and deviations from it together, and
+//! [`exponents`] says how fast they drift apart; [`systems`] holds the classical ones. An
+//! [`Objective`] is a loss with its gradient and the products with its [`Hessian`]; a [`Descent`] is an optimizer, and
+//! so a `System`. [`run`] is the loop: measure, let a [`Controller`] decide the learning rate, hand one typed
 //! [`Measurement`] to an [`Observer`], step. The crate `lyapunov-burn` makes objectives of
 //! networks and images, on Burn.
 //!
@@ -54,8 +54,8 @@ pub use control::{
     Scheduled, Shape,
 };
 pub use descent::{
-    Action, Adam, Curvature, Decay, Descent, DistanceOverGradients, Dog, Edge, HeavyBall, Moment, Moments, Momentum,
-    Optimizer, Prodigy, ProdigyRule, ScheduleFree, ScheduleFreeRule, Sgd, SgdRule, UpdateRule,
+    Action, ActionRef, Adam, Curvature, Decay, Descent, DistanceOverGradients, Dog, Edge, HeavyBall, Moment, Moments,
+    Momentum, Optimizer, Prodigy, ProdigyRule, ScheduleFree, ScheduleFreeRule, Sgd, SgdRule, UpdateRule,
 };
 pub use elementwise::Elementwise;
 pub use error::{Error, Result};

@@ -1,7 +1,7 @@
 //! Choices know their own names: one list per enum, from which its names are written and read.
 
-/// Gives an enum `ALL`, `name`, `from_name`, [`Display`](std::fmt::Display) and [`FromStr`](std::str::FromStr), from one list
-/// of its variants with their names. A variant that carries something says what it carries when it is read.
+/// Gives an enum `ALL`, `name`, `from_name`, [`Display`](std::fmt::Display) and [`FromStr`](std::str::FromStr), from
+/// one list of its variants with their names. A variant that carries something says what it carries when it is read.
 ///
 /// A variant that the list lacks does not compile. [`FromStr`](std::str::FromStr) refuses an unknown name with
 /// [`Error::Unknown`](crate::Error::Unknown), which holds the names that are known.

@@ -44,7 +44,8 @@ impl<V: Vector, A: Operator<V>> Operator<V> for Affine<A> {
 /// S A S for a symmetric matrix S that is known by its action, in place: symmetric where A is.
 ///
 /// With S = P^-1/2 this is P^-1/2 A P^-1/2, which has the eigenvalues of P⁻¹A: the curvature that an optimizer with one
-/// scale per weight sees. For Adam P = diag(√v̂ + ε), and its largest eigenvalue is the preconditioned sharpness (Cohen et al.,
+/// scale per weight sees. For Adam P = diag(√v̂ + ε), and its largest eigenvalue is the preconditioned sharpness (Cohen
+/// et al.,
 /// *Adaptive gradient methods at the edge of stability*, 2022).
 ///
 /// **Cost**: one application of A and two of S; one vector held beside those of A.

@@ -10,7 +10,8 @@ use crate::{
 pub enum Quantity {
     /// The algebraically largest eigenvalue of the Hessian.
     LambdaMax,
-    /// The algebraically smallest eigenvalue of the Hessian: how fast slow descent can drift apart. No edge speaks of it.
+    /// The algebraically smallest eigenvalue of the Hessian: how fast slow descent can drift apart. No edge speaks of
+    /// it.
     LambdaMin,
     /// gᵀHg/gᵀg of one mini-batch and its own gradient, whose mean over batches sits at 2/η at the edge of stability of
     /// stochastic gradient descent (Andreyev & Beneventano 2024).
@@ -33,8 +34,9 @@ pub struct Sharpness {
     pub quantity: Quantity,
     /// The estimate, in units of loss per weight².
     pub value: f64,
-    /// ‖Av − value·v‖ for the unit vector v that it belongs to: some eigenvalue lies within this distance. For the batch
-    /// sharpness v is the direction of the gradient, which is no eigenvector: its error is the spread over batches.
+    /// ‖Av − value·v‖ for the unit vector v that it belongs to: some eigenvalue lies within this distance. For the
+    /// batch sharpness v is the direction of the gradient, which is no eigenvector: its error is the spread over
+    /// batches.
     pub residual: f64,
     /// The data whose loss the Hessian belongs to.
     pub on: Sample,
@@ -51,8 +53,8 @@ impl Sharpness {
     }
 }
 
-/// How the loss of the mini-batch slopes and curves along the coming step w' = w − η P⁻¹ m of the optimizer, in the metric of its
-/// preconditioner P (the identity for most): A = P^-½ H_B P^-½ and u is the unit vector along P^-½ m.
+/// How the loss of the mini-batch slopes and curves along the coming step w' = w − η P⁻¹ m of the optimizer, in the
+/// metric of its preconditioner P (the identity for most): A = P^-½ H_B P^-½ and u is the unit vector along P^-½ m.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct StepCurvature {
     /// (P^-½ g_B)ᵀu: how fast the loss falls along the step.
@@ -87,7 +89,7 @@ pub struct RunningExponents {
     pub local: Vec<f64>,
     /// Λ_1 … Λ_k so far, in nats per step.
     pub values: Vec<f64>,
-    /// Their standard errors; infinite where there is too little to tell.
+    /// Their standard errors; infinite where there is too little data.
     pub std_errors: Vec<f64>,
     /// Whether the averages have settled.
     pub aligned: bool,

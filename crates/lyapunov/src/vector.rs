@@ -7,20 +7,20 @@ use crate::noise::{Purpose, Stream};
 /// Six verbs are required; whatever has them can be measured by every estimator of the library, whether it is a
 /// `Vec<f64>`, tensors on a GPU or gradients spread over machines. Reductions come back in `f64` whatever the storage.
 ///
-/// **Engines on a device**: a single inner product waits for the device, a hundred at once wait no longer than one. Such a vector
-/// overrides [`Vector::dots`] and [`Vector::axpys`] and sets [`Vector::BATCHED`].
+/// **Engines on a device**: a single inner product waits for the device, a hundred at once wait no longer than one.
+/// Such a vector overrides [`Vector::dots`] and [`Vector::axpys`] and sets [`Vector::BATCHED`].
 ///
 /// # Panics
-/// Binary verbs may panic if the two lengths differ: that is a bug of the caller. Verbs cannot fail, so a vector of an engine that
-/// failed may panic as well, and its caller may catch that at the border to the engine: the library holds no lock, no global state
-/// and no `unsafe` code that unwinding could leave behind. Whatever was being changed (the vectors of the call, a
-/// [`System`](crate::System), a [`Training`](crate::Training)) is then between two states, and is to be thrown away or taken up
-/// from a [`Snapshot`](crate::Snapshot). Shared references are as before.
+/// Binary verbs may panic if the two lengths differ: that is a bug of the caller. Verbs cannot fail, so a vector of an
+/// engine that failed may panic as well, and its caller may catch that at the border to the engine: the library holds
+/// no lock, no global state and no `unsafe` code that unwinding could leave behind. Whatever was being changed (the
+/// vectors of the call, a [`System`](crate::System), a [`Training`](crate::Training)) is then between two states, and
+/// is to be thrown away or taken up from a [`Snapshot`](crate::Snapshot). Shared references are as before.
 #[allow(clippy::len_without_is_empty, reason = "a vector has a dimension, it is not a container")]
 pub trait Vector: Clone {
-    /// Whether many inner products are cheaper by one call of [`Vector::dots`] than one by one. Then Gram–Schmidt takes all
-    /// components of a pass at once (the classical form) instead of one after another (the modified form): both are repeated until
-    /// they are orthogonal to rounding, and differ in the last bits.
+    /// Whether many inner products are cheaper by one call of [`Vector::dots`] than one by one. Then Gram–Schmidt takes
+    /// all components of a pass at once (the classical form) instead of one after another (the modified form): both are
+    /// repeated until they are orthogonal to rounding, and differ in the last bits.
     const BATCHED: bool = false;
 
     /// The number of entries, n.
@@ -178,8 +178,9 @@ pub fn storage_epsilon<V: Vector>(like: &V) -> f64 {
 
 /// Removes from `vector` its components along the orthonormal `basis` and returns the norm of what is left.
 ///
-/// Gram–Schmidt loses orthogonality when the remainder is small, so the projection is repeated until the norm stops falling
-/// by more than half ("twice is enough": Kahan, in Parlett, *The Symmetric Eigenvalue Problem*, 1980, section 6.9).
+/// Gram–Schmidt loses orthogonality when the remainder is small, so the projection is repeated until the norm stops
+/// falling by more than half ("twice is enough": Kahan, in Parlett, *The Symmetric Eigenvalue Problem*, 1980, section
+/// 6.9).
 /// **Cost**: 2–4 passes of `basis.len()` inner products, no copy.
 pub fn orthogonalize<V: Vector>(vector: &mut V, basis: &[V]) -> f64 {
     project_out(vector, basis, 0.5)
@@ -228,8 +229,8 @@ pub fn orthonormalize<V: Vector>(vectors: &mut [V]) -> Vec<f64> {
     diagonal
 }
 
-/// [`orthonormalize`] with the diagonal of R written into a slice of the same length, orthogonal to the storage's spacing
-/// over `share`. Says whether the diagonal is finite, and whether it has a zero.
+/// [`orthonormalize`] with the diagonal of R written into a slice of the same length, orthogonal to the storage's
+/// spacing over `share`. Says whether the diagonal is finite, and whether it has a zero.
 #[inline(always)]
 #[allow(clippy::inline_always, reason = "with a known number of small vectors this is a handful of instructions")]
 pub(crate) fn orthonormalize_into<V: Vector>(vectors: &mut [V], diagonal: &mut [f64], share: f64) -> (bool, bool) {

@@ -8,8 +8,9 @@ use burn::tensor::{Tensor, activation};
 
 use super::{Dual, Layer, Pass};
 
-/// Sequences of `tokens` tokens with 3 × `width` features, queries, keys and values one after another and each by heads, to such of
-/// `width` features. `heads` divides the width. The linear maps before and behind are layers of their own.
+/// Sequences of `tokens` tokens with 3 × `width` features, queries, keys and values one after another and each by
+/// heads, to such of `width` features. `heads` divides the width. The linear maps before and behind are layers of their
+/// own.
 #[derive(Clone, Debug)]
 pub(crate) struct Attention {
     pub tokens: usize,
@@ -56,7 +57,8 @@ impl Layer for Attention {
         seen.map_linear(|y| y.swap_dims(1, 2).reshape([examples, self.tokens * self.width]))
     }
 
-    /// Both factors move here, unlike in a layer with weights and images: passes with tangents cost a little more than is counted.
+    /// Both factors move here, unlike in a layer with weights and images: passes with tangents cost a little more than
+    /// is counted.
     fn multiply_adds(&self) -> Vec<usize> {
         vec![self.tokens * self.tokens * self.width; 2]
     }

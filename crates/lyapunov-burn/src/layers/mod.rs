@@ -95,8 +95,8 @@ pub(super) trait Layer: std::fmt::Debug + Send + Sync {
         Vec::new()
     }
 
-    /// What PyTorch's layer keeps beside its parameters: mean, variance and number of batches of each normalisation over
-    /// batches, three names in a row. A layer of ours keeps nothing: they come out of a [`Pass`] and go into it.
+    /// What PyTorch's layer keeps beside its parameters: mean, variance and number of batches of each normalisation
+    /// over batches, three names in a row. A layer of ours keeps nothing: they come out of a [`Pass`] and go into it.
     fn buffers(&self) -> Vec<String> {
         Vec::new()
     }
@@ -104,8 +104,8 @@ pub(super) trait Layer: std::fmt::Debug + Send + Sync {
     /// The image of `input` under the layer with these parameters, each flat, and its tangent where one comes in.
     fn forward(&self, parameters: &[Dual<1>], input: Dual<2>, pass: &mut Pass) -> Dual<2>;
 
-    /// Multiply-adds per example of one forward pass, in matrix products only, for each matrix or kernel: the unit of the
-    /// nominal costs.
+    /// Multiply-adds per example of one forward pass, in matrix products only, for each matrix or kernel: the unit of
+    /// the nominal costs.
     fn multiply_adds(&self) -> Vec<usize> {
         Vec::new()
     }

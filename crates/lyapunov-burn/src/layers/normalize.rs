@@ -1,8 +1,9 @@
-//! Normalisation to mean 0 and variance 1, over a batch or over groups of channels, then a scale and a shift per channel.
+//! Normalisation to mean 0 and variance 1, over a batch or over groups of channels, then a scale and a shift per
+//! channel.
 //!
 //! y = γ (x − μ) (σ² + ε)^−½ + β, where μ and σ² depend on x, so that they move with it: with c = x − μ and
-//! r = (σ² + ε)^−½ the tangents are ċ = ẋ − μ̇, σ̇² = 2⟨c ċ⟩, ṙ = −½ r³ σ̇², and that of γ r c + β by the product rule. Burn's
-//! own batch normalisation returns μ and σ² as constants, which makes every product wrong.
+//! r = (σ² + ε)^−½ the tangents are ċ = ẋ − μ̇, σ̇² = 2⟨c ċ⟩, ṙ = −½ r³ σ̇², and that of γ r c + β by the product rule.
+//! Burn's own batch normalisation returns μ and σ² as constants, which makes every product wrong.
 //!
 //! Source: Ioffe & Szegedy, *Batch normalization* (2015); Wu & He, *Group normalization* (2018).
 

@@ -1,4 +1,5 @@
-//! Images cut into square patches, each a token: one linear map for all, which is a convolution whose stride is its kernel.
+//! Images cut into square patches, each a token: one linear map for all, which is a convolution whose stride is its
+//! kernel.
 //!
 //! Source: Dosovitskiy et al., *An image is worth 16×16 words* (2021), equation 1.
 
@@ -6,8 +7,8 @@ use burn::tensor::Tensor;
 
 use super::{Dual, Layer, Linear, Parameter, Pass};
 
-/// Square images of `size`² with `channels` channels to (size/patch)² tokens of `width` features, row by row; `patch` divides the
-/// size. The weight is [width, channels, patch, patch], as that of PyTorch's convolution.
+/// Square images of `size`² with `channels` channels to (size/patch)² tokens of `width` features, row by row; `patch`
+/// divides the size. The weight is [width, channels, patch, patch], as that of PyTorch's convolution.
 #[derive(Clone, Debug)]
 pub(crate) struct PatchEmbedding {
     pub channels: usize,

@@ -4,8 +4,8 @@
 
 use super::{Dual, Layer, Parameter, Pass, Start, as_row};
 
-/// Sequences of `tokens` tokens of `width` features to such of one token more. The class token c begins with zeros, the positions p
-/// with normal numbers of deviation 0.02, as in the authors' code.
+/// Sequences of `tokens` tokens of `width` features to such of one token more. The class token c begins with zeros, the
+/// positions p with normal numbers of deviation 0.02, as in the authors' code.
 #[derive(Clone, Debug)]
 pub(crate) struct Positions {
     pub tokens: usize,

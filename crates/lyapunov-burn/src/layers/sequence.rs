@@ -2,8 +2,8 @@
 
 use super::{Dual, Layer, Parameter, Pass};
 
-/// Layers by name, first layer first. Parameters are called `<name of the layer>.<name of the parameter>`, and as in their own
-/// layer where that has an empty name.
+/// Layers by name, first layer first. Parameters are called `<name of the layer>.<name of the parameter>`, and as in
+/// their own layer where that has an empty name.
 #[derive(Debug)]
 pub(crate) struct Sequence(pub Vec<(String, Box<dyn Layer>)>);
 

@@ -105,8 +105,8 @@ fn plain_convolution(
     Box::new(Convolution { inputs, outputs, kernel, size, stride, bias })
 }
 
-/// The normalisation that is asked for by this name, if any, and the activation: what stands before a convolution where it does
-/// not stand behind it.
+/// The normalisation that is asked for by this name, if any, and the activation: what stands before a convolution where
+/// it does not stand behind it.
 fn activated(options: &NetworkOptions, name: &str, channels: usize, pixels: usize) -> Named {
     let normalized = normalized(options, channels, pixels).map(|layer| (name.to_owned(), layer));
     normalized.into_iter().chain([("relu".to_owned(), activation(options))]).collect()

@@ -96,8 +96,8 @@ pub(super) fn wide_resnet(
 const WIDE_STAGES: &str =
     "must have four entries, one for the first convolution and one for each stage, and none less than the one before";
 
-/// A block whose normalisations and activations stand before its convolutions: f(a(x)) + x or, where the size or the channels
-/// change, f(a(x)) + P a(x) with a 1×1 convolution P.
+/// A block whose normalisations and activations stand before its convolutions: f(a(x)) + x or, where the size or the
+/// channels change, f(a(x)) + P a(x) with a 1×1 convolution P.
 fn wide_block(options: &NetworkOptions, [inputs, outputs]: [usize; 2], size: usize, stride: usize) -> Box<dyn Layer> {
     let before = activated(options, "bn1", inputs, size * size);
     let mut body = vec![("conv1".to_owned(), plain_convolution(options, [inputs, outputs, 3], size, stride))];

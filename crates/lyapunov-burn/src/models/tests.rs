@@ -34,11 +34,11 @@ fn transformers_and_mixers_have_the_usual_counts_and_names() {
     let tiny = Architecture::VisionTransformer { depth: 12, heads: 3, patch: 4, widths: vec![192, 768] };
     let mixer = Architecture::MlpMixer { depth: 8, patch: 4, widths: vec![128, 64, 512] };
     assert_eq!((count(&tiny), count(&mixer)), (5_362_762, 1_132_170));
-    let told = |architecture: &Architecture| -> Vec<String> {
+    let message = |architecture: &Architecture| -> Vec<String> {
         let named = plain(architecture).unwrap().named_parameters();
         named.into_iter().map(|p| format!("{} {:?}", p.name, p.shape)).collect()
     };
-    let (tiny, mixer) = (told(&tiny), told(&mixer));
+    let (tiny, mixer) = (message(&tiny), message(&mixer));
     let first = ["patch_embed.proj.weight [192, 3, 4, 4]", "patch_embed.proj.bias [192]", "cls_token [1, 1, 192]"];
     assert_eq!(tiny[..3], first);
     assert_eq!(tiny[3..5], ["pos_embed [1, 65, 192]", "blocks.0.norm1.weight [192]"]);
@@ -95,13 +95,13 @@ fn a_residual_network_has_the_usual_names() {
 
 #[test]
 fn parameters_have_the_names_and_shapes_of_a_sequential_in_pytorch() {
-    let told = |architecture| {
+    let message = |architecture| {
         let named = plain(&architecture).unwrap().named_parameters();
         named.iter().map(|p| format!("{} {:?} {:?}", p.name, p.shape, p.range)).collect::<Vec<_>>()
     };
     let mlp = ["0.weight [5, 3072] 0..15360", "0.bias [5] 15360..15365", "2.weight [10, 5] 15365..15415"];
-    assert_eq!(told(Architecture::Mlp { widths: vec![5] })[..3], mlp);
-    let cnn = told(Architecture::Cnn { widths: vec![2, 4] });
+    assert_eq!(message(Architecture::Mlp { widths: vec![5] })[..3], mlp);
+    let cnn = message(Architecture::Cnn { widths: vec![2, 4] });
     assert_eq!(cnn[0], "0.weight [2, 3, 3, 3] 0..54");
     assert_eq!(cnn[2], "3.weight [4, 2, 3, 3] 56..128");
     assert_eq!(cnn[4], "7.weight [10, 256] 132..2692");

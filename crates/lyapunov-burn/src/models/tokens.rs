@@ -48,7 +48,8 @@ pub(super) fn transformer(
     Ok(Sequence(layers))
 }
 
-/// Blocks of a perceptron across the tokens, the same for every feature, and of one across the features, the same for every token.
+/// Blocks of a perceptron across the tokens, the same for every feature, and of one across the features, the same for
+/// every token.
 pub(super) fn mixer(
     options: &NetworkOptions,
     (depth, patch): (usize, usize),
@@ -107,8 +108,8 @@ fn normalized(tokens: usize, width: usize) -> Box<dyn Layer> {
     Box::new(PerToken { tokens, layer: Box::new(normalize) })
 }
 
-/// Two linear layers around an activation, from `width` features to as many, for each of `tokens` tokens; dropout behind both, if
-/// there is any.
+/// Two linear layers around an activation, from `width` features to as many, for each of `tokens` tokens; dropout
+/// behind both, if there is any.
 fn perceptron(options: &NetworkOptions, name: &str, tokens: usize, [width, hidden]: [usize; 2]) -> Named {
     let mut layers: Named = vec![
         (format!("{name}.fc1"), linear(tokens, width, hidden)),

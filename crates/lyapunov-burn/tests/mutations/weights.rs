@@ -1,7 +1,7 @@
 //! Weights and saved runs in the safetensors format.
 //!
-//! The format has no checksum. So a file in which a weight has another finite value is read as what it says; whoever wants to know more
-//! has to keep a digest beside it, as the program does.
+//! The format has no checksum. So a file in which a weight has another finite value is read as what it says; whoever
+//! wants to know more has to keep a digest beside it, as the program does.
 
 use std::time::{Duration, Instant};
 

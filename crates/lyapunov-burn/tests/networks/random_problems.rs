@@ -1,4 +1,5 @@
-//! That `edge-step` never blows up: small random networks, losses, input scales and batches, none of which anybody has tuned for.
+//! That `edge-step` never blows up: small random networks, losses, input scales and batches, none of which anybody has
+//! tuned for.
 
 use lyapunov::{
     Descent, EdgeStep, Elementwise, Flat, HeavyBall, Objective, Outcome, Plan, Product, Purpose, Result, Sample,
@@ -68,19 +69,20 @@ fn problem(seed: u64) -> (Scaled, f64, String) {
     ][draw(6)];
     let batch_size = [8, 32, 128, 512][draw(4)];
     let factor = 10.0_f64.powf(6.0 * stream.uniform() - 3.0);
-    let told = format!(
-        "{seed}: {architecture:?}, {activation:?}, {normalization:?}, {loss:?}, batches of {batch_size}, inputs × {factor:.1e}"
+    let message = format!(
+        "{seed}: {architecture:?}, {activation:?}, {normalization:?}, {loss:?}, \
+         batches of {batch_size}, inputs × {factor:.1e}"
     );
     let options =
         NetworkOptions { architecture, activation, normalization, loss, batch_size, seed, ..NetworkOptions::default() };
     let dataset = Dataset::synthetic(seed, IMAGES, 10).unwrap();
     let network = Network::new(&options, dataset, &device("flex").unwrap()).unwrap();
-    (Scaled::new(network, first, factor), [0.0, 0.9][usize::from(seed.is_multiple_of(2))], told)
+    (Scaled::new(network, first, factor), [0.0, 0.9][usize::from(seed.is_multiple_of(2))], message)
 }
 
 /// What went wrong with a problem, if anything did.
 fn fault(seed: u64, steps: u64) -> Option<String> {
-    let (objective, momentum, told) = problem(seed);
+    let (objective, momentum, message) = problem(seed);
     let weights = objective.network.initial_weights();
     let before = objective.gradient(&weights, Sample::Full).unwrap().0;
     let schedule = Schedule::new(Shape::Constant, steps, 0.0, 0.3).unwrap();
@@ -91,12 +93,12 @@ fn fault(seed: u64, steps: u64) -> Option<String> {
     let after = objective.gradient(descent.weights(), Sample::Full).unwrap().0;
     let sound = summary.outcome == Outcome::Completed && after.is_finite() && after < before;
     if summary.outcome != Outcome::Completed || !after.is_finite() {
-        return Some(format!("{told} blew up: {:?}, {before:.3e} to {after:.3e}", summary.outcome));
+        return Some(format!("{message} blew up: {:?}, {before:.3e} to {after:.3e}", summary.outcome));
     }
-    (!sound).then(|| told.split(':').next().unwrap_or_default().to_owned())
+    (!sound).then(|| message.split(':').next().unwrap_or_default().to_owned())
 }
 
-/// The numbers of the problems that end above their first loss, and what is told of those that blow up.
+/// The numbers of the problems that end above their first loss, and a message for each that blows up.
 fn faults(seeds: std::ops::Range<u64>, steps: u64) -> Vec<String> {
     seeds.filter_map(|seed| fault(seed, steps)).collect()
 }

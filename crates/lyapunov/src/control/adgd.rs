@@ -1,9 +1,11 @@
 //! Adaptive gradient descent: the learning rate from the secant of the last step.
 //!
-//! η_t = min(√(1 + θ) η_(t−1), ½σ ‖w_t − w_(t−1)‖/‖g_B(w_t) − g_B(w_(t−1))‖), θ = η_(t−1)/η_(t−2), both gradients on the batch of step t. On a convex loss
-//! it converges without any constant (σ = 1); the first step is taken by the curvature along the gradient.
+//! η_t = min(√(1 + θ) η_(t−1), ½σ ‖w_t − w_(t−1)‖/‖g_B(w_t) − g_B(w_(t−1))‖), θ = η_(t−1)/η_(t−2), both gradients on
+//! the batch of step t. On a convex loss it converges without any constant (σ = 1); the first step is taken by the
+//! curvature along the gradient.
 //!
-//! Source: Malitsky and Mishchenko, *Adaptive gradient descent without descent* (2020), algorithm 1 and its stochastic form.
+//! Source: Malitsky and Mishchenko, *Adaptive gradient descent without descent* (2020), algorithm 1 and its stochastic
+//! form.
 
 use super::{Controller, Probes, positive};
 use crate::{

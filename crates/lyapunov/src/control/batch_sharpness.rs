@@ -1,7 +1,8 @@
 //! At the edge of mini-batch training: η from the batch sharpness.
 //!
-//! η = 2σ / BS with BS = E_B[gᵀHg/gᵀg]. Stochastic gradient descent holds the batch sharpness at 2/η by itself (Andreyev and
-//! Beneventano 2024), so at σ = 1 the rule meets the run where it would go, and every η is nearly a fixed point.
+//! η = 2σ / BS with BS = E_B[gᵀHg/gᵀg]. Stochastic gradient descent holds the batch sharpness at 2/η by itself
+//! (Andreyev and Beneventano 2024), so at σ = 1 the rule meets the run where it would go, and every η is nearly a fixed
+//! point.
 
 use super::{Controller, positive};
 use crate::{
@@ -12,8 +13,9 @@ use crate::{
 
 /// η = 2σ / BS, BS the geometric mean of the readings of single batches with a memory of five readings.
 ///
-/// At initial weights a reading may be negative or near zero, where the rule leaps: so magnitudes count, and no reading counts as less than a
-/// third of the mean so far. The first one counts as it is: from initial weights the rule wants a bound ([`Bounded`](super::Bounded)) or a warm-up.
+/// At initial weights a reading may be negative or near zero, where the rule leaps: so magnitudes count, and no reading
+/// counts as less than a third of the mean so far. The first one counts as it is: from initial weights the rule wants a
+/// bound ([`Bounded`](super::Bounded)) or a warm-up.
 ///
 /// **Cost**: none beyond the readings that the plan makes.
 ///

@@ -1,14 +1,14 @@
 //! The learning rate from the stretch of the coming step: how long H_B u is for the unit vector u along the momentum.
 //!
-//! λ_max sees the sharpest direction only, in which training at the edge of stability has long come to terms with the learning rate; the
-//! momentum lies in the directions that the run is going. ‖H_B u‖ says how fast the gradient changes along these, and the step is
-//! made so long that it changes by a fixed part of itself:
+//! λ_max sees the sharpest direction only, in which training at the edge of stability has long come to terms with the
+//! learning rate; the momentum lies in the directions that the run is going. ‖H_B u‖ says how fast the gradient changes
+//! along these, and the step is made so long that it changes by a fixed part of itself:
 //!
 //! η = s (1 − β)/L̄, L̄ the geometric mean of ‖H_B u‖ over about five probes.
 //!
-//! **The part depends on the network**: at the edge, MLPs hold η‖Hu‖/(1 − β) at 2.5 to 3 and plain convolutional networks at 4 to 7. The alignment
-//! c = uᵀHu/‖Hu‖ of the step with its image tells them apart, and s = σ (c̄/0.46)⁶ serves all of those that were tried with σ = 2: see
-//! BENCHMARKS.md, also for what did not work.
+//! **The part depends on the network**: at the edge, MLPs hold η‖Hu‖/(1 − β) at 2.5 to 3 and plain convolutional
+//! networks at 4 to 7. The alignment c = uᵀHu/‖Hu‖ of the step with its image distinguishes them, and s = σ (c̄/0.46)⁶
+//! serves all of those that were tried with σ = 2: see BENCHMARKS.md, also for what did not work.
 
 use super::{Controller, Probes, loss_watch::LossWatch, positive};
 use crate::{
@@ -17,21 +17,22 @@ use crate::{
     snapshot::Archive,
 };
 
-/// η = min(1.04 η, s (1 − β)/L̄), from a quarter of that at the first step: no learning rate to begin with, and a warm-up that ends by itself.
+/// η = min(1.04 η, s (1 − β)/L̄), from a quarter of that at the first step: no learning rate to begin with, and a
+/// warm-up that ends by itself.
 ///
 /// - L̄: ln L̄ moves towards ln ‖H_B u‖ by 0.2 per probe; in the first 40 steps by 0.8 where that rises.
-/// - s = σ (c̄/0.46)⁶, between 0.6 σ and 4 σ, and at most nine tenths of the optimizer's edge, which on a quadratic is s = (2 + 2β)/(1 − β);
-///   c̄ moves from 0.46 towards max(uᵀH_B u, 0)/‖H_B u‖ by 0.1 per probe.
+/// - s = σ (c̄/0.46)⁶, between 0.6 σ and 4 σ, and at most nine tenths of the optimizer's edge, which on a quadratic is
+///   s = (2 + 2β)/(1 − β); c̄ moves from 0.46 towards max(uᵀH_B u, 0)/‖H_B u‖ by 0.1 per probe.
 /// - A probe that is not finite halves η and is forgotten.
-/// - So does a loss whose average over 5 steps is above 1.3 times that over 50, and above 0.65 times the first ones: at most every five steps,
-///   unless it goes on doubling. Meanwhile every step is probed, and L̄ rises as fast as in the beginning. This is what keeps untuned
-///   problems from blowing up.
+/// - So does a loss whose average over 5 steps is above 1.3 times that over 50, and above 0.65 times the first ones: at
+///   most every five steps, unless it goes on doubling. Meanwhile every step is probed, and L̄ rises as fast as in the
+///   beginning. This is what keeps untuned problems from blowing up.
 ///
-/// Under Adam everything is in the metric of its preconditioner. A cooldown to zero over the last 30 % of the run belongs to the rule:
-/// [`Scheduled`](super::Scheduled).
+/// Under Adam everything is in the metric of its preconditioner. A cooldown to zero over the last 30 % of the run
+/// belongs to the rule: [`Scheduled`](super::Scheduled).
 ///
-/// **Cost**: one product every five steps in the first 40, then every 20: 0.09 g-eq per step over 780 steps of an MLP with exact
-/// products.
+/// **Cost**: one product every five steps in the first 40, then every 20: 0.09 g-eq per step over 780 steps of an MLP
+/// with exact products.
 ///
 /// **Source**: this project; the data are in BENCHMARKS.md.
 ///
@@ -114,7 +115,8 @@ impl EdgeStep {
         })
     }
 
-    /// The same for an optimizer whose edge is at `edge`/η, where that is not the heavy ball's (2 + 2β)/η, as Nesterov's.
+    /// The same for an optimizer whose edge is at `edge`/η, where that is not the heavy ball's (2 + 2β)/η, as
+    /// Nesterov's.
     #[must_use]
     pub fn with_edge(self, edge: f64) -> Self {
         Self { most: STEADY * edge * self.amplification, ..self }

@@ -30,15 +30,15 @@ pub trait Controller {
         Probes::default()
     }
 
-    /// The learning rate η for the step that `measurement` precedes; `measurement.learning_rate` is the one that the step
-    /// before it used. Must be finite and not negative.
+    /// The learning rate η for the step that `measurement` precedes; `measurement.learning_rate` is the one that the
+    /// step before it used. Must be finite and not negative.
     ///
     /// # Errors
     /// [`Error::Unmeasured`] where the rule has nothing to decide by.
     fn next(&mut self, measurement: &Measurement) -> Result<f64>;
 
-    /// Leads `archive` past all that the rule remembers between steps, so that a run can be saved and resumed; nothing, unless the
-    /// rule says otherwise. A rule with a memory that leaves this out decides otherwise after a resumption.
+    /// Leads `archive` past all that the rule remembers between steps, so that a run can be saved and resumed; nothing,
+    /// unless the rule says otherwise. A rule with a memory that leaves this out decides otherwise after a resumption.
     ///
     /// # Errors
     /// [`Error::Saved`] where what was saved does not fit the rule.

@@ -1,9 +1,11 @@
 //! CDAT: the learning rate at which the loss, to second order, neither rises nor falls along the step.
 //!
-//! Along the update direction d (w' = w − ηd) the loss of the batch is L − η gᵀd + ½η² dᵀHd: it is lowest at η = gᵀd/dᵀHd and back where it
-//! was at twice that. η = σ · max(gᵀd, 0)/|dᵀHd|, numerator and denominator averaged over steps: σ = 2 is on the edge.
+//! Along the update direction d (w' = w − ηd) the loss of the batch is L − η gᵀd + ½η² dᵀHd: it is lowest at η =
+//! gᵀd/dᵀHd and back where it was at twice that. η = σ · max(gᵀd, 0)/|dᵀHd|, numerator and denominator averaged over
+//! steps: σ = 2 is on the edge.
 //!
-//! Source: Roulet and others, *Stepping on the edge: curvature aware learning rate tuners* (2024), with their average of 0.9.
+//! Source: Roulet and others, *Stepping on the edge: curvature aware learning rate tuners* (2024), with their average
+//! of 0.9.
 
 use super::{Controller, Probes, positive};
 use crate::{

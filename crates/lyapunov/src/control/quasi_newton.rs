@@ -1,10 +1,11 @@
 //! The paper's rule: a step of σ over the largest eigenvalue.
 //!
-//! η = σ · (c/2) / λ_max, where c/η is the edge of stability of the optimizer: for gradient descent c = 2 and η = σ/λ_max. At σ = 1 each
-//! step of a run on the whole set stops at the minimum of its sharpest direction; σ = 2 is the edge.
+//! η = σ · (c/2) / λ_max, where c/η is the edge of stability of the optimizer: for gradient descent c = 2 and η =
+//! σ/λ_max. At σ = 1 each step of a run on the whole set stops at the minimum of its sharpest direction; σ = 2 is the
+//! edge.
 //!
-//! Source: Sasdelli and others 2021, claim C4: the learning rate from the estimate of the largest eigenvalue. The method section is
-//! not public; this is the rule as its abstract states it.
+//! Source: Sasdelli and others 2021, claim C4: the learning rate from the estimate of the largest eigenvalue. The
+//! method section is not public; this is the rule as its abstract states it.
 
 use super::{Controller, positive};
 use crate::{
@@ -13,10 +14,11 @@ use crate::{
     snapshot::Archive,
 };
 
-/// η = σ (c/2) / λ_max with the last reading, whichever data it was measured on first; under Adam of the preconditioned sharpness.
+/// η = σ (c/2) / λ_max with the last reading, whichever data it was measured on first; under Adam of the preconditioned
+/// sharpness.
 ///
-/// Between readings the learning rate stays. Where the reading is not positive its magnitude counts: the step is as long as the
-/// curvature is small.
+/// Between readings the learning rate stays. Where the reading is not positive its magnitude counts: the step is as
+/// long as the curvature is small.
 ///
 /// **Cost**: none beyond the readings that the plan makes.
 ///
@@ -38,7 +40,8 @@ pub struct QuasiNewton {
 }
 
 impl QuasiNewton {
-    /// The rule with σ = `strength`, for an optimizer whose edge is at `edge`/η: [`Edge::threshold`](crate::Edge) at η = 1.
+    /// The rule with σ = `strength`, for an optimizer whose edge is at `edge`/η: [`Edge::threshold`](crate::Edge) at η
+    /// = 1.
     ///
     /// # Errors
     /// [`Error::Argument`] for a σ or an edge that is not positive.

@@ -19,11 +19,11 @@ pub enum Shape {
 
 named! { Shape, "schedule": Constant = "constant", Cosine = "cosine" }
 
-/// η of step t as a share of the learning rate: up on a line over the warm-up, then by its shape, and down on a line to zero
-/// over the cooldown.
+/// η of step t as a share of the learning rate: up on a line over the warm-up, then by its shape, and down on a line to
+/// zero over the cooldown.
 ///
-/// With T steps, W = ⌈warm_up · T⌉ and C = ⌈cooldown · T⌉: (t + 1)/(W + 1) for t < W; (T − t)/(C + 1) for the last C steps;
-/// ½(1 + cos π(t − W)/(T − W)) or 1 between.
+/// With T steps, W = ⌈warm_up · T⌉ and C = ⌈cooldown · T⌉: (t + 1)/(W + 1) for t < W; (T − t)/(C + 1) for the last C
+/// steps; ½(1 + cos π(t − W)/(T − W)) or 1 between.
 ///
 /// ```
 /// use lyapunov::{Schedule, Shape};

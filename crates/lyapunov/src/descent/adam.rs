@@ -10,23 +10,25 @@ use crate::{
     objective::{Objective, Product},
 };
 
-/// m' = β₁m + (1 − β₁)g, v' = β₂v + (1 − β₂)g², w' = w − η m̂/(√v̂ + ε) with m̂ = m'/(1 − β₁ᵗ) and v̂ = v'/(1 − β₂ᵗ), as in
-/// PyTorch; the state is (w, (m, v)). With decoupled [`Decay`](super::Decay) it is AdamW.
+/// m' = β₁m + (1 − β₁)g, v' = β₂v + (1 − β₂)g², w' = w − η m̂/(√v̂ + ε) with m̂ = m'/(1 − β₁ᵗ) and v̂ = v'/(1 − β₂ᵗ),
+/// as in PyTorch; the state is (w, (m, v)). With decoupled [`Decay`](super::Decay) it is AdamW.
 ///
 /// The tangent differentiates all of it: δm' = β₁δm + (1 − β₁)Hδw, δv' = β₂δv + 2(1 − β₂) g∘Hδw, and with D = √v̂ + ε,
-/// δw' = δw − η(δm̂/D − m̂ δD/D²), δD = δv̂/(2√v̂). Where v̂ = 0 the root has no derivative; there δD counts as 0: such a
-/// weight has never had a gradient.
+/// δw' = δw − η(δm̂/D − m̂ δD/D²), δD = δv̂/(2√v̂). Where v̂ = 0 the root has no derivative; there δD counts as 0: such
+/// a weight has never had a gradient.
 ///
 /// The edge of a full-batch run speaks of the preconditioned sharpness λ_max(P^-½ H P^-½) with
-/// P = (1 − β₁ᵗ) diag(√v̂ + ε), at (2 + 2β₁)/((1 − β₁)η), 38/η for β₁ = 0.9. Coupled decay would belong to H there, as H + λI, and is
-/// left out.
+/// P = (1 − β₁ᵗ) diag(√v̂ + ε), at (2 + 2β₁)/((1 − β₁)η), 38/η for β₁ = 0.9. Coupled decay would belong to H there, as
+/// H + λI, and is left out.
 ///
-/// **Cost** per step: one gradient, and one product per deviation. **Memory**: weights, two moments and one gradient, three
-/// vectors of n for each deviation. **Source**: Kingma & Ba 2015; Loshchilov & Hutter 2019; Cohen and others 2022 for the edge.
+/// **Cost** per step: one gradient, and one product per deviation. **Memory**: weights, two moments and one gradient,
+/// three vectors of n for each deviation. **Source**: Kingma & Ba 2015; Loshchilov & Hutter 2019; Cohen and others 2022
+/// for the edge.
 ///
 /// ```
 /// use lyapunov::{Adam, Descent, Moments, Product, System, systems::Quadratic};
-/// let mut descent = Adam::new(Quadratic::new(vec![1.0, 100.0]), vec![1.0, 1.0], 0.1, Moments::default(), Product::Exact)?;
+/// let bowl = Quadratic::new(vec![1.0, 100.0]);
+/// let mut descent = Adam::new(bowl, vec![1.0, 1.0], 0.1, Moments::default(), Product::Exact)?;
 /// descent.step(&mut [])?;
 /// // The first step has the length η in every coordinate, whatever its curvature.
 /// assert!(descent.weights().iter().all(|w| (w - 0.9).abs() < 1e-8));
@@ -202,8 +204,8 @@ mod tests {
         Adam::new(quadratic, vec![1.0, -0.5, 0.3], 0.01, Moments::default(), Product::Exact).unwrap()
     }
 
-    /// The 9 × 9 Jacobian of the step on a separable quadratic: coordinates do not mix, so it is one 3 × 3 block for each,
-    /// written out entry by entry.
+    /// The 9 × 9 Jacobian of the step on a separable quadratic: coordinates do not mix, so it is one 3 × 3 block for
+    /// each, written out entry by entry.
     fn jacobian(descent: &Adam<Quadratic>, curvatures: &[f64]) -> Dense {
         let Moments { beta1, beta2, epsilon } = *descent.rule();
         let (t, eta, n) = (descent.steps_taken() as i32 + 1, descent.learning_rate(), curvatures.len());

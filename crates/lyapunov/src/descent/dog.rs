@@ -9,14 +9,17 @@ use crate::{
     vector::Vector,
 };
 
-/// w' = w − η r̄/√G · g with r̄ = max(r_ε, max over steps of ‖w − w_0‖), r_ε = 1e-6 (1 + ‖w_0‖), and G = Σ‖g‖² + 1e-8 up to this step. η is 1 in the paper
-/// and has no unit. What is evaluated is the average of the iterates that weighs step t by about t⁸: w̄ moves towards w' by (1 + 8)/(t + 8).
+/// w' = w − η r̄/√G · g with r̄ = max(r_ε, max over steps of ‖w − w_0‖), r_ε = 1e-6 (1 + ‖w_0‖), and G = Σ‖g‖² + 1e-8
+/// up to this step. η is 1 in the paper and has no unit. What is evaluated is the average of the iterates that weighs
+/// step t by about t⁸: w̄ moves towards w' by (1 + 8)/(t + 8).
 ///
-/// The state is (w, ((w_0, w̄), (r̄, G))); the tangent differentiates all of it, the maximum on the side on which it is.
+/// The state is (w, ((w_0, w̄), (r̄, G))); the tangent differentiates all of it, the maximum on the side on which it
+/// is.
 ///
 /// The edge speaks of η_t H, η_t = r̄/√G: as preconditioned sharpness, at 2/η.
 ///
-/// **Cost** per step: one gradient, and one product per deviation. **Memory**: three vectors. **Source**: Ivgi, Hinder and Carmon,
+/// **Cost** per step: one gradient, and one product per deviation. **Memory**: three vectors. **Source**: Ivgi, Hinder
+/// and Carmon,
 /// *DoG is SGD's best friend* (2023), equation 1 and the averaging of section 4.
 ///
 /// ```

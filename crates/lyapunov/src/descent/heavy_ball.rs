@@ -10,16 +10,17 @@ use crate::{
     vector::Vector,
 };
 
-/// v' = βv + g_B(w), w' = w − ηv', in the convention of PyTorch; the state is the pair (w, v). Nesterov's variant steps by
-/// w' = w − η(g_B(w) + βv').
+/// v' = βv + g_B(w), w' = w − ηv', in the convention of PyTorch; the state is the pair (w, v). Nesterov's variant steps
+/// by w' = w − η(g_B(w) + βv').
 ///
-/// The tangent carries both: δv' = βδv + H_B(w) δw, δw' = δw − ηδv'. Every step of the heavy ball shrinks the volume of the
-/// 2n dimensions by βⁿ, so the 2n exponents add up to n ln β, exactly. On a quadratic loss they are the log moduli of the
-/// roots of z² − (1 + β − ηh)z + β, one pair for each curvature h; the edge of stability is at h = (2 + 2β)/η. Nesterov has
-/// the roots of z² − (1 + β)(1 − ηh)z + β(1 − ηh) and the edge (2 + 2β)/((1 + 2β)η).
+/// The tangent carries both: δv' = βδv + H_B(w) δw, δw' = δw − ηδv'. Every step of the heavy ball shrinks the volume of
+/// the 2n dimensions by βⁿ, so the 2n exponents add up to n ln β, exactly. On a quadratic loss they are the log moduli
+/// of the roots of z² − (1 + β − ηh)z + β, one pair for each curvature h; the edge of stability is at h = (2 + 2β)/η.
+/// Nesterov has the roots of z² − (1 + β)(1 − ηh)z + β(1 − ηh) and the edge (2 + 2β)/((1 + 2β)η).
 ///
 /// **Cost** per step: one gradient, and one product per deviation. **Memory**: weights, velocity and one gradient.
-/// **Source**: Polyak 1964; Nesterov 1983 as in Sutskever and others 2013; Cohen and others 2021, appendix B, for the edges.
+/// **Source**: Polyak 1964; Nesterov 1983 as in Sutskever and others 2013; Cohen and others 2021, appendix B, for the
+/// edges.
 ///
 /// ```
 /// use lyapunov::{HeavyBall, Product, SpectrumOptions, exponents, systems::Quadratic};
@@ -76,8 +77,8 @@ impl<O: Objective> HeavyBall<O> {
         Ok(Self::with_rule(objective, weights, learning_rate, Momentum::new(momentum, true)?, product))
     }
 
-    /// The moduli |z| of the two roots of z² − (1 + β − ηh)z + β, largest first: what one step of the heavy ball does to a
-    /// curvature h.
+    /// The moduli |z| of the two roots of z² − (1 + β − ηh)z + β, largest first: what one step of the heavy ball does
+    /// to a curvature h.
     ///
     /// ```
     /// use lyapunov::{HeavyBall, systems::Quadratic};

@@ -74,15 +74,15 @@ pub trait Descent: System {
     /// c, where the edge without weight decay is at c/η.
     fn edge_constant(&self) -> f64;
 
-    /// P^-½ at the coming step, where [`Descent::edge`] speaks of the sharpness of P^-½ H P^-½: a diagonal matrix, by its
-    /// action.
+    /// P^-½ at the coming step, where [`Descent::edge`] speaks of the sharpness of P^-½ H P^-½: a diagonal matrix, by
+    /// its action.
     ///
     /// # Errors
     /// Those of the objective.
     fn preconditioner(&mut self) -> Result<Option<Action<<Self::Objective as Objective>::Vector>>>;
 
-    /// m, where the coming step is w' = w − η P⁻¹ m with the preconditioner P, if any: the gradient, smoothed by momentum where
-    /// there is some. Decoupled weight decay is left out.
+    /// m, where the coming step is w' = w − η P⁻¹ m with the preconditioner P, if any: the gradient, smoothed by
+    /// momentum where there is some. Decoupled weight decay is left out.
     ///
     /// # Errors
     /// Those of the objective.
@@ -94,14 +94,17 @@ pub trait Descent: System {
     /// The curvature that each deviation met in the last step.
     fn curvatures(&self) -> &[Curvature];
 
-    /// How far ln ‖δ'‖/‖δ‖ of the first deviation in the last step was from what follows from its curvature, in nats, for
-    /// plain descent: see [`Curvature::growth`]. It sees rounding and errors of bookkeeping, not a wrong product, which
-    /// enters both.
+    /// How far ln ‖δ'‖/‖δ‖ of the first deviation in the last step was from what follows from its curvature, in nats,
+    /// for plain descent: see [`Curvature::growth`]. It sees rounding and errors of bookkeeping, not a wrong product,
+    /// which enters both.
     fn growth_violation(&self) -> Option<f64>;
 }
 
 /// What a matrix does to a vector, in place.
 pub type Action<V> = Box<dyn Fn(&mut V)>;
+
+/// The same, lent: of an [`Action`] by `as_deref`, of a closure by `&`.
+pub type ActionRef<'a, V> = &'a dyn Fn(&mut V);
 
 /// The threshold of stability of an optimizer on the whole set.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -133,8 +136,8 @@ impl Curvature {
         Self { rayleigh: deviation.dot(image) / length, square: image.dot(image) / length }
     }
 
-    /// ½ ln(1 − 2η vᵀAv + η²‖Av‖²) with A = H + λI: the growth of v in one step of plain descent with weight decay λ, in
-    /// nats.
+    /// ½ ln(1 − 2η vᵀAv + η²‖Av‖²) with A = H + λI: the growth of v in one step of plain descent with weight decay λ,
+    /// in nats.
     pub fn growth(&self, learning_rate: f64, decay: f64) -> f64 {
         let rayleigh = self.rayleigh + decay;
         let square = self.square + 2.0 * decay * self.rayleigh + decay * decay;

@@ -39,7 +39,8 @@ pub trait UpdateRule<V: Vector>: Clone {
     /// One step with this gradient.
     fn update(&self, state: &mut Self::State, gradient: &V, moment: Moment);
 
-    /// The derivative of [`UpdateRule::update`] at `state`, applied to `deviation`, with `image` = (∂gradient/∂weights) δw.
+    /// The derivative of [`UpdateRule::update`] at `state`, applied to `deviation`, with `image` = (∂gradient/∂weights)
+    /// δw.
     fn tangent(&self, state: &Self::State, gradient: &V, deviation: &mut Self::State, image: &V, moment: Moment);
 
     /// Where the step of a full-batch run becomes unstable at this learning rate and with this decay.

@@ -16,18 +16,19 @@ use crate::{
 /// m' = β₁m + (1 − β₁) d g, v' = β₂v + (1 − β₂) d²g², w' = w − η d m'/D,
 /// r' = b r + (1 − b) η d² gᵀ(w_0 − w), s' = b s + (1 − b) η d² g, d' = max(d, r'/‖s'‖₁).
 ///
-/// η is 1 in the paper and has no unit; d starts at 1e-6. The state is (w, ((m, v), ((s, w_0), (r, d)))), with r and s in units of d², so
-/// that single precision can hold them. The tangent differentiates all of it, the maximum on the side on which it is; a weight that has
-/// never had a gradient counts as having no slope.
+/// η is 1 in the paper and has no unit; d starts at 1e-6. The state is (w, ((m, v), ((s, w_0), (r, d)))), with r and s
+/// in units of d², so that single precision can hold them. The tangent differentiates all of it, the maximum on the
+/// side on which it is; a weight that has never had a gradient counts as having no slope.
 ///
 /// The edge is Adam's, with P = D/d².
 ///
-/// **Cost** per step: one gradient, and one product per deviation. **Memory**: five vectors and one gradient. **Source**: Mishchenko and
-/// Defazio, *Prodigy: an expeditiously adaptive parameter-free learner* (2024), algorithm 4.
+/// **Cost** per step: one gradient, and one product per deviation. **Memory**: five vectors and one gradient.
+/// **Source**: Mishchenko and Defazio, *Prodigy: an expeditiously adaptive parameter-free learner* (2024), algorithm 4.
 ///
 /// ```
 /// use lyapunov::{Descent, Moments, Prodigy, Product, System, systems::Quadratic};
-/// let mut descent = Prodigy::new(Quadratic::new(vec![1.0, 30.0]), vec![1.0, -1.0], 1.0, Moments::default(), Product::Exact)?;
+/// let bowl = Quadratic::new(vec![1.0, 30.0]);
+/// let mut descent = Prodigy::new(bowl, vec![1.0, -1.0], 1.0, Moments::default(), Product::Exact)?;
 /// (0..600).for_each(|_| descent.step(&mut []).expect("a quadratic"));
 /// assert!(descent.weights().iter().all(|w| w.abs() < 0.1));
 /// # Ok::<(), lyapunov::Error>(())

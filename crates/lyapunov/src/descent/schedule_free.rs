@@ -10,12 +10,13 @@ use crate::{
     vector::Vector,
 };
 
-/// z' = z − η g(y), x' = (1 − c) x + c z' with c = η²/Σηᵢ² up to this step, y' = (1 − β) z' + β x'. Gradients are taken at y, which is the
-/// state's weights; x is what is evaluated. The state is (y, (z, Σηᵢ²)).
+/// z' = z − η g(y), x' = (1 − c) x + c z' with c = η²/Σηᵢ² up to this step, y' = (1 − β) z' + β x'. Gradients are taken
+/// at y, which is the state's weights; x is what is evaluated. The state is (y, (z, Σηᵢ²)).
 ///
 /// The edge is at 2/((1 − β)η): once x hardly moves, y and with it the gradient move by 1 − β of what z moves.
 ///
-/// **Cost** per step: one gradient, and one product per deviation. **Memory**: two vectors and one gradient. **Source**: Defazio and others,
+/// **Cost** per step: one gradient, and one product per deviation. **Memory**: two vectors and one gradient.
+/// **Source**: Defazio and others,
 /// *The road less scheduled* (2024), equations 2–4, with the weights of their section on warm-up.
 ///
 /// ```
@@ -133,7 +134,8 @@ impl<V: Vector> UpdateRule<V> for ScheduleFreeRule {
     }
 
     fn momentum(&self, (weights, (fast, sum)): &Self::State, gradient: &V, moment: Moment) -> V {
-        // y' − y = −η ((1 − β + βc) g + …): the part that the averages add is no gradient, and belongs to the step all the same.
+        // y' − y = −η ((1 − β + βc) g + …): the part that the averages add is no gradient, and belongs to the step all
+        // the same.
         let (mut to, mut fast, rate) = (weights.clone(), fast.clone(), moment.learning_rate);
         let (share, _) = share(sum[0], rate);
         self.advance(&mut to, &mut fast, gradient, rate, share);

@@ -155,7 +155,8 @@ impl<V: Vector> Benettin<V> {
     /// use lyapunov::{Benettin, SpectrumOptions, systems::Henon};
     /// let mut henon = Henon::default().system();
     /// let mut benettin = Benettin::warmed_up(&mut henon, &SpectrumOptions::default())?;
-    /// let local: Vec<f64> = benettin.local(&mut henon, 3).take(100).map(|window| Ok(window?[0])).collect::<Result<_, lyapunov::Error>>()?;
+    /// let windows = benettin.local(&mut henon, 3).take(100);
+    /// let local: Vec<f64> = windows.map(|window| Ok(window?[0])).collect::<Result<_, lyapunov::Error>>()?;
     /// // Their mean is the exponent of the 300 steps; they scatter around it, some of them below zero.
     /// let mean = local.iter().sum::<f64>() / 100.0;
     /// assert!((mean - benettin.exponents().values[0]).abs() < 1e-12);
@@ -183,7 +184,7 @@ impl<V: Vector> Benettin<V> {
 }
 
 impl<V: Persist> Benettin<V> {
-    /// Leads `archive` past deviations and growth. Those that are replaced tell how many there are and what they are shaped like.
+    /// Leads `archive` past deviations and growth. Those that are replaced fix number and shape.
     ///
     /// # Errors
     /// [`Error::Saved`] where what was saved does not fit them.
@@ -361,8 +362,8 @@ mod tests {
     use super::*;
     use crate::snapshot::Snapshot;
 
-    /// Vectors in single precision beside a number in double: how often they are orthogonalised depends on what they were when
-    /// the measurement began.
+    /// Vectors in single precision beside a number in double: how often they are orthogonalised depends on what they
+    /// were when the measurement began.
     #[test]
     fn saved_deviations_are_orthonormalised_as_before() {
         type State = (Vec<f32>, [f64; 1]);

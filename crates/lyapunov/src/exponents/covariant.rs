@@ -53,8 +53,9 @@ pub struct CovariantVectors<V> {
 ///
 /// A vector v_i at one point is carried onto v_i at the next by the tangent map, to rounding; the sign is arbitrary.
 ///
-/// **Shapes**: `points` × k vectors of n entries. **Units**: rates in nats per step. **Cost**: (warm-up + every · (points +
-/// settle)) steps with k deviations. **Memory**: k·points vectors, and k² numbers for every point and settling point.
+/// **Shapes**: `points` × k vectors of n entries. **Units**: rates in nats per step. **Cost**: (warm-up + every ·
+/// (points + settle)) steps with k deviations. **Memory**: k·points vectors, and k² numbers for every point and
+/// settling point.
 ///
 /// # Errors
 /// [`Error::Argument`] for k = 0 or k > n, no points, or a point every 0 steps; the system's own errors.

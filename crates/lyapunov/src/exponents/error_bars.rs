@@ -1,10 +1,11 @@
 //! The standard error of an average over one long, correlated trajectory.
 //!
-//! The sum over N steps, less N times the true mean, has the variance dN + c. In a mixing system d is positive, c does not
-//! matter, and the error of the mean falls like 1/√N: the usual block average. But growth rates are often differences of a
-//! bounded function along the orbit, ln‖e(x')‖ − ln‖e(x)‖: so it is for the logistic map at r = 4 and for the zero
-//! exponent of every flow. Then d = 0, the sum telescopes and only its ends are left, and the error falls like 1/N; the
-//! usual block average would overstate it by the root of the number of blocks. The Lorenz attractor lies in between.
+//! The sum over N steps, less N times the true mean, has the variance dN + c. In a mixing system d is positive, c does
+//! not matter, and the error of the mean falls like 1/√N: the usual block average. But growth rates are often
+//! differences of a bounded function along the orbit, ln‖e(x')‖ − ln‖e(x)‖: so it is for the logistic map at r = 4 and
+//! for the zero exponent of every flow. Then d = 0, the sum telescopes and only its ends are left, and the error falls
+//! like 1/N; the usual block average would overstate it by the root of the number of blocks. The Lorenz attractor lies
+//! in between.
 //!
 //! d is the spectral density of the growth at frequency zero. Sine tapers (Riedel & Sidorenko 1995) see it through the
 //! ends of a telescoping sum, since they vanish there; c is what the variance of single blocks has besides.
@@ -35,9 +36,9 @@ const FEWEST: usize = 16;
 ///
 /// With v the variance of a block, M the mean power in K sine tapers, and ℓ the mean of 1 − cos(πk/(B + 1)), which a
 /// telescoping sum leaks into them: M = d + ℓc and v = d + c are solved for d and c ≥ 0. The answer is √(dB + c), both
-/// terms scaled to hold the truth in 68.3 % of all cases, as a standard error should: d by the excess of Student's law with
-/// K degrees of freedom over the normal one, 1 + 1.1/K; c by the half-width that holds 68.3 % of the blocks, since ends
-/// often have exponential tails. Few blocks give the plain √(vB).
+/// terms scaled to hold the truth in 68.3 % of all cases, as a standard error should: d by the excess of Student's law
+/// with K degrees of freedom over the normal one, 1 + 1.1/K; c by the half-width that holds 68.3 % of the blocks, since
+/// ends often have exponential tails. Few blocks give the plain √(vB).
 pub(super) fn deviation_of_sum(blocks: &[f64]) -> f64 {
     let count = blocks.len() as f64;
     if blocks.len() < 2 {

@@ -17,8 +17,8 @@ const HEAD: usize = 2;
 
 /// How much k deviations grew, block by block. Plain numbers: about 8 kB per exponent, whatever the length of the run.
 ///
-/// Sums are added up along one binary tree over the renormalisations, whatever the interruptions, so a run that is saved
-/// and resumed, or measured in two consecutive parts and merged, gives the bits of the whole.
+/// Sums are added up along one binary tree over the renormalisations, whatever the interruptions, so a run that is
+/// saved and resumed, or measured in two consecutive parts and merged, gives the bits of the whole.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Growth {
     count: usize,
@@ -157,11 +157,12 @@ impl Growth {
     /// The exponents with their errors, so far.
     ///
     /// **Standard errors** come from the spectrum of the block sums at frequency zero and from the scatter of single
-    /// blocks: together they tell averages whose error falls like 1/√N from those that telescope, whose error falls like
-    /// 1/N. They hold the true value as often as those of a normal law do, within a few per cent, where the growth is
-    /// correlated over no more than a hundredth of the run (BENCHMARKS.md has the calibration). **Aligned** says that the
-    /// run was long enough to speak of a limit: at least 32 blocks (256 renormalisations), every standard error at most
-    /// 10 % of |Λᵢ| or of |Λ_1|, and the last two quarters agree on every exponent, within 5 % or their scatter.
+    /// blocks: together they distinguish averages whose error falls like 1/√N from those that telescope, whose error
+    /// falls like 1/N. They hold the true value as often as those of a normal law do, within a few per cent, where the
+    /// growth is correlated over no more than a hundredth of the run (BENCHMARKS.md has the calibration). **Aligned**
+    /// says that the run was long enough to speak of a limit: at least 32 blocks (256 renormalisations), every standard
+    /// error at most 10 % of |Λᵢ| or of |Λ_1|, and the last two quarters agree on every exponent, within 5 % or their
+    /// scatter.
     pub fn exponents(&self) -> Exponents {
         let total = self.total();
         let (steps, time, sums) = (total[0], total[1], &total[HEAD..]);
@@ -263,8 +264,8 @@ impl Growth {
     /// deviations. The result has the bits of one measurement of the whole.
     ///
     /// # Errors
-    /// [`Error::Length`] for another number of deviations; [`Error::Argument`] where this part ends inside a block of the
-    /// whole: a part of 8 · 2^j renormalisations, 2^j at least a 500th of them all, ends well.
+    /// [`Error::Length`] for another number of deviations; [`Error::Argument`] where this part ends inside a block of
+    /// the whole: a part of 8 · 2^j renormalisations, 2^j at least a 500th of them all, ends well.
     pub fn merge(&mut self, following: &Self) -> Result<()> {
         if following.count != self.count {
             return Err(Error::Length { what: "the growth to merge", expected: self.count, found: following.count });

@@ -12,9 +12,9 @@ use crate::{
 
 /// ln GALI_k after each of `steps` steps: the logarithm of the volume that k unit deviations span.
 ///
-/// k deviations move without re-orthonormalisation, only their lengths are kept at 1. On a chaotic orbit the volume falls
-/// like exp(−(Λ_1 − Λ_2 + … + Λ_1 − Λ_k)t); on a regular one it is constant, or falls like a power of t. Ends early where
-/// the state becomes non-finite; −∞ where the deviations are parallel to rounding.
+/// k deviations move without re-orthonormalisation, only their lengths are kept at 1. On a chaotic orbit the volume
+/// falls like exp(−(Λ_1 − Λ_2 + … + Λ_1 − Λ_k)t); on a regular one it is constant, or falls like a power of t. Ends
+/// early where the state becomes non-finite; −∞ where the deviations are parallel to rounding.
 ///
 /// **Units**: nats. **Cost**: steps with k deviations, and k²n multiplications each.
 ///
@@ -58,10 +58,10 @@ pub fn gali<S: System>(system: &mut S, count: usize, steps: usize, seed: u64) ->
 /// The 0–1 test for chaos on a series of measurements: near 0 where it is regular, near 1 where it is chaotic.
 ///
 /// The series drives a walk in the plane, p += φ_j cos(jc), q += φ_j sin(jc), for 100 frequencies c; the answer is the
-/// median correlation of its mean square displacement with time, with the oscillating term (mean φ)²(1 − cos nc)/(1 − cos c)
-/// taken off. No tangent, no phase space, no model: but a series from a flow must be sampled coarsely.
+/// median correlation of its mean square displacement with time, with the oscillating term (mean φ)²(1 − cos nc)/(1 −
+/// cos c) taken off. No tangent, no phase space, no model: but a series from a flow must be sampled coarsely.
 ///
-/// **Cost**: 10 N² operations for N numbers. **Accuracy**: N = 2,000 tells clear cases within 0.02.
+/// **Cost**: 10 N² operations for N numbers. **Accuracy**: N = 2,000 decides clear cases to within 0.02.
 ///
 /// # Errors
 /// [`Error::Argument`] for fewer than 100 numbers, or for a number that is not finite.

@@ -1,8 +1,9 @@
 //! Lyapunov exponents of any [`System`], with error bars.
 //!
 //! [`exponents`] is the one call; [`Benettin`] is the same as a state machine, for loops that have more to do;
-//! [`Growth`] is what they accumulate: it can be saved, resumed and merged. [`shadow`] needs no tangent; [`separation`] judges two trajectories. [`covariant_vectors`] gives
-//! the directions that belong to the exponents; [`gali`] and [`zero_one_test`] only tell regular from chaotic.
+//! [`Growth`] is what they accumulate: it can be saved, resumed and merged. [`shadow`] needs no tangent; [`separation`]
+//! judges two trajectories. [`covariant_vectors`] gives the directions that belong to the exponents; [`gali`] and
+//! [`zero_one_test`] only distinguish regular from chaotic motion.
 
 mod benettin;
 mod covariant;
@@ -71,8 +72,8 @@ pub struct Exponents {
     /// The sum of the positive exponents: the Kolmogorov–Sinai entropy where Pesin's identity holds, and an upper bound
     /// of it everywhere (Ruelle 1978). Only as complete as the exponents that were asked for.
     pub entropy: Estimate,
-    /// j + (Λ_1 + … + Λ_j)/|Λ_{j+1}|, j the last index with a non-negative partial sum (Kaplan & Yorke 1979); n where no
-    /// partial sum is negative. `None` where the answer lies beyond the k exponents that were measured.
+    /// j + (Λ_1 + … + Λ_j)/|Λ_{j+1}|, j the last index with a non-negative partial sum (Kaplan & Yorke 1979); n where
+    /// no partial sum is negative. `None` where the answer lies beyond the k exponents that were measured.
     pub kaplan_yorke: Option<Estimate>,
     /// How the measurement ended. After a divergence the other fields speak of the steps up to it.
     pub outcome: Outcome,
@@ -109,8 +110,8 @@ impl Exponents {
 /// steps; every m steps they are re-orthonormalised and ln R_ii is added up. The system is left where the measurement
 /// ended. A state that becomes non-finite ends it with [`Outcome::Diverged`] and what was found up to there.
 ///
-/// **Shapes**: `values` and `std_errors` hold k numbers. **Units**: nats per step. **Cost**: (warm-up + steps) steps with
-/// k deviations, and k²n/m multiplications per step for the QR. **Memory**: k vectors, and 8 kB per exponent.
+/// **Shapes**: `values` and `std_errors` hold k numbers. **Units**: nats per step. **Cost**: (warm-up + steps) steps
+/// with k deviations, and k²n/m multiplications per step for the QR. **Memory**: k vectors, and 8 kB per exponent.
 ///
 /// # Errors
 /// [`Error::Argument`] for k = 0 or k > n, no steps, or a renormalisation every 0 steps; the system's own errors.

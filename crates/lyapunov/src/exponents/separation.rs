@@ -1,7 +1,7 @@
 //! How fast two trajectories that began close to each other part, and how far they end up.
 //!
-//! Their distance grows like e^(Λt) as long as it is small, and saturates at the size of the set that both wander on. The
-//! rate is the mean growth of ln d up to a third of the saturation level; where there is none, up to the end.
+//! Their distance grows like e^(Λt) as long as it is small, and saturates at the size of the set that both wander on.
+//! The rate is the mean growth of ln d up to a third of the saturation level; where there is none, up to the end.
 
 use super::{Estimate, error_bars::deviation_of_sum};
 
@@ -16,7 +16,7 @@ pub struct Separation {
     pub saturation: Option<f64>,
 }
 
-/// The separation told by the distances of two trajectories, each with its step.
+/// The separation that follows from the distances of two trajectories, each with its step.
 ///
 /// Distances that are zero or not finite are left out: before two runs differ there is nothing to measure. `None` where
 /// fewer than eight remain. **Standard error**: that of a mean over one correlated series, as for exponents.
@@ -48,8 +48,8 @@ pub fn separation(distances: &[(u64, f64)]) -> Option<Separation> {
     Some(Separation { rate: Estimate { value, std_error }, until: known[end].0, saturation: saturation.map(f64::exp) })
 }
 
-/// The mean level of the last quarter, where the growth has come to rest there: its second half lies above its first by less
-/// than a tenth of a nat, or than twice what their scatter explains.
+/// The mean level of the last quarter, where the growth has come to rest there: its second half lies above its first by
+/// less than a tenth of a nat, or than twice what their scatter explains.
 fn plateau(known: &[(u64, f64)]) -> Option<f64> {
     let quarter = &known[known.len() - known.len() / 4..];
     let mean = |points: &[(u64, f64)]| points.iter().map(|(_, level)| level).sum::<f64>() / points.len() as f64;

@@ -1,7 +1,8 @@
 //! The spectral density by stochastic Lanczos quadrature.
 //!
-//! The density φ(t) = (1/n) Σ δ(t − λᵢ) is an average over random unit vectors v of Σ (vᵀuᵢ)² δ(t − λᵢ). For one v, m Lanczos steps
-//! give m nodes θ with weights s₁², the Gauss quadrature of that measure: exact for polynomials up to degree 2m − 1.
+//! The density φ(t) = (1/n) Σ δ(t − λᵢ) is an average over random unit vectors v of Σ (vᵀuᵢ)² δ(t − λᵢ). For one v, m
+//! Lanczos steps give m nodes θ with weights s₁², the Gauss quadrature of that measure: exact for polynomials up to
+//! degree 2m − 1.
 //!
 //! Source: Golub and Welsch (1969) for the quadrature; Lin, Saad and Yang, *Approximating spectral densities of large
 //! matrices* (2016); Ghorbani, Krishnan and Xiao (2019) for Hessians of networks.
@@ -78,8 +79,8 @@ impl Density {
         self.mean(|value| f64::from(u8::from(value <= t)))
     }
 
-    /// The density at `points` values of t, evenly spread over the range of the nodes and a twentieth of it beyond either end; each
-    /// eigenvalue is spread by four times their distance, so that the curve is smooth to the eye.
+    /// The density at `points` values of t, evenly spread over the range of the nodes and a twentieth of it beyond
+    /// either end; each eigenvalue is spread by four times their distance, so that the curve is smooth to the eye.
     ///
     /// # Errors
     /// [`Error::Argument`] for fewer than two points.

@@ -1,10 +1,10 @@
 //! Lanczos with full re-orthogonalisation and thick restart: both ends of the spectrum, in algebraic order.
 //!
 //! The basis Q of the Krylov space is kept and every new direction is orthogonalised against all of it, so converged
-//! eigenvalues do not come back as ghosts. With T = QᵀAQ and its eigenpairs (θ, s), the residual of the Ritz vector Qs is
-//! β|s_m| (Paige 1971; Parlett, *The Symmetric Eigenvalue Problem*, 1980, section 13.2). When the basis reaches its
-//! limit it is cut back to the Ritz vectors nearest to the wanted ends (Wu and Simon, *Thick-restart Lanczos*, 2000), so
-//! memory stays bounded however long the search.
+//! eigenvalues do not come back as ghosts. With T = QᵀAQ and its eigenpairs (θ, s), the residual of the Ritz vector Qs
+//! is β|s_m| (Paige 1971; Parlett, *The Symmetric Eigenvalue Problem*, 1980, section 13.2). When the basis reaches its
+//! limit it is cut back to the Ritz vectors nearest to the wanted ends (Wu and Simon, *Thick-restart Lanczos*, 2000),
+//! so memory stays bounded however long the search.
 
 use super::{
     Eigenpair, Ritz,
@@ -27,9 +27,9 @@ pub struct Lanczos {
     pub tolerance: f64,
     /// Stop after this many applications whatever the residuals.
     pub max_applications: usize,
-    /// Hold at most this many vectors, and one more; at least twice the eigenvalues wanted, plus 2. Fewer are held where they would
-    /// take more than 2 GiB, but not fewer than 24, or what the eigenvalues need: a hundred vectors of 11 million weights in single
-    /// precision are 4.5 GB.
+    /// Hold at most this many vectors, and one more; at least twice the eigenvalues wanted, plus 2. Fewer are held
+    /// where they would take more than 2 GiB, but not fewer than 24, or what the eigenvalues need: a hundred vectors of
+    /// 11 million weights in single precision are 4.5 GB.
     pub max_basis: usize,
 }
 
@@ -101,12 +101,13 @@ impl Lanczos {
 ///
 /// # Errors
 /// [`Error::Argument`] for a start vector that is zero or not finite, for more eigenvalues than dimensions, for a
-/// tolerance that is not positive, for a basis too small to restart; the operator's own errors. An operator that returns
-/// non-finite numbers ends the search with what was found before, not converged.
+/// tolerance that is not positive, for a basis too small to restart; the operator's own errors. An operator that
+/// returns non-finite numbers ends the search with what was found before, not converged.
 ///
 /// ```
 /// use lyapunov::{Dense, Lanczos, lanczos};
-/// let ritz = lanczos(&Dense::diagonal(&[3.0, 1.0, -5.0]), &vec![1.0; 3], &Lanczos { smallest: 1, ..Lanczos::default() })?;
+/// let options = Lanczos { smallest: 1, ..Lanczos::default() };
+/// let ritz = lanczos(&Dense::diagonal(&[3.0, 1.0, -5.0]), &vec![1.0; 3], &options)?;
 /// assert!((ritz.largest[0].value - 3.0).abs() < 1e-12);
 /// assert!((ritz.smallest[0].value + 5.0).abs() < 1e-12);
 /// # Ok::<(), lyapunov::Error>(())
@@ -127,7 +128,8 @@ pub fn lanczos<V: Vector>(operator: &impl Operator<V>, start: &V, options: &Lanc
         if broken {
             break;
         }
-        // The small problem costs O(m³), far less than a product until the basis is large: then it is solved every fifth step.
+        // The small problem costs O(m³), far less than a product until the basis is large: then it is solved every
+        // fifth step.
         let m = space.order();
         if (m <= 60 || m % 5 == 0 || m == options.max_basis) && converged(&space, &space.pairs(), options) {
             break;
@@ -138,8 +140,8 @@ pub fn lanczos<V: Vector>(operator: &impl Operator<V>, start: &V, options: &Lanc
     Ok(found)
 }
 
-/// Whether the wanted pairs have converged, and with them the ends of the last block: a space that has closed says nothing of
-/// the directions outside it, so the fresh direction that follows has to be explored as well.
+/// Whether the wanted pairs have converged, and with them the ends of the last block: a space that has closed says
+/// nothing of the directions outside it, so the fresh direction that follows has to be explored as well.
 fn converged<V: Vector>(space: &Space<V>, pairs: &[SmallPair], options: &Lanczos) -> bool {
     if pairs.len() < options.wanted() || (space.is_closed() && !space.is_complete()) {
         return false;

@@ -1,7 +1,7 @@
 //! A running average of logarithms: how noisy values of an eigenvalue that drifts become one.
 //!
-//! log θ̄ += (1 − e^(−T/τ)) (log θ − log θ̄), T the steps since the last value, τ the memory. Sharpness grows by factors and
-//! scatters by factors, so its logarithm is averaged.
+//! log θ̄ += (1 − e^(−T/τ)) (log θ − log θ̄), T the steps since the last value, τ the memory. Sharpness grows by
+//! factors and scatters by factors, so its logarithm is averaged.
 
 /// An exponentially forgetting average of the logarithm of positive values that come at any distance.
 ///
@@ -26,8 +26,8 @@ impl LogAverage {
         Self { memory, log: None }
     }
 
-    /// Takes in `value`, which comes `elapsed` steps after the one before it, and returns the average. A value that is not
-    /// positive and finite has no logarithm and is left out.
+    /// Takes in `value`, which comes `elapsed` steps after the one before it, and returns the average. A value that is
+    /// not positive and finite has no logarithm and is left out.
     pub fn update(&mut self, elapsed: f64, value: f64) -> Option<f64> {
         if value > 0.0 && value.is_finite() {
             let log = value.ln();
@@ -49,7 +49,7 @@ mod tests {
 
     #[test]
     fn it_forgets_by_time_and_not_by_the_number_of_values() {
-        // A step from 1 to e: after the time T the logarithm is 1 − e^(−T/τ), however many values told it.
+        // A step from 1 to e: after the time T the logarithm is 1 − e^(−T/τ), however many values it took.
         let after = |values: u32| {
             let mut average = LogAverage::new(60.0);
             average.update(0.0, 1.0);

@@ -1,10 +1,11 @@
 //! The nearby trajectory: one vector moved by one product per training step, as the documented baseline.
 //!
-//! A perturbation carried by δ ← (I + cH_t) δ, renormalised at every step, leans towards the largest eigenvalue of H if H
-//! stands still; with c = −η it is the tangent map of gradient descent, and leans towards the smallest (Sasdelli et al., *A Chaos
-//! Theory Approach to Understand Neural Network Optimization*, 2021). It is power iteration with a shift on an operator that
-//! moves meanwhile: below the edge of stability it lags, above it the top eigenvector turns over within a step and the value
-//! read is a fraction of the truth. [`Tracker`](super::Tracker) spends the same products at one place and moment.
+//! A perturbation carried by δ ← (I + cH_t) δ, renormalised at every step, leans towards the largest eigenvalue of H if
+//! H stands still; with c = −η it is the tangent map of gradient descent, and leans towards the smallest (Sasdelli et
+//! al., *A Chaos Theory Approach to Understand Neural Network Optimization*, 2021). It is power iteration with a shift
+//! on an operator that moves meanwhile: below the edge of stability it lags, above it the top eigenvector turns over
+//! within a step and the value read is a fraction of the truth. [`Tracker`](super::Tracker) spends the same products at
+//! one place and moment.
 
 use crate::{
     error::{Error, Result},
@@ -17,13 +18,13 @@ use crate::{
 /// **Memory**: one vector between calls, three during one.
 #[derive(Clone, Debug)]
 pub struct Nearby<V> {
-    /// c, the factor of the operator: positive for the largest eigenvalue, negative for the smallest; of the size of the
-    /// learning rate.
+    /// c, the factor of the operator: positive for the largest eigenvalue, negative for the smallest; of the size of
+    /// the learning rate.
     pub factor: f64,
     vector: V,
 }
 
-/// What one step of a [`Nearby`] trajectory tells.
+/// What one step of a [`Nearby`] trajectory shows.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct NearbyReading {
     /// ln(‖δ'‖ / ‖δ‖), in nats per step.
@@ -50,8 +51,8 @@ impl<V: Vector> Nearby<V> {
         Ok(Self { factor, vector })
     }
 
-    /// Moves the perturbation by δ ← (I + c H) δ, H = `operator`, and renormalises it. A product that is not finite gives
-    /// `None` and leaves the perturbation as it was.
+    /// Moves the perturbation by δ ← (I + c H) δ, H = `operator`, and renormalises it. A product that is not finite
+    /// gives `None` and leaves the perturbation as it was.
     ///
     /// **Cost**: one application.
     ///

@@ -1,7 +1,7 @@
 //! Power iteration: the reference that other tools use, with the residual that they leave out.
 //!
-//! It finds the eigenvalue of largest **magnitude**, at the rate |λ₂/λ₁|: Lanczos needs fewer products for a better answer,
-//! and finds the algebraic end that was asked for.
+//! It finds the eigenvalue of largest **magnitude**, at the rate |λ₂/λ₁|: Lanczos needs fewer products for a better
+//! answer, and finds the algebraic end that was asked for.
 
 use super::{Eigenpair, Ritz};
 use crate::{
@@ -10,8 +10,9 @@ use crate::{
     vector::Vector,
 };
 
-/// Power iteration from `start`: v ← A v / ‖A v‖ until the Rayleigh quotient changes by less than `tolerance` relative to
-/// itself, the stopping rule in common use, or `max_applications` are spent. The residual tells what that rule does not.
+/// Power iteration from `start`: v ← A v / ‖A v‖ until the Rayleigh quotient changes by less than `tolerance` relative
+/// to itself, the stopping rule in common use, or `max_applications` are spent. The residual shows what that rule does
+/// not.
 ///
 /// **Cost**: one application a step; two vectors held.
 ///

@@ -1,8 +1,8 @@
 //! A Krylov space that grows by one product at a time and can be cut back to its best directions.
 //!
-//! Without a restart the projected matrix T = QᵀAQ is tridiagonal. A thick restart (Wu and Simon 2000) keeps k Ritz vectors
-//! and the next direction; then T starts with their k Ritz values on the diagonal, coupled to the next direction by one
-//! arrow of entries, and goes on tridiagonal.
+//! Without a restart the projected matrix T = QᵀAQ is tridiagonal. A thick restart (Wu and Simon 2000) keeps k Ritz
+//! vectors and the next direction; then T starts with their k Ritz values on the diagonal, coupled to the next
+//! direction by one arrow of entries, and goes on tridiagonal.
 
 use super::{combine, small_eigen};
 use crate::{

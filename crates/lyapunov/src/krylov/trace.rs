@@ -1,8 +1,8 @@
 //! The trace by Hutch++: what a few products find exactly, and a random estimate of the rest.
 //!
-//! With Q an orthonormal basis of A S for a random S, tr A = tr QᵀAQ + tr (I − QQᵀ)A(I − QQᵀ): the first part is computed, the
-//! second averaged over random vectors. Where a few large eigenvalues dominate, as in Hessians of networks, the error
-//! falls like 1/m with m products instead of 1/√m.
+//! With Q an orthonormal basis of A S for a random S, tr A = tr QᵀAQ + tr (I − QQᵀ)A(I − QQᵀ): the first part is
+//! computed, the second averaged over random vectors. Where a few large eigenvalues dominate, as in Hessians of
+//! networks, the error falls like 1/m with m products instead of 1/√m.
 //!
 //! Source: Meyer, Musco, Musco and Woodruff, *Hutch++: Optimal Stochastic Trace Estimation* (2021).
 

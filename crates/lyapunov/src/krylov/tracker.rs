@@ -27,8 +27,8 @@ pub struct Tracker<V> {
     pub first_products: usize,
     /// A burst counts as converged when its residual is at most this times the magnitude of its value.
     pub tolerance: f64,
-    /// Whether a burst ends as soon as it has converged. Then `products` is a limit, and can be set high for the moments
-    /// that need it: easy bursts pay for hard ones.
+    /// Whether a burst ends as soon as it has converged. Then `products` is a limit, and can be set high for the
+    /// moments that need it: easy bursts pay for hard ones.
     pub stop_early: bool,
     vector: Option<V>,
 }
@@ -39,10 +39,11 @@ impl<V: Vector> Tracker<V> {
         Self { products, first_products: 2 * products, tolerance: 0.05, stop_early: false, vector: None }
     }
 
-    /// A tracker whose bursts end at a residual of `tolerance` times their value, or after 12 products, the first after 24.
+    /// A tracker whose bursts end at a residual of `tolerance` times their value, or after 12 products, the first after
+    /// 24.
     ///
-    /// The error of the value goes with the square of the residual: at 0.05 it was 0.3 % at the median and below 1 % in nine
-    /// of ten bursts along training runs, for 4 to 5 products each; see BENCHMARKS.md.
+    /// The error of the value goes with the square of the residual: at 0.05 it was 0.3 % at the median and below 1 % in
+    /// nine of ten bursts along training runs, for 4 to 5 products each; see BENCHMARKS.md.
     pub fn adaptive(tolerance: f64) -> Self {
         Self { tolerance, stop_early: true, ..Self::new(12) }
     }
@@ -52,7 +53,8 @@ impl<V: Vector> Tracker<V> {
     /// The space starts from unit(v) + unit(`hint`), v the Ritz vector of the last call; the first call starts from the
     /// hint alone. A product that is not finite gives an empty, unconverged result and leaves the tracker as it was.
     ///
-    /// **Cost**: `products` applications (`first_products` at the first call), or as many as it takes with `stop_early`.
+    /// **Cost**: `products` applications (`first_products` at the first call), or as many as it takes with
+    /// `stop_early`.
     ///
     /// # Errors
     /// [`Error::Argument`] where there is neither an earlier vector nor a usable hint, or no product is allowed; the
@@ -121,8 +123,8 @@ impl<V: Vector> Tracker<V> {
         Ok(Ritz { largest: largest.into_iter().collect(), smallest: Vec::new(), applications, converged })
     }
 
-    /// Whether the top Ritz pair has converged, if all that leads out of the space is the last image, by `norm`: so it is
-    /// for symmetric products.
+    /// Whether the top Ritz pair has converged, if all that leads out of the space is the last image, by `norm`: so it
+    /// is for symmetric products.
     fn is_close(&self, columns: &[Vec<f64>], norm: f64) -> bool {
         let top = top_pair(columns);
         top.is_some_and(|(value, s)| norm * s[s.len() - 1].abs() <= self.tolerance * value.abs())
@@ -213,7 +215,8 @@ mod tests {
 
     #[test]
     fn asymmetric_products_do_not_inflate_the_value() {
-        // A symmetric matrix plus noise as long as the image of the top eigenvector, as the kinks of a ReLU network have it.
+        // A symmetric matrix plus noise as long as the image of the top eigenvector, as the kinks of a ReLU network
+        // have it.
         struct Noisy(Dense);
         impl Operator<Vec<f64>> for Noisy {
             fn apply(&self, v: &Vec<f64>) -> Result<Vec<f64>> {

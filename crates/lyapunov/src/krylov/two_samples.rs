@@ -1,15 +1,16 @@
 //! The largest eigenvalue of a mean of matrices, from two independent samples of it.
 //!
-//! With A = mean of A_S over samples S, λ_max(A_S) lies above λ_max(A) in expectation (λ_max is convex), and vᵀA_S'v, v the top
-//! eigenvector of A_S and S' independent of S, lies below it (a Rayleigh quotient of A). Their geometric mean
+//! With A = mean of A_S over samples S, λ_max(A_S) lies above λ_max(A) in expectation (λ_max is convex), and vᵀA_S'v, v
+//! the top eigenvector of A_S and S' independent of S, lies below it (a Rayleigh quotient of A). Their geometric mean
 //!
 //! √( λ_max(A_S) · vᵀA_S'v )
 //!
-//! leaves out most of both. For a sample covariance with one large eigenvalue ℓ over a bulk at 1 (n dimensions, m samples,
-//! γ = n/m, ℓ > 1 + √γ) it is exactly right in the limit: λ_max(A_S) → ℓ(1 + γ/(ℓ − 1)) and vᵀA_S'v → ℓ / (1 + γ/(ℓ − 1)).
+//! leaves out most of both. For a sample covariance with one large eigenvalue ℓ over a bulk at 1 (n dimensions, m
+//! samples, γ = n/m, ℓ > 1 + √γ) it is exactly right in the limit: λ_max(A_S) → ℓ(1 + γ/(ℓ − 1)) and vᵀA_S'v → ℓ / (1 +
+//! γ/(ℓ − 1)).
 //!
-//! Source: the first limit, and the angle of v that gives the second, are those of Paul, *Asymptotics of sample eigenstructure
-//! for a large dimensional spiked covariance model* (2007); the product of the two is ours.
+//! Source: the first limit, and the angle of v that gives the second, are those of Paul, *Asymptotics of sample
+//! eigenstructure for a large dimensional spiked covariance model* (2007); the product of the two is ours.
 
 use super::{Lanczos, lanczos};
 use crate::{

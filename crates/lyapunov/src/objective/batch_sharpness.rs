@@ -1,7 +1,7 @@
 //! Batch sharpness: how curved the loss of a mini-batch is along its own gradient.
 //!
-//! BS(w) = E_B\[ g_Bᵀ H_B g_B / g_Bᵀ g_B \]: the mean over mini-batches of a quotient of each. Stochastic gradient descent
-//! moves along g_B, and at its edge of stability BS sits at 2/η, where λ_max of the full loss lies below that.
+//! BS(w) = E_B\[ g_Bᵀ H_B g_B / g_Bᵀ g_B \]: the mean over mini-batches of a quotient of each. Stochastic gradient
+//! descent moves along g_B, and at its edge of stability BS sits at 2/η, where λ_max of the full loss lies below that.
 //!
 //! Source: Andreyev and Beneventano, *Edge of stochastic stability: revisiting the edge of stability for SGD* (2024).
 
@@ -25,9 +25,9 @@ pub struct BatchSharpness {
 
 /// The batch sharpness at the weights `at`, over the mini-batches `batches`.
 ///
-/// Batches whose gradient is zero or not finite have no quotient and are left out; `None` where fewer than two remain. Far
-/// from a minimum, as at initial weights, the value may be negative. Where the gradient of one batch is known already, one
-/// product gives that batch's value: [`rayleigh_quotient`] of its [`Hessian`] at the gradient.
+/// Batches whose gradient is zero or not finite have no quotient and are left out; `None` where fewer than two remain.
+/// Far from a minimum, as at initial weights, the value may be negative. Where the gradient of one batch is known
+/// already, one product gives that batch's value: [`rayleigh_quotient`] of its [`Hessian`] at the gradient.
 ///
 /// **Cost**: one gradient and one product per batch; four vectors held.
 ///
@@ -38,7 +38,7 @@ pub struct BatchSharpness {
 /// use lyapunov::{Product, Sample, batch_sharpness, systems::Quadratic};
 /// // g = (1·2, 3·1), so gᵀHg / gᵀg = (1·4 + 3·9) / (4 + 9).
 /// let (quadratic, batches) = (Quadratic::new(vec![1.0, 3.0]), (0..4).map(Sample::Mini));
-/// let found = batch_sharpness(&quadratic, Product::Exact, &vec![2.0, 1.0], batches)?.expect("the gradient is not zero");
+/// let found = batch_sharpness(&quadratic, Product::Exact, &vec![2.0, 1.0], batches)?.expect("g is not zero");
 /// assert!((found.value - 31.0 / 13.0).abs() < 1e-15 && found.spread < 1e-15);
 /// # Ok::<(), lyapunov::Error>(())
 /// ```
@@ -104,7 +104,8 @@ mod tests {
         }
     }
 
-    /// The quotients of the batches 0 … 3 at w = (5, 1), by hand: (t + 1)(1·a² + 27 b²) / (a² + 9 b²), a = 5 − t, b = 1 − t.
+    /// The quotients of the batches 0 … 3 at w = (5, 1), by hand: (t + 1)(1·a² + 27 b²) / (a² + 9 b²), a = 5 − t, b = 1
+    /// − t.
     fn by_hand() -> [f64; 4] {
         [0.0, 1.0, 2.0, 3.0].map(|t: f64| {
             let (a, b) = ((5.0 - t).powi(2), (1.0 - t).powi(2));

@@ -46,20 +46,21 @@ impl fmt::Display for Unsuitable {
                 "the Gauss–Newton matrix has no negative eigenvalues, so its smallest one is not that of the Hessian"
             }
             Self::Kinks => {
-                "differences of gradients take the kinks of ReLU and max-pooling for curvature, and show eigenvalues that are \
-                 not there"
+                "differences of gradients take the kinks of ReLU and max-pooling for curvature, and show \
+                 eigenvalues that are not there"
             }
         })
     }
 }
 
 impl Product {
-    /// The best kind of product that `objective` offers for what is `wanted`: exact; else differences of gradients where the
-    /// objective has no kinks; else Gauss–Newton for the largest eigenvalues, and differences where there is not even that.
+    /// The best kind of product that `objective` offers for what is `wanted`: exact; else differences of gradients
+    /// where the objective has no kinks; else Gauss–Newton for the largest eigenvalues, and differences where there is
+    /// not even that.
     ///
     /// # Errors
-    /// [`Error::Unsuitable`] where nothing that is offered can give it, as the smallest eigenvalue of a ReLU network without
-    /// tangent rules: refused, not guessed.
+    /// [`Error::Unsuitable`] where nothing that is offered can give it, as the smallest eigenvalue of a ReLU network
+    /// without tangent rules: refused, not guessed.
     ///
     /// ```
     /// use lyapunov::{Product, SpectralTarget, systems::ScalarNetwork};
@@ -108,7 +109,7 @@ mod tests {
     use super::*;
     use crate::objective::{Difference, Sample};
 
-    /// A model that offers what it is told to.
+    /// A model that offers what its fields say.
     struct Model {
         exact: bool,
         gauss_newton: bool,
@@ -158,11 +159,13 @@ mod tests {
     #[test]
     fn a_kind_that_was_named_is_refused_with_the_reason() {
         let model = Model { exact: false, gauss_newton: true, kinks: true };
-        let told = |kind: Product, wanted| kind.suited(&model, wanted).unwrap_err().to_string();
-        assert!(told(Product::Exact, SpectralTarget::Largest).contains("this model does not offer it"));
-        assert!(told(Product::GaussNewton, SpectralTarget::Smallest).contains("no negative eigenvalues"));
+        let message = |kind: Product, wanted| kind.suited(&model, wanted).unwrap_err().to_string();
+        assert!(message(Product::Exact, SpectralTarget::Largest).contains("this model does not offer it"));
+        assert!(message(Product::GaussNewton, SpectralTarget::Smallest).contains("no negative eigenvalues"));
         let difference = Product::Difference(Difference::KINKED);
-        assert!(told(difference, SpectralTarget::Smallest).starts_with("difference products cannot give the smallest"));
+        assert!(
+            message(difference, SpectralTarget::Smallest).starts_with("difference products cannot give the smallest")
+        );
         assert!(difference.suited(&model, SpectralTarget::Largest).is_ok());
         assert!(Product::GaussNewton.suited(&model, SpectralTarget::Spectrum).is_ok());
     }

@@ -8,9 +8,9 @@ use crate::{
 
 /// Asks for loss and gradient a second time and compares them, bit for bit, with what is `known`.
 ///
-/// Dropout with a mask of its own at each call, augmentation that is not replayed, sums whose order depends on threads: each
-/// makes a Krylov method see a different matrix at every product, and nothing in its result tells. A loss or a gradient that is not
-/// finite is compared as far as it can be.
+/// Dropout with a mask of its own at each call, augmentation that is not replayed, sums whose order depends on threads:
+/// each makes a Krylov method see a different matrix at every product, and nothing in its result shows it. A loss or a
+/// gradient that is not finite is compared as far as it can be.
 ///
 /// **Cost**: one gradient over `on`.
 ///
@@ -98,11 +98,10 @@ mod tests {
     #[test]
     fn what_is_not_the_same_twice_is_refused_with_the_difference() {
         assert_eq!(checked(0.0, 0.0).unwrap(), 2, "one gradient more");
-        let told = checked(1e-9, 0.0).unwrap_err().to_string();
-        assert!(told.starts_with("the loss is not the same when it is computed twice"), "{told}");
+        let message = checked(1e-9, 0.0).unwrap_err().to_string();
+        assert!(message.starts_with("the loss is not the same when it is computed twice"), "{message}");
         let error = checked(0.0, 1e-12).unwrap_err();
-        assert!(
-            matches!(error, Error::NotDeterministic { what: "gradient", difference } if (0.9e-12..1.1e-12).contains(&difference))
-        );
+        assert!(matches!(error, Error::NotDeterministic { what: "gradient", difference }
+                if (0.9e-12..1.1e-12).contains(&difference)));
     }
 }

@@ -1,7 +1,7 @@
 //! The two ends of the spectrum of a Hessian, by one call each.
 //!
-//! Lanczos with full re-orthogonalisation, from the sum of the gradient, which leans towards the top of the spectrum, and of a random
-//! direction, which leaves nothing out.
+//! Lanczos with full re-orthogonalisation, from the sum of the gradient, which leans towards the top of the spectrum,
+//! and of a random direction, which leaves nothing out.
 
 use super::{Hessian, Objective, Product, Sample, SpectralTarget};
 use crate::{
@@ -32,14 +32,14 @@ pub struct Extreme<V> {
     pub converged: bool,
 }
 
-/// λ_max, the algebraically largest eigenvalue of the Hessian of `objective` at the weights `at` over the data `on`, by the best kind of
-/// product that the objective offers for it.
+/// λ_max, the algebraically largest eigenvalue of the Hessian of `objective` at the weights `at` over the data `on`, by
+/// the best kind of product that the objective offers for it.
 ///
 /// **Cost**: one gradient and at most 100 products; at most 101 vectors held, see [`Lanczos::max_basis`].
 ///
 /// # Errors
-/// [`Error::Unsuitable`] where no kind of product that is offered can give it; [`Error::Argument`] where the first product is not finite;
-/// those of the objective.
+/// [`Error::Unsuitable`] where no kind of product that is offered can give it; [`Error::Argument`] where the first
+/// product is not finite; those of the objective.
 ///
 /// ```
 /// use lyapunov::{Objective, Product, Result, Sample, lambda_max};
@@ -67,7 +67,8 @@ pub fn lambda_max<O: Objective>(objective: &O, at: &O::Vector, on: Sample) -> Re
 /// **Cost**: as for [`lambda_max`].
 ///
 /// # Errors
-/// As for [`lambda_max`]: of a ReLU network that offers neither exact products nor a smooth gradient it is refused, not guessed.
+/// As for [`lambda_max`]: of a ReLU network that offers neither exact products nor a smooth gradient it is refused, not
+/// guessed.
 ///
 /// ```
 /// use lyapunov::{Sample, lambda_min, systems::Quadratic};

@@ -25,8 +25,8 @@ pub enum Sample {
     Full,
     /// A fixed random subset of this size, the same at every step of a run.
     Subset(usize),
-    /// So many images that [`Sample::Subset`] of the same size leaves out: the next ones of the same random order. The two
-    /// share none, so one can check what was found on the other.
+    /// So many images that [`Sample::Subset`] of the same size leaves out: the next ones of the same random order. The
+    /// two share none, so one can check what was found on the other.
     Disjoint(usize),
     /// The mini-batch of this training step.
     Mini(u64),
@@ -93,8 +93,8 @@ pub struct Evaluation {
     pub accuracy: f64,
 }
 
-/// A loss L(w) over named data. A gradient is enough: every estimator works with differences of gradients, and [`Product::auto`] says
-/// where they cannot be trusted.
+/// A loss L(w) over named data. A gradient is enough: every estimator works with differences of gradients, and
+/// [`Product::auto`] says where they cannot be trusted.
 ///
 /// Every method is a pure function of its arguments: asked twice, it gives the same bits, and asking changes nothing.
 /// Costs are in gradient-equivalents (g-eq): one forward and backward pass on one training batch.
@@ -108,8 +108,8 @@ pub trait Objective {
     /// Where `on` names data that do not exist.
     fn gradient(&self, at: &Self::Vector, on: Sample) -> Result<(f64, Self::Vector)>;
 
-    /// The product of `kind` with `v`, for the mean loss over `on` at the weights `at`. By default a difference of gradients, and
-    /// nothing else: whoever offers more says so by [`Objective::offers`].
+    /// The product of `kind` with `v`, for the mean loss over `on` at the weights `at`. By default a difference of
+    /// gradients, and nothing else: whoever offers more says so by [`Objective::offers`].
     ///
     /// # Errors
     /// [`Error::Product`] where this objective does not offer the kind.
@@ -152,8 +152,8 @@ pub trait Objective {
         matches!(kind, Product::Difference(_))
     }
 
-    /// Whether the gradient jumps somewhere, as with ReLU and max-pooling: there, differences of gradients are wrong. By
-    /// default it does not.
+    /// Whether the gradient jumps somewhere, as with ReLU and max-pooling: there, differences of gradients are wrong.
+    /// By default it does not.
     fn has_kinks(&self) -> bool {
         false
     }
@@ -231,8 +231,8 @@ impl<O: Objective + ?Sized> Objective for &O {
 /// form costs one gradient, else two; the central form costs two.
 ///
 /// # Errors
-/// [`Error::Argument`] for a step that is not positive, or so small that it would vanish in the rounding of the weights;
-/// the objective's own errors.
+/// [`Error::Argument`] for a step that is not positive, or so small that it would vanish in the rounding of the
+/// weights; the objective's own errors.
 pub fn difference_product<O: Objective + ?Sized>(
     objective: &O,
     difference: Difference,
@@ -286,8 +286,8 @@ pub struct Hessian<'a, O: Objective> {
 }
 
 impl<'a, O: Objective> Hessian<'a, O> {
-    /// The Hessian of `objective` at the weights `at` over the data `on`, by the best kind of product that the objective offers for its
-    /// largest eigenvalues; see [`Product::auto`].
+    /// The Hessian of `objective` at the weights `at` over the data `on`, by the best kind of product that the
+    /// objective offers for its largest eigenvalues; see [`Product::auto`].
     ///
     /// ```
     /// use lyapunov::{Hessian, Operator, Product, Sample, systems::Quadratic};

@@ -22,8 +22,8 @@ pub struct ExponentOptions {
     pub warm_up: u64,
     /// Where they start.
     pub start: Start,
-    /// Whether the gradient of the step and the product for the first deviation come out of one pass: cheaper, and with a
-    /// gradient that may differ from the plain one in the last bits, so that the run is not that without deviations.
+    /// Whether the gradient of the step and the product for the first deviation come out of one pass: cheaper, and with
+    /// a gradient that may differ from the plain one in the last bits, so that the run is not that without deviations.
     /// Its cost is counted as that of the two apart.
     pub joint: bool,
     /// Decides a random start.
@@ -42,8 +42,8 @@ impl Default for ExponentOptions {
 pub enum Start {
     /// In random directions of the whole state.
     Random,
-    /// At the eigenvectors of the k smallest eigenvalues of the Hessian on this sample, the directions that slow descent
-    /// stretches most; moments and velocities at rest.
+    /// At the eigenvectors of the k smallest eigenvalues of the Hessian on this sample, the directions that slow
+    /// descent stretches most; moments and velocities at rest.
     LambdaMin(Sample),
 }
 
@@ -69,11 +69,11 @@ pub struct Deviations<S> {
 pub struct Chaos {
     /// The exponents in nats per step; [`Exponents::per_time`] gives them per unit of training time.
     pub exponents: Exponents,
-    /// −⟨vᵀHv⟩ over training time, v the weights of the first deviation scaled to length 1: Λ_1 per unit of time for slow
-    /// plain descent.
+    /// −⟨vᵀHv⟩ over training time, v the weights of the first deviation scaled to length 1: Λ_1 per unit of time for
+    /// slow plain descent.
     pub negative_rayleigh: f64,
-    /// The worst disagreement, in nats per step, between the growth of the first deviation and ½ ln(1 − 2η vᵀHv + η²‖Hv‖²),
-    /// which holds for plain descent; `None` for other optimizers.
+    /// The worst disagreement, in nats per step, between the growth of the first deviation and ½ ln(1 − 2η vᵀHv +
+    /// η²‖Hv‖²), which holds for plain descent; `None` for other optimizers.
     pub violation: Option<f64>,
 }
 

@@ -108,7 +108,7 @@ pub struct Summary {
 /// Measuring never changes the run: the losses are the same, bit for bit, whatever `plan` measures; only a joint pass
 /// ([`ExponentOptions::joint`]) may change the last bits.
 ///
-/// **Cost**: one gradient per step and one at the end, which tells whether the last step blew up; plus the measurements
+/// **Cost**: one gradient per step and one at the end, which shows whether the last step blew up; plus the measurements
 /// and one product per step and deviation: [`Summary::measuring_cost`].
 ///
 /// # Errors
@@ -137,8 +137,8 @@ pub fn run<D: Descent>(
 
 /// A run in progress: all that it knows beside the optimizer, as plain data.
 ///
-/// With the optimizer and the rule that sets the learning rate it can be saved after any step, and resumed to the bits of a
-/// run that was never interrupted: [`Training::save`], [`Training::resume`].
+/// With the optimizer and the rule that sets the learning rate it can be saved after any step, and resumed to the bits
+/// of a run that was never interrupted: [`Training::save`], [`Training::resume`].
 ///
 /// ```
 /// use lyapunov::{ExponentOptions, EdgeStep, Plan, Product, Sgd, System, Training, systems::ScalarNetwork};

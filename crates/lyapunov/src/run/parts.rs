@@ -3,6 +3,7 @@
 use super::{Deviations, Plan, SharpnessMonitor, Summary, Training, along, due, secant};
 use crate::{
     control::{Controller, Probes},
+    descent::ActionRef,
     error::{Error, Result},
     objective::{Objective, Sample},
     record::{Measurement, Observer},
@@ -17,10 +18,11 @@ pub struct ComingStep<'a, V> {
     pub weights: &'a V,
     /// The gradient of the mini-batch of the step at these weights.
     pub gradient: &'a V,
-    /// m, where the step is w' = w − η P⁻¹ m: the momentum, or whatever is parallel to it; `None` where it is the gradient.
+    /// m, where the step is w' = w − η P⁻¹ m: the momentum, or whatever is parallel to it; `None` where it is the
+    /// gradient.
     pub heading: Option<&'a V>,
     /// What P^-½ does to a vector, for optimizers with one scale per weight: for Adam the division by (√v̂ + ε)^½.
-    pub preconditioner: Option<&'a dyn Fn(&mut V)>,
+    pub preconditioner: Option<ActionRef<'a, V>>,
 }
 
 impl<'a, V> ComingStep<'a, V> {
@@ -44,7 +46,8 @@ impl<V: std::fmt::Debug> std::fmt::Debug for ComingStep<'_, V> {
 
 /// # A loop of one's own
 ///
-/// [`Training::advance`] owns the step; a loop that owns its step itself goes through the same parts, and gets the same numbers:
+/// [`Training::advance`] owns the step; a loop that owns its step itself goes through the same parts, and gets the same
+/// numbers:
 ///
 /// ```
 /// use lyapunov::{
@@ -70,8 +73,8 @@ impl<W: Vector> Training<W, W> {
     /// The measurements of `plan` for a loop that takes its steps itself.
     ///
     /// # Errors
-    /// [`Error::Argument`] for a plan with deviations: these move by the tangent of the step, which such a loop does not have. Its
-    /// step as a [`System`](crate::System) has it.
+    /// [`Error::Argument`] for a plan with deviations: these move by the tangent of the step, which such a loop does
+    /// not have. Its step as a [`System`](crate::System) has it.
     pub fn of_loop(plan: &Plan) -> Result<Self> {
         if let Some(carry) = plan.exponents.as_ref().filter(|carry| carry.count > 0) {
             let reason = "must be 0 in a loop of one's own, which has no tangent: make a `System` of its step";
@@ -83,14 +86,14 @@ impl<W: Vector> Training<W, W> {
 }
 
 impl<S: Vector, V: Vector> Training<S, V> {
-    /// Whether [`Training::measure`] has anything to do before step `step`, for a controller that wants this: if not, weights and gradient
-    /// need not be gathered.
+    /// Whether [`Training::measure`] has anything to do before step `step`, for a controller that wants this: if not,
+    /// weights and gradient need not be gathered.
     pub fn is_due(&self, step: u64, wanted: Probes) -> bool {
         due(self.plan.measure_every, step) || wanted.along || wanted.secant
     }
 
-    /// Fills `row`, the one of the coming step, with what is due by the plan and with what the controller wants; its loss, gradient
-    /// norm, learning rate, edge and evaluation are the loop's to say.
+    /// Fills `row`, the one of the coming step, with what is due by the plan and with what the controller wants; its
+    /// loss, gradient norm, learning rate, edge and evaluation are the loop's to say.
     ///
     /// **Cost**: that of the measurements, booked in [`Measurement::measuring_cost`]; none where nothing is due.
     ///
@@ -125,8 +128,8 @@ impl<S: Vector, V: Vector> Training<S, V> {
         row.measuring_cost = self.sharpness.cost;
     }
 
-    /// Hands the finished `row` to `observer` and remembers it; after this the loop takes its step. `weights` are those before the
-    /// step, and are asked for only where the controller wants the secant of it.
+    /// Hands the finished `row` to `observer` and remembers it; after this the loop takes its step. `weights` are those
+    /// before the step, and are asked for only where the controller wants the secant of it.
     ///
     /// # Errors
     /// [`Error::Observer`] where the row could not be kept.

@@ -1,6 +1,7 @@
 //! What controllers ask for: the loss of the mini-batch along the coming step, and along the step before.
 
 use crate::{
+    descent::ActionRef,
     error::Result,
     objective::{Difference, Hessian, Objective, Product, Sample},
     operator::{Operator, Preconditioned},
@@ -8,10 +9,11 @@ use crate::{
     vector::Vector,
 };
 
-/// Slope and curvature of the loss along `heading`, at the weights `at` on the mini-batch `on` with this `gradient`: what a rule asks
-/// for, in a training loop of one's own. The step is taken against `heading`, as against a gradient: under momentum it is the
-/// momentum. `preconditioner` is what P^-½ does to a vector, for steps w' = w − η P⁻¹ m such as Adam's; everything is then in its
-/// metric. `None` where the heading is zero or not finite, or where the product is not finite.
+/// Slope and curvature of the loss along `heading`, at the weights `at` on the mini-batch `on` with this `gradient`:
+/// what a rule asks for, in a training loop of one's own. The step is taken against `heading`, as against a gradient:
+/// under momentum it is the momentum. `preconditioner` is what P^-½ does to a vector, for steps w' = w − η P⁻¹ m such
+/// as Adam's; everything is then in its metric. `None` where the heading is zero or not finite, or where the product is
+/// not finite.
 ///
 /// **Cost**: one product.
 ///
@@ -26,7 +28,8 @@ use crate::{
 /// assert_eq!((found.slope, found.curvature, found.product_norm, found.direction_norm), (3.0, 3.0, 3.0, 2.0));
 /// // With P = 4 the curvature is a quarter, slope and length are halves.
 /// let root = |v: &mut Vec<f64>| v.iter_mut().for_each(|x| *x *= 0.5);
-/// let found = along(&quadratic, &at, Sample::Full, Product::Exact, &heading, &gradient, Some(&root))?.expect("finite");
+/// let found = along(&quadratic, &at, Sample::Full, Product::Exact, &heading, &gradient, Some(&root))?;
+/// let found = found.expect("it is finite");
 /// assert_eq!((found.slope, found.curvature, found.product_norm, found.direction_norm), (1.5, 0.75, 0.75, 1.0));
 /// # Ok::<(), lyapunov::Error>(())
 /// ```
@@ -38,7 +41,7 @@ pub fn along<O: Objective>(
     product: Product,
     heading: &O::Vector,
     gradient: &O::Vector,
-    preconditioner: Option<&dyn Fn(&mut O::Vector)>,
+    preconditioner: Option<ActionRef<'_, O::Vector>>,
 ) -> Result<Option<StepCurvature>> {
     let central = matches!(product, Product::Difference(Difference { central: true, .. }));
     let hessian = Hessian { objective, at, on, product, gradient: (!central).then_some(gradient) };
@@ -65,7 +68,8 @@ pub fn along<O: Objective>(
     }))
 }
 
-/// The step from the weights `before` to `at`, and what it did to the gradient of the mini-batch `on`, which is this `gradient` at `at`.
+/// The step from the weights `before` to `at`, and what it did to the gradient of the mini-batch `on`, which is this
+/// `gradient` at `at`.
 ///
 /// **Cost**: one gradient.
 ///

@@ -2,6 +2,7 @@
 
 use super::Target;
 use crate::{
+    descent::ActionRef,
     error::Result,
     krylov::{Eigenpair, Ritz, Tracker},
     objective::{Difference, Hessian, Objective, Product},
@@ -42,7 +43,8 @@ pub struct Reading {
     pub learning_rate: f64,
 }
 
-/// A sharpness at the end of a run: over the last fifth of the steps, or, where nothing was measured in these, the last time.
+/// A sharpness at the end of a run: over the last fifth of the steps, or, where nothing was measured in these, the last
+/// time.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct EdgeReading {
     /// The sharpness.
@@ -78,9 +80,9 @@ impl<V: Vector> SharpnessMonitor<V> {
         Self { trackers: trackers.collect(), product, latest: Vec::new(), cost: 0.0, readings: Vec::new() }
     }
 
-    /// Measures all of it at the weights `at` before step `step`, whose mini-batch has this `gradient` there; `preconditioner` is what
-    /// P^-½ of the optimizer does to a vector, where there is one: without it there is no preconditioned sharpness. Where the gradient
-    /// is zero there is nothing to start from.
+    /// Measures all of it at the weights `at` before step `step`, whose mini-batch has this `gradient` there;
+    /// `preconditioner` is what P^-½ of the optimizer does to a vector, where there is one: without it there is no
+    /// preconditioned sharpness. Where the gradient is zero there is nothing to start from.
     ///
     /// **Cost**: a burst of products for each quantity and kind of data, booked in [`SharpnessMonitor::cost`].
     ///
@@ -101,7 +103,7 @@ impl<V: Vector> SharpnessMonitor<V> {
         at: &V,
         step: u64,
         gradient: &V,
-        preconditioner: Option<&dyn Fn(&mut V)>,
+        preconditioner: Option<ActionRef<'_, V>>,
     ) -> Result<Vec<Sharpness>> {
         if gradient.norm() == 0.0 {
             return Ok(Vec::new());
@@ -142,7 +144,7 @@ impl<V: Vector> SharpnessMonitor<V> {
 
     /// Replaces the latest value of each quantity on each kind of data that was measured now.
     fn remember(&mut self, found: &[Sharpness]) {
-        // The name of a sample tells kinds of data apart, not the steps of mini-batches.
+        // The name of a sample distinguishes kinds of data, not the steps of mini-batches.
         let key = |sharpness: &Sharpness| (sharpness.quantity, sharpness.on.to_string());
         for new in found {
             self.latest.retain(|old| key(old) != key(new));

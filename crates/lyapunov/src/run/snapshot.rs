@@ -28,8 +28,8 @@ impl<S: Persist, V: Persist> Training<S, V> {
         Ok(saved)
     }
 
-    /// Goes on from `saved`: `descent` and `controller`, made as they were made for the run, get the state that they had, and so does
-    /// the rest. What follows has the bits of the run that was saved.
+    /// Goes on from `saved`: `descent` and `controller`, made as they were made for the run, get the state that they
+    /// had, and so does the rest. What follows has the bits of the run that was saved.
     ///
     /// # Errors
     /// [`Error::Saved`](crate::Error::Saved) where the saved run was of another plan, optimizer or rule.

@@ -19,14 +19,14 @@ pub struct TwinRow {
     pub disagreement: Option<f64>,
 }
 
-/// Trains `first` and `second` in step, both at the learning rates that `controller` decides for the first, and says how far
-/// they are apart before steps 0, m, 2m, … and after the last. Ends where one of them is not finite.
+/// Trains `first` and `second` in step, both at the learning rates that `controller` decides for the first, and says
+/// how far they are apart before steps 0, m, 2m, … and after the last. Ends where one of them is not finite.
 ///
 /// **Cost**: two gradients per step, and two evaluations per row.
 ///
 /// # Errors
-/// Those of the objectives; a learning rate that is negative or not finite; [`Error::Unmeasured`](crate::Error::Unmeasured) for a rule that
-/// decides by measurements: none are made here.
+/// Those of the objectives; a learning rate that is negative or not finite;
+/// [`Error::Unmeasured`](crate::Error::Unmeasured) for a rule that decides by measurements: none are made here.
 ///
 /// ```
 /// use lyapunov::{Constant, Product, Sgd, separation, systems::Quadratic, twins};
@@ -34,7 +34,8 @@ pub struct TwinRow {
 /// let (mut first, mut second) = (run(vec![0.0, 1.0]), run(vec![1e-9, 1.0]));
 /// let (rows, _) = twins(&mut first, &mut second, 50, 1, &mut Constant(0.1))?;
 /// // ‖w‖ shrinks by 0.9 while the distance grows by 1.1.
-/// let rate = separation(&rows.iter().map(|row| (row.step, row.distance)).collect::<Vec<_>>()).expect("they part").rate;
+/// let distances: Vec<_> = rows.iter().map(|row| (row.step, row.distance)).collect();
+/// let rate = separation(&distances).expect("they part").rate;
 /// assert!((rate.value - (1.1_f64 / 0.9).ln()).abs() < 1e-6);
 /// # Ok::<(), lyapunov::Error>(())
 /// ```

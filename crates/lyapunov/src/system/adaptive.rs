@@ -26,11 +26,11 @@ const ERROR: [f64; 7] =
 
 /// A differential equation at work, in steps of the pair of Dormand and Prince, fifth order.
 ///
-/// One step of the system takes a fixed time, in as many inner steps as keep the estimated error of each below the tolerance
-/// times 1 + ‖x‖. Inner steps are chosen by the state alone, so deviations never change the path; a deviation goes through
-/// the stages of the accepted steps with the Jacobian at their points. That is the derivative of the computed map but for the
-/// way in which the inner steps depend on the state, which matters as little as the tolerance. Where the solution ends, and
-/// no step is short enough, the state becomes infinite.
+/// One step of the system takes a fixed time, in as many inner steps as keep the estimated error of each below the
+/// tolerance times 1 + ‖x‖. Inner steps are chosen by the state alone, so deviations never change the path; a deviation
+/// goes through the stages of the accepted steps with the Jacobian at their points. That is the derivative of the
+/// computed map but for the way in which the inner steps depend on the state, which matters as little as the tolerance.
+/// Where the solution ends, and no step is short enough, the state becomes infinite.
 ///
 /// No crate for differential equations does this: their steppers do not show the points of their stages.
 ///
@@ -40,7 +40,8 @@ const ERROR: [f64; 7] =
 /// ```
 /// use lyapunov::{AdaptiveFlow, SpectrumOptions, exponents, systems::Lorenz63};
 /// let mut lorenz = AdaptiveFlow::new(Lorenz63::default(), [1.0, 1.0, 20.0], 0.1, 1e-12)?;
-/// let found = exponents(&mut lorenz, &SpectrumOptions { steps: 500, warm_up: 100, ..SpectrumOptions::default() })?.per_time();
+/// let options = SpectrumOptions { steps: 500, warm_up: 100, ..SpectrumOptions::default() };
+/// let found = exponents(&mut lorenz, &options)?.per_time();
 /// assert!((found.sum.value + 10.0 + 1.0 + 8.0 / 3.0).abs() < 1e-9);
 /// # Ok::<(), lyapunov::Error>(())
 /// ```

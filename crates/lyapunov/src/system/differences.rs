@@ -12,8 +12,8 @@ use crate::{
 /// A function f with its tangent by central differences: Df(x) δ ≈ (f(x + εδ̂) − f(x − εδ̂)) ‖δ‖ / 2ε, ε = r·‖x‖.
 ///
 /// The relative step r is chosen when the tangent is made: of seven steps around the cube root of the storage's spacing
-/// (6e-6 in f64, 5e-3 in f32), the one at which halving changes Df·v least, for three random directions v. Where no step
-/// settles, f has a kink or a jump there, and that is an error and not a bad tangent.
+/// (6e-6 in f64, 5e-3 in f32), the one at which halving changes Df·v least, for three random directions v. Where no
+/// step settles, f has a kink or a jump there, and that is an error and not a bad tangent.
 ///
 /// **Cost** per tangent: two values of f. **Accuracy**: about 1e-9 in f64 and 1e-4 in f32, for a smooth f.
 ///

@@ -34,7 +34,8 @@ pub trait Law {
 
 /// A map at work: the law, the state and the clock of the noise.
 ///
-/// A map of your own takes its step and the action of its Jacobian; here the Hénon map, whose exponents add up to ln 0.3.
+/// A map of your own takes its step and the action of its Jacobian; here the Hénon map, whose exponents add up to ln
+/// 0.3.
 ///
 /// ```
 /// use lyapunov::{Map, SpectrumOptions, exponents};
@@ -87,7 +88,8 @@ impl<V: Vector, F: Fn(&V, &mut Stream) -> V, J: Fn(&V, &mut Stream, &V) -> V> Ma
     /// ```
     /// use lyapunov::{Map, SpectrumOptions, exponents};
     /// // x' = ξx with ln ξ uniform in (0, 1): the exponent is its mean, ½.
-    /// let mut map = Map::random([0.0], 7, |x: &[f64; 1], s| [s.uniform().exp() * x[0]], |_, s, d| [s.uniform().exp() * d[0]]);
+    /// let step = |x: &[f64; 1], s: &mut lyapunov::Stream| [s.uniform().exp() * x[0]];
+    /// let mut map = Map::random([0.0], 7, step, |_, s, d| [s.uniform().exp() * d[0]]);
     /// let found = exponents(&mut map, &SpectrumOptions::default())?;
     /// assert!((found.values[0] - 0.5).abs() < 4.0 * found.std_errors[0]);
     /// # Ok::<(), lyapunov::Error>(())

@@ -20,7 +20,7 @@ pub struct Parameter {
     pub name: &'static str,
     /// What it means, in a few words.
     pub about: &'static str,
-    /// The value that it has unless told otherwise.
+    /// The value that it has unless it is set.
     pub default: f64,
     /// The smallest value allowed.
     pub minimum: f64,

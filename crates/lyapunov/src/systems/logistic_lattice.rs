@@ -5,7 +5,8 @@ use crate::system::{Law, Map};
 /// xᵢ' = (1 − ε) f(xᵢ) + ½ε (f(xᵢ₋₁) + f(xᵢ₊₁)) on a ring, with f(x) = r x (1 − x).
 ///
 /// **Exponents**: without coupling (ε = 0) all are that of [`Logistic`](super::Logistic). Where all sites agree, the
-/// exponents are Λ(r) + ln|1 − ε(1 − cos(2πj/n))| for j = 0 … n − 1. **Source**: Kaneko, Prog. Theor. Phys. 72 (1984) 480.
+/// exponents are Λ(r) + ln|1 − ε(1 − cos(2πj/n))| for j = 0 … n − 1. **Source**: Kaneko, Prog. Theor. Phys. 72 (1984)
+/// 480.
 ///
 /// ```
 /// use lyapunov::{SpectrumOptions, exponents, systems::LogisticLattice};

@@ -4,9 +4,9 @@ use crate::system::{Field, Flow};
 
 /// dxᵢ/dt = (xᵢ₊₁ − xᵢ₋₂) xᵢ₋₁ − xᵢ + F on a ring of n ≥ 4 sites.
 ///
-/// **Exponents** at n = 40, F = 8, per unit of time: the largest is about 1.68, 13 are positive, the Kaplan–Yorke dimension
-/// is about 27.1; their sum is −n, exactly. **Source**: Lorenz, *Predictability: a problem partly solved*, 1996; Lorenz &
-/// Emanuel 1998, section 3.
+/// **Exponents** at n = 40, F = 8, per unit of time: the largest is about 1.68, 13 are positive, the Kaplan–Yorke
+/// dimension is about 27.1; their sum is −n, exactly. **Source**: Lorenz, *Predictability: a problem partly solved*,
+/// 1996; Lorenz & Emanuel 1998, section 3.
 ///
 /// ```
 /// use lyapunov::{SpectrumOptions, exponents, systems::Lorenz96};

@@ -7,8 +7,8 @@ use crate::{
 
 /// L(w) = ½ Σ hᵢ wᵢ² with curvatures hᵢ of any sign, the same on every batch.
 ///
-/// Gradient descent multiplies the i-th coordinate by 1 − ηhᵢ at every step: it diverges for ηhᵢ > 2 and is super-stable
-/// at ηhᵢ = 1.
+/// Gradient descent multiplies the i-th coordinate by 1 − ηhᵢ at every step: it diverges for ηhᵢ > 2 and is
+/// super-stable at ηhᵢ = 1.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Quadratic {
     curvatures: Vec<f64>,

@@ -5,7 +5,8 @@ use crate::system::{Field, Flow};
 /// dx/dt = −y − z, dy/dt = x + ay, dz/dt = b + z(x − c).
 ///
 /// **Exponents** at (0.2, 0.2, 5.7), per unit of time: 0.0714, 0, −5.3943; Kaplan–Yorke dimension 2.0132.
-/// Where the band folds, contraction is fast: steps of 0.05 move the last exponent by 0.007, steps of 0.02 by less than 0.003.
+/// Where the band folds, contraction is fast: steps of 0.05 move the last exponent by 0.007, steps of 0.02 by less than
+/// 0.003.
 /// **Source**: Rössler 1976; values from Sprott, *Chaos and Time-Series Analysis*, 2003.
 ///
 /// ```

@@ -7,9 +7,9 @@ use crate::{
 
 /// Two scalar weights (a, b) that fit one number: L = ½(ab − y)².
 ///
-/// Its Hessian is [[b², 2ab − y], [2ab − y, a²]]; on the valley ab = y the eigenvalues are 0 and a² + b² exactly, so the
-/// sharpness of a minimum depends on where in the valley the descent arrives. Used in Cohen et al. 2021 and many others
-/// as the smallest model of the edge of stability.
+/// Its Hessian is [[b², 2ab − y], [2ab − y, a²]]; on the valley ab = y the eigenvalues are 0 and a² + b² exactly, so
+/// the sharpness of a minimum depends on where in the valley the descent arrives. Used in Cohen et al. 2021 and many
+/// others as the smallest model of the edge of stability.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ScalarNetwork {
     /// The target y.

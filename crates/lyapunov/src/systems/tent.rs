@@ -4,8 +4,8 @@ use crate::system::{Law, Map};
 
 /// x' = μ min(x, 1 − x) on the unit interval, 0 < μ ≤ 2.
 ///
-/// **Exponent**: ln μ, exactly, on every orbit. In binary arithmetic the orbit of μ = 2 falls onto 0 after 53 steps; the
-/// rate of expansion is the same there. **Source**: Collet & Eckmann 1980.
+/// **Exponent**: ln μ, exactly, on every orbit. In binary arithmetic the orbit of μ = 2 falls onto 0 after 53 steps;
+/// the rate of expansion is the same there. **Source**: Collet & Eckmann 1980.
 ///
 /// ```
 /// use lyapunov::{SpectrumOptions, exponents, systems::Tent};

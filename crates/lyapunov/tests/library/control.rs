@@ -101,14 +101,14 @@ fn the_edge_of_the_optimizer_scales_the_papers_rule() {
 fn a_measurement_that_is_missing_is_named() {
     let mut descent = Sgd::new(Quadratic::new(vec![1.0]), vec![1.0], 1.0, Product::Exact);
     let silent = Plan { measure_every: 0, ..plan(3) };
-    let mut told = |mut rule: Box<dyn Controller>| {
+    let mut message = |mut rule: Box<dyn Controller>| {
         run(&mut descent, &silent, rule.as_mut(), &mut Vec::new()).unwrap_err().to_string()
     };
     assert!(
-        told(Box::new(QuasiNewton::new(1.0, 2.0).unwrap()))
+        message(Box::new(QuasiNewton::new(1.0, 2.0).unwrap()))
             .contains("needs the lambda_max, which was not measured up to step 0")
     );
-    assert!(told(Box::new(BatchSharpnessRule::new(1.0).unwrap())).contains("batch_sharpness"));
+    assert!(message(Box::new(BatchSharpnessRule::new(1.0).unwrap())).contains("batch_sharpness"));
     // Twins make no measurements.
     let twin = || Sgd::new(Quadratic::new(vec![1.0]), vec![1.0], 1.0, Product::Exact);
     let refused = twins(&mut twin(), &mut twin(), 3, 1, &mut QuasiNewton::new(1.0, 2.0).unwrap());

@@ -1,4 +1,5 @@
-//! The exponents of systems whose answers are known, their error bars, and the mistakes that other tools were seen to make.
+//! The exponents of systems whose answers are known, their error bars, and the mistakes that other tools were seen to
+//! make.
 
 use lyapunov::{
     Benettin, Error, Exponents, Flow, Growth, HeavyBall, Map, Outcome, Product, Result, Sgd, Shadow, SpectrumOptions,
@@ -27,7 +28,8 @@ fn measure(mut system: impl System, options: &SpectrumOptions) -> Exponents {
     exponents(&mut system, options).expect("the options are sound")
 }
 
-// ---- exact identities -------------------------------------------------------------------------------------------------
+// ---- exact identities
+// -------------------------------------------------------------------------------------------------
 
 #[test]
 fn uniform_expansion_is_exact() {
@@ -120,7 +122,8 @@ fn in_the_valley_of_the_scalar_network_one_direction_is_neutral() {
     assert!(found.values[0].abs() < 1e-10 && (found.values[1] - 0.5_f64.ln()).abs() < 1e-10);
 }
 
-// ---- ergodic averages -------------------------------------------------------------------------------------------------
+// ---- ergodic averages
+// -------------------------------------------------------------------------------------------------
 
 /// Every exponent within 4 of its own standard errors of the known value, for 20 seeds.
 fn within_four_errors(name: &str, known: &[f64], run: impl Fn(u64) -> Exponents) {
@@ -227,7 +230,8 @@ fn the_error_bars_hold_the_truth_as_often_as_they_should() {
     }
 }
 
-// ---- what other tools were seen to get wrong ----------------------------------------------------------------------------
+// ---- what other tools were seen to get wrong
+// ----------------------------------------------------------------------------
 
 #[test]
 fn a_stable_linear_flow_is_exact_and_not_zero() {
@@ -331,7 +335,8 @@ fn a_difference_tangent_finds_the_same_exponents() {
     assert!((measure(decay, &steps(500)).per_time().values[0] + 2.0).abs() < 1e-7);
 }
 
-// ---- both methods, resumption, arguments --------------------------------------------------------------------------------
+// ---- both methods, resumption, arguments
+// --------------------------------------------------------------------------------
 
 /// However rarely a loop would like to renormalise: the smaller exponents are not lost to rounding, and the sum is ln|det|.
 #[test]

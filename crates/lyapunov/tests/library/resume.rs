@@ -9,7 +9,8 @@ use lyapunov::{
 
 const STEPS: u64 = 26;
 
-/// A scalar network whose target is another one in every batch, so that momentum, moments and losses never come to rest.
+/// A scalar network whose target is another one in every batch, so that momentum, moments and losses never come to
+/// rest.
 #[derive(Clone)]
 struct Batches;
 
@@ -161,8 +162,8 @@ fn optimizers_that_average_resume_to_the_bit() {
     check("schedule-free", &ScheduleFreeRule::new(0.9).unwrap(), NO_DECAY);
 }
 
-/// States of single-precision vectors and double-precision numbers, whose precision is that of the numbers only when these
-/// are not zero.
+/// States of single-precision vectors and double-precision numbers, whose precision is that of the numbers only when
+/// these are not zero.
 #[test]
 fn single_precision_resumes_to_the_bit() {
     check_on(&SinglePrecision, &vec![0.7, 1.9], "dog", &DistanceOverGradients, NO_DECAY);
@@ -183,6 +184,6 @@ fn the_run_of_another_plan_or_optimizer_is_refused() {
     assert_eq!(refusal(&carrying, &mut Constant(0.1)), "the saved `deviations.0.0` is missing");
     assert_eq!(refusal(&plain, &mut OnEdge::new(1.0, 1).unwrap()), "the saved `rule.fall` is missing");
     let mut other = Optimizer::with_rule(Batches, vec![0.7, 1.9], 0.05, SgdRule, Product::Exact);
-    let told = Training::resume(&mut other, &plain, &mut Constant(0.1), &saved).unwrap_err().to_string();
-    assert_eq!(told, "the saved `optimizer.state` is missing");
+    let message = Training::resume(&mut other, &plain, &mut Constant(0.1), &saved).unwrap_err().to_string();
+    assert_eq!(message, "the saved `optimizer.state` is missing");
 }

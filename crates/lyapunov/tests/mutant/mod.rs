@@ -1,4 +1,5 @@
-//! Bytes that went wrong: mutation i of a file is a pure function of i, so that a failure is told by its number.
+//! Bytes that went wrong: mutation i of a file is a pure function of i, so that a failure is reproduced from its
+//! number.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -79,8 +80,8 @@ fn harm(bytes: &mut Vec<u8>, dice: &mut Dice, words: &[&str]) {
     }
 }
 
-/// Tries mutations of `whole` and then its beginnings, and counts those that are taken. `take` says whether a file is taken; it may
-/// refuse, and must not panic.
+/// Tries mutations of `whole` and then its beginnings, and counts those that are taken. `take` says whether a file is
+/// taken; it may refuse, and must not panic.
 pub fn endure(whole: &[u8], count: u64, words: &[&str], mut take: impl FnMut(&[u8]) -> bool) -> u64 {
     assert!(take(whole), "the file must be good before it is spoilt");
     let cuts = (count / 20).min(500);
