@@ -310,8 +310,9 @@ fn are_nearly_dependent<V: Vector>(deviations: &[V]) -> bool {
         }
         let square = deviation.dot(deviation);
         let pivot = square - row.iter().map(|a| a * a).sum::<f64>();
-        // The negation also holds for what is not a number.
-        if !(pivot > least * square) {
+        let independent = pivot > least * square;
+        // Also where something is not a number.
+        if !independent {
             return true;
         }
         row.push(pivot.sqrt());
