@@ -351,7 +351,7 @@ fn the_spectrum_does_not_depend_on_how_often_it_is_renormalised() {
             assert!((often.sum.value - rarely.sum.value).abs() < tolerance);
         }
     }
-    let sampled = |every| Spectrum { every, ..steps(3000) };
+    let sampled = |every| SpectrumOptions { every, ..steps(3000) };
     close(|every| measure(Henon::default().system(), &sampled(every)), 1e-8);
     close(|every| measure(Lorenz63::default().system(0.01), &sampled(every)), 1e-6);
     let curvatures = [-1.0, 2.0, 5.0, 9.9999];
