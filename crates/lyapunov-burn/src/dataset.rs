@@ -116,7 +116,7 @@ impl Dataset {
     /// The images pass through the same reader as files do.
     ///
     /// # Errors
-    /// [`Error::Argument`] for an empty set.
+    /// [`lyapunov::Error::Argument`] for an empty set.
     pub fn synthetic(seed: u64, train: usize, test: usize) -> Result<Self> {
         if train == 0 || test == 0 {
             return Err(Error::argument("train, test", format!("{train}, {test}"), "must both be positive"));
@@ -133,8 +133,8 @@ impl Dataset {
     /// Keeps the images of these classes, of both sets; the first class of the list gets the label 0, and so on.
     ///
     /// # Errors
-    /// [`Error::Argument`] for fewer than two classes, one that is named twice, one that there is not, and one without
-    /// training images.
+    /// [`lyapunov::Error::Argument`] for fewer than two classes, one that is named twice, one that there is not, and
+    /// one without training images.
     pub fn with_classes(mut self, classes: &[u8]) -> Result<Self> {
         let listed = || classes.iter().map(u8::to_string).collect::<Vec<_>>().join(", ");
         let wrong = |reason: String| Err(Error::argument("classes", format!("[{}]", listed()), reason));
@@ -167,7 +167,7 @@ impl Dataset {
     /// Keeps a random choice of `size` training images, the same for the same `seed`; the held-out set stays whole.
     ///
     /// # Errors
-    /// [`Error::Argument`] where there are fewer images, or `size` is zero.
+    /// [`lyapunov::Error::Argument`] where there are fewer images, or `size` is zero.
     pub fn subset(mut self, size: usize, seed: u64) -> Result<Self> {
         let available = self.train.len();
         if size == 0 || size > available {
