@@ -50,7 +50,7 @@ impl RunFolder {
     /// Makes `out/identity`, or where that exists the first free one of `out/identity-2`, `out/identity-3`, …
     ///
     /// # Errors
-    /// [`Error::Io`](crate::Error::Io) where the folder cannot be made, [`Error::Busy`](crate::Error::Busy) where
+    /// [`Error::Io`] where the folder cannot be made, [`Error::Busy`] where
     /// another process holds it.
     pub fn claim(out: &Path, identity: &str) -> Result<Self> {
         fs::create_dir_all(out).map_err(|cause| unwritable(out, cause))?;
@@ -74,7 +74,7 @@ impl RunFolder {
     /// Takes `out/identity`, whether it is there or not, unless its run has ended or another process is at it.
     ///
     /// # Errors
-    /// [`Error::Io`](crate::Error::Io) where the folder cannot be made, [`Error::Busy`](crate::Error::Busy) where
+    /// [`Error::Io`] where the folder cannot be made, [`Error::Busy`] where
     /// another process holds it.
     pub fn take(out: &Path, identity: &str) -> Result<Taken> {
         let path = out.join(identity);
@@ -92,7 +92,7 @@ impl RunFolder {
     /// Takes the folder of a run that is there; tells who is at it, where that is another process.
     ///
     /// # Errors
-    /// [`Error::Io`](crate::Error::Io) where the folder cannot be made, [`Error::Busy`](crate::Error::Busy) where
+    /// [`Error::Io`] where the folder cannot be made, [`Error::Busy`] where
     /// another process holds it.
     pub fn hold(path: &Path) -> Result<Self> {
         if !path.join(MANIFEST).is_file() {
@@ -113,7 +113,7 @@ impl RunFolder {
     /// The names of the files in the folder.
     ///
     /// # Errors
-    /// [`Error::Io`](crate::Error::Io) where the file system refuses.
+    /// [`Error::Io`] where the file system refuses.
     pub fn names(&self) -> Result<Vec<String>> {
         let failed = |cause| Error::io("read", &self.path, cause);
         let entries = fs::read_dir(&self.path).map_err(failed)?;
@@ -123,7 +123,7 @@ impl RunFolder {
     /// Removes a file; one that is gone already is no fault.
     ///
     /// # Errors
-    /// [`Error::Io`](crate::Error::Io) where the file system refuses.
+    /// [`Error::Io`] where the file system refuses.
     pub fn remove(&self, name: &str) -> Result<()> {
         match fs::remove_file(self.file(name)) {
             Err(cause) if cause.kind() != io::ErrorKind::NotFound => Err(Error::io("remove", &self.file(name), cause)),
@@ -134,7 +134,7 @@ impl RunFolder {
     /// Removes files that a process was writing when it was killed.
     ///
     /// # Errors
-    /// [`Error::Io`](crate::Error::Io) where the file system refuses.
+    /// [`Error::Io`] where the file system refuses.
     pub fn sweep(&self) -> Result<()> {
         let unfinished = self.names()?.into_iter().filter(|name| name.starts_with(GROWING));
         unfinished.into_iter().try_for_each(|name| self.remove(&name))
@@ -143,7 +143,7 @@ impl RunFolder {
     /// Removes what an earlier attempt has left, but the lock.
     ///
     /// # Errors
-    /// [`Error::Io`](crate::Error::Io) where the file system refuses.
+    /// [`Error::Io`] where the file system refuses.
     pub fn clear(&self) -> Result<()> {
         let failed = |cause| Error::io("clear", &self.path, cause);
         for entry in fs::read_dir(&self.path).map_err(failed)? {
@@ -171,7 +171,7 @@ impl RunFolder {
     /// Writes a file, replacing an earlier one in one move.
     ///
     /// # Errors
-    /// [`Error::Io`](crate::Error::Io) where the file system refuses.
+    /// [`Error::Io`] where the file system refuses.
     pub fn write(&self, name: &str, contents: &[u8]) -> Result<()> {
         write_file(&self.file(name), contents)
     }
@@ -180,7 +180,7 @@ impl RunFolder {
 /// Fails where `out` cannot be made or written to; makes nothing.
 ///
 /// # Errors
-/// [`Error::Io`](crate::Error::Io) where the file system refuses.
+/// [`Error::Io`] where the file system refuses.
 pub fn check_writable(out: &Path) -> Result<()> {
     let existing = out.ancestors().find(|path| path.exists()).filter(|path| !path.as_os_str().is_empty());
     let ground = existing.unwrap_or(Path::new("."));
@@ -191,7 +191,7 @@ pub fn check_writable(out: &Path) -> Result<()> {
 /// Fails where a file cannot be written at `path`; makes nothing.
 ///
 /// # Errors
-/// [`Error::Io`](crate::Error::Io) where the file system refuses.
+/// [`Error::Io`] where the file system refuses.
 pub fn check_file(path: &Path) -> Result<()> {
     let failed = |cause| Error::io("write", path, cause);
     if path.is_dir() {
@@ -209,7 +209,7 @@ fn unwritable(path: &Path, source: io::Error) -> Error {
 /// Writes a file that appears whole or not at all, replacing an earlier one.
 ///
 /// # Errors
-/// [`Error::Io`](crate::Error::Io) where the file system refuses.
+/// [`Error::Io`] where the file system refuses.
 pub fn write_file(path: &Path, contents: &[u8]) -> Result<()> {
     write_whole(path, contents).map_err(|cause| Error::io("write", path, cause))
 }
@@ -247,7 +247,7 @@ fn sync_folder(path: &Path) -> io::Result<()> {
 /// Makes a folder of files that appears with all of them or not at all. An empty folder may be there already.
 ///
 /// # Errors
-/// [`Error::Io`](crate::Error::Io) where the file system refuses.
+/// [`Error::Io`] where the file system refuses.
 pub fn make_folder_of_files(path: &Path, files: &[(String, Vec<u8>)]) -> Result<()> {
     let failed = |cause| Error::io("write", path, cause);
     if fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_some()) {

@@ -29,7 +29,7 @@ impl Lock {
     /// Takes the lock of `folder`; `None` where another process has it.
     ///
     /// # Errors
-    /// [`Error::Io`](crate::Error::Io) where the file of the lock cannot be made; that somebody else has it is no
+    /// [`Error::Io`] where the file of the lock cannot be made; that somebody else has it is no
     /// error.
     pub fn take(folder: &Path) -> Result<Option<Self>> {
         let path = folder.join(LOCK);

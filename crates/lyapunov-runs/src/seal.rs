@@ -14,7 +14,7 @@ use crate::{
 /// Writes down the digests of rows and weights; nothing changes these any more.
 ///
 /// # Errors
-/// [`Error::Io`](crate::Error::Io) where the file system refuses.
+/// [`Error::Io`] where the file system refuses.
 pub fn seal(folder: &RunFolder) -> Result<()> {
     let files = [ROWS, WEIGHTS].into_iter().filter(|name| folder.file(name).is_file());
     let lines = files.map(|name| Ok(format!("{}  {name}\n", digest(&folder.file(name))?)));

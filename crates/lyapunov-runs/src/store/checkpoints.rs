@@ -50,7 +50,7 @@ impl Store {
     /// The checkpoints, newest first.
     ///
     /// # Errors
-    /// [`Error::Store`](crate::Error::Store) where the database cannot be read or written.
+    /// [`Error::Store`] where the database cannot be read or written.
     pub fn checkpoints(&self) -> Result<Vec<Listed>> {
         let read = || {
             let mut select =
@@ -72,7 +72,7 @@ impl Store {
     /// Forgets what came after `step` steps, so that the run can take the next one again.
     ///
     /// # Errors
-    /// [`Error::Store`](crate::Error::Store) where the database cannot be read or written.
+    /// [`Error::Store`] where the database cannot be read or written.
     pub fn rewind(&mut self, step: u64) -> Result<()> {
         let forget = |connection: &Connection| {
             for table in TABLES {
@@ -89,7 +89,7 @@ impl Store {
     /// Says which files these are.
     ///
     /// # Errors
-    /// [`Error::Store`](crate::Error::Store) where the database cannot be read or written.
+    /// [`Error::Store`] where the database cannot be read or written.
     pub fn list(&mut self, new: &Listed, keep: usize) -> Result<Vec<String>> {
         self.list_durably(new, keep).map_err(|cause| Error::store("write", &self.path, cause))
     }

@@ -146,7 +146,7 @@ pub fn read(path: &Path) -> Result<History> {
 /// The step of the last row, if there is one.
 ///
 /// # Errors
-/// [`Error::Store`](crate::Error::Store) where the database cannot be read or written.
+/// [`Error::Store`] where the database cannot be read or written.
 pub fn last_step(path: &Path) -> Result<Option<u64>> {
     let connection = tables::open(path)?;
     let last: Option<i64> = connection

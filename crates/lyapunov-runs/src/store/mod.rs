@@ -112,7 +112,7 @@ impl Store {
     /// Makes the database; `path` must not exist.
     ///
     /// # Errors
-    /// [`Error::Store`](crate::Error::Store) where the database cannot be read or written.
+    /// [`Error::Store`] where the database cannot be read or written.
     pub fn create(path: &Path) -> Result<Self> {
         let failed = |cause| Error::store("create", path, cause);
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
@@ -133,7 +133,7 @@ impl Store {
     /// Writes the row of the final weights: what is known after the last step.
     ///
     /// # Errors
-    /// [`Error::Store`](crate::Error::Store) where the database cannot be read or written.
+    /// [`Error::Store`] where the database cannot be read or written.
     pub fn record_end(
         &mut self,
         step: u64,
@@ -160,7 +160,7 @@ impl Store {
     /// row is kept either way.
     ///
     /// # Errors
-    /// [`Error::Store`](crate::Error::Store) where the database cannot be read or written.
+    /// [`Error::Store`] where the database cannot be read or written.
     pub fn close(mut self) -> Result<()> {
         self.flush()?;
         point_of_store().map_err(|cause| Error::store("close", &self.path, cause))?;
