@@ -81,7 +81,7 @@ pub enum Command {
     ///
     /// Exponents come with standard errors, in nats per step for maps and per unit of time for flows, and the values of the
     /// literature beside them. A system that diverges is a result, not a failure: the exponents up to there are
-    /// told.
+    /// reported.
     Exponents(ExponentsArguments),
     /// Measure the spectrum of the Hessian at the weights of a run
     ///
