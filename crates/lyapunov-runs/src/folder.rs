@@ -6,6 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+pub use crate::manifest::MANIFEST;
 use crate::{
     error::{Error, Result},
     faults,
@@ -15,9 +16,6 @@ use crate::{
 
 /// The file of a run's resolved configuration.
 pub const CONFIG: &str = "config.toml";
-
-/// The file of a run's manifest.
-pub const MANIFEST: &str = "manifest.json";
 
 /// The database of a run's rows.
 pub const ROWS: &str = "run.sqlite";

@@ -5,10 +5,10 @@ use std::path::Path;
 use lyapunov::{Evaluation, Outcome as Ended};
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    error::{Error, Result},
-    folder::MANIFEST,
-};
+use crate::error::{Error, Result};
+
+/// The file of a run's manifest.
+pub const MANIFEST: &str = "manifest.json";
 
 /// The version of this form of the file. A reader refuses what is newer, and takes what older ones lack for not known.
 const FORMAT: u32 = 1;
