@@ -3,9 +3,9 @@
 use std::time::Instant;
 
 use lyapunov::{
-    Block, DensityOptions, Difference, Eigenpair, Flat, Hessian, Lanczos, Objective, Operator, Product, Purpose, Ritz,
-    Sample, Stream, TraceOptions, Vector, batch_sharpness, check_determinism, density, lambda_max_of_mean, lanczos,
-    trace,
+    Block, DensityCurve, DensityOptions, Difference, Eigenpair, Flat, Hessian, Lanczos, Objective, Operator, Product,
+    Purpose, Ritz, Sample, Stream, TraceOptions, Vector, batch_sharpness, check_determinism, density,
+    lambda_max_of_mean, lanczos, trace,
 };
 use lyapunov_burn::{NamedLayer, Network, Weights};
 
@@ -24,9 +24,8 @@ use crate::{
 const PROBES: usize = 4;
 const STEPS: usize = 40;
 
-/// Points at which the density is told, and how much wider than their distance each eigenvalue is spread.
+/// Points at which the density is reported.
 const GRID: usize = 600;
-const SPREAD: f64 = 4.0;
 
 /// How far a measurement goes.
 #[derive(Clone, Copy, Debug)]
@@ -230,15 +229,10 @@ impl<'a> MeasureSession<'a> {
         let began = Instant::now();
         let options = DensityOptions { probes: PROBES, steps: STEPS, seed: self.search.seed };
         let sampled = density(&self.hessian(Quantity::Density), self.at, &options)?;
-        let (low, high) = sampled.range();
-        let span = (high - low).max(f64::MIN_POSITIVE);
-        let (margin, step) = (0.05 * span, 1.1 * span / (GRID - 1) as f64);
-        let width = SPREAD * step;
-        let eigenvalue: Vec<f64> = (0..GRID).map(|i| low - margin + step * i as f64).collect();
-        let (values, errors) = eigenvalue.iter().map(|t| sampled.at(*t, width)).unzip();
+        let DensityCurve { eigenvalues, values, std_errors, width } = sampled.on_grid(GRID)?;
         let (mean, mean_std_error) = sampled.mean(|t| t);
-        let found = self.found(values, Uncertainty::StdError(errors), sampled.applications, None, began);
-        Ok(Spectrum { eigenvalue, width, mean, mean_std_error, found })
+        let found = self.found(values, Uncertainty::StdError(std_errors), sampled.applications, None, began);
+        Ok(Spectrum { eigenvalue: eigenvalues, width, mean, mean_std_error, found })
     }
 
     fn hessian(&self, quantity: Quantity) -> Watched<'_> {
