@@ -106,7 +106,7 @@ pub enum Command {
     /// Compare rules for the learning rate on a suite of problems
     ///
     /// A suite is a file with keys for every run, problems and rules, each a part of a configuration. Every rule trains on every
-    /// problem with every seed, one run per core; a rule with a grid is told at its best value, by the final loss on the training
+    /// problem with every seed, one run per core; a rule with a grid is shown at its best value, by the final loss on the training
     /// images. The folder gets the runs, comparison.csv (a line per run), comparison.json and comparison.svg. Runs that are
     /// there already are not made again.
     CompareRates(CompareRatesArguments),
