@@ -40,7 +40,9 @@ pub use loss::Loss;
 pub use model::{NamedLayer, NamedParameter};
 pub use module::{ModuleObjective, ModuleOptions, OutputLoss};
 pub use network::Network;
-pub use options::{Activation, Architecture, NetworkOptions, Normalization, Pooling, Precision, Shortcut};
+pub use options::{
+    Activation, Architecture, ModelName, ModelSize, NetworkOptions, Normalization, Pooling, Precision, Shortcut,
+};
 pub use size::NetworkSize;
 pub use vector::Weights;
 

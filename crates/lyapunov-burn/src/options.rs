@@ -195,6 +195,153 @@ impl Architecture {
     }
 }
 
+/// The networks that have a name, each with its usual sizes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ModelName {
+    /// Convolutions with pooling, then a linear layer.
+    Cnn,
+    /// Linear layers with activations.
+    Mlp,
+    /// One linear layer.
+    Linear,
+    /// Linear layers with nothing between them.
+    DeepLinear,
+    /// VGG with 11 layers.
+    Vgg11,
+    /// VGG with 16 layers.
+    Vgg16,
+    /// A residual network with 18 layers, as wide as the one for ImageNet.
+    Resnet18,
+    /// A residual network with 20 layers.
+    Resnet20,
+    /// A residual network with 32 layers.
+    Resnet32,
+    /// A residual network with 56 layers.
+    Resnet56,
+    /// A wide residual network.
+    WideResnet,
+    /// A densely connected network.
+    Densenet,
+    /// A vision transformer.
+    VitTiny,
+    /// Perceptrons across tokens and across features.
+    MlpMixer,
+}
+
+lyapunov::named! { ModelName, "model":
+    Cnn = "cnn",
+    Mlp = "mlp",
+    Linear = "linear",
+    DeepLinear = "deep-linear",
+    Vgg11 = "vgg11",
+    Vgg16 = "vgg16",
+    Resnet18 = "resnet18",
+    Resnet20 = "resnet20",
+    Resnet32 = "resnet32",
+    Resnet56 = "resnet56",
+    WideResnet = "wide-resnet",
+    Densenet = "densenet",
+    VitTiny = "vit-tiny",
+    MlpMixer = "mlp-mixer",
+}
+
+/// How large a network of a name is; a name has no use for some of these ([`ModelName::unused_sizes`]).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ModelSize {
+    /// Layers with weights, or blocks.
+    pub depth: usize,
+    /// Heads of attention.
+    pub heads: usize,
+    /// Pixels along a side of a patch.
+    pub patch: usize,
+    /// What stands beside a residual block that changes the size or the channels.
+    pub shortcut: Option<Shortcut>,
+    /// Widths or channels, first layer or stage first.
+    pub widths: Vec<usize>,
+}
+
+impl ModelName {
+    /// The architecture of this name and these sizes.
+    pub fn architecture(self, size: ModelSize) -> Architecture {
+        let ModelSize { depth, heads, patch, shortcut, widths } = size;
+        let resnet = |blocks, widths| Architecture::ResNet {
+            blocks,
+            widths,
+            shortcut: shortcut.or(self.usual_shortcut()).unwrap_or(Shortcut::Padded),
+        };
+        match self {
+            Self::Cnn => Architecture::Cnn { widths },
+            Self::Mlp | Self::Linear => Architecture::Mlp { widths },
+            Self::DeepLinear => Architecture::DeepLinear { widths },
+            Self::Vgg11 => Architecture::Vgg { depth: 11, widths },
+            Self::Vgg16 => Architecture::Vgg { depth: 16, widths },
+            Self::Resnet18 => resnet(2, widths),
+            Self::Resnet20 => resnet(3, widths),
+            Self::Resnet32 => resnet(5, widths),
+            Self::Resnet56 => resnet(9, widths),
+            Self::WideResnet => Architecture::WideResNet { depth, widths },
+            Self::Densenet => Architecture::DenseNet { depth, widths },
+            Self::VitTiny => Architecture::VisionTransformer { depth, heads, patch, widths },
+            Self::MlpMixer => Architecture::MlpMixer { depth, patch, widths },
+        }
+    }
+
+    /// The widths of the paper, or of the form that is usual on images as small as these.
+    pub fn usual_widths(self) -> &'static [usize] {
+        match self {
+            Self::Cnn => &[8, 16, 32],
+            Self::Mlp | Self::DeepLinear => &[200, 200],
+            Self::Linear => &[],
+            Self::Vgg11 | Self::Vgg16 => &[64, 128, 256, 512, 512],
+            Self::Resnet18 => &[64, 128, 256, 512],
+            Self::Resnet20 | Self::Resnet32 | Self::Resnet56 => &[16, 32, 64],
+            Self::WideResnet => &[16, 64, 128, 256],
+            Self::Densenet => &[16, 12],
+            Self::VitTiny => &[192, 768],
+            Self::MlpMixer => &[128, 64, 512],
+        }
+    }
+
+    /// The usual depth; `None` where the name says it, or the widths do.
+    pub fn usual_depth(self) -> Option<usize> {
+        match self {
+            Self::WideResnet => Some(16),
+            Self::Densenet => Some(40),
+            Self::VitTiny => Some(12),
+            Self::MlpMixer => Some(8),
+            _ => None,
+        }
+    }
+
+    /// The shortcut of the paper, where there is a choice.
+    pub fn usual_shortcut(self) -> Option<Shortcut> {
+        match self {
+            Self::Resnet20 | Self::Resnet32 | Self::Resnet56 => Some(Shortcut::Padded),
+            Self::Resnet18 => Some(Shortcut::Projected),
+            _ => None,
+        }
+    }
+
+    /// The activation of the paper.
+    pub fn usual_activation(self) -> Activation {
+        match self {
+            Self::VitTiny | Self::MlpMixer => Activation::Gelu,
+            _ => Activation::Relu,
+        }
+    }
+
+    /// The sizes and choices that this network has no use for, by their names.
+    pub fn unused_sizes(self) -> Vec<&'static str> {
+        let depth = self.usual_depth().is_none().then_some("depth");
+        let shortcut = self.usual_shortcut().is_none().then_some("shortcut");
+        let heads = (self != Self::VitTiny).then_some("heads");
+        let patch = (!matches!(self, Self::VitTiny | Self::MlpMixer)).then_some("patch");
+        let pooling = (!matches!(self, Self::Cnn | Self::Vgg11 | Self::Vgg16)).then_some("pooling");
+        let normalization = matches!(self, Self::Linear | Self::DeepLinear).then_some("normalization");
+        [depth, shortcut, heads, patch, pooling, normalization].into_iter().flatten().collect()
+    }
+}
+
 /// What a network is and how it sees its data.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NetworkOptions {

@@ -8,7 +8,10 @@ use std::{
 
 use miette::{Diagnostic, NamedSource, SourceSpan};
 
-use crate::{terminal::interrupt::Signal, text::nearest};
+use crate::{
+    terminal::interrupt::Signal,
+    text::{counted, nearest},
+};
 
 /// A fault that ends the program.
 #[derive(Debug, thiserror::Error, Diagnostic)]
@@ -69,7 +72,7 @@ pub enum Error {
         help: Option<String>,
     },
     /// Some of the runs that were named could not be read; the others have been shown.
-    #[error("{left_out} of {of} runs could not be read and {} left out:{listed}", if *left_out == 1 { "is" } else { "are" })]
+    #[error("{left_out} of {} could not be read, left out here:{listed}", counted(*of, "run"))]
     Unread {
         /// How many.
         left_out: usize,
@@ -78,7 +81,7 @@ pub enum Error {
         /// Each, on a line of its own.
         listed: String,
     },
-    /// Files of images are not what they should be, as has been told on standard output.
+    /// Files of images are not what they should be, as standard output says.
     #[error("{} cannot be used", .0.display())]
     Images(PathBuf),
     /// Another process is at what this one wants.
@@ -103,7 +106,7 @@ pub enum Error {
     },
     /// A signal asked a sweep to leave; its runs have saved themselves.
     #[error("the sweep was interrupted by {signal}")]
-    #[diagnostic(help("the same command goes on; `lyapunov sweep status {}` tells how far it is", folder.display()))]
+    #[diagnostic(help("the same command goes on; `lyapunov sweep status {}` shows how far it is", folder.display()))]
     SweepInterrupted {
         /// The folder of the sweep.
         folder: PathBuf,

@@ -1,6 +1,7 @@
 //! What a training run leaves behind: written while it goes on, and read back.
 
 pub mod checkpoint;
+pub mod columns;
 pub mod digest;
 mod error;
 #[cfg(test)]

@@ -67,6 +67,7 @@ pub use krylov::{
     Density, DensityCurve, DensityOptions, Eigenpair, Lanczos, LogAverage, Nearby, NearbyReading, Ritz, Trace,
     TraceOptions, Tracker, TwoSamples, density, lambda_max_of_mean, lanczos, power_iteration, trace,
 };
+pub use named::Named;
 pub use noise::{Purpose, Stream};
 pub use objective::{
     BatchSharpness, Difference, Evaluation, Extreme, Hessian, Objective, Product, Sample, SpectralTarget, Unsuitable,

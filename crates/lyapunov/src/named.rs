@@ -1,7 +1,16 @@
 //! Choices know their own names: one list per enum, from which its names are written and read.
 
-/// Gives an enum `ALL`, `name`, `from_name`, [`Display`](std::fmt::Display) and [`FromStr`](std::str::FromStr), from
-/// one list of its variants with their names. A variant that carries something says what it carries when it is read.
+/// A choice among a few that know their names: every enum of [`named!`](crate::named) is one.
+pub trait Named: Copy + 'static {
+    /// Every choice, in the order in which they are listed.
+    const ALL: &'static [Self];
+
+    /// The name used in configurations, columns and reports.
+    fn name(self) -> &'static str;
+}
+
+/// Gives an enum `ALL`, `name`, `from_name`, [`Display`](std::fmt::Display), [`FromStr`](std::str::FromStr) and [`Named`],
+/// from one list of its variants with their names. A variant that carries something says what it carries when it is read.
 ///
 /// A variant that the list lacks does not compile. [`FromStr`](std::str::FromStr) refuses an unknown name with
 /// [`Error::Unknown`](crate::Error::Unknown), which holds the names that are known.
@@ -35,6 +44,14 @@ macro_rules! named {
             /// The choice with this name; `None` where there is none.
             pub fn from_name(name: &str) -> Option<Self> {
                 Self::ALL.into_iter().find(|choice| choice.name() == name)
+            }
+        }
+
+        impl $crate::Named for $choice {
+            const ALL: &'static [Self] = &Self::ALL;
+
+            fn name(self) -> &'static str {
+                Self::name(self)
             }
         }
 

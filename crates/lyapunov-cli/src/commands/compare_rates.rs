@@ -10,6 +10,7 @@ use crate::{
     folder::{check_writable, write_file},
     show::plot,
     sweep::{self, RunStatus},
+    text::counted,
 };
 use clap::Args;
 use std::path::PathBuf;
@@ -60,7 +61,7 @@ pub fn execute(arguments: &CompareRatesArguments) -> Result<()> {
     let jobs = jobs.unwrap_or_else(|| thread::available_parallelism().map_or(1, usize::from));
     let (outcomes, faults) = run_all(&suite, out, jobs, *json)?;
     let comparison = Comparison::of(&suite, &outcomes);
-    write_file(&out.join("comparison.csv"), Comparison::to_csv(&suite, &outcomes).as_bytes())?;
+    write_file(&out.join("comparison.csv"), &Comparison::to_csv(&suite, &outcomes))?;
     let told = serde_json::to_string_pretty(&comparison).expect("numbers and texts have a JSON form") + "\n";
     write_file(&out.join("comparison.json"), told.as_bytes())?;
     write_file(&out.join("comparison.svg"), plot::comparison_figure(&comparison).to_svg().as_bytes())?;
@@ -68,7 +69,8 @@ pub fn execute(arguments: &CompareRatesArguments) -> Result<()> {
     match &faults[..] {
         [] => Ok(()),
         [first, ..] => {
-            let message = format!("{} of {} runs failed; the first: {first}", faults.len(), suite.cases.len());
+            let message =
+                format!("{} of {} failed; the first: {first}", faults.len(), counted(suite.cases.len(), "run"));
             let help = Some("the table leaves out what failed; the same command makes the missing runs".to_owned());
             Err(Error::Failed { message, help })
         }

@@ -6,28 +6,70 @@ use std::{
 };
 
 use clap::{Args, ValueEnum};
+use lyapunov_runs::columns::{
+    AlongPoint, Column, ExponentPoint, QUANTITIES, Recorded, Row, SecantPoint, SharpnessPoint,
+};
 
 use super::{print, show::run_at};
 use crate::{
-    config::name_of,
     error::{Error, Result},
     export::{Wide, csv, events, joined, jsonl, parquet, tensorboard},
     folder::write_file,
     stored::StoredRun,
+    text::aligned,
 };
+
+const EXAMPLES: &str = "Examples:\n  \
+    lyapunov export cnn-sgd-0123abcd > run.csv\n  \
+    lyapunov export runs/* --format parquet --out runs.parquet\n  \
+    lyapunov export runs/* --format jsonl --out exported/\n  \
+    lyapunov export runs/* --format tensorboard --out logs && tensorboard --logdir logs";
+
+/// Every column with its unit and its meaning, in words.
+fn columns() -> String {
+    let quantities = QUANTITIES.iter().map(|words| format!("{}: {}", words.quantity.name(), words.meaning));
+    let quantities = quantities.collect::<Vec<_>>().join("\n  ");
+    let parts = [
+        ("One row per step, one column per recorded number:".to_owned(), lines::<Row>(str::to_owned)),
+        (
+            format!(
+                "For every quantity and kind of data (batch, subset=COUNT, full); _product is the kind of product with the \
+                 Hessian:\n  {quantities}"
+            ),
+            lines::<SharpnessPoint>(|name| series("lambda_max[batch]", name)),
+        ),
+        ("For every exponent, largest first:".to_owned(), lines::<ExponentPoint>(|name| series("exponent_1", name))),
+        ("What a rule for the learning rate looked at:".to_owned(), {
+            lines::<AlongPoint>(|name| format!("along_{name}")) + &lines::<SecantPoint>(|name| format!("secant_{name}"))
+        }),
+    ];
+    let text = parts.map(|(head, lines)| format!("{head}\n  {}\n", lines.trim_end().replace('\n', "\n  "))).join("\n");
+    format!(
+        "{text}\nNumbers read back to the same bits, but TensorBoard holds 32 bits of each. What was not measured is empty, or \
+         null. Several runs in one file have a column `run`.\n"
+    )
+}
+
+/// A number of a series: its value goes by the name of the series.
+fn series(name: &str, number: &str) -> String {
+    if number == "value" { name.to_owned() } else { format!("{name}_{number}") }
+}
+
+/// The columns of a table under the names that they have in an export.
+fn lines<T: Recorded>(named: impl Fn(&str) -> String) -> String {
+    let line = |column: &Column<T>| [named(column.name), column.unit.to_owned(), column.meaning.to_owned()];
+    aligned(&T::COLUMNS.iter().map(line).collect::<Vec<_>>(), &[])
+}
 
 /// Which runs, and how.
 #[derive(Args, Clone, Debug)]
 #[command(
-    after_help = "One row per step, one column per recorded number: step, loss, … , lambda_max[batch] with lambda_max[batch]_residual, \
-        _edge (its share of the threshold), _cost and _product, exponent_1 with _std_error and _local, and what a rule looked at \
-        (along_…, secant_…). Numbers read back to the same bits, but TensorBoard holds 32 bits of each. What was not measured is \
-        empty, or null. Several runs in one file have a column `run`.\n\n\
-        Examples:\n  \
-        lyapunov export cnn-sgd-0123abcd > run.csv\n  \
-        lyapunov export runs/* --format parquet --out runs.parquet\n  \
-        lyapunov export runs/* --format jsonl --out exported/\n  \
-        lyapunov export runs/* --format tensorboard --out logs && tensorboard --logdir logs"
+    after_help = format!(
+        "One row per step, one column per recorded number; `lyapunov export --help` lists them. Numbers read back to the same \
+        bits, but TensorBoard holds 32 bits of each. What was not measured is empty, or null. Several runs in one file have a \
+        column `run`.\n\n{EXAMPLES}"
+    ),
+    after_long_help = format!("{}\n{EXAMPLES}", columns())
 )]
 pub struct ExportArguments {
     /// Folders of runs; a bare name is looked up in `runs` as well
@@ -55,6 +97,18 @@ pub enum Format {
     Tensorboard,
 }
 
+impl Format {
+    /// The name, and the ending of a file.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Csv => "csv",
+            Self::Jsonl => "jsonl",
+            Self::Parquet => "parquet",
+            Self::Tensorboard => "tensorboard",
+        }
+    }
+}
+
 /// Writes the runs.
 pub fn execute(arguments: &ExportArguments) -> Result<()> {
     let runs: Vec<StoredRun> = arguments.runs.iter().map(|run| run_at(run)).collect::<Result<_>>()?;
@@ -64,7 +118,7 @@ pub fn execute(arguments: &ExportArguments) -> Result<()> {
             runs.iter().zip(&names).try_for_each(|(run, name)| write_events(run, &out.join(name)))
         }
         (format, Some(out)) if is_folder(out) => runs.iter().zip(&names).try_for_each(|(run, name)| {
-            write(&out.join(format!("{name}.{}", name_of(&format))), &encoded(format, &Wide::of(&run.history()?))?)
+            write(&out.join(format!("{name}.{}", format.name())), &encoded(format, &Wide::of(&run.history()?))?)
         }),
         (format @ (Format::Csv | Format::Jsonl), None) => print(&encoded(format, &table(&runs, names)?)?),
         (format, Some(out)) => write(out, &encoded(format, &table(&runs, names)?)?),
@@ -73,7 +127,7 @@ pub fn execute(arguments: &ExportArguments) -> Result<()> {
                 Format::Tensorboard => "name the folder that `tensorboard --logdir` is to look at",
                 _ => "name the file, such as runs.parquet",
             };
-            Err(Error::usage(format!("`--format {}` wants `--out`", name_of(&format)), Some(help.to_owned())))
+            Err(Error::usage(format!("`--format {}` wants `--out`", format.name()), Some(help.to_owned())))
         }
     }
 }

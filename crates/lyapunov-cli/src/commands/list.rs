@@ -10,7 +10,7 @@ use crate::{
     error::{Error, Result},
     show::list::{Condition, Entry, check_name, plain, sort},
     stored::runs_in,
-    text::{aligned, significant},
+    text::{aligned, counted, significant},
 };
 
 /// Which runs, and what of them.
@@ -88,7 +88,7 @@ fn unread(faults: &[String], runs: usize) -> Result<()> {
         return Ok(());
     }
     let listed = faults.iter().map(|fault| format!("\n  {fault}")).collect::<Vec<_>>().concat();
-    let message = format!("{} of {runs} runs cannot be read, or not to their end:{listed}", faults.len());
+    let message = format!("{} of {} cannot be read, or not to the end:{listed}", faults.len(), counted(runs, "run"));
     Err(Error::Failed { message, help: None })
 }
 

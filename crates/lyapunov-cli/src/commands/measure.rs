@@ -10,7 +10,7 @@ use lyapunov_burn::{Network, Weights};
 
 use super::print;
 use crate::{
-    config::{self, Overrides, ProductName, Settings, Subject, name_of},
+    config::{self, Overrides, Settings, Subject},
     error::{Error, Result},
     folder::{self, CONFIG, MANIFEST, WEIGHTS},
     measure::{
@@ -22,7 +22,14 @@ use crate::{
     show::plot::{DensityCaption, Format, density_figure},
     text::number,
 };
-use clap::{ArgGroup, Args};
+use clap::{ArgGroup, Args, builder::PossibleValuesParser};
+
+/// The kind of products that suits the network.
+const AUTO: &str = "auto";
+
+fn kinds_of_products() -> PossibleValuesParser {
+    [AUTO].into_iter().chain(Product::ALL.map(Product::name)).collect::<Vec<_>>().into()
+}
 
 /// What to measure, and where.
 #[derive(Args, Debug)]
@@ -72,8 +79,8 @@ pub struct MeasureArguments {
     #[arg(long, value_name = "IMAGES")]
     pub on: Option<String>,
     /// How products with the Hessian are computed; auto is the best that the network offers, here exact
-    #[arg(long, value_enum, default_value_t = ProductName::Auto, hide_possible_values = true, value_name = "auto|exact|gauss-newton|difference")]
-    pub product: ProductName,
+    #[arg(long, value_name = "KIND", default_value = AUTO, value_parser = kinds_of_products())]
+    pub product: String,
     /// Search until every residual is at most this share of its eigenvalue
     #[arg(long, value_name = "SHARE", default_value_t = 1e-3, allow_negative_numbers = true)]
     pub tolerance: f64,
@@ -171,12 +178,12 @@ impl<'a> Request<'a> {
 
     /// The kind of products, refused where it cannot give what is asked for.
     fn product(&self, network: &Network) -> Result<Product> {
-        let asked = self.arguments.product;
+        let asked = Product::from_name(&self.arguments.product);
         let mut product = setup::product(asked, network, SpectralTarget::Largest)?;
         for quantity in &self.quantities {
             product = match setup::product(asked, network, quantity.wanted()) {
                 Err(lyapunov::Error::Unsuitable { obstacle, .. }) => {
-                    let (name, kind) = (quantity.name(), name_of(&asked));
+                    let (name, kind) = (quantity.name(), &self.arguments.product);
                     let help = "use `--product exact`, which every network here offers".to_owned();
                     let message = format!("`--product {kind}` cannot give {name}: {obstacle}");
                     return Err(Error::usage(message, Some(help)));

@@ -17,7 +17,7 @@ use crate::{
     show::report::{self, PageOptions},
     stored,
     sweep::{self, Plan, Planned, RunStatus},
-    text::shell::quoted,
+    text::{counted, shell::quoted},
 };
 
 /// How much to train, and on what.
@@ -70,9 +70,9 @@ pub fn execute(arguments: &ReproduceArguments) -> Result<()> {
         write_file(&out.join(name), experiment.text(*scale).as_bytes())?;
     }
     if *plan_only {
-        let (runs, folder) = (whole.runs.len(), out.display());
+        let (runs, folder) = (counted(whole.runs.len(), "run"), out.display());
         let told = format!(
-            "{runs} runs are planned in {folder}.\nHand them to a cluster by `lyapunov sweep submit {folder} --engine slurm`; \
+            "Planned {runs} in {folder}.\nHand them to a cluster by `lyapunov sweep submit {folder} --engine slurm`; \
              the same command without `--plan` makes what is missing, and the page.\n"
         );
         return print(told.as_bytes());
@@ -86,12 +86,15 @@ pub fn execute(arguments: &ReproduceArguments) -> Result<()> {
     match (&failed[..], &faults[..]) {
         ([], []) => Ok(()),
         ([], [first, ..]) => {
-            let message = format!("{} runs are left out; the first: {first}", faults.len());
+            let message = format!("left out {}; the first: {first}", counted(faults.len(), "run"));
             Err(Error::Failed { message, help: Some("the page is made of the others".to_owned()) })
         }
         ([(index, fault), ..], _) => {
-            let message =
-                format!("{} of {} runs failed; the first, run {index}: {fault}", failed.len(), whole.runs.len());
+            let message = format!(
+                "{} of {} failed; the first, run {index}: {fault}",
+                failed.len(),
+                counted(whole.runs.len(), "run")
+            );
             Err(Error::Failed {
                 message,
                 help: Some("the page is made of the others; the same command tries again".to_owned()),

@@ -6,17 +6,18 @@ use std::{
 };
 
 use clap::Args;
+use lyapunov::Quantity;
+use lyapunov_runs::columns::{Column, Recorded};
 use serde_json::{Map, Value, json};
 
 use super::{list::cell, print};
 use crate::{
     config::DEFAULTS,
     error::{Error, Result},
-    export::PLAIN,
     folder::{MANIFEST, ROWS},
     store::{self, ExponentPoint, Latest, Row, SharpnessSeries},
     stored::{StoredRun, keys_of},
-    text::{aligned, duration, nearest, number, significant},
+    text::{aligned, counted, duration, nearest, significant},
 };
 
 /// Which run.
@@ -94,7 +95,7 @@ impl Shown {
         let manifest = &self.run.manifest;
         let steps = manifest.steps.or(self.latest.row.map(|row| row.step)).unwrap_or(0);
         let after = manifest.wall_seconds.map(|seconds| format!(" in {}", duration(seconds))).unwrap_or_default();
-        let mut text = format!("{}: {}, {} steps{after}\n", self.run.name(), self.run.state(), number(steps as f64, 0));
+        let mut text = format!("{}: {}, {}{after}\n", self.run.name(), self.run.state(), counted(steps, "step"));
         for (head, lines) in [
             ("Configuration, where it is not the default", self.configuration()),
             ("Manifest", self.manifest()),
@@ -136,12 +137,12 @@ impl Shown {
     }
 
     fn last_rows(&self) -> String {
-        let known: Vec<_> =
-            PLAIN.iter().filter(|(_, value)| self.rows.iter().any(|row| value(row).is_some())).collect();
-        let head = std::iter::once("step").chain(known.iter().map(|(name, _)| *name)).map(str::to_owned).collect();
+        let is_known = |column: &&Column<Row>| self.rows.iter().any(|row| (column.value)(row).is_some());
+        let known: Vec<_> = Row::COLUMNS.iter().filter(is_known).collect();
+        let head = std::iter::once("step").chain(known.iter().map(|column| column.name)).map(str::to_owned).collect();
         let line = |row: &Row| {
             let cells =
-                known.iter().map(|(_, value)| value(row).map_or("—".to_owned(), |value| significant(value, 4)));
+                known.iter().map(|column| (column.value)(row).map_or("—".to_owned(), |value| significant(value, 4)));
             std::iter::once(row.step.to_string()).chain(cells).collect::<Vec<_>>()
         };
         let rows: Vec<Vec<String>> = std::iter::once(head).chain(self.rows.iter().map(line)).collect();
@@ -167,13 +168,13 @@ impl Shown {
     }
 
     fn file_lines(&self) -> String {
-        let line = |(name, bytes): &(String, u64)| [name.clone(), format!("{} bytes", number(*bytes as f64, 0))];
+        let line = |(name, bytes): &(String, u64)| [name.clone(), counted(*bytes, "byte")];
         aligned(&self.files.iter().map(line).collect::<Vec<_>>(), &[1])
     }
 
     fn object(&self) -> Value {
         let row = |row: &Row| {
-            let values = PLAIN.iter().map(|(name, value)| ((*name).to_owned(), value(row).into()));
+            let values = Row::COLUMNS.iter().map(|column| (column.name.to_owned(), (column.value)(row).into()));
             Value::Object(std::iter::once(("step".to_owned(), row.step.into())).chain(values).collect::<Map<_, _>>())
         };
         let differing: Map<_, _> =
@@ -196,7 +197,7 @@ impl Shown {
 fn sharpness_line(series: &SharpnessSeries) -> Option<[String; 9]> {
     let point = series.points.last()?;
     // A quotient along the gradient belongs to no eigenvalue.
-    let residual = point.residual.filter(|_| series.quantity != "batch_sharpness");
+    let residual = point.residual.filter(|_| series.quantity != Quantity::BatchSharpness.name());
     Some([
         series.quantity.clone(),
         series.on.clone(),

@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use super::{measure, print};
 use crate::{
-    config::{Config, ControlRule, OptimizerName, Overrides, WeightsName, name_of},
+    config::{Config, ControlRule, OptimizerName, Overrides, WeightsName},
     error::{Error, Result},
     measure::findings::INITIAL,
     setup::{self, OptimizerVisitor},
@@ -75,8 +75,7 @@ pub fn execute(arguments: &SuggestRateArguments) -> Result<()> {
     let (settings, weights_file) = measure::source(run.as_deref(), file.as_deref(), weights.as_deref(), &overrides)?;
     let config = &settings.config;
     if !ControlRule::EdgeStep.optimizers().contains(&config.optimizer.name) {
-        let message =
-            format!("\"{}\" finds its own learning rate: there is none to suggest", name_of(&config.optimizer.name));
+        let message = format!("\"{}\" finds its own learning rate: there is none to suggest", config.optimizer.name);
         return Err(Error::usage(
             message,
             Some("set `optimizer.name` to \"sgd\", \"heavy-ball\", \"nesterov\" or \"adam\"".to_owned()),
@@ -195,7 +194,7 @@ impl OptimizerVisitor for Inquiry<'_> {
         Ok(Suggestion {
             weights: String::new(),
             model: String::new(),
-            optimizer: name_of(&config.optimizer.name),
+            optimizer: config.optimizer.name.name().to_owned(),
             batch_size: config.run.batch_size,
             suggested: [low, high],
             trial_rate: trial.rate,

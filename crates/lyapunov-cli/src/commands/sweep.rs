@@ -164,7 +164,7 @@ fn run_all(arguments: &SweepArguments) -> Result<()> {
         [] => Ok(()),
         [(index, fault), ..] => {
             let (failed, runs) = (tallied.failed.len(), plan.runs.len());
-            let message = format!("{failed} of {runs} runs failed; the first, run {index}: {fault}");
+            let message = format!("{failed} of {} failed; the first, run {index}: {fault}", counted(runs, "run"));
             let help =
                 format!("`lyapunov sweep status {}` names them; the same command tries them again", out.display());
             Err(Error::Failed { message, help: Some(help) })
@@ -236,8 +236,8 @@ fn submit(folder: &Path, engine: Engine, options: &[String], most: usize, dry_ru
         format!("the script is {}\n", path.display())
     } else {
         let answer = Submission::submit(engine, &path)?;
-        let (runs, folder) = (runs.len(), folder.display());
-        format!("{answer}\n{runs} runs are submitted; `lyapunov sweep status {folder}` tells how far they are\n")
+        let (runs, folder) = (counted(runs.len(), "run"), folder.display());
+        format!("{answer}\nSubmitted {runs}; `lyapunov sweep status {folder}` shows how far they are\n")
     };
     print(told.as_bytes())
 }

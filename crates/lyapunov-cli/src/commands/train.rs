@@ -5,7 +5,7 @@ mod resume;
 
 use std::{path::Path, process::Command, time::Instant};
 
-use lyapunov::{Plan, Quantity, Summary as Course};
+use lyapunov::{Plan, Product, Quantity, Summary as Course};
 use lyapunov_burn::Network;
 
 use self::{
@@ -14,7 +14,7 @@ use self::{
 };
 use super::print;
 use crate::{
-    config::{self, Config, ControlRule, Overrides, Settings, Subject, WeightsName, name_of},
+    config::{self, Config, ControlRule, Overrides, Settings, Subject, WeightsName},
     error::{Error, Result},
     export::tensorboard::Live,
     folder::{CONFIG, MANIFEST, PICTURE, ROWS, RunFolder, WEIGHTS, check_writable},
@@ -236,10 +236,10 @@ impl<'a> TrainingRun<'a> {
         let Config { optimizer, run, .. } = self.config;
         let Subject { model, data, images, parameters, .. } = &self.subject;
         let (images, parameters) = (number(*images as f64, 0), number(*parameters as f64, 0));
-        let (optimizer_name, rate, batch) = (name_of(&optimizer.name), optimizer.learning_rate, run.batch_size);
+        let (optimizer_name, rate, batch) = (optimizer.name, optimizer.learning_rate, run.batch_size);
         let rate = match self.config.control.rule {
             ControlRule::None => format!("η = {rate}"),
-            rule => format!("η by {}", name_of(&rule)),
+            rule => format!("η by {rule}"),
         };
         Caption {
             title: format!("{model} on {data}, {rate}"),
@@ -270,10 +270,9 @@ impl<'a> TrainingRun<'a> {
             stand: Stand::of(course),
             batch_sharpness: EdgeFound::of(course, Quantity::BatchSharpness),
             edge: EdgeFound::headline(course),
-            chaos: course
-                .exponents
-                .as_ref()
-                .map(|chaos| ChaosFound::new(chaos, name_of(&self.config.exponents.product))),
+            chaos: course.exponents.as_ref().map(|chaos| {
+                ChaosFound::new(chaos, self.config.exponents.product.map_or("auto", Product::name).to_owned())
+            }),
             measuring_cost: course.measuring_cost,
             wall_seconds: self.seconds(),
             subject: self.subject,

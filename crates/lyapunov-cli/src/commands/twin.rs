@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::print;
 use crate::{
-    config::{self, ControlRule, Overrides, Settings, Subject, WeightsName, name_of},
+    config::{self, ControlRule, Overrides, Settings, Subject, WeightsName},
     error::{Error, Result},
     setup::{self, OptimizerVisitor},
     show::plot::{self, Format, TwinCaption},
@@ -156,7 +156,7 @@ impl OptimizerVisitor for Parting<'_> {
         if config.control.rule != ControlRule::None {
             let message = format!(
                 "twins cannot follow `control.rule = \"{}\"`: nothing is measured on the way",
-                name_of(&config.control.rule)
+                config.control.rule
             );
             let help = Some("set `control.rule` to \"none\", and a learning rate".to_owned());
             return Err(Error::Usage { message, help });

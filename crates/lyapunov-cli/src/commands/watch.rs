@@ -145,7 +145,7 @@ fn line(watched: &Watched) -> String {
 
 #[cfg(test)]
 #[allow(dead_code, reason = "other tests type keys")]
-#[path = "../../tests/terminal/mod.rs"]
+#[path = "../../tests/program/terminal.rs"]
 mod terminal;
 
 #[cfg(test)]

@@ -5,10 +5,7 @@ use std::fmt::Write;
 use serde::Serialize;
 
 use super::{Case, Outcome, Suite};
-use crate::{
-    export::csv::quoted,
-    text::{aligned, statistics::mean_and_spread},
-};
+use crate::text::{aligned, statistics::mean_and_spread};
 
 /// Each rule on each problem.
 #[derive(Debug, Serialize)]
@@ -125,29 +122,45 @@ impl Comparison {
     }
 
     /// One line per run, for other programs.
-    pub fn to_csv(suite: &Suite, outcomes: &[Option<Outcome>]) -> String {
-        let mut text = "problem,rule,value,seed,outcome,train_loss,test_accuracy,cost,steps_to_target,run\n".to_owned();
-        let number = |value: Option<f64>| value.map(|value| value.to_string()).unwrap_or_default();
+    pub fn to_csv(suite: &Suite, outcomes: &[Option<Outcome>]) -> Vec<u8> {
+        let mut table = csv::Writer::from_writer(Vec::new());
         for (case, outcome) in suite.cases.iter().zip(outcomes) {
-            let (problem, rule) = (quoted(&suite.problems[case.problem]), quoted(&suite.rules[case.rule]));
-            let value = quoted(&case.value.clone().unwrap_or_default());
-            let _ = match outcome {
-                None => writeln!(text, "{problem},{rule},{value},{},failed,,,,,", case.seed),
-                Some(found) => writeln!(
-                    text,
-                    "{problem},{rule},{value},{},{},{},{},{},{},{}",
-                    case.seed,
-                    if found.completed { "completed" } else { "diverged" },
-                    number(found.train_loss),
-                    number(found.test_accuracy),
-                    number(found.cost),
-                    found.steps.map(|steps| steps.to_string()).unwrap_or_default(),
-                    quoted(&found.run)
-                ),
-            };
+            let outcome = outcome.as_ref();
+            let written = table.serialize(Record {
+                problem: &suite.problems[case.problem],
+                rule: &suite.rules[case.rule],
+                value: case.value.as_deref(),
+                seed: case.seed,
+                outcome: match outcome {
+                    None => "failed",
+                    Some(found) if found.completed => "completed",
+                    Some(_) => "diverged",
+                },
+                train_loss: outcome.and_then(|found| found.train_loss),
+                test_accuracy: outcome.and_then(|found| found.test_accuracy),
+                cost: outcome.and_then(|found| found.cost),
+                steps_to_target: outcome.and_then(|found| found.steps),
+                run: outcome.map(|found| found.run.as_str()),
+            });
+            written.expect("memory takes every line");
         }
-        text
+        table.into_inner().expect("memory takes every line")
     }
+}
+
+/// A run of a comparison as a line of a table.
+#[derive(Serialize)]
+struct Record<'a> {
+    problem: &'a str,
+    rule: &'a str,
+    value: Option<&'a str>,
+    seed: u64,
+    outcome: &'static str,
+    train_loss: Option<f64>,
+    test_accuracy: Option<f64>,
+    cost: Option<f64>,
+    steps_to_target: Option<u64>,
+    run: Option<&'a str>,
 }
 
 /// The line of one rule on one problem: the value of its grid with the lowest mean loss, among those where every run ended.

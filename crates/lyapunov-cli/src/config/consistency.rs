@@ -1,13 +1,11 @@
 //! Every check across keys: values that are right alone and wrong together.
 
-use clap::ValueEnum;
-use lyapunov::{Quantity, Schedule};
+use lyapunov::{Product, Quantity, Schedule, Shape};
+use lyapunov_burn::{Loss, ModelName};
 use toml_edit::Value;
 
 use super::{
-    choices::{
-        ControlRule, DataName, LossName, ModelName, OptimizerName, ProductName, ScheduleName, WeightsName, name_of,
-    },
+    choices::{ControlRule, OptimizerName, WeightsName},
     draft::Draft,
     sections::Config,
 };
@@ -26,14 +24,14 @@ pub fn check(draft: &Draft, config: &Config) -> Result<()> {
 
 fn data(draft: &Draft, config: &Config) -> Result<()> {
     match config.data.name {
-        DataName::Synthetic if !config.data.path.is_empty() => {
+        None if !config.data.path.is_empty() => {
             let told = "`data.path` is given, but `data.name` is \"synthetic\", which reads no files";
             let fault = draft.fault_at("data.path", |_| told.into());
             let help = "set `data.name` to the set that it holds, or use `--data PATH`, which sets both";
             Err(fault(Some(help.to_owned())))
         }
-        name if name != DataName::Synthetic && config.data.path.is_empty() => {
-            let told = format!("`data.name` is \"{}\", but `data.path` is empty", name_of(&name));
+        Some(layout) if config.data.path.is_empty() => {
+            let told = format!("`data.name` is \"{layout}\", but `data.path` is empty");
             let fault = draft.fault_at("data.name", |_| told.clone());
             Err(fault(Some("name the folder or archive of the files by `data.path`, or by `--data PATH`".to_owned())))
         }
@@ -45,8 +43,8 @@ fn data(draft: &Draft, config: &Config) -> Result<()> {
 fn model(draft: &Draft, config: &Config) -> Result<()> {
     widths(draft, config)?;
     let name = config.model.name;
-    let used = ModelName::value_variants().iter().map(|other| (name_of(other), other.unused_keys()));
-    unused(draft, "model", &name_of(&name), &name.unused_keys(), &used.collect::<Vec<_>>())
+    let used = ModelName::ALL.map(|other| (other.name(), other.unused_sizes()));
+    unused(draft, "model", name.name(), &name.unused_sizes(), &used)
 }
 
 fn widths(draft: &Draft, config: &Config) -> Result<()> {
@@ -62,7 +60,7 @@ fn unused(
     section: &str,
     name: &str,
     unused_keys: &[&str],
-    choices: &[(String, Vec<&'static str>)],
+    choices: &[(&str, Vec<&'static str>)],
 ) -> Result<()> {
     let defaults = Draft::default();
     for unused in unused_keys {
@@ -80,11 +78,10 @@ fn unused(
 
 fn optimizer(draft: &Draft, config: &Config) -> Result<()> {
     let name = config.optimizer.name;
-    let used = OptimizerName::value_variants().iter().map(|other| (name_of(other), other.unused_keys().to_vec()));
-    unused(draft, "optimizer", &name_of(&name), name.unused_keys(), &used.collect::<Vec<_>>())?;
+    let used = OptimizerName::ALL.map(|other| (other.name(), other.unused_keys().to_vec()));
+    unused(draft, "optimizer", name.name(), name.unused_keys(), &used)?;
     if !name.is_preconditioned() && config.measure.what.contains(&Quantity::PreconditionedSharpness) {
-        let told =
-            format!("`measure.what` names preconditioned_sharpness, but \"{}\" has no preconditioner", name_of(&name));
+        let told = format!("`measure.what` names preconditioned_sharpness, but \"{name}\" has no preconditioner");
         let help = "only \"adam\", \"adamw\", \"prodigy\" and \"dog\" have one".to_owned();
         return Err(draft.fault_at("measure.what", |flag| format!("{flag}{told}"))(Some(help)));
     }
@@ -105,7 +102,7 @@ fn decay(draft: &Draft, config: &Config) -> Result<()> {
 fn schedule(draft: &Draft, config: &Config) -> Result<()> {
     let schedule = &config.schedule;
     // Whatever the length of the run.
-    let made = Schedule::new(schedule.name.shape(), 1000, schedule.warm_up, schedule.cooldown);
+    let made = Schedule::new(schedule.name, 1000, schedule.warm_up, schedule.cooldown);
     match made {
         Err(lyapunov::Error::Argument { name, reason, .. }) => Err(draft.blame(&format!("schedule.{name}"), &reason)),
         _ => Ok(()),
@@ -115,10 +112,10 @@ fn schedule(draft: &Draft, config: &Config) -> Result<()> {
 /// Refuses a rule that has no theory for the optimizer, that is not fed, or that decays twice; and keys that nobody would look at.
 fn control(draft: &Draft, config: &Config) -> Result<()> {
     let (rule, optimizer) = (config.control.rule, config.optimizer.name);
-    let falls = config.schedule.name == ScheduleName::Cosine || config.schedule.cooldown > 0.0;
+    let falls = config.schedule.name == Shape::Cosine || config.schedule.cooldown > 0.0;
     if optimizer.decays_by_itself() && falls {
         let key = if config.schedule.cooldown > 0.0 { "schedule.cooldown" } else { "schedule.name" };
-        let told = format!("`{key}` lets the learning rate fall, and \"{}\" decays by itself", name_of(&optimizer));
+        let told = format!("`{key}` lets the learning rate fall, and \"{optimizer}\" decays by itself");
         let help = "two decays leave a run unfinished: leave the schedule constant, without a cooldown".to_owned();
         return Err(draft.fault_at(key, |flag| format!("{flag}{told}"))(Some(help)));
     }
@@ -126,19 +123,18 @@ fn control(draft: &Draft, config: &Config) -> Result<()> {
         return unused_control(draft);
     }
     if !rule.optimizers().contains(&optimizer) {
-        let names: Vec<String> = rule.optimizers().iter().map(|name| format!("\"{}\"", name_of(name))).collect();
-        let told =
-            format!("`control.rule` is \"{}\", which has no theory for \"{}\"", name_of(&rule), name_of(&optimizer));
+        let names: Vec<String> = rule.optimizers().iter().map(|name| format!("\"{name}\"")).collect();
+        let told = format!("`control.rule` is \"{rule}\", which has no theory for \"{optimizer}\"");
         let help = format!("it works with {}", names.join(", "));
         return Err(draft.fault_at("control.rule", |flag| format!("{flag}{told}"))(Some(help)));
     }
-    if config.schedule.name == ScheduleName::Cosine {
+    if config.schedule.name == Shape::Cosine {
         let told = "`schedule.name` is \"cosine\", but a rule of [control] already follows the curvature down: that would decay twice";
         let help = "use \"constant\" with its cooldown".to_owned();
         return Err(draft.fault_at("schedule.name", |flag| format!("{flag}{told}"))(Some(help)));
     }
     if draft.is_given("optimizer.learning_rate") && config.optimizer.learning_rate != optimizer.automatic_rate() {
-        let told = format!("`optimizer.learning_rate` is given, but \"{}\" sets the learning rate", name_of(&rule));
+        let told = format!("`optimizer.learning_rate` is given, but \"{rule}\" sets the learning rate");
         let help = "leave it out, or set `control.rule` to \"none\"".to_owned();
         return Err(draft.fault_at("optimizer.learning_rate", |flag| format!("{flag}{told}"))(Some(help)));
     }
@@ -155,7 +151,7 @@ fn fed(draft: &Draft, config: &Config) -> Result<()> {
     match unmeasured.or(unnamed).or(nowhere) {
         None => Ok(()),
         Some(key) => {
-            let told = format!("\"{}\" decides by {quantity}, which is not measured", name_of(&rule));
+            let told = format!("\"{rule}\" decides by {quantity}, which is not measured");
             let help = format!("`{key}` must ask for it; `measure.every = 20` follows it well");
             Err(draft.fault_at(key, |flag| format!("{flag}{told}"))(Some(help)))
         }
@@ -177,18 +173,18 @@ fn unused_control(draft: &Draft) -> Result<()> {
 
 /// The Gauss–Newton matrix needs a loss that is curved in the outputs, and the tangent of a step the whole Hessian.
 fn products(draft: &Draft, config: &Config) -> Result<()> {
-    if config.loss.name == LossName::Hinge && config.measure.product == ProductName::GaussNewton {
+    if config.loss.name == Loss::Hinge && config.measure.product == Some(Product::GaussNewton) {
         let reason = "must be \"auto\", \"exact\" or \"difference\" with the hinge loss: that is piecewise linear in the outputs, \
                       and its Gauss–Newton matrix zero";
         return Err(draft.blame("measure.product", reason));
     }
     let lowest = config.measure.what.contains(&Quantity::LambdaMin);
-    if lowest && config.measure.product == ProductName::GaussNewton {
+    if lowest && config.measure.product == Some(Product::GaussNewton) {
         let reason = "must be \"auto\", \"exact\" or \"difference\" where `measure.what` names lambda_min: the Gauss–Newton matrix \
                       has no negative eigenvalues";
         return Err(draft.blame("measure.product", reason));
     }
-    if config.exponents.product == ProductName::GaussNewton {
+    if config.exponents.product == Some(Product::GaussNewton) {
         let reason =
             "must be \"auto\", \"exact\" or \"difference\": the Gauss–Newton matrix is not the derivative of a step";
         return Err(draft.blame("exponents.product", reason));

@@ -14,14 +14,11 @@ mod subject;
 mod tests;
 mod values;
 
-pub use choices::{
-    ActivationName, ControlRule, InitName, LossName, ModelName, NormalizationName, OptimizerName, PassName,
-    PoolingName, ProductName, ShortcutName, StartName, WeightsName, name_of,
-};
+pub use choices::{ControlRule, OptimizerName, PassName, StartName, WeightsName};
 pub use draft::Draft;
 pub use overrides::{Overrides, settings, use_data};
 pub use resolve::Settings;
-pub use sections::{Config, Control, Model};
+pub use sections::{Config, Control};
 pub use source::Source;
 pub use subject::Subject;
 pub use values::target_name;

@@ -5,11 +5,7 @@ use std::path::{Path, PathBuf};
 use lyapunov_burn::Layout;
 use toml_edit::Value;
 
-use super::{
-    choices::{DataName, name_of},
-    draft::Draft,
-    resolve::Settings,
-};
+use super::{draft::Draft, resolve::Settings, values::SYNTHETIC};
 use crate::{data::Source, error::Result};
 
 /// The variable that names the device where no flag does.
@@ -54,7 +50,7 @@ pub fn settings(file: Option<&Path>, overrides: &Overrides) -> Result<Settings> 
 pub fn use_data(draft: &mut Draft, path: &Path) {
     let flag = format!("--data {}", path.display());
     // A set that the configuration names is that set; else the files tell.
-    if draft.text("data.name").is_some_and(|name| name == name_of(&DataName::Synthetic)) {
+    if draft.text("data.name").is_some_and(|name| name == SYNTHETIC) {
         let layout = Source::at(path).layout().unwrap_or(Layout::Cifar10);
         draft.assign("data.name", layout.name(), flag.clone());
     }

@@ -2,12 +2,12 @@
 
 use std::fs;
 
-use clap::ValueEnum;
-use lyapunov::{Quantity, Target};
+use lyapunov::{Product, Quantity, Target};
+use lyapunov_burn::ModelName;
 use toml_edit::{Array, Document, Value};
 
 use super::{
-    choices::{ControlRule, ModelName, OptimizerName, ProductName, StartName, name_of},
+    choices::{ControlRule, OptimizerName, StartName},
     consistency,
     draft::Draft,
     sections::Config,
@@ -50,7 +50,7 @@ impl Draft {
                 return Err(self.blame(key, told));
             }
         }
-        self.replace("model.name", name_of(&named.model).into());
+        self.replace("model.name", named.model.name().into());
         self.replace("model.depth", named.depth.into());
         self.replace("model.widths", named.widths.into_iter().collect::<Array>().into());
         Ok(())
@@ -58,13 +58,13 @@ impl Draft {
 
     /// Replaces "auto" by what it means for the model.
     fn resolve_model(&mut self) {
-        let name = self.text("model.name").and_then(|name| ModelName::from_str(name, false).ok());
+        let name = self.text("model.name").and_then(ModelName::from_name);
         let Some(model) = name else { return };
-        let widths: Array = model.automatic_widths().iter().copied().collect();
+        let widths: Array = model.usual_widths().iter().map(|width| width.cast_signed() as i64).collect();
         self.resolve_automatic("model.widths", Some(widths.into()));
-        self.resolve_automatic("model.depth", model.automatic_depth().map(Value::from));
-        self.resolve_automatic("model.shortcut", Some(name_of(&model.automatic_shortcut()).into()));
-        self.resolve_automatic("model.activation", Some(name_of(&model.automatic_activation()).into()));
+        self.resolve_automatic("model.depth", model.usual_depth().map(|depth| Value::from(depth.cast_signed() as i64)));
+        self.resolve_automatic("model.shortcut", model.usual_shortcut().map(|shortcut| shortcut.name().into()));
+        self.resolve_automatic("model.activation", Some(model.usual_activation().name().into()));
     }
 
     fn resolve_automatic(&mut self, key: &str, meaning: Option<Value>) {
@@ -75,7 +75,7 @@ impl Draft {
 
     /// Replaces `learning_rate = "auto"` by what it means for the optimizer.
     fn resolve_rate(&mut self) {
-        let optimizer = self.text("optimizer.name").and_then(|name| OptimizerName::from_str(name, false).ok());
+        let optimizer = self.text("optimizer.name").and_then(OptimizerName::from_name);
         // A name that is none is refused later, by its key.
         let rate = optimizer.unwrap_or(OptimizerName::Sgd).automatic_rate();
         self.resolve_automatic("optimizer.learning_rate", Some(rate.into()));
@@ -84,7 +84,7 @@ impl Draft {
     /// The same with what `"auto"` means for the rule. Without a rule the written configuration keeps its `"auto"`, so that a rule which is
     /// named later finds it.
     fn with_control(&mut self) -> Self {
-        let rule = self.text("control.rule").and_then(|name| ControlRule::from_str(name, false).ok());
+        let rule = self.text("control.rule").and_then(ControlRule::from_name);
         let rule = rule.unwrap_or(ControlRule::None);
         let falls = self.text("schedule.name") != Some("constant");
         let cooldown = if rule == ControlRule::None || falls { 0.0 } else { 0.3 };
@@ -130,14 +130,13 @@ impl Settings {
     /// # Errors
     /// For exponents by differences of gradients on a network with kinks.
     pub fn resolve(&mut self, subject: &Subject) -> Result<()> {
-        let exact = name_of(&ProductName::Exact);
-        if self.config.measure.product == ProductName::Auto {
-            self.config.measure.product = ProductName::Exact;
-            self.draft.replace("measure.product", exact.clone().into());
-        }
-        if self.config.exponents.product == ProductName::Auto {
-            self.config.exponents.product = ProductName::Exact;
-            self.draft.replace("exponents.product", exact.into());
+        let Config { measure, exponents, .. } = &mut self.config;
+        for (key, product) in [("measure.product", &mut measure.product), ("exponents.product", &mut exponents.product)]
+        {
+            if product.is_none() {
+                *product = Some(Product::Exact);
+                self.draft.replace(key, Product::Exact.name().into());
+            }
         }
         if self.config.measure.what.is_empty() {
             self.config.measure.what = automatic_quantities(&self.config, subject.images);
@@ -153,7 +152,7 @@ impl Settings {
         if exponents.count > dimension {
             return Err(self.draft.blame("exponents.count", &format!("must be at most the dimension, {dimension}")));
         }
-        if exponents.count > 0 && exponents.product == ProductName::Difference && subject.has_kinks {
+        if exponents.count > 0 && matches!(exponents.product, Some(Product::Difference(_))) && subject.has_kinks {
             let told = "`exponents.product` is \"difference\", but differences of gradients take the kinks of ReLU and \
                         max-pooling for curvature";
             let help = "use \"exact\", which every network here offers".to_owned();

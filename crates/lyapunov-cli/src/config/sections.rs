@@ -1,16 +1,17 @@
 //! The configuration as a typed structure; every key says itself what it allows.
 
-use lyapunov::{Quantity, Target};
+use lyapunov::{Product, Quantity, Shape, Target};
+use lyapunov_burn::{
+    Activation, Initialization, Layout, Loss as LossName, ModelName, Normalization, Pooling, Shortcut,
+};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    choices::{
-        ActivationName, ControlRule, DataName, InitName, LossName, ModelName, NormalizationName, OptimizerName,
-        PassName, PoolingName, ProductName, ScheduleName, ShortcutName, StartName, WeightsName, name_of,
-    },
+    choices::{ControlRule, OptimizerName, PassName, StartName, WeightsName},
     values::{
-        betas, bounds, class_numbers, classes, count, depth, nonempty_text, not_negative, one_of, part, positive,
-        products, quantities, quantity_names, share, target_names, targets, text, whole, widths, yes_or_no,
+        betas, bounds, class_numbers, classes, count, depth, named, named_or_auto, named_or_synthetic, nonempty_text,
+        not_negative, part, positive, products, quantities, quantity_names, share, target_names, targets, text, whole,
+        widths, yes_or_no,
     },
 };
 use crate::data::digest::sha256;
@@ -56,7 +57,7 @@ impl Config {
 
     /// `<model>-<optimizer>-<8 digits>`, the first digits of [`Config::digest`].
     pub fn identity(&self) -> String {
-        format!("{}-{}-{}", name_of(&self.model.name), name_of(&self.optimizer.name), &self.digest()[..8])
+        format!("{}-{}-{}", self.model.name, self.optimizer.name, &self.digest()[..8])
     }
 }
 
@@ -64,9 +65,9 @@ impl Config {
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Data {
-    /// Which images.
-    #[serde(deserialize_with = "one_of")]
-    pub name: DataName,
+    /// Which images: of files in this layout, or made up.
+    #[serde(with = "named_or_synthetic")]
+    pub name: Option<Layout>,
     /// The folder of the files, or an archive of them; empty for images that need none.
     #[serde(deserialize_with = "text")]
     pub path: String,
@@ -86,7 +87,7 @@ pub struct Data {
 #[serde(deny_unknown_fields)]
 pub struct Model {
     /// Which network.
-    #[serde(deserialize_with = "one_of")]
+    #[serde(with = "named")]
     pub name: ModelName,
     /// Channels of each convolution or stage, or units of each hidden layer.
     #[serde(deserialize_with = "widths")]
@@ -101,26 +102,26 @@ pub struct Model {
     #[serde(deserialize_with = "count")]
     pub patch: usize,
     /// What stands beside residual blocks that change the size or the channels.
-    #[serde(deserialize_with = "one_of")]
-    pub shortcut: ShortcutName,
+    #[serde(with = "named_or_auto")]
+    pub shortcut: Option<Shortcut>,
     /// The nonlinearity.
-    #[serde(deserialize_with = "one_of")]
-    pub activation: ActivationName,
+    #[serde(with = "named")]
+    pub activation: Activation,
     /// What stands before the nonlinearity.
-    #[serde(deserialize_with = "one_of")]
-    pub normalization: NormalizationName,
+    #[serde(with = "named")]
+    pub normalization: Normalization,
     /// Groups of channels of the group normalisation.
     #[serde(deserialize_with = "count")]
     pub groups: usize,
     /// How images shrink.
-    #[serde(deserialize_with = "one_of")]
-    pub pooling: PoolingName,
+    #[serde(with = "named")]
+    pub pooling: Pooling,
     /// The share of entries that are dropped before linear layers.
     #[serde(deserialize_with = "share")]
     pub dropout: f64,
     /// How the weights begin.
-    #[serde(deserialize_with = "one_of")]
-    pub init: InitName,
+    #[serde(with = "named")]
+    pub init: Initialization,
     /// A factor of the weights at the start.
     #[serde(deserialize_with = "positive")]
     pub init_scale: f64,
@@ -131,7 +132,7 @@ pub struct Model {
 #[serde(deny_unknown_fields)]
 pub struct Loss {
     /// Which loss.
-    #[serde(deserialize_with = "one_of")]
+    #[serde(with = "named")]
     pub name: LossName,
     /// The share of every target that is spread over all classes.
     #[serde(deserialize_with = "share")]
@@ -146,7 +147,7 @@ pub struct Loss {
 #[serde(deny_unknown_fields)]
 pub struct Optimizer {
     /// Which optimizer.
-    #[serde(deserialize_with = "one_of")]
+    #[serde(with = "named")]
     pub name: OptimizerName,
     /// The learning rate η.
     #[serde(deserialize_with = "positive")]
@@ -173,8 +174,8 @@ pub struct Optimizer {
 #[serde(deny_unknown_fields)]
 pub struct Schedule {
     /// Which schedule.
-    #[serde(deserialize_with = "one_of")]
-    pub name: ScheduleName,
+    #[serde(with = "named")]
+    pub name: Shape,
     /// The share of the run over which the learning rate rises.
     #[serde(deserialize_with = "part")]
     pub warm_up: f64,
@@ -188,7 +189,7 @@ pub struct Schedule {
 #[serde(deny_unknown_fields)]
 pub struct Control {
     /// Which rule.
-    #[serde(deserialize_with = "one_of")]
+    #[serde(with = "named")]
     pub rule: ControlRule,
     /// σ, the strength of the rule.
     #[serde(deserialize_with = "positive")]
@@ -214,9 +215,9 @@ pub struct Measure {
     /// The data to measure on.
     #[serde(deserialize_with = "targets", serialize_with = "target_names")]
     pub on: Vec<Target>,
-    /// How products with the Hessian are computed.
-    #[serde(deserialize_with = "one_of")]
-    pub product: ProductName,
+    /// How products with the Hessian are computed; `None` for what suits the network.
+    #[serde(with = "named_or_auto")]
+    pub product: Option<Product>,
     /// Products per measurement.
     #[serde(deserialize_with = "products")]
     pub products: usize,
@@ -236,16 +237,16 @@ pub struct Exponents {
     #[serde(deserialize_with = "share")]
     pub warm_up: f64,
     /// Where the deviations start.
-    #[serde(deserialize_with = "one_of")]
+    #[serde(with = "named")]
     pub start: StartName,
-    /// How the deviations are carried.
-    #[serde(deserialize_with = "one_of")]
-    pub product: ProductName,
+    /// How the deviations are carried; `None` for what suits the network.
+    #[serde(with = "named_or_auto")]
+    pub product: Option<Product>,
     /// Whether gradient and first product come out of one pass.
-    #[serde(deserialize_with = "one_of")]
+    #[serde(with = "named")]
     pub pass: PassName,
     /// Whether the weights move.
-    #[serde(deserialize_with = "one_of")]
+    #[serde(with = "named")]
     pub weights: WeightsName,
 }
 

@@ -1,6 +1,6 @@
 //! Names of models that say depth and widths as well, in the way of their papers.
 
-use crate::config::ModelName;
+use lyapunov_burn::ModelName;
 
 /// A name of a model that says its depth and widths as well.
 #[derive(Debug, PartialEq)]

@@ -1,10 +1,7 @@
 //! The values of keys, read and refused: a refusal is the end of the sentence "… must be".
 
-use clap::ValueEnum;
-use lyapunov::{Quantity, Sample, Target};
+use lyapunov::{Named, Quantity, Sample, Target};
 use serde::{Deserialize, Deserializer, Serializer, de::Error as _};
-
-use super::choices::name_of;
 
 /// The name of a target, as it is written in a configuration and in the columns of a run.
 pub fn target_name(target: Target) -> String {
@@ -16,12 +13,61 @@ pub fn target_name(target: Target) -> String {
 }
 
 /// One of the choices, by its name.
-pub fn one_of<'de, D: Deserializer<'de>, T: ValueEnum>(deserializer: D) -> Result<T, D::Error> {
-    let name = String::deserialize(deserializer).ok();
-    name.and_then(|name| T::from_str(&name, false).ok()).ok_or_else(|| {
-        let names: Vec<String> = T::value_variants().iter().map(|choice| format!("\"{}\"", name_of(choice))).collect();
-        D::Error::custom(alternatives(&names))
-    })
+pub mod named {
+    use super::{Deserializer, Named, Serializer, chosen};
+
+    pub fn deserialize<'de, D: Deserializer<'de>, T: Named>(deserializer: D) -> Result<T, D::Error> {
+        chosen(deserializer, None).map(|choice| choice.expect("no word stands for none of them"))
+    }
+
+    pub fn serialize<S: Serializer, T: Named>(choice: &T, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(choice.name())
+    }
+}
+
+/// One of the choices, or `"auto"`: `None`.
+pub mod named_or_auto {
+    use super::{Deserializer, Named, Serializer, chosen};
+
+    const WORD: &str = "auto";
+
+    pub fn deserialize<'de, D: Deserializer<'de>, T: Named>(deserializer: D) -> Result<Option<T>, D::Error> {
+        chosen(deserializer, Some(WORD))
+    }
+
+    #[allow(clippy::ref_option, reason = "the form that serde calls")]
+    pub fn serialize<S: Serializer, T: Named>(choice: &Option<T>, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(choice.map_or(WORD, T::name))
+    }
+}
+
+/// The name of the images that are made up: they have no layout of files.
+pub const SYNTHETIC: &str = "synthetic";
+
+/// A layout of files, or the images that are made up: `None`.
+pub mod named_or_synthetic {
+    use super::{Deserializer, Named, SYNTHETIC, Serializer, chosen};
+
+    pub fn deserialize<'de, D: Deserializer<'de>, T: Named>(deserializer: D) -> Result<Option<T>, D::Error> {
+        chosen(deserializer, Some(SYNTHETIC))
+    }
+
+    #[allow(clippy::ref_option, reason = "the form that serde calls")]
+    pub fn serialize<S: Serializer, T: Named>(choice: &Option<T>, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(choice.map_or(SYNTHETIC, T::name))
+    }
+}
+
+/// One of the choices by its name; `None` for the `word` that stands for none of them.
+fn chosen<'de, D: Deserializer<'de>, T: Named>(deserializer: D, word: Option<&str>) -> Result<Option<T>, D::Error> {
+    let name = String::deserialize(deserializer).unwrap_or_default();
+    if word == Some(name.as_str()) {
+        return Ok(None);
+    }
+    let found = T::ALL.iter().copied().find(|choice| choice.name() == name);
+    let names = || word.into_iter().chain(T::ALL.iter().map(|choice| choice.name()));
+    let refused = || alternatives(&names().map(|name| format!("\"{name}\"")).collect::<Vec<_>>());
+    found.map(Some).ok_or_else(|| D::Error::custom(refused()))
 }
 
 /// `a`, `a or b`, `a, b or c`.
@@ -79,14 +125,14 @@ pub fn quantities<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Quan
         Name(String),
         Names(Vec<String>),
     }
-    let read = |names: Vec<String>| names.iter().map(|name| quantity(name)).collect::<Option<Vec<_>>>();
+    let read = |names: Vec<String>| names.iter().map(|name| Quantity::from_name(name)).collect::<Option<Vec<_>>>();
     let found = match Written::deserialize(deserializer).ok() {
         Some(Written::Name(name)) if name == "auto" => Some(Vec::new()),
         Some(Written::Names(names)) => read(names).filter(|list| !list.is_empty() && distinct(list)),
         _ => None,
     };
     found.ok_or_else(|| {
-        let names = QUANTITIES.map(|quantity| format!("\"{quantity}\""));
+        let names = Quantity::ALL.map(|quantity| format!("\"{quantity}\""));
         D::Error::custom(format!("\"auto\" or a list of different names out of {}", names.join(", ")))
     })
 }
@@ -111,13 +157,6 @@ pub fn classes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D:
 /// The classes as they are written.
 pub fn class_numbers<S: Serializer>(classes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
     if classes.is_empty() { serializer.serialize_str("all") } else { serializer.collect_seq(classes) }
-}
-
-const QUANTITIES: [Quantity; 4] =
-    [Quantity::LambdaMax, Quantity::LambdaMin, Quantity::BatchSharpness, Quantity::PreconditionedSharpness];
-
-fn quantity(name: &str) -> Option<Quantity> {
-    QUANTITIES.into_iter().find(|quantity| quantity.name() == name)
 }
 
 /// The quantities as they are written.

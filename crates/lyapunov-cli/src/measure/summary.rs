@@ -3,11 +3,12 @@
 use std::fmt::Write;
 
 use lyapunov::{Chaos, EdgeReading, Measurement, Quantity, Sample, Sharpness, Summary as Course};
+use lyapunov_runs::columns::quantity;
 use serde::Serialize;
 
 use crate::{
     config::{Subject, target_name},
-    text::{compact, duration, number},
+    text::{compact, counted, duration, number},
 };
 
 /// The JSON object of `train --json`. What is not a number is `null`.
@@ -145,9 +146,8 @@ impl EdgeFound {
         let Self { quantity, on, spread, count, since, threshold, .. } = self;
         let share = self.share.unwrap_or(f64::NAN);
         let name = match *quantity {
-            "batch_sharpness" => "batch sharpness".to_owned(),
-            "preconditioned_sharpness" => format!("preconditioned sharpness {}", on_data(on)),
-            _ => format!("λ_max {}", on_data(on)),
+            quantity if quantity == Quantity::BatchSharpness.name() => label(quantity).to_owned(),
+            quantity => format!("{} {}", label(quantity), on_data(on)),
         };
         if *threshold <= 0.0 {
             return format!("Above the edge of stability: the weight decay alone is beyond it, whatever the {name}.");
@@ -168,6 +168,11 @@ impl EdgeFound {
         let place = if low == high { capital(low) } else { "Indistinguishable from the edge of stability".to_owned() };
         format!("{place}: {name} {value} {when}; the edge is {}/η.", compact(*threshold, 2))
     }
+}
+
+/// What a quantity is called in a sentence.
+fn label(name: &'static str) -> &'static str {
+    quantity(name).map_or(name, |(_, words)| words.label)
 }
 
 /// The Lyapunov exponents of a run.
@@ -317,7 +322,7 @@ impl Summary {
     fn course(&self) -> String {
         let Subject { model, parameters, data, images, .. } = &self.subject;
         let (parameters, images) = (number(*parameters as f64, 0), number(*images as f64, 0));
-        let (steps, time) = (number(self.steps as f64, 0), duration(self.wall_seconds));
+        let (steps, time) = (counted(self.steps, "step"), duration(self.wall_seconds));
         let network = format!("the {model} ({parameters} weights) on {images} {data} images");
         if let Some(step) = self.diverged_at {
             let step = number(step as f64, 0);
@@ -328,11 +333,9 @@ impl Summary {
         let loss = self.train_loss.filter(|loss| loss.is_finite());
         let result = loss.map(|loss| format!("\nTraining loss {}{accuracy}.", compact(loss, 3))).unwrap_or_default();
         if self.weights_frozen {
-            return format!(
-                "Went over the batches of {network} with its weights frozen: {steps} steps in {time}.{result}"
-            );
+            return format!("Went over the batches of {network} with its weights frozen: {steps} in {time}.{result}");
         }
-        format!("Trained {network}: {steps} steps in {time}.{result}")
+        format!("Trained {network}: {steps} in {time}.{result}")
     }
 
     fn cost(&self) -> String {

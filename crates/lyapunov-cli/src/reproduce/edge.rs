@@ -1,5 +1,7 @@
 //! C3 and C5: λ_max is of the order of 1/η, across networks and losses.
 
+use lyapunov::Quantity;
+
 use super::{
     Ended,
     claim::{Claim, heads},
@@ -11,7 +13,7 @@ use crate::{
     },
     stored::StoredRun,
     sweep::Plan,
-    text::{four_digits, statistics::median},
+    text::{counted, four_digits, statistics::median},
 };
 
 /// Of the order of 1/η is what lies between these multiples of it.
@@ -47,7 +49,7 @@ impl Group {
     fn of(label: String, runs: &[&Ended]) -> Self {
         let digests = || runs.iter().map(|run| &run.digest);
         let reading = |digest: &crate::show::report::digest::Digest| {
-            let found = digest.reading("lambda_max")?;
+            let found = digest.reading(Quantity::LambdaMax)?;
             Some((found.learning_rate, found.learning_rate * found.value))
         };
         let succeeded = digests().filter(|digest| digest.succeeded()).filter_map(reading).collect();
@@ -137,9 +139,9 @@ fn order(plan: &Plan, groups: &[Group], table: Vec<Vec<String>>) -> Claim {
     let measured = match middle {
         None => "No run succeeded: nothing can be said.".to_owned(),
         Some(middle) => format!(
-            "Where training succeeds ({} of {} runs), η·λ_max has the median {}; it lies between ½ and 4 in {of_order} of them.",
+            "Where training succeeds ({} of {}), η·λ_max has the median {}; it lies between ½ and 4 in {of_order} of them.",
             succeeded.len(),
-            plan.runs.len(),
+            counted(plan.runs.len(), "run"),
             four_digits(middle)
         ),
     };
@@ -151,8 +153,8 @@ fn order(plan: &Plan, groups: &[Group], table: Vec<Vec<String>>) -> Claim {
         (0, _) => "Undecided.".to_owned(),
         (_, 0) => "It holds in every run that succeeds.".to_owned(),
         _ => format!(
-            "Outside are {} runs below ½{}, and {} above 4{}.",
-            low.len(),
+            "Outside are {} below ½{}, and {} above 4{}.",
+            counted(low.len(), "run"),
             low.iter()
                 .copied()
                 .reduce(f64::max)

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use lyapunov::Quantity;
+
 use super::{
     Ended,
     claim::{Claim, heads},
@@ -141,7 +143,7 @@ fn products(run: &Ended) -> u64 {
 }
 
 fn points(run: &Ended) -> &[SharpnessPoint] {
-    let series = run.history.sharpness.iter().find(|series| series.quantity == "lambda_max");
+    let series = run.history.sharpness.iter().find(|series| series.quantity == Quantity::LambdaMax.name());
     series.map_or(&[], |series| &series.points)
 }
 

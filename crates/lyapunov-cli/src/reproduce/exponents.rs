@@ -1,5 +1,7 @@
 //! C1: the largest exponent of SGD per unit of training time is minus the smallest eigenvalue of the Hessian.
 
+use lyapunov::Quantity;
+
 use super::{
     Ended,
     claim::{Claim, heads},
@@ -31,7 +33,7 @@ impl Found {
         let text = |key: &str| run.run.key(key).and_then(|value| value.as_str()).unwrap_or_default().to_owned();
         let share = run.run.key("exponents.warm_up").and_then(serde_json::Value::as_f64).unwrap_or(0.0);
         let from = (share * run.digest.steps? as f64) as u64;
-        let series = run.history.sharpness.iter().find(|series| series.quantity == "lambda_min")?;
+        let series = run.history.sharpness.iter().find(|series| series.quantity == Quantity::LambdaMin.name())?;
         let late = || series.points.iter().filter(|point| point.step >= from);
         let (lowest, _) = mean_and_spread(&late().map(|point| point.value).collect::<Vec<_>>())?;
         let (residual, _) = mean_and_spread(&late().filter_map(|point| point.residual).collect::<Vec<_>>())?;
@@ -39,7 +41,7 @@ impl Found {
             loss: text("loss.name"),
             frozen: text("exponents.weights") == "frozen",
             learning_rate: run.digest.learning_rate?,
-            edge: run.digest.reading("lambda_max").map(|reading| reading.value * reading.learning_rate),
+            edge: run.digest.reading(Quantity::LambdaMax).map(|reading| reading.value * reading.learning_rate),
             exponent: (exponent.value, exponent.std_error),
             lowest: (-lowest, residual),
         })

@@ -13,7 +13,7 @@ use crate::{
 pub fn controller(config: &Config, edge: f64, steps: u64) -> Result<Box<dyn Controller>> {
     let Control { rule, sigma, every, bounds } = config.control;
     let schedule = &config.schedule;
-    let schedule = Schedule::new(schedule.name.shape(), steps, schedule.warm_up, schedule.cooldown)?;
+    let schedule = Schedule::new(schedule.name, steps, schedule.warm_up, schedule.cooldown)?;
     let rule: Box<dyn Controller> = match rule {
         ControlRule::None => {
             return Ok(Box::new(Scheduled { rule: Constant(config.optimizer.learning_rate), schedule }));

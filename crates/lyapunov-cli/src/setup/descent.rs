@@ -7,17 +7,16 @@ use lyapunov::{
 use lyapunov_burn::{Network, Weights};
 
 use crate::{
-    config::{Config, OptimizerName, PassName, ProductName, StartName, WeightsName},
+    config::{Config, OptimizerName, PassName, StartName, WeightsName},
     error::Result,
 };
 
-/// The products with the Hessian that go by this name, where they can give what is `wanted`.
-pub fn product(name: ProductName, network: &Network, wanted: SpectralTarget) -> lyapunov::Result<Product> {
-    match name {
-        ProductName::Auto => Product::auto(network, wanted),
-        ProductName::Exact => Product::Exact.suited(network, wanted),
-        ProductName::GaussNewton => Product::GaussNewton.suited(network, wanted),
-        ProductName::Difference => Product::Difference(network.difference()).suited(network, wanted),
+/// The products of this kind, or of the best one, where they can give what is `wanted`.
+pub fn product(kind: Option<Product>, network: &Network, wanted: SpectralTarget) -> lyapunov::Result<Product> {
+    match kind {
+        None => Product::auto(network, wanted),
+        Some(Product::Difference(_)) => Product::Difference(network.difference()).suited(network, wanted),
+        Some(product) => product.suited(network, wanted),
     }
 }
 

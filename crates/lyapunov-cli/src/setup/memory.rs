@@ -104,7 +104,7 @@ pub fn check(settings: &Settings, options: &NetworkOptions) -> Result<()> {
 
 /// How many images and classes the data have, as far as the configuration tells.
 fn size(config: &Config) -> (usize, usize) {
-    let layout = config.data.name.layout();
+    let layout = config.data.name;
     let (train, test) = layout.map_or((TRAINING_IMAGES, TEST_IMAGES), Layout::published_size);
     let classes = match config.data.classes.len() {
         0 => layout.unwrap_or(Layout::Cifar10).classes(),

@@ -7,7 +7,7 @@ use lyapunov_burn::{self, Dataset, Network};
 
 use super::{memory, options::network_options};
 use crate::{
-    config::{Settings, Subject, name_of},
+    config::{Settings, Subject},
     data::{Source, built_in::built_in},
     error::Result,
 };
@@ -24,7 +24,7 @@ pub fn network(settings: &Settings) -> Result<(Network, Subject)> {
     let data = dataset.name.clone();
     let network = Network::new(&options, dataset, &device).map_err(|fault| settings.explain(fault))?;
     let subject = Subject {
-        model: name_of(&config.model.name),
+        model: config.model.name.name().to_owned(),
         parameters: network.parameters(),
         has_kinks: network.has_kinks(),
         data,
@@ -36,7 +36,7 @@ pub fn network(settings: &Settings) -> Result<(Network, Subject)> {
 
 fn dataset(settings: &Settings) -> Result<Dataset> {
     let config = &settings.config;
-    let mut whole = match config.data.name.layout() {
+    let mut whole = match config.data.name {
         None => built_in()?,
         Some(layout) => Source::at(Path::new(&config.data.path)).read(layout)?,
     };

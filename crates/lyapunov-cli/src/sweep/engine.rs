@@ -8,7 +8,7 @@ use super::{Plan, Planned};
 use crate::{
     error::{Error, Result},
     folder::write_file,
-    text::shell::quoted,
+    text::{counted, shell::quoted},
 };
 
 /// A system that runs tasks on a cluster.
@@ -60,11 +60,11 @@ impl Submission<'_> {
 
     /// The script.
     pub fn script(&self, engine: Engine) -> String {
-        let (runs, missing) = (self.plan.runs.len(), self.runs.len());
+        let (runs, missing) = (counted(self.plan.runs.len(), "run"), self.runs.len());
         let last = missing.saturating_sub(1);
         let (out, program) = (quoted(&self.out.display().to_string()), quoted(&self.program.display().to_string()));
         let mut text = format!(
-            "#!/bin/bash\n# The sweep of {}: {runs} runs, of which {missing} are to be made.\n",
+            "#!/bin/bash\n# The sweep of {}: {runs}, {missing} of them to be made.\n",
             one_line(&self.plan.file)
         );
         text += "# Each task makes its run, goes on with it, or leaves it alone where it has ended or another process is at it.\n";
@@ -172,7 +172,7 @@ mod tests {
         let last =
             "exec '/opt/my tools/lyapunov' sweep run '/data/it'\\''s 5%' --id \"${runs[$SLURM_ARRAY_TASK_ID]}\"\n";
         assert!(slurm.ends_with(last), "{slurm}");
-        assert!(slurm.starts_with("#!/bin/bash\n# The sweep of s rm: 3 runs, of which 2"));
+        assert!(slurm.starts_with("#!/bin/bash\n# The sweep of s rm: 3 runs, 2 of them"));
         let hq = script(Engine::Hyperqueue, "/data/sweep");
         assert!(
             hq.contains("#HQ --array 0-1\n") && hq.contains("sweep run /data/sweep --id \"${runs[$HQ_TASK_ID]}\""),

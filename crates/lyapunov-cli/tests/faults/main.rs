@@ -9,7 +9,7 @@ mod disk;
 mod fetching;
 mod kills;
 mod races;
-#[path = "../server/mod.rs"]
+#[path = "../program/server.rs"]
 mod server;
 mod signals;
 mod values;

@@ -1,34 +1,31 @@
 //! Tables as comma-separated values (RFC 4180): nothing between commas where nothing was measured.
 
+use std::borrow::Cow;
+
 use super::{Values, Wide};
 
 /// The text of a table. Numbers have the fewest digits that read back to the same bits.
+#[allow(clippy::missing_panics_doc, reason = "what is expected here always holds")]
 pub fn text(table: &Wide) -> String {
-    let mut text = line(table.columns.iter().map(|column| quoted(&column.name)));
+    let mut lines = csv::Writer::from_writer(Vec::new());
+    let mut write = |record: Vec<Cow<'_, str>>| {
+        lines.write_record(record.iter().map(|cell| cell.as_bytes())).expect("memory takes every line");
+    };
+    write(table.columns.iter().map(|column| column.name.as_str().into()).collect());
     for row in 0..table.rows {
-        text += &line(table.columns.iter().map(|column| cell(&column.values, row)));
+        write(table.columns.iter().map(|column| cell(&column.values, row)).collect());
     }
-    text
+    let bytes = lines.into_inner().expect("memory takes every line");
+    String::from_utf8(bytes).expect("all cells are text")
 }
 
-fn line(cells: impl Iterator<Item = String>) -> String {
-    let mut line = cells.collect::<Vec<_>>().join(",");
-    line.push('\n');
-    line
-}
-
-fn cell(values: &Values, row: usize) -> String {
+fn cell(values: &Values, row: usize) -> Cow<'_, str> {
     match values {
-        Values::Counts(counts) => counts[row].to_string(),
+        Values::Counts(counts) => counts[row].to_string().into(),
         // The debug form goes over to powers of ten where digits would be many.
-        Values::Numbers(numbers) => numbers[row].map(|number| format!("{number:?}")).unwrap_or_default(),
-        Values::Texts(texts) => texts[row].as_deref().map(quoted).unwrap_or_default(),
+        Values::Numbers(numbers) => numbers[row].map(|number| format!("{number:?}")).unwrap_or_default().into(),
+        Values::Texts(texts) => texts[row].as_deref().unwrap_or_default().into(),
     }
-}
-
-/// A field, between quotes where it has a letter that would end it.
-pub fn quoted(text: &str) -> String {
-    if text.contains([',', '"', '\n', '\r']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text.to_owned() }
 }
 
 #[cfg(test)]

@@ -7,4 +7,4 @@ pub mod parquet;
 pub mod tensorboard;
 mod wide;
 
-pub use wide::{Column, PLAIN, Values, Wide, joined};
+pub use wide::{Column, Values, Wide, joined};

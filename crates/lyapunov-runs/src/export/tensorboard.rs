@@ -13,8 +13,12 @@ use lyapunov::{Evaluation, Measurement, Observer, RunningExponents};
 use super::{
     Values, Wide,
     events::{self, Scalars},
+    wide::{exponent_name, numbered, sharpness_name},
 };
-use crate::error::{Error, Result};
+use crate::{
+    columns::{AlongPoint, ExponentPoint, Recorded, Row, SecantPoint, SharpnessPoint},
+    error::{Error, Result},
+};
 
 /// The events of a table, all told at one time: rows do not know when they were made.
 #[allow(clippy::missing_panics_doc, reason = "what is expected here always holds")]
@@ -48,14 +52,14 @@ fn tag(column: &str) -> String {
         Some((stem, kind)) => (format!("{stem}]"), kind.trim_start_matches('_')),
         None => (String::new(), ""),
     };
-    match (column, kind) {
-        ("loss", _) => "loss/batch".to_owned(),
-        ("train_loss", _) => "loss/train".to_owned(),
-        ("test_loss", _) => "loss/test".to_owned(),
-        ("test_accuracy", _) => "accuracy/test".to_owned(),
+    let plain = Row::COLUMNS.iter().find(|known| known.name == column);
+    if let Some(tag) = plain.and_then(|known| known.tag) {
+        return tag.to_owned();
+    }
+    match kind {
         _ if stem.is_empty() => column.strip_prefix("exponent_").map_or_else(|| column.to_owned(), exponent_tag),
-        (_, "") => format!("sharpness/{stem}"),
-        (_, kind) => format!("sharpness_{kind}/{stem}"),
+        "" => format!("sharpness/{stem}"),
+        kind => format!("sharpness_{kind}/{stem}"),
     }
 }
 
@@ -102,17 +106,14 @@ impl Live {
     pub fn record_end(
         &mut self,
         step: u64,
-        (train, test): (Evaluation, Option<Evaluation>),
+        evaluations: (Evaluation, Option<Evaluation>),
         grown: Option<&RunningExponents>,
         cost: f64,
     ) -> Result<()> {
         let Some(Writing { file, path, .. }) = &mut self.0 else { return Ok(()) };
         let mut scalars = Scalars::default();
-        let mut push = |name: &str, value: Option<f64>| scalars.push(tag(name), value);
-        push("train_loss", Some(train.loss));
-        push_evaluation(&mut push, test);
-        push_exponents(&mut push, grown);
-        push("measuring_cost", Some(cost));
+        push_row(&mut scalars, &Row::at_end(step, evaluations, grown, cost));
+        push_exponents(&mut scalars, step, grown);
         let written = events::write(file, now(), step, &scalars).and_then(|()| file.flush());
         written.map_err(|cause| Error::io("write", path, cause))
     }
@@ -133,53 +134,36 @@ impl Observer for Live {
 /// The numbers of a row, by the tags that its columns have.
 fn scalars_of(row: &Measurement) -> Scalars {
     let mut scalars = Scalars::default();
-    let mut push = |name: &str, value: Option<f64>| scalars.push(tag(name), value);
-    push("loss", Some(row.loss));
-    push("gradient_norm", Some(row.gradient_norm));
-    push("learning_rate", Some(row.learning_rate));
-    push_evaluation(&mut push, row.evaluation);
-    push("edge", Some(row.edge.threshold));
-    push("measuring_cost", Some(row.measuring_cost));
+    push_row(&mut scalars, &Row::of(row));
     for found in &row.sharpness {
-        let name = format!("{}[{}]", found.quantity, found.on);
-        push(&name, Some(found.value));
-        push(&format!("{name}_residual"), Some(found.residual));
-        push(&format!("{name}_edge"), row.share_of_edge(found));
-        push(&format!("{name}_cost"), Some(found.cost));
+        let name = sharpness_name(found.quantity.name(), &found.on.to_string());
+        push_series(&mut scalars, &name, &SharpnessPoint::of(row, found));
     }
-    push_exponents(&mut push, row.exponents.as_ref());
-    push_probes(&mut push, row);
+    push_exponents(&mut scalars, row.step, row.exponents.as_ref());
+    if let Some(along) = &row.along {
+        push_series(&mut scalars, "along", &AlongPoint::of(row.step, along));
+    }
+    if let Some(secant) = &row.secant {
+        push_series(&mut scalars, "secant", &SecantPoint::of(row.step, secant));
+    }
     scalars
 }
 
-fn push_evaluation(push: &mut impl FnMut(&str, Option<f64>), test: Option<Evaluation>) {
-    push("test_loss", test.map(|test| test.loss));
-    push("test_accuracy", test.map(|test| test.accuracy));
-}
-
-fn push_exponents(push: &mut impl FnMut(&str, Option<f64>), grown: Option<&RunningExponents>) {
-    let Some(grown) = grown else { return };
-    push("rayleigh", Some(grown.rayleigh));
-    for (i, local) in grown.local.iter().enumerate() {
-        let name = format!("exponent_{}", i + 1);
-        push(&name, Some(grown.values[i]));
-        push(&format!("{name}_std_error"), Some(grown.std_errors[i]));
-        push(&format!("{name}_local"), Some(*local));
+fn push_row(scalars: &mut Scalars, row: &Row) {
+    for column in Row::COLUMNS {
+        scalars.push(tag(column.name), (column.value)(row));
     }
 }
 
-fn push_probes(push: &mut impl FnMut(&str, Option<f64>), row: &Measurement) {
-    if let Some(along) = row.along {
-        push("along_slope", Some(along.slope));
-        push("along_curvature", Some(along.curvature));
-        push("along_stretch", Some(along.product_norm));
-        push("along_reach", Some(along.direction_norm));
-        push("along_cost", Some(along.cost));
+fn push_exponents(scalars: &mut Scalars, step: u64, grown: Option<&RunningExponents>) {
+    for (number, point) in (1..).zip(grown.into_iter().flat_map(|grown| ExponentPoint::all(step, grown))) {
+        push_series(scalars, &exponent_name(number), &point);
     }
-    if let Some(secant) = row.secant {
-        push("secant_moved", Some(secant.step_norm));
-        push("secant_turned", Some(secant.gradient_change));
-        push("secant_cost", Some(secant.cost));
+}
+
+fn push_series<T: Recorded>(scalars: &mut Scalars, series: &str, point: &T) {
+    for column in T::COLUMNS {
+        scalars.push(tag(&numbered(series, column)), (column.value)(point));
     }
 }
 

@@ -1,6 +1,9 @@
 //! The rows of a run as one wide table: a column per recorded number, empty where nothing was measured.
 
-use crate::store::{ExponentPoint, History, Row, SharpnessPoint};
+use crate::{
+    columns::{Recorded, Row, SharpnessPoint},
+    store::History,
+};
 
 /// A table of named columns, all as long as `rows` says.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -31,59 +34,26 @@ pub enum Values {
     Texts(Vec<Option<String>>),
 }
 
-/// A number of what is recorded, by its name or the ending of its name.
-pub type Named<T> = (&'static str, fn(&T) -> Option<f64>);
-
-/// The columns of the table `rows` of a run, in its order.
-pub const PLAIN: [Named<Row>; 9] = [
-    ("loss", |row| row.loss),
-    ("gradient_norm", |row| row.gradient_norm),
-    ("learning_rate", |row| row.learning_rate),
-    ("test_loss", |row| row.test_loss),
-    ("test_accuracy", |row| row.test_accuracy),
-    ("train_loss", |row| row.train_loss),
-    ("edge", |row| row.edge),
-    ("rayleigh", |row| row.rayleigh),
-    ("measuring_cost", |row| row.measuring_cost),
-];
-
-/// What is recorded of a sharpness, by the endings of its columns.
-const SHARPNESS: [Named<SharpnessPoint>; 4] = [
-    ("", |point| Some(point.value)),
-    ("_residual", |point| point.residual),
-    ("_edge", |point| point.edge),
-    ("_cost", |point| Some(point.cost)),
-];
-
-/// What is recorded of an exponent, by the endings of its columns.
-const EXPONENT: [Named<ExponentPoint>; 3] =
-    [("", |point| point.value), ("_std_error", |point| point.std_error), ("_local", |point| point.local)];
-
 impl Wide {
     /// The table of a run.
     pub fn of(history: &History) -> Self {
         let steps: Vec<u64> = history.rows.iter().map(|row| row.step).collect();
         let mut table = Self { columns: Vec::new(), rows: steps.len() };
-        for (name, value) in PLAIN {
-            table.push(name.to_owned(), Values::Numbers(history.rows.iter().map(|row| finite(value(row))).collect()));
+        for column in Row::COLUMNS {
+            let values = history.rows.iter().map(|row| finite((column.value)(row))).collect();
+            table.push(column.name.to_owned(), Values::Numbers(values));
         }
         for series in &history.sharpness {
-            let name = format!("{}[{}]", series.quantity, series.on);
-            for (ending, value) in SHARPNESS {
-                let points = series.points.iter().map(|point| (point.step, value(point)));
-                table.push(format!("{name}{ending}"), spread(&steps, points));
-            }
-            table.push(format!("{name}_product"), told(&steps, series.points.iter().map(|p| p.step), &series.product));
+            let name = sharpness_name(&series.quantity, &series.on);
+            table.spread_all(&steps, &name, &series.points);
+            table.push(format!("{name}_product"), repeated(&steps, &series.points, &series.product));
         }
         for (number, series) in (1..).zip(&history.exponents) {
-            for (ending, value) in EXPONENT {
-                let points = series.points.iter().map(|point| (point.step, value(point)));
-                table.push(format!("exponent_{number}{ending}"), spread(&steps, points));
-            }
+            table.spread_all(&steps, &exponent_name(number), &series.points);
         }
         for series in &history.probes {
             let points = series.points.iter().map(|(step, value)| (*step, Some(*value)));
-            table.push(series.name.to_owned(), spread(&steps, points));
+            table.push(series.name.clone(), spread(&steps, points));
         }
         table.columns.insert(0, Column { name: "step".to_owned(), values: Values::Counts(steps) });
         table
@@ -91,6 +61,32 @@ impl Wide {
 
     fn push(&mut self, name: String, values: Values) {
         self.columns.push(Column { name, values });
+    }
+
+    /// Every number of the points of a series, named behind that of the series.
+    fn spread_all<T: Recorded>(&mut self, steps: &[u64], series: &str, points: &[T]) {
+        for column in T::COLUMNS {
+            let values = points.iter().map(|point| (point.step(), (column.value)(point)));
+            self.push(numbered(series, column), spread(steps, values));
+        }
+    }
+}
+
+/// The name of the series of a sharpness.
+pub fn sharpness_name(quantity: &str, on: &str) -> String {
+    format!("{quantity}[{on}]")
+}
+
+/// The name of the series of an exponent, 1 being the largest.
+pub fn exponent_name(number: usize) -> String {
+    format!("exponent_{number}")
+}
+
+/// The name of a number of a series: that of the series where it is its value.
+pub fn numbered<T>(series: &str, column: &crate::columns::Column<T>) -> String {
+    match column.name {
+        "value" => series.to_owned(),
+        other => format!("{series}_{other}"),
     }
 }
 
@@ -110,10 +106,10 @@ fn spread(steps: &[u64], points: impl Iterator<Item = (u64, Option<f64>)>) -> Va
     Values::Numbers(column)
 }
 
-/// One text at some steps.
-fn told(steps: &[u64], at: impl Iterator<Item = u64>, text: &str) -> Values {
+/// One text at the steps of these points.
+fn repeated(steps: &[u64], points: &[SharpnessPoint], text: &str) -> Values {
     let mut column = vec![None; steps.len()];
-    for row in at.filter_map(|step| steps.binary_search(&step).ok()) {
+    for row in points.iter().filter_map(|point| steps.binary_search(&point.step).ok()) {
         column[row] = Some(text.to_owned());
     }
     Values::Texts(column)
@@ -183,7 +179,7 @@ impl Values {
 /// A history with everything in it, for the tests of the formats.
 #[cfg(test)]
 pub fn example() -> History {
-    use crate::store::{ExponentSeries, ProbeSeries, SharpnessSeries};
+    use crate::store::{ExponentPoint, ExponentSeries, ProbeSeries, SharpnessSeries};
     let row = |step: u64| Row {
         step,
         loss: Some(1.0 / (step + 3) as f64),
@@ -210,7 +206,7 @@ pub fn example() -> History {
         rows: (0..3).map(row).collect(),
         sharpness: vec![series],
         exponents: vec![ExponentSeries { points: vec![exponent] }],
-        probes: vec![ProbeSeries { name: "along_curvature", points: vec![(0, 7.0)] }],
+        probes: vec![ProbeSeries { name: "along_curvature".to_owned(), points: vec![(0, 7.0)] }],
     }
 }
 

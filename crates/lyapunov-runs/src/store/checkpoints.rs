@@ -4,8 +4,9 @@ use std::path::Path;
 
 use rusqlite::{Connection, OpenFlags, params};
 
-use super::{SCHEMA_VERSION, Store};
+use super::{Store, tables};
 use crate::{
+    columns::SCHEMA_VERSION,
     error::{Error, Result},
     faults::point_of_store,
 };
@@ -23,8 +24,17 @@ pub struct Listed {
     pub sha256: String,
 }
 
-/// The tables whose rows speak of a step.
-const TABLES: [&str; 6] = ["exponents", "secants", "along", "sharpness", "checkpoints", "rows"];
+/// The name of their table.
+pub const TABLE: &str = "checkpoints";
+
+/// Files from which the run can go on; the rows before their step are whole.
+pub const SCHEMA: &str = "CREATE TABLE checkpoints (
+    step   INTEGER PRIMARY KEY, -- steps that had been taken
+    file   TEXT    NOT NULL,    -- its name in the folder of the run
+    bytes  INTEGER NOT NULL,    -- its length
+    sha256 TEXT    NOT NULL     -- its digest, in hexadecimal digits
+) STRICT;
+";
 
 impl Store {
     /// Opens the database of a run that is to go on.
@@ -75,9 +85,9 @@ impl Store {
     /// [`Error::Store`] where the database cannot be read or written.
     pub fn rewind(&mut self, step: u64) -> Result<()> {
         let forget = |connection: &Connection| {
-            for table in TABLES {
+            for table in tables::names() {
                 // A checkpoint after so many steps is the one that the run goes on from.
-                let after = if table == "checkpoints" { ">" } else { ">=" };
+                let after = if table == TABLE { ">" } else { ">=" };
                 connection.execute(&format!("DELETE FROM {table} WHERE step {after} ?1"), [step.cast_signed()])?;
             }
             Ok(())

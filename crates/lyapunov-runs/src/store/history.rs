@@ -6,6 +6,7 @@ use rusqlite::Connection;
 
 use super::tables;
 use crate::{
+    columns::{AlongPoint, ExponentPoint, Recorded, Row, SecantPoint, SharpnessPoint},
     error::{Error, Result},
     seal,
 };
@@ -50,35 +51,10 @@ impl History {
 /// One number that a rule looked at.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ProbeSeries {
-    /// The table and the column that hold it, such as `secant_moved`.
-    pub name: &'static str,
+    /// What was looked at and the column that holds it, such as `secant_moved`.
+    pub name: String,
     /// The steps and the numbers.
     pub points: Vec<(u64, f64)>,
-}
-
-/// One row of the table `rows`; its fields are those of the table.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Row {
-    /// The step t that comes next.
-    pub step: u64,
-    /// The mean loss of the mini-batch of step t.
-    pub loss: Option<f64>,
-    /// The norm of that batch's gradient.
-    pub gradient_norm: Option<f64>,
-    /// η of this step.
-    pub learning_rate: Option<f64>,
-    /// The mean loss on the test images.
-    pub test_loss: Option<f64>,
-    /// The share of test images classified correctly.
-    pub test_accuracy: Option<f64>,
-    /// The mean loss on all training images.
-    pub train_loss: Option<f64>,
-    /// The sharpness above which the optimizer is unstable at this η.
-    pub edge: Option<f64>,
-    /// The mean of vᵀHv of the first deviation since the last row that has exponents.
-    pub rayleigh: Option<f64>,
-    /// The cost of all measurements so far, in gradient-equivalents.
-    pub measuring_cost: Option<f64>,
 }
 
 /// One exponent along a run.
@@ -86,19 +62,6 @@ pub struct Row {
 pub struct ExponentSeries {
     /// The step; growth per step up to it since the row before; the exponent so far, with its standard error.
     pub points: Vec<ExponentPoint>,
-}
-
-/// One row of the table `exponents`.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct ExponentPoint {
-    /// The step.
-    pub step: u64,
-    /// Growth per step.
-    pub local: Option<f64>,
-    /// The exponent so far.
-    pub value: Option<f64>,
-    /// Its standard error.
-    pub std_error: Option<f64>,
 }
 
 /// One sharpness on one kind of data along a run.
@@ -112,23 +75,6 @@ pub struct SharpnessSeries {
     pub product: String,
     /// Each measurement.
     pub points: Vec<SharpnessPoint>,
-}
-
-/// One row of the table `sharpness`.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct SharpnessPoint {
-    /// The step.
-    pub step: u64,
-    /// The sharpness.
-    pub value: f64,
-    /// Some eigenvalue lies this close to it.
-    pub residual: Option<f64>,
-    /// η of that step.
-    pub learning_rate: f64,
-    /// The sharpness over the threshold of stability, where that speaks of it.
-    pub edge: Option<f64>,
-    /// What it cost, in gradient-equivalents.
-    pub cost: f64,
 }
 
 /// Reads the run in the database at `path`.
@@ -176,25 +122,28 @@ fn read_tables(connection: &mut Connection, first: i64) -> rusqlite::Result<Hist
 }
 
 fn read_rows(connection: &Connection, first: i64) -> rusqlite::Result<Vec<Row>> {
-    let mut select = connection.prepare(
-        "SELECT step, loss, gradient_norm, learning_rate, test_loss, test_accuracy, train_loss, edge, rayleigh, measuring_cost \
-         FROM rows WHERE step >= ?1 ORDER BY step",
-    )?;
-    let rows = select.query_map([first], |row| {
-        Ok(Row {
-            step: step(row, 0)?,
-            loss: row.get(1)?,
-            gradient_norm: row.get(2)?,
-            learning_rate: row.get(3)?,
-            test_loss: row.get(4)?,
-            test_accuracy: row.get(5)?,
-            train_loss: row.get(6)?,
-            edge: row.get(7)?,
-            rayleigh: row.get(8)?,
-            measuring_cost: row.get(9)?,
-        })
-    })?;
-    rows.collect()
+    let mut select = connection.prepare(&format!("SELECT {} WHERE step >= ?1 ORDER BY step", numbers_of::<Row>()))?;
+    select.query_map([first], |row| numbers(row, 0))?.collect()
+}
+
+/// The step and the numbers of a table, and where they are from.
+fn numbers_of<T: Recorded>() -> String {
+    format!("{} FROM {}", list::<T>(""), T::TABLE)
+}
+
+/// The step and the numbers of a table by their names, behind `table.` where there are several.
+pub(super) fn list<T: Recorded>(table: &str) -> String {
+    let names = std::iter::once("step").chain(T::COLUMNS.iter().map(|column| column.name));
+    names.map(|name| format!("{table}\"{name}\"")).collect::<Vec<_>>().join(", ")
+}
+
+/// The numbers behind a step in the cells from `first` on.
+pub(super) fn numbers<T: Recorded>(cells: &rusqlite::Row<'_>, first: usize) -> rusqlite::Result<T> {
+    let mut row = T::at(step(cells, first)?);
+    for (place, column) in (first + 1..).zip(T::COLUMNS) {
+        (column.read)(&mut row, cells, place)?;
+    }
+    Ok(row)
 }
 
 /// The step in this column.
@@ -203,24 +152,29 @@ pub(super) fn step(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<u
     u64::try_from(number).map_err(|_| rusqlite::Error::IntegralValueOutOfRange(column, number))
 }
 
-fn read_sharpness(connection: &Connection, first: i64) -> rusqlite::Result<Vec<SharpnessSeries>> {
-    let mut select = connection.prepare(
-        "SELECT s.quantity, s.\"on\", s.product, s.step, s.value, s.residual, r.learning_rate, s.edge, s.cost \
+/// The query of which sharpness, its η, its numbers and what is added to them, for rows that have both.
+pub(super) fn sharpness_query(more: &str, tail: &str) -> String {
+    let numbers = list::<SharpnessPoint>("s.");
+    format!(
+        "SELECT s.quantity, s.\"on\", s.product, r.learning_rate, {numbers}{more} \
          FROM sharpness s JOIN rows r USING (step) \
-         WHERE s.step >= ?1 AND s.value IS NOT NULL AND r.learning_rate IS NOT NULL ORDER BY s.step, s.quantity DESC, s.\"on\"",
-    )?;
+         WHERE s.value IS NOT NULL AND r.learning_rate IS NOT NULL {tail}"
+    )
+}
+
+/// The numbers of a row of such a query.
+pub(super) fn sharpness_point(row: &rusqlite::Row<'_>) -> rusqlite::Result<SharpnessPoint> {
+    Ok(SharpnessPoint { learning_rate: row.get(3)?, ..numbers(row, 4)? })
+}
+
+fn read_sharpness(connection: &Connection, first: i64) -> rusqlite::Result<Vec<SharpnessSeries>> {
+    let mut select =
+        connection.prepare(&sharpness_query("", "AND s.step >= ?1 ORDER BY s.step, s.quantity DESC, s.\"on\""))?;
     let mut found = select.query([first])?;
     let mut series: Vec<SharpnessSeries> = Vec::new();
     while let Some(row) = found.next()? {
         let (quantity, on, product): (String, String, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
-        let point = SharpnessPoint {
-            step: step(row, 3)?,
-            value: row.get(4)?,
-            residual: row.get(5)?,
-            learning_rate: row.get(6)?,
-            edge: row.get(7)?,
-            cost: row.get(8)?,
-        };
+        let point = sharpness_point(row)?;
         match series.iter_mut().find(|series| series.quantity == quantity && series.on == on) {
             Some(series) => series.points.push(point),
             None => series.push(SharpnessSeries { quantity, on, product, points: vec![point] }),
@@ -230,9 +184,8 @@ fn read_sharpness(connection: &Connection, first: i64) -> rusqlite::Result<Vec<S
 }
 
 fn read_exponents(connection: &Connection, first: i64) -> rusqlite::Result<Vec<ExponentSeries>> {
-    let mut select = connection.prepare(
-        "SELECT number, step, local, value, std_error FROM exponents WHERE step >= ?1 ORDER BY number, step",
-    )?;
+    let columns = numbers_of::<ExponentPoint>();
+    let mut select = connection.prepare(&format!("SELECT number, {columns} WHERE step >= ?1 ORDER BY number, step"))?;
     let mut found = select.query([first])?;
     let mut series: Vec<ExponentSeries> = Vec::new();
     while let Some(row) = found.next()? {
@@ -240,41 +193,26 @@ fn read_exponents(connection: &Connection, first: i64) -> rusqlite::Result<Vec<E
         // They come in order: a number that leaves some out would make as many empty series.
         let place = usize::try_from(number).ok().filter(|place| (1..=series.len() + 1).contains(place));
         let number = place.ok_or(rusqlite::Error::IntegralValueOutOfRange(0, number))?;
-        let point =
-            ExponentPoint { step: step(row, 1)?, local: row.get(2)?, value: row.get(3)?, std_error: row.get(4)? };
         series.resize_with(series.len().max(number), ExponentSeries::default);
-        series[number - 1].points.push(point);
+        series[number - 1].points.push(numbers(row, 1)?);
     }
     Ok(series)
 }
 
-/// The columns of the probes, with the names of their series.
-const ALONG: [&str; 5] = ["along_slope", "along_curvature", "along_stretch", "along_reach", "along_cost"];
-const SECANT: [&str; 3] = ["secant_moved", "secant_turned", "secant_cost"];
-
 fn read_probes(connection: &Connection, first: i64) -> rusqlite::Result<Vec<ProbeSeries>> {
-    let along = "SELECT step, slope, curvature, stretch, reach, cost FROM along WHERE step >= ?1 ORDER BY step";
-    let secants = "SELECT step, moved, turned, cost FROM secants WHERE step >= ?1 ORDER BY step";
-    let mut probes = read_columns(connection, along, &ALONG, first)?;
-    probes.extend(read_columns(connection, secants, &SECANT, first)?);
+    let mut probes = read_probe::<AlongPoint>(connection, "along", first)?;
+    probes.extend(read_probe::<SecantPoint>(connection, "secant", first)?);
     Ok(probes)
 }
 
-/// One series per column; none where the table is empty.
-fn read_columns(
-    connection: &Connection,
-    query: &str,
-    names: &[&'static str],
-    first: i64,
-) -> rusqlite::Result<Vec<ProbeSeries>> {
-    let mut select = connection.prepare(query)?;
-    let mut found = select.query([first])?;
-    let mut series: Vec<ProbeSeries> = names.iter().map(|name| ProbeSeries { name, points: Vec::new() }).collect();
-    while let Some(row) = found.next()? {
-        for (column, series) in series.iter_mut().enumerate() {
-            series.points.push((step(row, 0)?, row.get(column + 1)?));
-        }
-    }
-    series.retain(|series| !series.points.is_empty());
-    Ok(series)
+/// One series per column of a probe, named behind `prefix`; none where nothing is known.
+fn read_probe<T: Recorded>(connection: &Connection, prefix: &str, first: i64) -> rusqlite::Result<Vec<ProbeSeries>> {
+    let query = format!("SELECT {} WHERE step >= ?1 ORDER BY step", numbers_of::<T>());
+    let rows: Vec<T> =
+        connection.prepare(&query)?.query_map([first], |row| numbers(row, 0))?.collect::<rusqlite::Result<_>>()?;
+    let series = T::COLUMNS.iter().map(|column| ProbeSeries {
+        name: format!("{prefix}_{}", column.name),
+        points: rows.iter().filter_map(|row| Some((row.step(), (column.value)(row)?))).collect(),
+    });
+    Ok(series.filter(|series| !series.points.is_empty()).collect())
 }

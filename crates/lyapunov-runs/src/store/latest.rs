@@ -2,10 +2,18 @@
 
 use std::path::Path;
 
+use lyapunov::Quantity;
 use rusqlite::Connection;
 
-use super::{ExponentPoint, Row, SharpnessPoint, SharpnessSeries, history::step, tables};
-use crate::error::{Error, Result};
+use super::{
+    ExponentPoint, Row, SharpnessPoint, SharpnessSeries,
+    history::{list, numbers, sharpness_point, sharpness_query},
+    tables,
+};
+use crate::{
+    columns::Recorded,
+    error::{Error, Result},
+};
 
 /// The last that is known of a run.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -21,16 +29,16 @@ pub struct Latest {
 impl Latest {
     /// λ_max of the mini-batch, or else of whatever it was measured on.
     pub fn lambda_max(&self) -> Option<&SharpnessPoint> {
-        let found = || self.sharpness.iter().filter(|series| series.quantity == "lambda_max");
+        let found = || self.sharpness.iter().filter(|series| series.quantity == Quantity::LambdaMax.name());
         let batch = found().find(|series| series.on == "batch");
         batch.or_else(|| found().next()).and_then(|series| series.points.last())
     }
 
     /// The sharpness over the threshold of the optimizer, of the quantity that the edge speaks of on mini-batches first.
     pub fn edge_share(&self) -> Option<f64> {
-        let rank = |series: &&SharpnessSeries| match series.quantity.as_str() {
-            "batch_sharpness" => 0,
-            "preconditioned_sharpness" => 1,
+        let rank = |series: &&SharpnessSeries| match Quantity::from_name(&series.quantity) {
+            Some(Quantity::BatchSharpness) => 0,
+            Some(Quantity::PreconditionedSharpness) => 1,
             _ => 2,
         };
         let shares = self.sharpness.iter().filter(|series| series.points.iter().any(|point| point.edge.is_some()));
@@ -54,55 +62,31 @@ pub fn latest(path: &Path) -> Result<Latest> {
 fn row(connection: &Connection) -> rusqlite::Result<Option<Row>> {
     let last: Option<i64> = connection.query_row("SELECT max(step) FROM rows", [], |row| row.get(0))?;
     let Some(last) = last else { return Ok(None) };
-    let known = |column| value(connection, column);
-    Ok(Some(Row {
-        step: last.cast_unsigned(),
-        loss: known("loss")?,
-        gradient_norm: known("gradient_norm")?,
-        learning_rate: known("learning_rate")?,
-        test_loss: known("test_loss")?,
-        test_accuracy: known("test_accuracy")?,
-        train_loss: known("train_loss")?,
-        edge: known("edge")?,
-        rayleigh: known("rayleigh")?,
-        measuring_cost: known("measuring_cost")?,
-    }))
+    let mut row = Row::at(last.cast_unsigned());
+    for column in Row::COLUMNS {
+        // The scalar of a query that finds nothing is NULL.
+        let known = format!("SELECT \"{0}\" FROM rows WHERE \"{0}\" IS NOT NULL", column.name);
+        let query = format!("SELECT ({known} ORDER BY step DESC LIMIT 1)");
+        connection.query_row(&query, [], |cells| (column.read)(&mut row, cells, 0))?;
+    }
+    Ok(Some(row))
 }
 
-/// The last value of a column; the scalar of a query that finds nothing is NULL.
-fn value(connection: &Connection, column: &str) -> rusqlite::Result<Option<f64>> {
-    let query = format!("SELECT (SELECT {column} FROM rows WHERE {column} IS NOT NULL ORDER BY step DESC LIMIT 1)");
-    connection.query_row(&query, [], |row| row.get(0))
-}
-
-/// Beside an aggregate max, SQLite takes the other columns from the row that has it.
 fn sharpness(connection: &Connection) -> rusqlite::Result<Vec<SharpnessSeries>> {
-    let mut select = connection.prepare(
-        "SELECT s.quantity, s.\"on\", s.product, max(s.step), s.value, s.residual, r.learning_rate, s.edge, s.cost \
-         FROM sharpness s JOIN rows r USING (step) WHERE s.value IS NOT NULL AND r.learning_rate IS NOT NULL \
-         GROUP BY s.quantity, s.\"on\" ORDER BY s.quantity DESC, s.\"on\"",
-    )?;
+    // Beside an aggregate max, SQLite takes the other columns from the row that has it.
+    let newest = sharpness_query(", max(s.step)", "GROUP BY s.quantity, s.\"on\" ORDER BY s.quantity DESC, s.\"on\"");
+    let mut select = connection.prepare(&newest)?;
     let series = select.query_map([], |row| {
-        let point = SharpnessPoint {
-            step: step(row, 3)?,
-            value: row.get(4)?,
-            residual: row.get(5)?,
-            learning_rate: row.get(6)?,
-            edge: row.get(7)?,
-            cost: row.get(8)?,
-        };
-        Ok(SharpnessSeries { quantity: row.get(0)?, on: row.get(1)?, product: row.get(2)?, points: vec![point] })
+        let points = vec![sharpness_point(row)?];
+        Ok(SharpnessSeries { quantity: row.get(0)?, on: row.get(1)?, product: row.get(2)?, points })
     })?;
     series.collect()
 }
 
 fn exponents(connection: &Connection) -> rusqlite::Result<Vec<ExponentPoint>> {
-    let mut select = connection.prepare(
-        "SELECT step, local, value, std_error FROM exponents \
-         WHERE step = (SELECT max(step) FROM exponents) ORDER BY number",
-    )?;
-    let points = select.query_map([], |row| {
-        Ok(ExponentPoint { step: step(row, 0)?, local: row.get(1)?, value: row.get(2)?, std_error: row.get(3)? })
-    })?;
-    points.collect()
+    let numbers_of = list::<ExponentPoint>("");
+    let mut select = connection.prepare(&format!(
+        "SELECT {numbers_of} FROM exponents WHERE step = (SELECT max(step) FROM exponents) ORDER BY number"
+    ))?;
+    select.query_map([], |row| numbers(row, 0))?.collect()
 }

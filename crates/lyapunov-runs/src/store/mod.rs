@@ -10,8 +10,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use lyapunov::{Evaluation, Measurement, Observer, RunningExponents, Secant, StepCurvature};
-use rusqlite::{Connection, ErrorCode, OpenFlags, params};
+use lyapunov::{Evaluation, Measurement, Observer, RunningExponents};
+use rusqlite::{Connection, ErrorCode, OpenFlags, ToSql};
 
 mod checkpoints;
 mod history;
@@ -19,76 +19,15 @@ mod latest;
 mod tables;
 
 pub use checkpoints::Listed;
-pub use history::{
-    ExponentPoint, ExponentSeries, History, ProbeSeries, Row, SharpnessPoint, SharpnessSeries, last_step, read,
-    read_from,
-};
+pub use history::{ExponentSeries, History, ProbeSeries, SharpnessSeries, last_step, read, read_from};
 pub use latest::{Latest, latest};
 
+pub use crate::columns::{ExponentPoint, Row, SharpnessPoint};
 use crate::{
+    columns::{AlongPoint, Recorded, SecantPoint},
     error::{Error, Result},
     faults::point_of_store,
 };
-
-/// The version of the tables, in `PRAGMA user_version`.
-const SCHEMA_VERSION: i64 = 4;
-
-/// Row t speaks of the weights before step t; NULL means "not measured". The last row of a completed run speaks of the
-/// final weights: no step follows, so it has no batch.
-const SCHEMA: &str = "
-    CREATE TABLE rows (
-        step           INTEGER PRIMARY KEY, -- the step t that comes next
-        loss           REAL,                -- mean loss of the mini-batch of step t
-        gradient_norm  REAL,                -- norm of that batch's gradient
-        learning_rate  REAL,                -- η of step t
-        test_loss      REAL,                -- mean loss on the test images
-        test_accuracy  REAL,                -- share of test images classified correctly
-        train_loss     REAL,                -- mean loss on all training images
-        edge           REAL,                -- the sharpness above which the optimizer is unstable at this η
-        rayleigh       REAL,                -- mean vᵀHv of the first deviation since the last row that has exponents
-        measuring_cost REAL                 -- cost of all measurements so far, in gradient-equivalents
-    ) STRICT;
-    CREATE TABLE sharpness (
-        step     INTEGER NOT NULL REFERENCES rows (step),
-        quantity TEXT    NOT NULL,          -- lambda_max, batch_sharpness, preconditioned_sharpness
-        \"on\"     TEXT    NOT NULL,        -- the data: batch, subset=COUNT, full
-        product  TEXT    NOT NULL,          -- the kind of product with the Hessian
-        value    REAL,
-        residual REAL,                      -- some eigenvalue lies this close to the value
-        edge     REAL,                      -- the value over the threshold of stability, where that speaks of it
-        cost     REAL    NOT NULL,          -- in gradient-equivalents
-        PRIMARY KEY (step, quantity, \"on\")
-    ) STRICT, WITHOUT ROWID;
-    CREATE TABLE along (                     -- curvature along the step, where the rule asked for it
-        step      INTEGER PRIMARY KEY REFERENCES rows (step),
-        slope     REAL NOT NULL,             -- gᵀu, u the unit vector along the step
-        curvature REAL NOT NULL,             -- uᵀHu
-        stretch   REAL NOT NULL,             -- ‖Hu‖
-        reach     REAL NOT NULL,             -- length of the step per unit of learning rate
-        product   TEXT NOT NULL,             -- the kind of product with the Hessian
-        cost      REAL NOT NULL              -- in gradient-equivalents
-    ) STRICT;
-    CREATE TABLE secants (                   -- the step before, where the rule asked for it
-        step   INTEGER PRIMARY KEY REFERENCES rows (step),
-        moved  REAL NOT NULL,                -- its length
-        turned REAL NOT NULL,                -- length of the change of the gradient, on the batch of this row
-        cost   REAL NOT NULL                 -- in gradient-equivalents
-    ) STRICT;
-    CREATE TABLE exponents (
-        step      INTEGER NOT NULL REFERENCES rows (step),
-        number    INTEGER NOT NULL,         -- 1 is the largest
-        local     REAL,                     -- growth since the row before, in nats per step
-        value     REAL,                     -- the exponent so far, in nats per step
-        std_error REAL,                     -- its standard error
-        PRIMARY KEY (step, number)
-    ) STRICT, WITHOUT ROWID;
-    CREATE TABLE checkpoints (               -- files from which the run can go on; rows before their step are whole
-        step   INTEGER PRIMARY KEY,          -- steps that had been taken
-        file   TEXT    NOT NULL,             -- its name in the folder of the run
-        bytes  INTEGER NOT NULL,             -- its length
-        sha256 TEXT    NOT NULL              -- its digest, in hexadecimal digits
-    ) STRICT;
-";
 
 /// Rows wait this long at most before they are written.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -121,8 +60,7 @@ impl Store {
         point_of_store().map_err(failed)?;
         connection.pragma_update(None, "journal_mode", "WAL").map_err(failed)?;
         connection.pragma_update(None, "synchronous", "NORMAL").map_err(failed)?;
-        let tables = format!("BEGIN; {SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;");
-        connection.execute_batch(&tables).map_err(failed)?;
+        connection.execute_batch(&tables::schema()).map_err(failed)?;
         Ok(Self::new(connection, path))
     }
 
@@ -137,21 +75,16 @@ impl Store {
     pub fn record_end(
         &mut self,
         step: u64,
-        (train, test): (Evaluation, Option<Evaluation>),
+        evaluations: (Evaluation, Option<Evaluation>),
         grown: Option<&RunningExponents>,
         cost: f64,
     ) -> Result<()> {
         self.flush()?;
-        let insert = "INSERT INTO rows (step, train_loss, test_loss, test_accuracy, rayleigh, measuring_cost) \
-                      VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
-        let test = (test.map(|test| test.loss), test.map(|test| test.accuracy));
-        let rayleigh = grown.map(|grown| grown.rayleigh);
-        let values = params![step.cast_signed(), train.loss, test.0, test.1, rayleigh, cost];
         let write = || {
             point_of_store()?;
-            self.connection.execute(insert, values)?;
+            insert(&self.connection, &Row::at_end(step, evaluations, grown, cost), &[])?;
             point_of_store()?;
-            grown.map_or(Ok(()), |grown| insert_exponents(&self.connection, step.cast_signed(), grown))
+            grown.map_or(Ok(()), |grown| insert_exponents(&self.connection, step, grown))
         };
         write().map_err(|cause| Error::store("write", &self.path, cause))
     }
@@ -201,49 +134,35 @@ impl Store {
     }
 }
 
+/// Writes what a row says into every table that has a place for it.
 fn insert_row(connection: &Connection, row: &Measurement) -> rusqlite::Result<()> {
-    let mut rows = connection.prepare_cached("INSERT INTO rows VALUES (?1, ?2, ?3, ?4, ?5, ?6, NULL, ?7, ?8, ?9)")?;
-    let test = (row.evaluation.map(|test| test.loss), row.evaluation.map(|test| test.accuracy));
-    let (step, edge) = (row.step.cast_signed(), finite(row.edge.threshold));
-    let rayleigh = row.exponents.as_ref().map(|grown| grown.rayleigh);
-    let Measurement { loss, gradient_norm, learning_rate, measuring_cost, .. } = *row;
-    rows.execute(params![step, loss, gradient_norm, learning_rate, test.0, test.1, edge, rayleigh, measuring_cost])?;
-    let mut sharpness = connection.prepare_cached("INSERT INTO sharpness VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")?;
+    insert(connection, &Row::of(row), &[])?;
     for found in &row.sharpness {
-        let (quantity, on, product) = (found.quantity.name(), found.on.to_string(), found.product.name());
-        let share = row.share_of_edge(found).and_then(finite);
-        sharpness.execute(params![step, quantity, on, product, found.value, found.residual, share, found.cost])?;
+        let on = found.on.to_string();
+        insert(connection, &SharpnessPoint::of(row, found), &[&found.quantity.name(), &on, &found.product.name()])?;
     }
-    insert_probes(connection, step, row)?;
-    row.exponents.as_ref().map_or(Ok(()), |grown| insert_exponents(connection, step, grown))
+    if let Some(along) = &row.along {
+        insert(connection, &AlongPoint::of(row.step, along), &[&along.product.name()])?;
+    }
+    if let Some(secant) = &row.secant {
+        insert(connection, &SecantPoint::of(row.step, secant), &[])?;
+    }
+    row.exponents.as_ref().map_or(Ok(()), |grown| insert_exponents(connection, row.step, grown))
 }
 
-fn insert_probes(connection: &Connection, step: i64, row: &Measurement) -> rusqlite::Result<()> {
-    if let Some(StepCurvature { slope, curvature, product_norm: stretch, direction_norm: reach, product, cost }) =
-        row.along
-    {
-        let mut insert = connection.prepare_cached("INSERT INTO along VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?;
-        insert.execute(params![step, slope, curvature, stretch, reach, product.name(), cost])?;
-    }
-    if let Some(Secant { step_norm: moved, gradient_change: turned, cost }) = row.secant {
-        let mut insert = connection.prepare_cached("INSERT INTO secants VALUES (?1, ?2, ?3, ?4)")?;
-        insert.execute(params![step, moved, turned, cost])?;
-    }
-    Ok(())
+fn insert_exponents(connection: &Connection, step: u64, grown: &RunningExponents) -> rusqlite::Result<()> {
+    (1_i64..)
+        .zip(ExponentPoint::all(step, grown))
+        .try_for_each(|(number, point)| insert(connection, &point, &[&number]))
 }
 
-fn insert_exponents(connection: &Connection, step: i64, grown: &RunningExponents) -> rusqlite::Result<()> {
-    let mut insert = connection.prepare_cached("INSERT INTO exponents VALUES (?1, ?2, ?3, ?4, ?5)")?;
-    for (i, (local, number)) in grown.local.iter().zip(1_i64..).enumerate() {
-        let (value, error) = (finite(grown.values[i]), finite(grown.std_errors[i]));
-        insert.execute(params![step, number, finite(*local), value, error])?;
-    }
-    Ok(())
-}
-
-/// What is not a number is not known.
-fn finite(value: f64) -> Option<f64> {
-    value.is_finite().then_some(value)
+/// Writes a row of a table: its step, the keys behind that, its numbers.
+fn insert<T: Recorded>(connection: &Connection, row: &T, keys: &[&dyn ToSql]) -> rusqlite::Result<()> {
+    let step = row.step().cast_signed();
+    let numbers: Vec<Option<f64>> = T::COLUMNS.iter().map(|column| (column.value)(row)).collect();
+    let values = std::iter::once(&step as &dyn ToSql).chain(keys.iter().copied());
+    let values: Vec<&dyn ToSql> = values.chain(numbers.iter().map(|number| number as &dyn ToSql)).collect();
+    connection.prepare_cached(&tables::insert::<T>())?.execute(&values[..]).map(|_| ())
 }
 
 impl Observer for Store {
@@ -308,7 +227,7 @@ mod tests {
         let point = |local, value, std_error| [at(3, local, value, std_error), at(4, local, value, std_error)];
         assert_eq!(history.exponents[0].points, point(0.2, Some(0.25), Some(0.01)));
         assert_eq!(history.exponents[1].points, point(-0.1, None, None), "what is not a number is not known");
-        assert_eq!(number(&path, "PRAGMA user_version"), SCHEMA_VERSION);
+        assert_eq!(number(&path, "PRAGMA user_version"), crate::columns::SCHEMA_VERSION);
         assert_eq!(number(&path, "SELECT count(*) FROM rows WHERE train_loss IS NOT NULL"), 1);
     }
 

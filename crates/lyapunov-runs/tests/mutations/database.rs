@@ -26,7 +26,9 @@ fn ended(out: &Path) -> RunFolder {
     (0..40).for_each(|step| lyapunov::Observer::record(&mut store, &example::row(step)).unwrap());
     store.close().unwrap();
     let connection = Connection::open(folder.file(ROWS)).unwrap();
-    let probes = "INSERT INTO along VALUES (1, -1.0, 2.0, 3.0, 4.0, 'exact', 2.0); INSERT INTO secants VALUES (1, 0.5, 0.25, 1.0);";
+    let probes = "INSERT INTO along (step, slope, curvature, stretch, reach, product, cost) \
+                  VALUES (1, -1.0, 2.0, 3.0, 4.0, 'exact', 2.0); \
+                  INSERT INTO secants (step, moved, turned, cost) VALUES (1, 0.5, 0.25, 1.0);";
     connection.execute_batch(probes).unwrap();
     let manifest = Manifest { outcome: Outcome::Completed, ..Manifest::default() };
     folder.write(MANIFEST, &manifest.to_json()).unwrap();

@@ -18,6 +18,7 @@ use crate::{
     manifest::{self, Manifest},
     setup,
     store::{Listed, Store},
+    text::counted,
 };
 
 /// What a run has behind it.
@@ -80,7 +81,7 @@ fn tell_end(path: &Path, manifest: &Manifest, json: bool) -> Result<()> {
         });
         return print(format!("{told}\n").as_bytes());
     }
-    let steps = steps.map(|steps| format!(" after {steps} steps")).unwrap_or_default();
+    let steps = steps.map(|steps| format!(" after {}", counted(steps, "step"))).unwrap_or_default();
     print(format!("{} has ended already: it {outcome}{steps}.\n", path.display()).as_bytes())
 }
 

@@ -2,11 +2,10 @@
 
 mod refusals;
 
-use clap::ValueEnum;
-use lyapunov::Target;
-use lyapunov_burn::Layout;
+use lyapunov::{Product, Target};
+use lyapunov_burn::{Activation, Layout, ModelName, Shortcut};
 
-use super::{choices::DataName, values::target, *};
+use super::{values::target, *};
 
 fn config(assignments: &[&str]) -> Config {
     let mut draft = Draft::default();
@@ -19,14 +18,14 @@ fn config(assignments: &[&str]) -> Config {
 #[test]
 fn the_defaults_are_a_valid_configuration() {
     let config = config(&[]);
-    assert_eq!(config.data.name, DataName::Synthetic);
+    assert_eq!(config.data.name, None);
     assert_eq!(config.measure.on, [Target::Batch]);
 }
 
 #[test]
 fn the_comment_on_automatic_widths_tells_the_truth() {
-    for model in ModelName::value_variants() {
-        let told = format!("\"{}\" {:?}", name_of(model), model.automatic_widths());
+    for model in ModelName::ALL {
+        let told = format!("\"{model}\" {:?}", model.usual_widths());
         assert!(DEFAULTS.contains(&told), "{told}");
     }
 }
@@ -39,18 +38,24 @@ fn shorthands_are_written_out() {
     let model = config(&["model.name=densenet100-24"]).model;
     assert_eq!((model.name, model.depth, &model.widths[..]), (ModelName::Densenet, 100, &[16, 24][..]));
     assert_eq!(config(&["model.name=densenet40-12"]), config(&["model.name=densenet"]));
-    assert_eq!(config(&["model.name=resnet18"]).model.shortcut, ShortcutName::Projected);
+    assert_eq!(config(&["model.name=resnet18"]).model.shortcut, Some(Shortcut::Projected));
     let automatic = |name: &str| config(&[&format!("model.name={name}")]).model;
-    assert_eq!(automatic("vit-tiny").activation, ActivationName::Gelu);
+    assert_eq!(automatic("vit-tiny").activation, Activation::Gelu);
     assert_eq!(automatic("mlp-mixer").depth, 8);
-    assert_eq!(config(&["model.name=vit-tiny", "model.activation=tanh"]).model.activation, ActivationName::Tanh);
-    assert_eq!(config(&["model.name=mlp"]).model.shortcut, ShortcutName::Auto);
+    assert_eq!(config(&["model.name=vit-tiny", "model.activation=tanh"]).model.activation, Activation::Tanh);
+    assert_eq!(config(&["model.name=mlp"]).model.shortcut, None);
 }
 
 #[test]
 fn the_choices_are_named_alike_everywhere() {
-    let named = |choice: &ProductName| serde_json::to_value(choice).unwrap() == name_of(choice).as_str();
-    assert!(ProductName::value_variants().iter().all(named));
+    for product in Product::ALL {
+        let read = config(&[&format!("measure.product={product}"), "model.activation=tanh", "model.name=mlp"]);
+        let written = serde_json::to_value(&read).unwrap();
+        assert_eq!((read.measure.product, &written["measure"]["product"]), (Some(product), &product.name().into()));
+    }
+    let written = serde_json::to_value(config(&[])).unwrap();
+    let names = ["/data/name", "/model/shortcut", "/measure/product"].map(|at| written.pointer(at).unwrap().clone());
+    assert_eq!(names, ["synthetic", "auto", "auto"]);
 }
 
 #[test]
@@ -68,9 +73,7 @@ fn whatever_decides_the_numbers_decides_the_identity_and_the_folder_does_not() {
 
 #[test]
 fn every_layout_of_files_has_a_name_in_the_configuration() {
-    let layouts: Vec<_> = DataName::value_variants().iter().filter_map(|name| name.layout()).collect();
-    assert_eq!(layouts, Layout::ALL);
-    assert!(DataName::value_variants().iter().all(|name| DEFAULTS.contains(&format!("\"{}\"", name_of(name)))));
+    assert!(Layout::ALL.iter().all(|layout| DEFAULTS.contains(&format!("\"{layout}\""))));
 }
 
 #[test]

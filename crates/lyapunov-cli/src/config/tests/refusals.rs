@@ -2,7 +2,9 @@
 
 use std::fs;
 
-use crate::config::{Draft, ModelName, keys::ELSEWHERE};
+use lyapunov_burn::ModelName;
+
+use crate::config::{Draft, keys::ELSEWHERE};
 
 fn refusal(assignment: &str) -> String {
     let mut draft = Draft::default();

@@ -1,5 +1,8 @@
 //! What the picture of a run shows: the loss, the sharpness against the edge of stability, and the exponents.
 
+use lyapunov::Quantity;
+use lyapunov_runs::columns::quantity;
+
 use super::{Band, Colour, Figure, LOW, Marker, Panel, Series, Stroke, Vertical};
 use crate::store::{ExponentPoint, ExponentSeries, History, SharpnessSeries};
 
@@ -30,7 +33,7 @@ pub fn run_figure(history: &History, caption: &Caption) -> Figure {
     panels.extend(rate_panel(history));
     // A sharpness in the metric of the optimizer has a scale of its own.
     let (preconditioned, plain): (Vec<_>, Vec<_>) =
-        history.sharpness.iter().partition(|series| series.quantity == PRECONDITIONED);
+        history.sharpness.iter().partition(|series| is_preconditioned(series));
     let moves = panels.len() > 1;
     panels.extend((moves && !plain.is_empty()).then(|| curvature_panel(&plain)));
     panels.extend((!plain.is_empty()).then(|| sharpness_panel("η·λ: the sharpness, in units of 1/η", &plain)));
@@ -110,9 +113,6 @@ fn curvature_panel(measured: &[&SharpnessSeries]) -> Panel {
     panel
 }
 
-/// The quantity whose edge is not 2/η.
-const PRECONDITIONED: &str = "preconditioned_sharpness";
-
 fn sharpness_panel(title: &str, measured: &[&SharpnessSeries]) -> Panel {
     let looks = [
         (BLUE, Stroke::Solid, Marker::Circle),
@@ -159,12 +159,17 @@ fn sharpness_label(measured: &SharpnessSeries) -> String {
         None if measured.on == "batch" => "mini-batch".to_owned(),
         None => "all images".to_owned(),
     };
-    match measured.quantity.as_str() {
-        "batch_sharpness" => "gᵀHg/gᵀg".to_owned(),
-        PRECONDITIONED => on,
-        "lambda_min" => format!("λ_min, {on}"),
-        _ => format!("λ_max, {on}"),
+    match quantity(&measured.quantity) {
+        Some((_, words)) if words.quantity == Quantity::BatchSharpness => words.symbol.to_owned(),
+        Some((_, words)) if words.quantity == Quantity::PreconditionedSharpness => on,
+        Some((_, words)) => format!("{}, {on}", words.symbol),
+        None => format!("{}, {on}", measured.quantity),
     }
+}
+
+/// Whether its edge is not 2/η.
+fn is_preconditioned(series: &SharpnessSeries) -> bool {
+    series.quantity == Quantity::PreconditionedSharpness.name()
 }
 
 /// The exponents so far with their errors, and behind them the local growth along the first.

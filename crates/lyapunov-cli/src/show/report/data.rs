@@ -1,5 +1,6 @@
 //! What the charts of a page are drawn from, as JSON inside the page.
 
+use lyapunov::Quantity;
 use serde::Serialize;
 
 use super::{
@@ -134,8 +135,8 @@ fn drawn<'a>(shown: &'a Shown<'a>, group: usize, place: Option<[usize; 2]>) -> D
         rate: finite(digest.learning_rate),
         loss: finite(digest.train_loss),
         accuracy: finite(digest.test_accuracy),
-        max: digest.reading("lambda_max").map(of_reading),
-        min: digest.reading("lambda_min").map(of_reading),
+        max: digest.reading(Quantity::LambdaMax).map(of_reading),
+        min: digest.reading(Quantity::LambdaMin).map(of_reading),
         exponent: digest.exponent.as_ref().map(of_estimate),
         edge: shown.edge,
         place,

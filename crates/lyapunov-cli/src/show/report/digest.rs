@@ -1,5 +1,7 @@
 //! What a run is worth beside others: where it ended, how sharp it was there, and how fast it forgets its beginning.
 
+use lyapunov::Quantity;
+
 use crate::{
     manifest::Outcome,
     store::{ExponentPoint, History, Row, SharpnessPoint, SharpnessSeries},
@@ -107,8 +109,8 @@ impl Digest {
     }
 
     /// The reading of a quantity on the largest set of images.
-    pub fn reading(&self, quantity: &str) -> Option<&Reading> {
-        let of_quantity = || self.readings.iter().filter(|reading| reading.quantity == quantity);
+    pub fn reading(&self, quantity: Quantity) -> Option<&Reading> {
+        let of_quantity = || self.readings.iter().filter(|reading| reading.quantity == quantity.name());
         let on = |kind| of_quantity().find(|reading| reading.on.split('=').next() == Some(kind));
         KINDS_OF_DATA.into_iter().find_map(on).or_else(|| of_quantity().next())
     }
@@ -258,9 +260,9 @@ pub mod tests {
             learning_rate: 0.1,
         };
         let digest = Digest { readings: vec![on("batch"), on("subset=100"), on("full")], ..Digest::default() };
-        assert_eq!(digest.reading("lambda_max").unwrap().on, "full");
+        assert_eq!(digest.reading(Quantity::LambdaMax).unwrap().on, "full");
         let digest = Digest { readings: vec![on("batch"), on("subset=100")], ..Digest::default() };
-        assert_eq!(digest.reading("lambda_max").unwrap().on, "subset=100");
-        assert_eq!(digest.reading("lambda_min"), None);
+        assert_eq!(digest.reading(Quantity::LambdaMax).unwrap().on, "subset=100");
+        assert_eq!(digest.reading(Quantity::LambdaMin), None);
     }
 }

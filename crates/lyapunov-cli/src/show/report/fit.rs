@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use lyapunov::Quantity;
+
 use super::digest::Digest;
 use crate::text::statistics::mean_and_spread;
 
@@ -48,7 +50,8 @@ impl Fit {
 pub fn of_runs<'a>(runs: impl Iterator<Item = &'a Digest>) -> Option<Fit> {
     let mut by_rate: BTreeMap<u64, (f64, Vec<f64>)> = BTreeMap::new();
     for run in runs.filter(|run| run.succeeded()) {
-        let reading = run.reading("lambda_max").filter(|reading| reading.value > 0.0 && reading.learning_rate > 0.0);
+        let reading =
+            run.reading(Quantity::LambdaMax).filter(|reading| reading.value > 0.0 && reading.learning_rate > 0.0);
         if let Some(reading) = reading {
             // Rates that differ in their last bits are one.
             let key = (reading.learning_rate.ln() * 1e6).round().to_bits();

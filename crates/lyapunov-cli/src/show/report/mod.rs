@@ -16,6 +16,7 @@ use series::{Curve, Edge};
 use crate::{
     error::{Error, Result},
     stored::StoredRun,
+    text::counted,
 };
 
 const STYLE: &str = include_str!("report.css");
@@ -139,8 +140,7 @@ fn runs_in_sections(shown: &[Shown<'_>], differing: &[String]) -> Vec<Section> {
 fn left_out(faults: &[String]) -> Option<Section> {
     let listed: Vec<String> = faults.iter().map(|fault| escape(fault)).collect();
     let listed = listed.join("</li><li>");
-    let title =
-        if faults.len() == 1 { "1 run is left out".to_owned() } else { format!("{} runs are left out", faults.len()) };
+    let title = format!("Left out: {}", counted(faults.len(), "run"));
     (!faults.is_empty()).then(|| Section { title, html: format!("<ul class=\"faults\"><li>{listed}</li></ul>") })
 }
 

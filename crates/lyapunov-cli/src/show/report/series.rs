@@ -1,5 +1,7 @@
 //! The curves of a run as a page holds them: in few points that keep every spike, in short numbers.
 
+use lyapunov::Quantity;
+use lyapunov_runs::columns::{Recorded, quantity};
 use serde::Serialize;
 
 use crate::store::{ExponentSeries, History, Row, SharpnessSeries};
@@ -56,13 +58,8 @@ pub fn curves(history: &History, points: usize) -> Vec<Curve> {
         let known = rows.iter().filter_map(|row| Some((row.step, value(row)?, None)));
         curve(panel, label.to_owned(), known, points)
     };
-    let mut found = vec![
-        of_rows("loss", "mini-batch", |row| row.loss),
-        of_rows("loss", "training", |row| row.train_loss),
-        of_rows("loss", "test", |row| row.test_loss),
-        of_rows("accuracy", "test", |row| row.test_accuracy),
-        of_rows("rate", "η", |row| row.learning_rate),
-    ];
+    let drawn = Row::COLUMNS.iter().filter_map(|column| Some((column.curve?, column.value)));
+    let mut found: Vec<Curve> = drawn.map(|((panel, label), value)| of_rows(panel, label, value)).collect();
     let mut measured: Vec<&SharpnessSeries> = history.sharpness.iter().collect();
     measured.sort_by_key(|series| rank(&series.quantity));
     found.extend(measured.into_iter().map(|series| sharpness(series, &history.sharpness, points)));
@@ -75,7 +72,7 @@ pub fn curves(history: &History, points: usize) -> Vec<Curve> {
     found
 }
 
-/// Where the edge of stability is: known where a sharpness was told as a share of it.
+/// Where the edge of stability is: known where a sharpness was recorded as a share of it.
 pub fn edge(history: &History) -> Option<Edge> {
     let at = |series: &SharpnessSeries| {
         let shares = series.points.iter().filter_map(|point| Some(point.learning_rate * point.value / point.edge?));
@@ -87,27 +84,20 @@ pub fn edge(history: &History) -> Option<Edge> {
     history.sharpness.iter().find_map(at)
 }
 
-/// The order in which quantities are told: what the edge speaks of comes first.
-pub fn rank(quantity: &str) -> usize {
-    let order = ["lambda_max", "batch_sharpness", "preconditioned_sharpness", "lambda_min"];
-    order.iter().position(|known| *known == quantity).unwrap_or(order.len())
+/// The order in which quantities are shown; unknown ones come last.
+pub fn rank(name: &str) -> usize {
+    quantity(name).map_or(usize::MAX, |(place, _)| place)
 }
 
-fn panel_of(quantity: &str) -> &'static str {
-    if quantity == "preconditioned_sharpness" { "preconditioned" } else { "sharpness" }
+fn panel_of(name: &str) -> &'static str {
+    quantity(name).map_or("sharpness", |(_, words)| words.panel)
 }
 
 fn sharpness(series: &SharpnessSeries, all: &[SharpnessSeries], points: usize) -> Curve {
-    let symbol = match series.quantity.as_str() {
-        "lambda_max" => "η·λ_max",
-        "lambda_min" => "η·|λ_min|",
-        "batch_sharpness" => "η·batch sharpness",
-        "preconditioned_sharpness" => "η·λ_max(P^-½HP^-½)",
-        other => other,
-    };
+    let symbol = quantity(&series.quantity).map_or(series.quantity.as_str(), |(_, words)| words.scaled);
     let several = all.iter().filter(|other| other.quantity == series.quantity).count() > 1;
     let label = if several { format!("{symbol}, {}", series.on) } else { symbol.to_owned() };
-    let value = |value: f64| if series.quantity == "lambda_min" { value.abs() } else { value };
+    let value = |value: f64| if series.quantity == Quantity::LambdaMin.name() { value.abs() } else { value };
     let known = series.points.iter().map(|point| (point.step, value(point.value) * point.learning_rate, None));
     curve(panel_of(&series.quantity), label, known, points)
 }

@@ -2,6 +2,9 @@
 
 use std::fmt::Write;
 
+use lyapunov::Quantity;
+use lyapunov_runs::columns::QUANTITIES;
+
 use super::{Shown, escape, keys};
 use crate::text::four_digits;
 
@@ -74,21 +77,20 @@ fn columns(shown: &[Shown<'_>], differing: &[String]) -> Vec<Column> {
         heading: heading.to_owned(),
         cells: shown.iter().map(|shown| measured(value(shown))).collect(),
     };
-    let reading = |quantity: &'static str| move |shown: &Shown<'_>| Some(shown.digest.reading(quantity)?.value);
     columns.extend([
         numbers("steps", &|shown| shown.digest.steps.map(|steps| steps as f64)),
         numbers("final loss", &|shown| shown.digest.train_loss),
         numbers("test accuracy", &|shown| shown.digest.test_accuracy),
-        numbers("λ_max", &reading("lambda_max")),
         numbers("η·λ_max", &|shown| {
-            shown.digest.reading("lambda_max").map(|found| found.value * found.learning_rate)
+            shown.digest.reading(Quantity::LambdaMax).map(|found| found.value * found.learning_rate)
         }),
-        numbers("λ_min", &reading("lambda_min")),
-        numbers("batch sharpness", &reading("batch_sharpness")),
-        numbers("preconditioned sharpness", &reading("preconditioned_sharpness")),
-        exponents(shown),
-        numbers("cost, g-eq per step", &|shown| shown.run.manifest.measuring_cost),
     ]);
+    columns.extend(
+        QUANTITIES
+            .iter()
+            .map(|words| numbers(words.label, &|shown| shown.digest.reading(words.quantity).map(|found| found.value))),
+    );
+    columns.extend([exponents(shown), numbers("cost, g-eq per step", &|shown| shown.run.manifest.measuring_cost)]);
     columns
 }
 

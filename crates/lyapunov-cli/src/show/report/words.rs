@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeMap, fmt::Write};
 
+use lyapunov::Quantity;
+
 use super::{
     Shown,
     data::{Group, slope_in_words},
@@ -59,8 +61,10 @@ fn slopes(groups: &[Group]) -> String {
 
 /// Where η·λ_max ends among the runs that succeeded.
 fn at_the_end(shown: &[Shown<'_>]) -> String {
-    let ends =
-        shown.iter().filter(|shown| shown.digest.succeeded()).filter_map(|shown| shown.digest.reading("lambda_max"));
+    let ends = shown
+        .iter()
+        .filter(|shown| shown.digest.succeeded())
+        .filter_map(|shown| shown.digest.reading(Quantity::LambdaMax));
     let mut ends: Vec<f64> = ends.map(|found| found.value * found.learning_rate).collect();
     ends.sort_by(f64::total_cmp);
     match &ends[..] {

@@ -12,7 +12,7 @@ use ratatui::{
 use super::{Board, Watched};
 use crate::{
     store::SharpnessSeries,
-    text::{compact, significant},
+    text::{compact, counted, significant},
 };
 
 /// Draws the board.
@@ -41,7 +41,7 @@ fn list(frame: &mut Frame<'_>, area: Rect, board: &Board) {
         let (step, all) = watched.progress();
         let progress = match all {
             Some(all) if watched.state == "running" => format!("{:>3.0} %", 100.0 * step as f64 / all as f64),
-            _ => format!("{step} steps"),
+            _ => counted(step, "step"),
         };
         ListItem::new(format!("{:<9} {progress:>9}  {}", watched.state, watched.run.name()))
     });

@@ -1,18 +1,12 @@
 //! The paper's claims from outside: the plan, and the page of the runs that have ended.
 
-#![allow(clippy::unwrap_used, reason = "in a test a fault is a failure")]
-
 use std::{fs, path::Path};
 
 use assert_cmd::Command;
 use predicates::str::contains;
 use serde_json::Value;
 
-fn program() -> Command {
-    let mut command = Command::cargo_bin("lyapunov").unwrap();
-    command.env_remove("BURN_DEVICE").env_remove("NO_COLOR");
-    command
-}
+use crate::support::program;
 
 fn reproduce(out: &Path, flag: &str) -> Command {
     let mut command = program();
@@ -25,7 +19,7 @@ fn the_page_tells_of_every_claim_what_the_runs_that_have_ended_say() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("out");
     reproduce(&out, "--page").assert().code(2).stderr(contains("there is no run in"));
-    reproduce(&out, "--plan").assert().success().stdout(contains("138 runs are planned"));
+    reproduce(&out, "--plan").assert().success().stdout(contains("Planned 138 runs"));
     for name in ["exponents", "estimates", "edge", "rules"] {
         assert!(out.join(format!("{name}.toml")).is_file(), "{name}");
     }

@@ -1,7 +1,5 @@
 //! The commands around stored runs from outside: lists, single runs, exports, and runs that go on or were killed.
 
-#![allow(clippy::unwrap_used, reason = "in a test a fault is a failure")]
-
 use std::{
     collections::BTreeMap,
     fs,
@@ -13,7 +11,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use assert_cmd::Command;
 use parquet::{
     file::reader::{FileReader, SerializedFileReader},
     record::Field,
@@ -22,33 +19,21 @@ use predicates::{prelude::PredicateBooleanExt, str::contains};
 use rusqlite::{Connection, OpenFlags};
 use serde_json::Value;
 
+use crate::support::{SMALL, program, set};
+
 #[allow(clippy::missing_panics_doc, reason = "in a test a fault is a failure")]
-#[path = "../../lyapunov-runs/tests/events/mod.rs"]
+#[path = "../../../lyapunov-runs/tests/events/mod.rs"]
 mod events;
-#[path = "../../lyapunov-runs/examples/own_run.rs"]
+#[path = "../../../lyapunov-runs/examples/own_run.rs"]
 mod own_run;
 
-/// A run of a second or less, with everything measured.
-const SMALL: [&str; 7] = [
-    "model.name=mlp",
-    "model.widths=[8]",
-    "data.subset=200",
-    "run.batch_size=20",
-    "measure.every=5",
-    "measure.on=[\"batch\", \"subset=50\"]",
-    "exponents.count=2",
-];
-
-fn program() -> Command {
-    let mut command = Command::cargo_bin("lyapunov").unwrap();
-    command.env_remove("BURN_DEVICE").env_remove("NO_COLOR");
-    command
-}
+/// What a run measures: everything.
+const MEASURED: [&str; 3] = ["measure.every=5", "measure.on=[\"batch\", \"subset=50\"]", "exponents.count=2"];
 
 /// The arguments of a small run with these settings more.
 fn settings(more: &[&str]) -> Vec<String> {
-    let settings = SMALL.iter().chain(more).flat_map(|setting| ["--set".to_owned(), (*setting).to_owned()]);
-    std::iter::once("train".to_owned()).chain(settings).collect()
+    let settings = SMALL.iter().chain(&MEASURED).chain(more);
+    std::iter::once("train".to_owned()).chain(set(settings)).collect()
 }
 
 /// Three runs, made once: `slow`, `fast` and `diverged`. Nobody changes them.

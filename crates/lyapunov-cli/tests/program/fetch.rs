@@ -1,13 +1,9 @@
 //! `data fetch` against servers that cut, stall and lie, and against archives that mean harm.
 
-#![allow(clippy::unwrap_used, reason = "in a test a fault is a failure")]
-
-mod server;
-
 use std::{fs, io::Write, path::Path, thread, time::Duration};
 
+use crate::server::{Server, archive, fetch, hundred, md5, names, records, send, serve, sleep};
 use predicates::{prelude::PredicateBooleanExt, str::contains};
-use server::{Server, archive, fetch, hundred, md5, names, records, send, serve, sleep};
 
 /// That the images are there, whole, and nothing else is.
 #[track_caller]
@@ -219,8 +215,12 @@ fn a_full_disk_is_told_and_the_same_command_goes_on() {
     // A file may grow to so many blocks of 512 bytes and no further: in the download, then in what is unpacked.
     for blocks in [200, 590] {
         let limited = r#"trap "" XFSZ; ulimit -f "$0"; exec "$@""#;
-        let output =
-            server::program_from(&["sh", "-c", limited, &blocks.to_string()], folder.path(), &sum, &server.address);
+        let output = crate::server::program_from(
+            &["sh", "-c", limited, &blocks.to_string()],
+            folder.path(),
+            &sum,
+            &server.address,
+        );
         assert_eq!(output.status.code(), Some(1));
         let told = String::from_utf8(output.stderr).unwrap();
         assert!(told.contains("cannot write") && told.contains("needs about 370 MB of room"), "{told}");

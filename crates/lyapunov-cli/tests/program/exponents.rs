@@ -1,7 +1,5 @@
 //! `lyapunov exponents` as its users meet it.
 
-#![allow(clippy::unwrap_used, reason = "in a test a fault is a failure")]
-
 use std::fs;
 
 use assert_cmd::Command;

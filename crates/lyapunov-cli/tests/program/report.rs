@@ -1,52 +1,30 @@
 //! The page of `lyapunov report`: what it holds, what it refuses, and what a browser makes of it.
 
-#![allow(clippy::unwrap_used, reason = "in a test a fault is a failure")]
-
 use std::{
     fs,
     path::{Path, PathBuf},
     process::{Command as Process, Stdio},
 };
 
-use assert_cmd::Command;
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// A run of a second or less, with everything measured.
-const SMALL: [&str; 14] = [
-    "--set",
-    "model.name=mlp",
-    "--set",
-    "model.widths=[8]",
-    "--set",
-    "data.subset=200",
-    "--set",
-    "run.steps=12",
-    "--set",
-    "run.batch_size=20",
-    "--set",
-    "exponents.count=2",
-    "--set",
-    "measure.what=[\"lambda_max\", \"lambda_min\", \"batch_sharpness\"]",
-];
+use crate::support::{program, set, small};
+
+/// What a run measures: everything.
+const MEASURED: [&str; 2] = ["exponents.count=2", "measure.what=[\"lambda_max\", \"lambda_min\", \"batch_sharpness\"]"];
 
 /// Text that would be a script if it were not escaped, and would end an attribute.
 const HOSTILE: &str = "x\"'><img src=x onerror=alert(1)><script>alert(1)</script>";
 
-fn program() -> Command {
-    let mut command = Command::cargo_bin("lyapunov").unwrap();
-    command.env_remove("BURN_DEVICE").env_remove("NO_COLOR");
-    command
-}
-
 fn train(out: &Path, settings: &[&str]) -> PathBuf {
-    let settings = settings.iter().flat_map(|setting| ["--set", setting]);
     let mut command = program();
     command
         .arg("train")
-        .args(SMALL)
+        .args(small(12))
+        .args(set(MEASURED))
         .args(["--set", "measure.every=3"])
-        .args(settings)
+        .args(set(settings))
         .arg("--json")
         .arg("--out")
         .arg(out);
@@ -290,7 +268,7 @@ fn runs_that_cannot_be_read_are_named_and_do_not_hide_the_others() {
             assert!(text.contains(name), "{name} is named: {told}");
         }
     }
-    assert!(html.contains("1 run: 1 completed.") && html.contains("3 runs are left out"));
+    assert!(html.contains("1 run: 1 completed.") && html.contains("Left out: 3 runs"));
     let only = report(&[&folder.path().join("no-rows")], &folder.path().join("none.html")).code(2).get_output().clone();
     let told = String::from_utf8(only.stderr).unwrap();
     assert!(told.contains("there is no run that can be read") && told.contains("no-rows/run.sqlite"), "{told}");

@@ -1,31 +1,12 @@
 //! Rules for the learning rate, their comparison, and the suggestion of a rate, from outside.
 
-#![allow(clippy::unwrap_used, reason = "in a test a fault is a failure")]
-
 use std::{fs, path::Path};
 
 use assert_cmd::Command;
 use predicates::str::contains;
 use serde_json::Value;
 
-const SMALL: [&str; 10] = [
-    "--set",
-    "model.name=mlp",
-    "--set",
-    "model.widths=[8]",
-    "--set",
-    "data.subset=200",
-    "--set",
-    "run.steps=40",
-    "--set",
-    "run.batch_size=20",
-];
-
-fn program() -> Command {
-    let mut command = Command::cargo_bin("lyapunov").unwrap();
-    command.env_remove("BURN_DEVICE").env_remove("NO_COLOR");
-    command
-}
+use crate::support::{program, small};
 
 fn json(command: &mut Command) -> Value {
     let output = command.arg("--json").assert().success().get_output().clone();
@@ -35,7 +16,7 @@ fn json(command: &mut Command) -> Value {
 /// Trains with these keys, and gives what it says and its rows' learning rates.
 fn train(out: &Path, keys: &[&str]) -> (Value, Vec<f64>) {
     let keys = keys.iter().flat_map(|key| ["--set", key]);
-    let told = json(program().arg("train").args(SMALL).args(keys).arg("--out").arg(out));
+    let told = json(program().arg("train").args(small(40)).args(keys).arg("--out").arg(out));
     let database = Path::new(told["run"].as_str().unwrap()).join("run.sqlite");
     let connection = rusqlite::Connection::open(database).unwrap();
     let mut select = connection.prepare("SELECT learning_rate FROM rows WHERE learning_rate IS NOT NULL").unwrap();
@@ -155,7 +136,7 @@ fn a_suite_that_cannot_be_read_is_refused_where_it_is_written() {
 fn a_suggestion_is_a_range_with_its_limits() {
     for optimizer in ["sgd", "heavy-ball", "adam"] {
         let name = format!("optimizer.name={optimizer}");
-        let told = json(program().arg("suggest-rate").args(SMALL).args(["--set", &name, "--trial", "30"]));
+        let told = json(program().arg("suggest-rate").args(small(40)).args(["--set", &name, "--trial", "30"]));
         let [low, high] = [0, 1].map(|i| told["suggested"][i].as_f64().unwrap());
         let stable = told["largest_stable"].as_f64().unwrap();
         assert!(0.0 < low && low < high && high <= stable, "{told}");
@@ -164,7 +145,7 @@ fn a_suggestion_is_a_range_with_its_limits() {
         let rates = limits.iter().map(|limit| limit["rate"].as_f64().unwrap());
         assert_eq!(told["largest_stable"].as_f64().unwrap(), rates.fold(f64::INFINITY, f64::min));
     }
-    let text = program().arg("suggest-rate").args(SMALL).assert().success().get_output().stdout.clone();
+    let text = program().arg("suggest-rate").args(small(40)).assert().success().get_output().stdout.clone();
     let text = String::from_utf8(text).unwrap();
     assert!(text.contains("Suggested learning rate:") && text.contains("limited by"), "{text}");
     program()

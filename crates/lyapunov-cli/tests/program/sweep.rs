@@ -1,7 +1,5 @@
 //! Sweeps from outside: what is made, what is left alone, and that nothing is lost or made twice, whoever is killed.
 
-#![allow(clippy::unwrap_used, reason = "in a test a fault is a failure")]
-
 use std::{
     collections::BTreeMap,
     fs,
@@ -11,18 +9,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use assert_cmd::Command;
 use predicates::str::contains;
 use rusqlite::Connection;
 use serde_json::Value;
 
-const SMALL: &str = "[model]\nname = \"mlp\"\nwidths = [8]\n[data]\nsubset = 200\n[run]\nsteps = 12\nbatch_size = 20\n";
+use crate::support::program;
 
-fn program() -> Command {
-    let mut command = Command::cargo_bin("lyapunov").unwrap();
-    command.env_remove("BURN_DEVICE").env_remove("NO_COLOR");
-    command
-}
+const SMALL: &str = "[model]\nname = \"mlp\"\nwidths = [8]\n[data]\nsubset = 200\n[run]\nsteps = 12\nbatch_size = 20\n";
 
 /// A sweep of small runs, with these axes and overrides.
 fn write(folder: &Path, axes: &str) -> PathBuf {

@@ -1,6 +1,4 @@
 //! The floors of the program: every import points down, and no circle but that of a module with its children.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,

@@ -1,17 +1,13 @@
 //! Images from folders and archives, a choice of classes, `data check`, and that nothing else opens a connection.
 
-#![allow(clippy::unwrap_used, reason = "in a test a fault is a failure")]
-
-mod server;
-
 use std::{
     fs,
     path::{Path, PathBuf},
 };
 
+use crate::server::{archive, hundred, md5, names, program, records};
 use predicates::{prelude::PredicateBooleanExt, str::contains};
 use serde_json::Value;
-use server::{archive, hundred, md5, names, program, records};
 use tempfile::TempDir;
 
 /// `lyapunov train`, a second or less, on the images at `data`.
@@ -140,8 +136,8 @@ fn a_check_finds_every_fault() {
 #[test]
 fn what_was_fetched_checks_with_other_programs_too() {
     let (folder, file) = (tempfile::tempdir().unwrap(), hundred(1));
-    let server = server::Server::good(file.clone());
-    server::fetch(folder.path(), &md5(&file), &[&server.address])
+    let server = crate::server::Server::good(file.clone());
+    crate::server::fetch(folder.path(), &md5(&file), &[&server.address])
         .arg("--quiet")
         .assert()
         .success()

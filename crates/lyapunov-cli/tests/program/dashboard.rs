@@ -1,23 +1,26 @@
 //! `lyapunov watch` in a terminal: its keys, and that it leaves the terminal as it was.
 
-#![allow(clippy::unwrap_used, reason = "in a test a fault is a failure")]
-
 use std::{path::Path, process::Command};
 
 use tempfile::TempDir;
 
-mod terminal;
-
-use terminal::{Modes, Terminal};
-
-const SMALL: [&str; 5] = ["model.name=mlp", "model.widths=[8]", "data.subset=100", "run.batch_size=20", "run.steps=6"];
+use crate::{
+    support::{program, set, small},
+    terminal::{Modes, Terminal},
+};
 
 fn runs() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     for seed in ["run.seed=0", "run.seed=1"] {
-        let settings = SMALL.iter().chain([&seed]).flat_map(|setting| ["--set", setting]);
-        let mut train = assert_cmd::Command::cargo_bin("lyapunov").unwrap();
-        train.arg("train").args(settings).args(["--quiet", "--out"]).arg(folder.path()).assert().success();
+        let mut train = program();
+        train
+            .arg("train")
+            .args(small(6))
+            .args(set([seed]))
+            .args(["--quiet", "--out"])
+            .arg(folder.path())
+            .assert()
+            .success();
     }
     folder
 }

@@ -1,35 +1,15 @@
 //! Twins and the test of a claim, from outside.
 
-#![allow(clippy::unwrap_used, reason = "in a test a fault is a failure")]
-
 use std::fs;
 
-use assert_cmd::Command;
 use predicates::str::contains;
 use serde_json::Value;
 
-const SMALL: [&str; 10] = [
-    "--set",
-    "model.name=mlp",
-    "--set",
-    "model.widths=[8]",
-    "--set",
-    "data.subset=200",
-    "--set",
-    "run.steps=30",
-    "--set",
-    "run.batch_size=20",
-];
-
-fn program() -> Command {
-    let mut command = Command::cargo_bin("lyapunov").unwrap();
-    command.env_remove("BURN_DEVICE").env_remove("NO_COLOR");
-    command
-}
+use crate::support::{program, small};
 
 fn twin(arguments: &[&str]) -> Value {
     let output =
-        program().arg("twin").args(SMALL).args(arguments).arg("--json").assert().success().get_output().clone();
+        program().arg("twin").args(small(30)).args(arguments).arg("--json").assert().success().get_output().clone();
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
@@ -65,7 +45,14 @@ fn one_other_image_moves_the_run_from_its_batch_on() {
 fn twins_are_told_in_a_table_and_drawn() {
     let folder = tempfile::tempdir().unwrap();
     let picture = folder.path().join("twins.svg");
-    program().arg("twin").args(SMALL).arg("--plot").arg(&picture).assert().success().stdout(contains("disagreement"));
+    program()
+        .arg("twin")
+        .args(small(30))
+        .arg("--plot")
+        .arg(&picture)
+        .assert()
+        .success()
+        .stdout(contains("disagreement"));
     assert!(fs::read_to_string(&picture).unwrap().contains("distance of the weights"));
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing else is kept");
 }
@@ -79,17 +66,17 @@ fn what_twins_cannot_differ_in_is_refused() {
         ("image=200", "must be less than the number of training images, 200"),
         ("order=30", "must name a step of the run, which has 30"),
     ] {
-        program().arg("twin").args(SMALL).args(["--differ", difference]).assert().code(2).stderr(contains(told));
+        program().arg("twin").args(small(30)).args(["--differ", difference]).assert().code(2).stderr(contains(told));
     }
 }
 
 #[test]
 fn rounding_is_not_told_as_chaos() {
     let flags = ["--differ", "order=0", "--set", "model.activation=tanh", "--set", "optimizer.learning_rate=0.01"];
-    program().arg("twin").args(SMALL).args(flags).assert().success().stdout(contains("not grown out of rounding"));
+    program().arg("twin").args(small(30)).args(flags).assert().success().stdout(contains("not grown out of rounding"));
     program()
         .arg("twin")
-        .args(SMALL)
+        .args(small(30))
         .args(["--set", "exponents.weights=frozen", "--set", "exponents.count=1"])
         .assert()
         .code(2)

@@ -1,0 +1,20 @@
+//! The program as its users meet it, one file per command or kind of question.
+#![allow(clippy::unwrap_used, reason = "in a test a fault is a failure")]
+
+mod borders;
+mod dashboard;
+mod data;
+mod dynamics;
+mod exponents;
+mod fetch;
+mod measure;
+mod messages;
+mod rates;
+mod report;
+mod reproduce;
+mod server;
+mod stored;
+mod support;
+mod sweep;
+mod terminal;
+mod train;
