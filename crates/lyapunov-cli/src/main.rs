@@ -11,8 +11,6 @@ mod measure;
 #[cfg(test)]
 mod mutations;
 #[cfg(test)]
-mod overhead;
-#[cfg(test)]
 #[path = "../../lyapunov-runs/tests/example/mod.rs"]
 mod recorded;
 mod reproduce;

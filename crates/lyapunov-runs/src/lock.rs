@@ -10,6 +10,8 @@ use std::{
     time::Duration,
 };
 
+use gethostname::gethostname;
+
 use crate::error::{Error, Result};
 
 /// The file that is locked, in the folder it speaks for.
@@ -69,9 +71,8 @@ fn note_owner(file: &mut File) -> std::io::Result<()> {
     crate::faults::point()?;
     file.set_len(0)?;
     file.rewind()?;
-    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    let on = if host.trim().is_empty() { String::new() } else { format!(" on {}", host.trim()) };
-    file.write_all(format!("process {}{on}\n", std::process::id()).as_bytes())
+    let host = gethostname();
+    file.write_all(format!("process {} on {}\n", std::process::id(), host.display()).as_bytes())
 }
 
 #[cfg(test)]

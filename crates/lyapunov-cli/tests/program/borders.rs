@@ -27,7 +27,7 @@ const FLOORS: [&str; 14] = [
 const GROUND: [&str; 9] = ["store", "folder", "lock", "manifest", "seal", "checkpoint", "stored", "faults", "export"];
 
 /// Files of tests that see every room.
-const ABOVE: [&str; 3] = ["mutations", "overhead", "recorded"];
+const ABOVE: [&str; 2] = ["mutations", "recorded"];
 
 /// The files of the program by their modules, such as `show::plot::axis`, stripped of comments and of tests at the end.
 fn sources() -> BTreeMap<String, String> {

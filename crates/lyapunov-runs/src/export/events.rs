@@ -23,7 +23,7 @@ impl Scalars {
 
 /// The name of a file of events, begun at this time by this process: TensorBoard orders them by it.
 pub fn file_name(wall_time: f64) -> PathBuf {
-    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let host = gethostname::gethostname().to_string_lossy().into_owned();
     let plain = |letter: &char| letter.is_ascii_alphanumeric() || *letter == '-';
     let host: String = host.trim().chars().filter(plain).collect();
     let host = if host.is_empty() { "localhost" } else { &host };
