@@ -137,7 +137,7 @@ impl Comparison {
                     text,
                     "{problem},{rule},{value},{},{},{},{},{},{},{}",
                     case.seed,
-                    if found.completed { "completed" } else { "diverged" },
+                    found.outcome,
                     number(found.train_loss),
                     number(found.test_accuracy),
                     number(found.cost),
