@@ -17,7 +17,7 @@ use crate::{
     show::report::{self, PageOptions},
     stored,
     sweep::{self, Plan, Planned, RunStatus},
-    text::shell::quoted,
+    text::{counted, shell::quoted},
 };
 
 /// How much to train, and on what.
@@ -86,7 +86,7 @@ pub fn execute(arguments: &ReproduceArguments) -> Result<()> {
     match (&failed[..], &faults[..]) {
         ([], []) => Ok(()),
         ([], [first, ..]) => {
-            let message = format!("{} runs are left out; the first: {first}", faults.len());
+            let message = format!("{} left out; the first: {first}", counted(faults.len(), "run"));
             Err(Error::Failed { message, help: Some("the page is made of the others".to_owned()) })
         }
         ([(index, fault), ..], _) => {
