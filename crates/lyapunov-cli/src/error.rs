@@ -181,6 +181,7 @@ impl From<lyapunov_burn::Error> for Error {
             lyapunov_burn::Error::Core(lyapunov::Error::Unknown { kind, name, known }) => {
                 return Self::Usage { message: source.to_string(), help: Some(among(kind, name, known)) };
             }
+            lyapunov_burn::Error::Core(lyapunov::Error::NoCurvature { .. }) => Some(NO_CURVATURE_HELP.to_owned()),
             lyapunov_burn::Error::Core(lyapunov::Error::Argument { .. }) => {
                 return Self::Usage { message: source.to_string(), help: None };
             }
@@ -198,6 +199,9 @@ fn among(kind: &str, name: &str, known: &[&str]) -> String {
         None => format!("the {kind}s are {}", known.join(", ")),
     }
 }
+
+const NO_CURVATURE_HELP: &str = "set `control.rule` to \"none\" and a learning rate of your own (`optimizer.learning_rate`), or choose a loss that \
+                                 bends, such as `loss.name = \"cross-entropy\"`";
 
 const DATA_HELP: &str = "`lyapunov data fetch cifar10` downloads images, `lyapunov data synthesize DIR` makes some up, and \
                          `lyapunov data check PATH` looks at what is there";

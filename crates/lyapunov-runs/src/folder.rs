@@ -171,7 +171,8 @@ impl RunFolder {
     /// # Errors
     /// [`Error::Io`] where the file system refuses.
     pub fn write(&self, name: &str, contents: &[u8]) -> Result<()> {
-        write_file(&self.file(name), contents)
+        let path = self.file(name);
+        write_whole(&path, contents).map_err(|cause| Error::io("write", &path, cause))
     }
 }
 
@@ -195,7 +196,9 @@ pub fn check_file(path: &Path) -> Result<()> {
     if path.is_dir() {
         return Err(failed(io::ErrorKind::IsADirectory.into()));
     }
-    tempfile::tempfile_in(parent_of(path)).map_err(failed)?;
+    if let Destination::File(path) = Destination::of(path).map_err(failed)? {
+        tempfile::tempfile_in(parent_of(&path)).map_err(failed)?;
+    }
     Ok(())
 }
 
@@ -204,12 +207,69 @@ fn unwritable(path: &Path, source: io::Error) -> Error {
     Error::Io { action: "make the output folder", path: path.to_owned(), source, help }
 }
 
-/// Writes a file that appears whole or not at all, replacing an earlier one.
+/// Writes an output where a person has asked for it. A regular file appears whole or not at all, and replaces an earlier
+/// one with the permissions of that; a link is followed, and stays; what is no regular file (a pipe, a device, a
+/// descriptor of the shell such as `/dev/fd/63`) is written into, and never replaced.
 ///
 /// # Errors
-/// [`Error::Io`] where the file system refuses.
+/// [`Error::Io`] where the file system refuses, and for a file that is read-only.
 pub fn write_file(path: &Path, contents: &[u8]) -> Result<()> {
-    write_whole(path, contents).map_err(|cause| Error::io("write", path, cause))
+    let failed = |cause| Error::io("write", path, cause);
+    match Destination::of(path).map_err(failed)? {
+        Destination::File(target) => write_whole(&target, contents),
+        Destination::Stream => write_into(path, contents),
+    }
+    .map_err(failed)
+}
+
+/// What an output goes to.
+enum Destination {
+    /// A regular file, or one that is not there yet, by its own path: links have been followed.
+    File(PathBuf),
+    /// Anything else.
+    Stream,
+}
+
+impl Destination {
+    fn of(path: &Path) -> io::Result<Self> {
+        let target = followed(path)?;
+        // What the shell has opened is written into, whatever it is: it may hold the file already.
+        let opened = ["/dev/fd", "/dev/stdout", "/dev/stderr", "/proc"];
+        if opened.iter().any(|place| path.starts_with(place) || target.starts_with(place)) {
+            return Ok(Self::Stream);
+        }
+        match fs::metadata(&target) {
+            Ok(there) if !there.is_file() && !there.is_dir() => Ok(Self::Stream),
+            Ok(there) if there.is_file() && there.permissions().readonly() => {
+                Err(io::Error::new(io::ErrorKind::PermissionDenied, "the file is read-only"))
+            }
+            Err(cause) if cause.kind() != io::ErrorKind::NotFound => Err(cause),
+            _ => Ok(Self::File(target)),
+        }
+    }
+}
+
+/// The path behind links, also behind one whose file is not there yet.
+fn followed(path: &Path) -> io::Result<PathBuf> {
+    const MOST: usize = 40;
+    let mut target = path.to_owned();
+    for _ in 0..MOST {
+        match fs::read_link(&target) {
+            // The descriptors of a process lead to names that are no paths.
+            Ok(_) if target.starts_with("/proc") => return Ok(target),
+            Ok(next) => target = parent_of(&target).join(next),
+            Err(_) => return Ok(target),
+        }
+    }
+    Err(io::Error::other("too many links lead from here to here"))
+}
+
+/// Writes into what is there, from its beginning.
+fn write_into(path: &Path, contents: &[u8]) -> io::Result<()> {
+    let regular = fs::metadata(path).is_ok_and(|there| there.is_file());
+    let mut stream = fs::OpenOptions::new().write(true).truncate(regular).open(path)?;
+    stream.write_all(contents)?;
+    stream.flush()
 }
 
 /// What the names of files begin with that are being written.
@@ -224,6 +284,9 @@ fn write_whole(path: &Path, contents: &[u8]) -> io::Result<()> {
     faults::point()?;
     file.write_all(rest)?;
     faults::point()?;
+    if let Ok(there) = fs::metadata(path) {
+        file.as_file().set_permissions(there.permissions())?;
+    }
     file.as_file().sync_all()?;
     faults::point()?;
     file.persist(path)?;

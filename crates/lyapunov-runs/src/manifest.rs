@@ -5,7 +5,10 @@ use std::path::Path;
 use lyapunov::{Evaluation, Outcome as Ended};
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    store::Journal,
+};
 
 /// The file of a run's manifest.
 pub const MANIFEST: &str = "manifest.json";
@@ -15,7 +18,7 @@ const FORMAT: u32 = 1;
 
 /// How far a run has come.
 #[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "kebab-case")]
 pub enum Outcome {
     /// It runs, or was killed: whoever runs it holds the lock of the folder.
     #[default]
@@ -24,6 +27,8 @@ pub enum Outcome {
     Completed,
     /// A step could not be taken: loss or gradient were not finite.
     Diverged,
+    /// It has taken all its steps, and ended far above its first loss: see [`lyapunov::has_blown_up`].
+    BlownUp,
     /// A fault ended it.
     Failed,
     /// It was asked to leave, and saved itself: it can go on.
@@ -37,6 +42,7 @@ impl Outcome {
             Self::Running => "running",
             Self::Completed => "completed",
             Self::Diverged => "diverged",
+            Self::BlownUp => "blown-up",
             Self::Failed => "failed",
             Self::Interrupted => "interrupted",
         }
@@ -44,7 +50,7 @@ impl Outcome {
 
     /// Whether the run has come to an end of its own.
     pub fn is_final(self) -> bool {
-        matches!(self, Self::Completed | Self::Diverged)
+        matches!(self, Self::Completed | Self::Diverged | Self::BlownUp)
     }
 }
 
@@ -73,6 +79,9 @@ pub struct Manifest {
     pub parameters: usize,
     /// Training steps per pass over the images.
     pub steps_per_epoch: u64,
+    /// How the database of its rows is kept whole: `wal`, or `rollback` on a network file system; `null` where that is not
+    /// known.
+    pub journal: Option<Journal>,
     /// When the run started, in UTC.
     pub started: String,
     /// When the run ended, in UTC; `null` while it runs.
@@ -123,6 +132,14 @@ impl Manifest {
         self.measuring_cost = Some(measuring_cost);
     }
 
+    /// Notes, after [`Manifest::note`], whether a run that took all its steps has [blown up](lyapunov::has_blown_up),
+    /// where these were the losses of its mini-batches.
+    pub fn judge(&mut self, losses: impl IntoIterator<Item = f64>) {
+        if self.outcome == Outcome::Completed && lyapunov::has_blown_up(losses, self.train_loss) {
+            self.outcome = Outcome::BlownUp;
+        }
+    }
+
     /// The manifest in the folder of a run.
     ///
     /// # Errors
@@ -147,6 +164,7 @@ impl Manifest {
     pub fn end(&self) -> String {
         match (self.outcome, self.train_loss) {
             (Outcome::Completed, Some(loss)) => format!("train loss {}", significant(loss)),
+            (Outcome::BlownUp, Some(loss)) => format!("blown up: train loss {}", significant(loss)),
             (Outcome::Diverged, _) => {
                 self.diverged_at.map_or("diverged".to_owned(), |step| format!("diverged at step {step}"))
             }

@@ -50,7 +50,7 @@ impl StoredRun {
         name.unwrap_or_else(|| self.folder.display().to_string())
     }
 
-    /// `running`, `completed`, `diverged`, `failed`, or `killed` where nobody is at a run that has not ended.
+    /// `running`, `completed`, `diverged`, `blown-up`, `failed`, or `killed` where nobody is at a run that has not ended.
     pub fn state(&self) -> &'static str {
         match self.manifest.outcome {
             Outcome::Running if lock::holder(&self.folder).is_none() => "killed",

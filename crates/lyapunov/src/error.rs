@@ -65,6 +65,19 @@ pub enum Error {
         /// The step that it was to decide.
         step: u64,
     },
+    /// A rule that sets the learning rate by curvature meets a loss that has none: it is piecewise linear there.
+    #[error(
+        "{rule} has nothing to set the learning rate by at step {step}: the {what} is zero where the gradient is not, as \
+         with a loss that is piecewise linear"
+    )]
+    NoCurvature {
+        /// The rule.
+        rule: &'static str,
+        /// What is zero.
+        what: &'static str,
+        /// The step that was to be decided.
+        step: u64,
+    },
     /// An objective does not give the same numbers when it is asked twice.
     #[error("the {what} is not the same when it is computed twice: it moved by {difference:.1e}")]
     NotDeterministic {

@@ -50,8 +50,8 @@ mod vector;
 
 pub use block::{Block, Flat};
 pub use control::{
-    Adgd, BatchSharpnessRule, Bounded, Constant, Controller, EdgeStep, OnEdge, Probes, QuasiNewton, Schedule,
-    Scheduled, Shape,
+    Adgd, BackedOff, BatchSharpnessRule, Bounded, Constant, Controller, EdgeStep, OnEdge, Probes, QuasiNewton,
+    Schedule, Scheduled, Shape,
 };
 pub use descent::{
     Action, ActionRef, Adam, Curvature, Decay, Descent, DistanceOverGradients, Dog, Edge, HeavyBall, Moment, Moments,
@@ -77,7 +77,7 @@ pub use operator::{Affine, Dense, Operator, Preconditioned, rayleigh_quotient};
 pub use record::{Measurement, Observer, Quantity, RunningExponents, Secant, Sharpness, StepCurvature};
 pub use run::{
     Chaos, ComingStep, Deviations, EdgeReading, ExponentOptions, Plan, Reading, SharpnessMonitor, Start, Summary,
-    Target, Training, TwinRow, along, decide, run, secant, twins,
+    Target, Training, TwinRow, along, decide, has_blown_up, run, secant, twins,
 };
 pub use snapshot::{Archive, Numbers, Persist, Snapshot};
 pub use system::{

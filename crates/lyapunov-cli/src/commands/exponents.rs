@@ -4,7 +4,7 @@ use std::{fmt::Write, path::Path, time::Instant};
 
 use lyapunov::{
     Benettin, Estimate, Exponents, Outcome, SpectrumOptions, System,
-    systems::{Choice, Entry, Literature, SystemVisitor, catalogue},
+    systems::{Choice, Entry, Known, Literature, SystemVisitor, catalogue},
 };
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -160,6 +160,8 @@ struct Found {
     exponents: Exponents,
     history: Vec<Exponents>,
     seconds: f64,
+    /// Whether the state diverged before the first step that counts.
+    in_warm_up: bool,
 }
 
 struct Measure<'a> {
@@ -173,12 +175,13 @@ impl SystemVisitor for Measure<'_> {
     fn study<S: System + Clone>(self, mut system: S) -> Self::Output {
         let mut benettin = Benettin::warmed_up(&mut system, self.options)?;
         let started = Instant::now();
-        if benettin.outcome() == Outcome::Completed {
+        let in_warm_up = benettin.outcome() != Outcome::Completed;
+        if !in_warm_up {
             benettin.advance(&mut system, self.options.steps, self.options.every)?;
         }
         let seconds = started.elapsed().as_secs_f64();
         let history = if self.history { benettin.growth().history(HISTORY) } else { Vec::new() };
-        Ok(Found { exponents: benettin.exponents(), history, seconds })
+        Ok(Found { exponents: benettin.exponents(), history, seconds, in_warm_up })
     }
 }
 
@@ -197,8 +200,13 @@ struct Json<'a> {
     exponents: &'a [f64],
     std_errors: &'a [f64],
     unit: &'a str,
+    /// The part of the errors that the time step of a flow is responsible for.
+    step_errors: Vec<f64>,
     aligned: bool,
     outcome: &'a str,
+    /// Whether it diverged within the warm-up: then everything speaks of steps of the warm-up.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    diverged_in_warm_up: bool,
     steps: u64,
     time: f64,
     kaplan_yorke: Option<f64>,
@@ -206,13 +214,23 @@ struct Json<'a> {
     sum: f64,
     sum_std_error: f64,
     entropy: f64,
+    /// The sum in closed form, where there is one.
+    exact_sum: Option<f64>,
     literature: Option<Vec<f64>>,
+    /// How the literature knows: exactly, measured or asymptotically.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    literature_is: Option<&'a str>,
     steps_per_second: f64,
 }
 
 impl Report<'_> {
     fn exponents(&self) -> Exponents {
         in_units(self.found.exponents.clone(), self.choice.entry())
+    }
+
+    /// The sum in closed form, where all exponents were measured.
+    fn sum(&self) -> Option<f64> {
+        self.choice.exact_sum().filter(|_| self.options.count.is_none())
     }
 
     fn steps_per_second(&self) -> f64 {
@@ -229,7 +247,9 @@ impl Report<'_> {
             exponents: &found.values,
             std_errors: &found.std_errors,
             unit: unit(self.choice.entry()),
+            step_errors: found.discretization.iter().map(|off| off.abs()).collect(),
             aligned: found.aligned,
+            diverged_in_warm_up: self.found.in_warm_up,
             outcome: if found.outcome == Outcome::Completed { "completed" } else { "diverged" },
             steps: found.steps,
             time: found.time,
@@ -238,6 +258,12 @@ impl Report<'_> {
             sum: found.sum.value,
             sum_std_error: found.sum.std_error,
             entropy: found.entropy.value,
+            exact_sum: self.sum().filter(|sum| sum.is_finite()),
+            literature_is: self.choice.literature().map(|literature| match literature.known {
+                Known::Exactly => "exact",
+                Known::Measured => "measured",
+                Known::Asymptotically => "asymptotic",
+            }),
             literature: self.choice.literature().map(|literature| literature.values),
             steps_per_second: self.steps_per_second(),
         };
@@ -251,15 +277,20 @@ impl Report<'_> {
         let mut text = format!("{}: {}\n", entry.name, entry.about);
         // Writing into a string cannot fail.
         let _ = writeln!(text, "{}\n", self.course());
-        text.push_str(&table(&found, self.choice.literature().as_ref()));
+        text.push_str(&table(&found, self.choice.literature().as_ref(), self.sum()));
         let _ = writeln!(text, "\nNats {}. Literature: {}.", unit(entry), entry.source);
+        let off = found.discretization.iter().fold(0.0, |most: f64, off| most.max(off.abs()));
+        if off > 0.0 {
+            let off = Estimate { value: 0.0, std_error: off };
+            let _ = writeln!(text, "The errors include the time step: at most {} of it.", digits(off)[1]);
+        }
         if let Some(dimension) = found.kaplan_yorke {
             let _ = writeln!(text, "Kaplan–Yorke dimension {}", estimate(dimension));
         }
         if found.entropy.value > 0.0 {
             let _ = writeln!(text, "Entropy, the sum of the positive exponents {}", estimate(found.entropy));
         }
-        let _ = writeln!(text, "{}", verdict(&found));
+        let _ = writeln!(text, "{}", verdict(&found, self.found.in_warm_up));
         if let Some(path) = picture {
             let _ = writeln!(text, "Picture: {}", path.display());
         }
@@ -275,6 +306,9 @@ impl Report<'_> {
         let warm_up = number(self.options.warm_up as f64, 0);
         let parameters = parameters(self.choice);
         let parameters = if parameters.is_empty() { String::new() } else { format!("{parameters}\n") };
+        if self.found.in_warm_up {
+            return format!("{parameters}{steps} steps of the warm-up of {warm_up}");
+        }
         format!("{parameters}{steps} steps after {warm_up} of warm-up, {speed} steps per second")
     }
 
@@ -296,10 +330,11 @@ impl Report<'_> {
 }
 
 /// One line per exponent, and their sum.
-fn table(found: &Exponents, literature: Option<&Literature>) -> String {
+fn table(found: &Exponents, literature: Option<&Literature>, exact_sum: Option<f64>) -> String {
+    let sign = literature.map_or("", |literature| if literature.known == Known::Asymptotically { "≈ " } else { "" });
     let known = |i: usize| {
         let value = literature.and_then(|literature| literature.values.get(i));
-        value.map_or(String::new(), |value| number(*value, 5))
+        value.map_or(String::new(), |value| format!("{sign}{}", finite(*value)))
     };
     let mut rows = vec![[String::new(), "exponent".to_owned(), "± std. error".to_owned(), "literature".to_owned()]];
     for (i, (value, error)) in found.values.iter().zip(&found.std_errors).enumerate() {
@@ -307,9 +342,13 @@ fn table(found: &Exponents, literature: Option<&Literature>) -> String {
         rows.push([format!("Λ{}", i + 1), value, error, known(i)]);
     }
     let [value, error] = digits(found.sum);
-    let complete = literature.filter(|literature| literature.values.len() == found.values.len());
-    rows.push(["sum".to_owned(), value, error, complete.map_or(String::new(), |l| number(l.values.iter().sum(), 5))]);
+    // The digits of single exponents end before those of their sum do: only a closed form stands beside it.
+    rows.push(["sum".to_owned(), value, error, exact_sum.map_or(String::new(), finite)]);
     aligned(&rows)
+}
+
+fn finite(value: f64) -> String {
+    if value.is_finite() { number(value, 5) } else { "−∞".to_owned() }
 }
 
 /// Columns flush right.
@@ -344,14 +383,21 @@ fn estimate(estimate: Estimate) -> String {
     if error.starts_with(|first: char| first.is_ascii_digit()) { format!("{value} ± {error}") } else { value }
 }
 
-fn verdict(found: &Exponents) -> String {
+fn verdict(found: &Exponents, in_warm_up: bool) -> String {
     match found.outcome {
+        Outcome::Diverged { step } if in_warm_up => {
+            let step = number(step as f64, 0);
+            format!(
+                "The state diverged at step {step} of the warm-up: nothing was measured; this is the growth up to there."
+            )
+        }
         Outcome::Diverged { step } => {
             format!("The state diverged at step {}: these are the exponents up to there.", number(step as f64, 0))
         }
         Outcome::Completed if found.aligned => "Settled: the last two quarters of the run agree.".to_owned(),
         Outcome::Completed => {
-            "Not settled: the run is too short, or still drifts; do not trust these errors. Try more --steps."
+            "Not settled: the run is too short, still drifts, or remembers for as long as it lasts, as area-preserving \
+             maps do; do not trust these errors. Try more --steps."
                 .to_owned()
         }
     }
@@ -378,7 +424,8 @@ fn listing() -> String {
         let values = known.map(|literature| {
             let values: Vec<String> = literature.values.iter().take(5).map(|value| number(*value, 4)).collect();
             let more = if literature.values.len() > 5 { " …" } else { "" };
-            format!("{}{more} {}: ", values.join(", "), unit(entry))
+            let about = if literature.known == Known::Asymptotically { "about " } else { "" };
+            format!("{about}{}{more} {}: ", values.join(", "), unit(entry))
         });
         let _ = writeln!(text, "{:18}  known: {}{}", "", values.unwrap_or_default(), entry.source);
     }

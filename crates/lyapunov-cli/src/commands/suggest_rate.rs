@@ -243,7 +243,12 @@ impl Inquiry<'_> {
             .collect();
         readings.sort_by(f64::total_cmp);
         let Some(rate) = rows.last().map(|row| row.learning_rate).filter(|_| !readings.is_empty()) else {
-            let message = "the trial measured nothing: the gradient is zero, or the loss is not finite".to_owned();
+            let gradient = rows.last().map_or(f64::NAN, |row| row.gradient_norm);
+            let message = if gradient == 0.0 {
+                "the trial measured nothing: the gradient is zero at these weights".to_owned()
+            } else {
+                format!("the trial measured no curvature, though its gradient has the norm {gradient:.3e}")
+            };
             return Err(Error::usage(message, None));
         };
         let at = |share: f64| readings[((readings.len() - 1) as f64 * share).round() as usize];

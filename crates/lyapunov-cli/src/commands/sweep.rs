@@ -17,8 +17,9 @@ use crate::{
     config,
     error::{Error, Result},
     folder::check_writable,
+    store::Journal,
     stored,
-    sweep::{self, Engine, Plan, Planned, RunStatus, Submission, SweepOutcome, short, standings},
+    sweep::{self, Engine, Plan, Planned, RunStatus, Submission, SweepOutcome, largest_array, short, standings},
     text::{aligned, compact, counted},
 };
 
@@ -230,16 +231,36 @@ fn submit(folder: &Path, engine: Engine, options: &[String], most: usize, dry_ru
     if runs.is_empty() {
         return print(b"nothing to submit: every run has ended, or somebody is at it\n");
     }
-    let submission = Submission { plan: &plan, out: &out, program: &program, runs: &runs, options };
-    let path = submission.write(engine)?;
-    let told = if dry_run {
-        format!("the script is {}\n", path.display())
-    } else {
-        let answer = Submission::submit(engine, &path)?;
+    let parts: Vec<&[&Planned]> = runs.chunks(largest_array(engine)).collect();
+    let mut text = file_system(&out);
+    for (i, runs) in parts.iter().enumerate() {
+        let part = (i + 1, parts.len());
+        let path = Submission { plan: &plan, out: &out, program: &program, runs, options, part }.write(engine)?;
+        text += &if dry_run {
+            format!("the script is {}\n", path.display())
+        } else {
+            format!("{}\n", Submission::submit(engine, &path)?)
+        };
+    }
+    if parts.len() > 1 {
+        text += &format!("the sweep is cut into {} arrays, since the cluster takes no larger ones\n", parts.len());
+    }
+    if !dry_run {
         let (runs, folder) = (counted(runs.len(), "run"), folder.display());
-        format!("{answer}\nSubmitted {runs}; `lyapunov sweep status {folder}` shows how far they are\n")
-    };
-    print(told.as_bytes())
+        text += &format!("Submitted {runs}; `lyapunov sweep status {folder}` shows how far they are\n");
+    }
+    print(text.as_bytes())
+}
+
+/// A line on the file system that the runs will be written to, where it is one that machines share.
+fn file_system(out: &Path) -> String {
+    match Journal::suited_to(out) {
+        (Journal::Rollback, Some(kind)) => format!(
+            "{} is on a shared file system ({kind}): the rows of runs are kept by a rollback journal, not by a log\n",
+            out.display()
+        ),
+        _ => String::new(),
+    }
 }
 
 /// One line per run: its index and values, and where it stands, if that is known.
@@ -274,7 +295,7 @@ fn cells(run: &Planned, standing: &RunStatus) -> [String; 4] {
 /// How many runs stand where.
 fn count(standings: &[RunStatus]) -> String {
     let mut parts = Vec::new();
-    for name in ["completed", "diverged", "running", "failed", "interrupted", "killed", "missing"] {
+    for name in ["completed", "diverged", "blown-up", "running", "failed", "interrupted", "killed", "missing"] {
         let count = standings.iter().filter(|standing| standing.name() == name).count();
         parts.extend((count > 0).then(|| format!("{count} {name}")));
     }

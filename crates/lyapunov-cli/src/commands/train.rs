@@ -16,13 +16,13 @@ use super::print;
 use crate::{
     config::{self, Config, ControlRule, Overrides, Settings, Subject, WeightsName},
     error::{Error, Result},
-    export::tensorboard::Live,
+    export::{Wide, tensorboard::Live},
     folder::{CONFIG, MANIFEST, PICTURE, ROWS, RunFolder, WEIGHTS, check_writable},
     manifest::{self, Manifest},
     measure::summary::{ChaosFound, EdgeFound, LambdaMax, Stand, Summary},
     seal, setup,
     show::plot::{self, Caption},
-    store::{self, Store},
+    store::{self, Journal, Store},
     terminal::{interrupt, progress::Progress},
     text::number,
 };
@@ -121,6 +121,15 @@ pub fn run_in(
     session.run(silent)
 }
 
+/// The journal for a database in `folder`: what the file system wants, or what `LYAPUNOV_JOURNAL` says.
+fn journal(folder: &Path) -> Journal {
+    match std::env::var("LYAPUNOV_JOURNAL").as_deref() {
+        Ok("rollback") => Journal::Rollback,
+        Ok("wal") => Journal::Wal,
+        _ => Journal::suited_to(folder).0,
+    }
+}
+
 /// A run from its folder to its summary.
 struct TrainingRun<'a> {
     config: &'a Config,
@@ -140,10 +149,11 @@ impl<'a> TrainingRun<'a> {
     /// Writes what is known before the run.
     fn open(folder: RunFolder, settings: &'a Settings, network: &'a Network, subject: Subject) -> Result<Self> {
         let config = &settings.config;
-        let manifest = at_start(config, &subject, network.steps_per_epoch());
+        let journal = journal(folder.path());
+        let manifest = Manifest { journal: Some(journal), ..at_start(config, &subject, network.steps_per_epoch()) };
         folder.write(CONFIG, settings.text().as_bytes())?;
         folder.write(MANIFEST, &manifest.to_json())?;
-        let past = Past::none(Store::create(&folder.file(ROWS))?);
+        let past = Past::none(Store::create_with(&folder.file(ROWS), journal)?);
         Self::new(folder, config, network, (manifest, subject), past)
     }
 
@@ -183,7 +193,7 @@ impl<'a> TrainingRun<'a> {
             }
         }
         // The manifest comes last: a run that says that it has ended has all its files.
-        let drawn = if matches!(end, Ok(Left::Ended(_))) { self.draw() } else { Ok(()) };
+        let drawn = if matches!(end, Ok(Left::Ended(_))) { self.judge_and_draw() } else { Ok(()) };
         if let Err(fault) = &drawn {
             self.manifest.outcome = manifest::Outcome::Failed;
             self.manifest.fault = Some(fault.to_string());
@@ -204,7 +214,7 @@ impl<'a> TrainingRun<'a> {
         let mut store = self.past.store.take().expect("a session trains once");
         let from = self.past.saved.take();
         let mut progress = Progress::new(self.plan.steps, silent);
-        let mut events = Live::begin(self.tensorboard.then(|| self.folder.path()))?;
+        let mut events = self.events(from.is_some())?;
         let descend = Descend { session: self, store: &mut store, progress: &mut progress, events: &mut events, from };
         let left = setup::with_rule(self.config, descend);
         progress.finish();
@@ -226,8 +236,18 @@ impl<'a> TrainingRun<'a> {
         Ok(left)
     }
 
-    fn draw(&self) -> Result<()> {
+    /// The events for TensorBoard; those of a run that goes on are made anew from its rows.
+    fn events(&self, goes_on: bool) -> Result<Live> {
+        let folder = self.folder.path();
+        if self.tensorboard && goes_on {
+            return Ok(Live::resume(folder, &Wide::of(&store::read(&self.folder.file(ROWS))?))?);
+        }
+        Ok(Live::begin(self.tensorboard.then_some(folder))?)
+    }
+
+    fn judge_and_draw(&mut self) -> Result<()> {
         let history = store::read(&self.folder.file(ROWS))?;
+        self.manifest.judge(history.rows.iter().filter_map(|row| row.loss));
         let figure = plot::run_figure(&history, &self.caption());
         Ok(self.folder.write(PICTURE, figure.to_svg().as_bytes())?)
     }
@@ -253,6 +273,7 @@ impl<'a> TrainingRun<'a> {
 
     fn summary(self, end: &End) -> Summary {
         let course = &end.course;
+        let stable = self.manifest.outcome != manifest::Outcome::BlownUp;
         let last_rate = course.last.as_ref().map(|row| row.learning_rate);
         Summary {
             run: self.folder.path().display().to_string(),
@@ -266,10 +287,12 @@ impl<'a> TrainingRun<'a> {
             test_accuracy: self.manifest.test_accuracy,
             learning_rate: last_rate.unwrap_or(self.config.optimizer.learning_rate),
             lambda_max: LambdaMax::of(course),
+            backed_off: (end.back_off < 1.0).then_some(end.back_off),
             weights_frozen: self.config.exponents.weights == WeightsName::Frozen,
-            stand: Stand::of(course),
-            batch_sharpness: EdgeFound::of(course, Quantity::BatchSharpness),
-            edge: EdgeFound::headline(course),
+            // Of a run that has blown up there is no saying how stable it was.
+            stand: Stand::of(course).filter(|_| stable),
+            batch_sharpness: EdgeFound::of(course, Quantity::BatchSharpness).filter(|_| stable),
+            edge: EdgeFound::headline(course).filter(|_| stable),
             chaos: course.exponents.as_ref().map(|chaos| {
                 ChaosFound::new(chaos, self.config.exponents.product.map_or("auto", Product::name).to_owned())
             }),

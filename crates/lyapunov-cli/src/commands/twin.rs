@@ -14,7 +14,7 @@ use crate::{
     error::{Error, Result},
     setup::{self, OptimizerVisitor},
     show::plot::{self, Format, TwinCaption},
-    text::{duration, number},
+    text::{duration, number, significant},
 };
 use clap::Args;
 use std::path::PathBuf;
@@ -190,6 +190,8 @@ struct Report {
     /// The growth of the distance in nats per step, before it saturates.
     growth: Option<f64>,
     growth_std_error: Option<f64>,
+    /// How many times as far apart the two are in the last row as in the first one that counts.
+    grown: Option<f64>,
     /// The step up to which it was taken.
     growth_until: Option<u64>,
     /// ‖w − w'‖/‖w‖ where the growth has come to rest.
@@ -233,6 +235,7 @@ impl Report {
             once: !matches!(difference, Difference::Image(_)),
             growth: parted.map(|parted| parted.rate.value),
             growth_std_error: parted.map(|parted| parted.rate.std_error).filter(|error| error.is_finite()),
+            grown: above.first().zip(above.last()).map(|((_, first), (_, last))| last / first),
             growth_until: parted.map(|parted| parted.until),
             saturation: parted.and_then(|parted| parted.saturation),
             step: rows.iter().map(|row| row.step).collect(),
@@ -319,9 +322,20 @@ impl Report {
         }
         let error = self.growth_std_error.unwrap_or(f64::INFINITY);
         let told = match growth {
-            _ if growth.abs() <= 2.0 * error => {
-                "Whether small differences grow or shrink cannot be told: the rate lies within two of its errors of zero.\n".to_owned()
-            }
+            _ if growth.abs() <= 2.0 * error => match self.grown {
+                Some(grown) if grown >= 10.0 => format!(
+                    "The two are {} times as far apart in the end as at first, but not by a steady rate, which lies within two of\n\
+                     its errors of zero: the difference has grown, and how fast it goes on is not known.\n",
+                    significant(grown, 2)
+                ),
+                Some(grown) if grown <= 0.1 => format!(
+                    "The two are {} times closer in the end than at first, but not by a steady rate, which lies within two of its\n\
+                     errors of zero: the difference has shrunk, and how fast it goes on is not known.\n",
+                    significant(1.0 / grown, 2)
+                ),
+                _ => "The distance is of the same size in the end as at first: the rate lies within two of its errors of zero.\n"
+                    .to_owned(),
+            },
             _ if !self.once => {
                 "The other image is met again in every epoch, so the distance does not grow from one small difference alone.\n".to_owned()
             }
@@ -377,6 +391,30 @@ mod tests {
         for text in ["", "weights", "weights=0", "weights=nan", "image=-1", "order=x", "seed=1"] {
             assert!(Difference::parse(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn a_distance_that_has_grown_unevenly_is_not_called_unknown() {
+        // It leaps by 120 at one step of a thousand, and scatters around that by a third.
+        let row = |step: u64| TwinRow {
+            step,
+            distance: if step < 500 { 1e-5 } else { 1.2e-3 } * (1.0 + 0.3 * (step as f64).sin()),
+            losses: [2.0, 2.0],
+            disagreement: None,
+        };
+        let rows: Vec<TwinRow> = (0..=1000).step_by(10).map(row).collect();
+        let mut report = Report::new(&rows, Outcome::Completed, Difference::Weights(1e-6), 1.5);
+        report.growth = Some(0.004);
+        report.growth_std_error = Some(0.003);
+        let text = report.meaning();
+        assert!(
+            text.contains("times as far apart in the end as at first") && !text.contains("cannot be told"),
+            "{text}"
+        );
+        assert!((100.0..200.0).contains(&report.grown.unwrap()));
+        // What has not moved at all is said to be so.
+        report.grown = Some(1.4);
+        assert!(report.meaning().contains("of the same size in the end"));
     }
 
     #[test]

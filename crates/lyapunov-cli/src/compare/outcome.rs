@@ -16,6 +16,8 @@ use crate::{
 pub struct Outcome {
     /// The folder.
     pub run: String,
+    /// How it ended: `completed`, `diverged` or `blown-up`.
+    pub outcome: &'static str,
     /// Whether it ended without blowing up.
     pub completed: bool,
     /// The mean loss on the training images after the last step.
@@ -45,6 +47,7 @@ pub fn found(folder: &Path, target: Option<f64>) -> Result<Option<Outcome>> {
     };
     Ok(Some(Outcome {
         run: folder.display().to_string(),
+        outcome: manifest.outcome.name(),
         completed,
         train_loss: manifest.train_loss.filter(|_| completed),
         test_accuracy: manifest.test_accuracy.filter(|_| completed),

@@ -131,11 +131,7 @@ impl Comparison {
                 rule: &suite.rules[case.rule],
                 value: case.value.as_deref(),
                 seed: case.seed,
-                outcome: match outcome {
-                    None => "failed",
-                    Some(found) if found.completed => "completed",
-                    Some(_) => "diverged",
-                },
+                outcome: outcome.map_or("failed", |found| found.outcome),
                 train_loss: outcome.and_then(|found| found.train_loss),
                 test_accuracy: outcome.and_then(|found| found.test_accuracy),
                 cost: outcome.and_then(|found| found.cost),

@@ -11,12 +11,15 @@ use crate::{
     text::{compact, counted, duration, number},
 };
 
+/// The outcome of a run that ended far above its first loss.
+const BLOWN_UP: &str = "blown-up";
+
 /// The JSON object of `train --json`. What is not a number is `null`.
 #[derive(Clone, Debug, Serialize)]
 pub struct Summary {
     /// The folder of the run.
     pub run: String,
-    /// `completed` or `diverged`.
+    /// `completed`, `diverged`, or `blown-up` where all numbers are finite and the loss ended above ten times the first.
     pub outcome: &'static str,
     /// The step that could not be taken, where the run diverged.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -48,6 +51,9 @@ pub struct Summary {
     pub measuring_cost: f64,
     /// How long the run took.
     pub wall_seconds: f64,
+    /// The factor by which the rule lowered its learning rate, because the loss had gone above its first value.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub backed_off: Option<f64>,
     /// Whether the weights stayed where they began.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub weights_frozen: bool,
@@ -66,6 +72,8 @@ pub struct LambdaMax {
     pub value: f64,
     /// Some eigenvalue lies within this distance of it.
     pub residual: f64,
+    /// The step of the measurement: it speaks of the weights before it.
+    pub step: Option<u64>,
     /// The data.
     pub on: String,
     /// The kind of product with the Hessian.
@@ -80,7 +88,11 @@ impl LambdaMax {
         let measured = course.sharpness.iter().filter(|found| found.quantity == Quantity::LambdaMax);
         let batch = measured.clone().find(|found| matches!(found.on, Sample::Mini(_)));
         let Sharpness { value, residual, on, product, cost, .. } = *batch.or(measured.clone().next())?;
-        Some(Self { value, residual, on: on.to_string(), product: product.name(), cost })
+        let own = |reading: &&EdgeReading| {
+            reading.quantity == Quantity::LambdaMax && target_name(reading.on) == on.to_string()
+        };
+        let step = course.edge.iter().find(own).map(|reading| reading.last);
+        Some(Self { value, residual, step, on: on.to_string(), product: product.name(), cost })
     }
 }
 
@@ -129,7 +141,7 @@ impl EdgeFound {
 
     /// The reading of this quantity.
     pub fn of(course: &Course, quantity: Quantity) -> Option<Self> {
-        let last = course.last.as_ref()?;
+        let last = course.last.as_ref().filter(|last| last.edge.threshold.is_finite())?;
         let reading = course.edge.iter().find(|reading| reading.quantity == quantity)?;
         Some(Self::new(reading, last))
     }
@@ -138,7 +150,9 @@ impl EdgeFound {
     pub fn headline(course: &Course) -> Option<Self> {
         let spoken_of = || course.edge.iter().filter(|reading| reading.share.is_some());
         let batch = spoken_of().find(|reading| reading.quantity == Quantity::BatchSharpness);
-        Some(Self::new(batch.or_else(|| spoken_of().next())?, course.last.as_ref()?))
+        // A learning rate of 0 has no edge.
+        let last = course.last.as_ref().filter(|last| last.edge.threshold.is_finite())?;
+        Some(Self::new(batch.or_else(|| spoken_of().next())?, last))
     }
 
     /// `At the edge of stability: batch sharpness 1.97/η …`.
@@ -253,7 +267,8 @@ impl Stand {
     /// The stand after the last row of a run.
     pub fn of(course: &Course) -> Option<Self> {
         let last = course.last.as_ref()?;
-        let threshold = (!last.edge.preconditioned).then_some(last.edge.threshold * last.learning_rate);
+        let known = !last.edge.preconditioned && last.edge.threshold.is_finite();
+        let threshold = known.then_some(last.edge.threshold * last.learning_rate);
         let reading = course.edge.iter().find(|reading| reading.quantity == Quantity::LambdaMax);
         Some(Self { learning_rate: reading.map_or(last.learning_rate, |reading| reading.learning_rate), threshold })
     }
@@ -261,10 +276,10 @@ impl Stand {
     fn sentence(&self, found: &LambdaMax) -> String {
         let LambdaMax { value, residual, on, product, .. } = found;
         let (value, residual, scaled) = (compact(*value, 2), compact(*residual, 2), self.learning_rate * value);
-        let sharpness = format!(
-            "Sharpness at the last measurement: λ_max = {value} ± {residual} ({product} products, {}).",
-            on_data(on)
-        );
+        let when =
+            found.step.map_or("the last measurement".to_owned(), |step| format!("step {}", number(step as f64, 0)));
+        let sharpness =
+            format!("Sharpness at {when}: λ_max = {value} ± {residual} ({product} products, {}).", on_data(on));
         match self.threshold {
             Some(threshold) => {
                 let (scaled, edge) = (compact(scaled, 2), compact(threshold, 2));
@@ -311,6 +326,13 @@ impl Summary {
         if let Some(chaos) = &self.chaos {
             let _ = writeln!(text, "{}", chaos.sentences());
         }
+        if let Some(factor) = self.backed_off {
+            let _ = writeln!(
+                text,
+                "The rule backed off: the loss had gone above its first value, and the learning rate is 1/{} of what it asks for.",
+                compact(1.0 / factor, 0)
+            );
+        }
         if self.measuring_cost > 0.0 {
             let _ = writeln!(text, "{}", self.cost());
         }
@@ -332,6 +354,12 @@ impl Summary {
         let accuracy = accuracy.unwrap_or_default();
         let loss = self.train_loss.filter(|loss| loss.is_finite());
         let result = loss.map(|loss| format!("\nTraining loss {}{accuracy}.", compact(loss, 3))).unwrap_or_default();
+        if self.outcome == BLOWN_UP {
+            return format!(
+                "The run blew up, though its numbers are finite: {network}, {steps} steps in {time}.{result}\n\
+                 It ended above ten times its first loss: nothing is said of its stability. Try a smaller learning rate."
+            );
+        }
         if self.weights_frozen {
             return format!("Went over the batches of {network} with its weights frozen: {steps} in {time}.{result}");
         }
@@ -371,7 +399,14 @@ mod tests {
             threshold: 2.0,
             steps: 1975,
         };
-        let lambda_max = LambdaMax { value: 23.1, residual: 0.4, on: "batch".to_owned(), product: "exact", cost: 12.0 };
+        let lambda_max = LambdaMax {
+            value: 23.1,
+            residual: 0.4,
+            step: Some(1960),
+            on: "batch".to_owned(),
+            product: "exact",
+            cost: 12.0,
+        };
         Summary {
             run: "runs/cnn-sgd-0123abcd".to_owned(),
             outcome: "completed",
@@ -387,6 +422,7 @@ mod tests {
             batch_sharpness: None,
             edge: Some(edge),
             chaos: None,
+            backed_off: None,
             weights_frozen: false,
             stand: Some(Stand { learning_rate: 0.05, threshold: Some(2.0) }),
             measuring_cost: 0.125,
@@ -465,6 +501,24 @@ mod tests {
         Run folder: runs/cnn-sgd-0123abcd
         Picture:    runs/cnn-sgd-0123abcd/run.svg
         ");
+    }
+
+    #[test]
+    fn a_run_that_blew_up_has_no_verdict_on_its_stability() {
+        let run = Summary {
+            outcome: BLOWN_UP,
+            train_loss: Some(7.2e23),
+            edge: None,
+            batch_sharpness: None,
+            stand: None,
+            ..summary()
+        };
+        let text = run.to_text();
+        assert!(text.starts_with("The run blew up, though its numbers are finite: the cnn"), "{text}");
+        assert!(text.contains("7.2e23") || text.contains("7.20e23"), "{text}");
+        assert!(!text.contains("edge of stability") && !text.contains("λ_max"), "{text}");
+        let json: serde_json::Value = serde_json::from_str(&run.to_json()).unwrap();
+        assert_eq!((&json["outcome"], &json["edge"]), (&"blown-up".into(), &serde_json::Value::Null));
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! From a configuration to whoever decides the learning rate.
 
 use lyapunov::{
-    Adgd, BatchSharpnessRule, Bounded, Constant, Controller, EdgeStep, OnEdge, QuasiNewton, Schedule, Scheduled,
+    Adgd, BackedOff, BatchSharpnessRule, Bounded, Constant, Controller, EdgeStep, OnEdge, QuasiNewton, Schedule,
+    Scheduled,
 };
 
 use crate::{
@@ -25,7 +26,7 @@ pub fn controller(config: &Config, edge: f64, steps: u64) -> Result<Box<dyn Cont
         ControlRule::Adgd => Box::new(Adgd::new(sigma)?),
     };
     let [least, most] = bounds;
-    Ok(Box::new(Scheduled { rule: Bounded::new(rule, least, most)?, schedule }))
+    Ok(Box::new(Scheduled { rule: Bounded::new(BackedOff::new(rule), least, most)?, schedule }))
 }
 
 /// The rule `edge-step`; `edge` is that of the optimizer at η = 1.

@@ -248,6 +248,20 @@ fn values(key: &str, item: &Item, source: &Source) -> Result<Vec<Value>> {
         Some(values) if !values.is_empty() => Ok(values),
         Some(_) => Err(source.fault(item.span(), format!("the axis `{key}` has no values"), None)),
         None => {
+            let (named, shape) = match key.rsplit('.').next() {
+                // A key of its own where it should stand inside the axis.
+                Some(last @ ("logspace" | "linspace")) => (true, last),
+                _ => (false, ""),
+            };
+            if named || value.is_some_and(Value::is_inline_table) {
+                let shape = if named { shape } else { "logspace" };
+                let message = format!("the axis `{key}` must have two ends and a count");
+                let help = format!(
+                    "write `\"optimizer.learning_rate\" = {{ {shape} = [0.01, 1.0], count = 5 }}`; of a \
+                                    logspace both ends are greater than 0"
+                );
+                return Err(source.fault(item.span(), message, Some(help)));
+            }
             let message = format!("the axis `{key}` must be a list of values");
             let help = match key {
                 SEED_KEY => "write how many seeds, such as 3, or a list of them",
@@ -354,6 +368,12 @@ mod tests {
         assert!(refusal("[sweep]\n").contains("no axis"));
         assert!(refusal("[sweep]\nseed = 0\n").contains("`run.seed` has no values"));
         assert!(refusal("[sweep]\n\"run.epochs\" = 3\n").contains("must be a list of values"));
+        for spaced in
+            ["{ logspace = [0.0, 1.0], count = 5 }", "{ logspace = [0.01, 1.0] }", "{ linspace = [1], count = 2 }"]
+        {
+            let told = refusal(&format!("[sweep]\n\"optimizer.learning_rate\" = {spaced}\n"));
+            assert!(told.contains("must have two ends and a count"), "{told}");
+        }
         assert!(refusal("[sweep]\nseed = 2\n\"run.seed\" = [1]\n").contains("two axes"));
         let uneven = "[sweep]\nzip = [{ \"run.epochs\" = [1, 2], \"run.batch_size\" = [8] }]\n";
         assert!(refusal(uneven).contains("`run.epochs` has 2, `run.batch_size` 1"));

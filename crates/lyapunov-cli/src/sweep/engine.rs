@@ -48,24 +48,50 @@ pub struct Submission<'a> {
     pub runs: &'a [&'a Planned],
     /// More options for the engine, one directive each.
     pub options: &'a [String],
+    /// Which part of the sweep this is, and of how many: 1 of 1 where the cluster takes all at once.
+    pub part: (usize, usize),
+}
+
+/// How many tasks an array may have: of Slurm the `MaxArraySize` of its configuration, which counts the largest index and
+/// one; a thousand where that cannot be asked.
+pub fn largest_array(engine: Engine) -> usize {
+    const USUAL: usize = 1000;
+    if engine == Engine::Hyperqueue {
+        return usize::MAX;
+    }
+    let answer = Command::new("scontrol").args(["show", "config"]).output();
+    let told = answer.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
+    max_array_size(&told).unwrap_or(USUAL)
+}
+
+/// `MaxArraySize            = 1001`.
+fn max_array_size(configuration: &str) -> Option<usize> {
+    let line = configuration.lines().find(|line| line.trim_start().starts_with("MaxArraySize"))?;
+    line.split_once('=')?.1.trim().parse().ok().filter(|size| *size > 0)
 }
 
 impl Submission<'_> {
     /// Writes the script into the folder of the sweep, and says where it is.
     pub fn write(&self, engine: Engine) -> Result<std::path::PathBuf> {
-        let path = self.out.join(engine.script_name());
+        let name = engine.script_name();
+        let name = match self.part {
+            (_, 1) => name.to_owned(),
+            (part, _) => name.replace(".sh", &format!("-{part}.sh")),
+        };
+        let path = self.out.join(name);
         write_file(&path, self.script(engine).as_bytes())?;
         Ok(path)
     }
 
     /// The script.
     pub fn script(&self, engine: Engine) -> String {
-        let (runs, missing) = (counted(self.plan.runs.len(), "run"), self.runs.len());
+        let (runs, missing) = (self.plan.runs.len(), self.runs.len());
         let last = missing.saturating_sub(1);
         let (out, program) = (quoted(&self.out.display().to_string()), quoted(&self.program.display().to_string()));
         let mut text = format!(
-            "#!/bin/bash\n# The sweep of {}: {runs}, {missing} of them to be made.\n",
-            one_line(&self.plan.file)
+            "#!/bin/bash\n# The sweep of {}: {}, {missing} of them to be made here.\n",
+            one_line(&self.plan.file),
+            counted(runs, "run")
         );
         text += "# Each task makes its run, goes on with it, or leaves it alone where it has ended or another process is at it.\n";
         let (directive, own, variable) = match engine {
@@ -160,7 +186,7 @@ mod tests {
         let plan = Plan::new("s\nrm".to_owned(), Vec::new(), runs.to_vec());
         let (out, program) = (Path::new(out), Path::new("/opt/my tools/lyapunov"));
         let (options, runs) = (["--time=01:00:00".to_owned()], [&plan.runs[0], &plan.runs[2]]);
-        Submission { plan: &plan, out, program, runs: &runs, options: &options }.script(engine)
+        Submission { plan: &plan, out, program, runs: &runs, options: &options, part: (1, 1) }.script(engine)
     }
 
     #[test]
@@ -173,6 +199,8 @@ mod tests {
             "exec '/opt/my tools/lyapunov' sweep run '/data/it'\\''s 5%' --id \"${runs[$SLURM_ARRAY_TASK_ID]}\"\n";
         assert!(slurm.ends_with(last), "{slurm}");
         assert!(slurm.starts_with("#!/bin/bash\n# The sweep of s rm: 3 runs, 2 of them"));
+        let told = "Configuration data as of 2026-11-30\nMaxArraySize            = 1001\nMaxJobCount = 10000\n";
+        assert_eq!((max_array_size(told), max_array_size("")), (Some(1001), None));
         let hq = script(Engine::Hyperqueue, "/data/sweep");
         assert!(
             hq.contains("#HQ --array 0-1\n") && hq.contains("sweep run /data/sweep --id \"${runs[$HQ_TASK_ID]}\""),

@@ -11,6 +11,6 @@ mod plan;
 mod standing;
 
 pub use driver::{SweepOutcome, drive};
-pub use engine::{Engine, Submission};
+pub use engine::{Engine, Submission, largest_array};
 pub use plan::{PLAN, Plan, Planned, Subjects, short};
 pub use standing::{RunStatus, standings};

@@ -17,14 +17,15 @@ use std::{
 
 use signal_hook::{consts, flag, low_level::signal_name};
 
-/// The signals that ask to leave: Ctrl-C, the usual one, and those by which batch systems announce the end of the time.
+/// The signals that ask to leave: Ctrl-C, the usual one, those by which batch systems announce the end of the time, and the
+/// one that comes where a terminal or an ssh is closed.
 #[cfg(unix)]
-const SIGNALS: [i32; 4] = [consts::SIGINT, consts::SIGTERM, consts::SIGUSR1, consts::SIGXCPU];
+const SIGNALS: [i32; 5] = [consts::SIGINT, consts::SIGTERM, consts::SIGUSR1, consts::SIGXCPU, consts::SIGHUP];
 #[cfg(not(unix))]
 const SIGNALS: [i32; 2] = [consts::SIGINT, consts::SIGTERM];
 
 /// How long a step may take after a signal before the program leaves without saving, and how often it is looked after.
-const PATIENCE: Duration = Duration::from_secs(8);
+pub const PATIENCE: Duration = Duration::from_secs(8);
 const LOOK: Duration = Duration::from_millis(50);
 
 /// A signal that has come.
@@ -75,11 +76,19 @@ fn set_handlers(noted: &Arc<AtomicUsize>) -> io::Result<()> {
     let armed = Arc::new(AtomicBool::new(false));
     // Before the handlers that arm it, so that the first Ctrl-C does not.
     flag::register_conditional_shutdown(consts::SIGINT, 128 + consts::SIGINT, Arc::clone(&armed))?;
-    for signal in SIGNALS {
+    for signal in SIGNALS.into_iter().filter(|signal| !is_ignored(*signal)) {
         flag::register(signal, Arc::clone(&armed))?;
         flag::register_usize(signal, Arc::clone(noted), signal as usize)?;
     }
     Ok(())
+}
+
+/// Whether the process was started to ignore this signal, as `nohup` does for the one of a closed terminal: then it stays so.
+fn is_ignored(signal: i32) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
+    signal == consts::SIGHUP && mask & (1 << (signal - 1)) != 0
 }
 
 /// From now on, a file that may not grow any more is an error that can be told, and not the end of the process.

@@ -30,7 +30,8 @@ enum Display {
 struct Seen {
     loss: Option<f64>,
     evaluation: Option<Evaluation>,
-    sharpness: Option<(Sharpness, f64)>,
+    /// With η and the step of the measurement, and the steps since the one before it.
+    sharpness: Option<(Sharpness, f64, u64, u64)>,
     exponent: Option<f64>,
     cost: f64,
     steps: u64,
@@ -76,7 +77,11 @@ impl Seen {
         self.evaluation = row.evaluation.or(self.evaluation);
         let lambda_max = |found: &&Sharpness| found.quantity == Quantity::LambdaMax;
         let shown = row.batch_lambda_max().or(row.sharpness.iter().find(lambda_max)).or(row.sharpness.first());
-        self.sharpness = shown.map(|found| (*found, row.learning_rate)).or(self.sharpness);
+        // What is read more often than the quantity that is shown does not take its place.
+        let shown = shown.filter(|found| self.sharpness.is_none_or(|(old, ..)| old.quantity == found.quantity));
+        let before = self.sharpness.map_or(row.step, |(_, _, step, _)| step);
+        let measured = shown.map(|found| (*found, row.learning_rate, row.step, row.step - before));
+        self.sharpness = measured.or(self.sharpness);
         let exponent = row.exponents.as_ref().and_then(|grown| grown.values.first().copied());
         self.exponent = exponent.filter(|value| value.is_finite()).or(self.exponent);
         self.cost = row.measuring_cost;
@@ -87,7 +92,7 @@ impl Seen {
         let mut parts = Vec::new();
         parts.extend(self.loss.map(|loss| format!("loss {}", compact(loss, 3))));
         parts.extend(self.evaluation.map(|test| format!("accuracy {:.1} %", 100.0 * test.accuracy)));
-        parts.extend(self.sharpness.map(|(found, learning_rate)| {
+        parts.extend(self.sharpness.map(|(found, learning_rate, step, period)| {
             // A quotient along the gradient belongs to no eigenvalue.
             let mark = if found.converged() || found.quantity == Quantity::BatchSharpness { "" } else { "?" };
             let name = match found.quantity {
@@ -97,7 +102,10 @@ impl Seen {
                 Quantity::PreconditionedSharpness => "λ_max(P⁻¹H)",
             };
             let (value, scaled) = (compact(found.value, 1), compact(learning_rate * found.value, 2));
-            format!("{name} {value}{mark}  η·{name} {scaled}{mark}")
+            // Where it was due again and is not there, it says of when it is.
+            let stale = period > 0 && self.steps > step + period + 1;
+            let when = if stale { format!(" (of step {step})") } else { String::new() };
+            format!("{name} {value}{mark}  η·{name} {scaled}{mark}{when}")
         }));
         parts.extend(self.exponent.map(|value| format!("Λ₁ {value:.5}")));
         parts.push(format!("cost {:.2} g-eq/step", self.cost / self.steps.max(1) as f64));
@@ -282,6 +290,19 @@ mod tests {
         seen.update(&Measurement { sharpness: vec![found], ..row(0) });
         seen.update(&row(4));
         assert_eq!(seen.sentence(), "loss 1.250  λ_max 12.0  η·λ_max 1.20  cost 2.00 g-eq/step");
+    }
+
+    #[test]
+    fn a_value_that_was_due_again_and_is_not_there_says_of_when_it_is() {
+        let mut seen = Seen::default();
+        let found = |step| sharpness(0.1, Sample::Mini(step));
+        for step in 0..=20 {
+            let sharpness = if step == 0 || step == 10 { vec![found(step)] } else { Vec::new() };
+            seen.update(&Measurement { sharpness, ..row(step) });
+            assert_eq!(seen.sentence().contains("(of step 10)"), step > 20, "{step}: {}", seen.sentence());
+        }
+        seen.update(&row(21));
+        assert!(seen.sentence().contains("η·λ_max 1.20 (of step 10)"), "{}", seen.sentence());
     }
 
     #[test]

@@ -70,6 +70,22 @@ fn exponent_tag(column: &str) -> String {
     }
 }
 
+/// The files of events in a folder; none where there is no such folder.
+///
+/// # Errors
+/// Where it cannot be read.
+pub fn files_of_events(folder: &Path) -> Result<Vec<PathBuf>> {
+    let failed = |cause| Error::io("read", folder, cause);
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        if entry.file_name().to_string_lossy().starts_with("events.out.tfevents.") {
+            found.push(entry.path());
+        }
+    }
+    Ok(found)
+}
+
 /// How long events wait at most before they are in the file.
 const PATIENCE: Duration = Duration::from_secs(1);
 
@@ -97,6 +113,38 @@ impl Live {
             Ok(Self(Some(Writing { file, path: path.clone(), flushed: Instant::now() })))
         };
         begin().map_err(|cause| Error::io("write", &path, cause))
+    }
+
+    /// Begins a file with these rows, in the place of all files of events that are in this folder: for a run that goes on,
+    /// so that events equal rows however it was killed.
+    ///
+    /// # Errors
+    /// Where a file cannot be written or removed.
+    pub fn resume(folder: &Path, rows: &Wide) -> Result<Self> {
+        for path in files_of_events(folder)? {
+            std::fs::remove_file(&path).map_err(|cause| Error::io("remove", &path, cause))?;
+        }
+        let mut live = Self::begin(Some(folder))?;
+        if let Some(Writing { file, path, .. }) = &mut live.0 {
+            let write = |file: &mut BufWriter<File>| {
+                for row in 0..rows.rows {
+                    let (step, scalars) = scalars(rows, row);
+                    events::write(file, now(), step, &scalars)?;
+                }
+                file.flush()
+            };
+            write(file).map_err(|cause| Error::io("write", path, cause))?;
+        }
+        Ok(live)
+    }
+
+    /// Puts what is waiting into the file: with a checkpoint, so that it lacks nothing that the run will not do again.
+    ///
+    /// # Errors
+    /// Where the file cannot be written.
+    pub fn flush(&mut self) -> Result<()> {
+        let Some(Writing { file, path, .. }) = &mut self.0 else { return Ok(()) };
+        file.flush().map_err(|cause| Error::io("write", path, cause))
     }
 
     /// Writes the row of the final weights, as the store has it.

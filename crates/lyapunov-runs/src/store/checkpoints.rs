@@ -4,7 +4,7 @@ use std::path::Path;
 
 use rusqlite::{Connection, OpenFlags, params};
 
-use super::{Store, tables};
+use super::{BUSY, Journal, LIMIT, Store, tables};
 use crate::{
     columns::SCHEMA_VERSION,
     error::{Error, Result},
@@ -42,15 +42,23 @@ impl Store {
     /// # Errors
     /// Where it is not there, damaged, or of another version.
     pub fn resume(path: &Path) -> Result<Self> {
+        Self::resume_with(path, Journal::suited_to(path.parent().unwrap_or(Path::new("."))).0)
+    }
+
+    /// [`Store::resume`] with a journal of one's own choice.
+    ///
+    /// # Errors
+    /// As for [`Store::resume`].
+    pub fn resume_with(path: &Path, journal: Journal) -> Result<Self> {
         let failed = |cause| Error::store("open", path, cause);
         let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(failed)?;
         point_of_store().map_err(failed)?;
-        connection.pragma_update(None, "journal_mode", "WAL").map_err(failed)?;
-        connection.pragma_update(None, "synchronous", "NORMAL").map_err(failed)?;
+        journal.apply(&connection).map_err(failed)?;
+        connection.busy_timeout(BUSY).map_err(failed)?;
         let version: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(failed)?;
         let health: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)).map_err(failed)?;
         let told = match (version, health.as_str()) {
-            (SCHEMA_VERSION, "ok") => return Ok(Self::new(connection, path)),
+            (SCHEMA_VERSION, "ok") => return Ok(Self::new(connection, path, journal)),
             (SCHEMA_VERSION, fault) => format!("is damaged: {fault}"),
             _ => format!("has tables of version {version}, where a run that goes on needs {SCHEMA_VERSION}"),
         };
@@ -92,7 +100,7 @@ impl Store {
             }
             Ok(())
         };
-        self.insert_with(forget).map_err(|cause| Error::store("rewind", &self.path, cause))
+        self.insert_with(LIMIT, forget).map_err(|cause| Error::store("rewind", &self.path, cause))
     }
 
     /// Writes the rows that are waiting and lists a checkpoint that is on the disk, both or neither, and keeps the newest `keep`.
@@ -107,7 +115,7 @@ impl Store {
     fn list_durably(&mut self, new: &Listed, keep: usize) -> rusqlite::Result<Vec<String>> {
         // A loss of power must not take the list and leave the files without those before them.
         self.connection.pragma_update(None, "synchronous", "FULL")?;
-        let kept = self.insert_with(|connection| {
+        let kept = self.insert_with(LIMIT, |connection| {
             let Listed { step, file, bytes, sha256 } = new;
             let values = params![step.cast_signed(), file, bytes.cast_signed(), sha256];
             connection.execute("INSERT OR REPLACE INTO checkpoints VALUES (?1, ?2, ?3, ?4)", values)?;
@@ -118,7 +126,7 @@ impl Store {
             select.query_map([], |row| row.get(0))?.collect()
         });
         point_of_store()?;
-        self.connection.pragma_update(None, "synchronous", "NORMAL")?;
+        self.journal.relax(&self.connection)?;
         kept
     }
 }

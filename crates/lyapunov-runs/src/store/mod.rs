@@ -1,7 +1,8 @@
 //! The rows of a run in one SQLite file.
 //!
 //! While the run lasts the file is in WAL mode: a reader sees all rows but the last second's, and a killed run keeps
-//! them. Closed, it is one plain file.
+//! them. Closed, it is one plain file. On network file systems it has a rollback journal instead ([`Journal`]). Where
+//! somebody else holds the file, rows wait in memory, and the run goes on.
 
 use std::{
     error::Error as StdError,
@@ -15,12 +16,16 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, ToSql};
 
 mod checkpoints;
 mod history;
+mod journal;
 mod latest;
+mod patience;
 mod tables;
 
 pub use checkpoints::Listed;
 pub use history::{ExponentSeries, History, ProbeSeries, SharpnessSeries, last_step, read, read_from};
+pub use journal::Journal;
 pub use latest::{Latest, latest};
+pub use patience::LIMIT;
 
 pub use crate::columns::{ExponentPoint, Row, SharpnessPoint};
 use crate::{
@@ -35,6 +40,9 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// And this many at most.
 const BATCH: usize = 1000;
 
+/// SQLite itself waits so long for somebody else; whoever can wait longer does so here.
+const BUSY: Duration = Duration::from_millis(200);
+
 /// A reader is at the file for an instant, as a rule: its end is tried so often.
 const ATTEMPTS: u32 = 20;
 const PAUSE: Duration = Duration::from_millis(20);
@@ -45,6 +53,9 @@ pub struct Store {
     path: PathBuf,
     waiting: Vec<Measurement>,
     written: Instant,
+    journal: Journal,
+    /// Since when somebody else has held the file.
+    held: Option<Instant>,
 }
 
 impl Store {
@@ -53,19 +64,38 @@ impl Store {
     /// # Errors
     /// [`Error::Store`] where the database cannot be read or written.
     pub fn create(path: &Path) -> Result<Self> {
+        Self::create_with(path, Journal::suited_to(path.parent().unwrap_or(Path::new("."))).0)
+    }
+
+    /// [`Store::create`] with a journal of one's own choice.
+    ///
+    /// # Errors
+    /// As for [`Store::create`].
+    pub fn create_with(path: &Path, journal: Journal) -> Result<Self> {
         let failed = |cause| Error::store("create", path, cause);
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
         point_of_store().map_err(failed)?;
         let connection = Connection::open_with_flags(path, flags).map_err(failed)?;
         point_of_store().map_err(failed)?;
-        connection.pragma_update(None, "journal_mode", "WAL").map_err(failed)?;
-        connection.pragma_update(None, "synchronous", "NORMAL").map_err(failed)?;
+        connection.busy_timeout(BUSY).map_err(failed)?;
+        journal.apply(&connection).map_err(failed)?;
         connection.execute_batch(&tables::schema()).map_err(failed)?;
-        Ok(Self::new(connection, path))
+        Ok(Self::new(connection, path, journal))
     }
 
-    fn new(connection: Connection, path: &Path) -> Self {
-        Self { connection, path: path.to_owned(), waiting: Vec::new(), written: Instant::now() }
+    fn new(connection: Connection, path: &Path, journal: Journal) -> Self {
+        let (path, waiting, written) = (path.to_owned(), Vec::new(), Instant::now());
+        Self { connection, path, waiting, written, journal, held: None }
+    }
+
+    /// How its database is kept whole.
+    pub fn journal(&self) -> Journal {
+        self.journal
+    }
+
+    /// For how long somebody else has held the database: meanwhile rows wait in memory. `None` where nobody does.
+    pub fn held_for(&self) -> Option<Duration> {
+        self.held.map(|since| since.elapsed())
     }
 
     /// Writes the row of the final weights: what is known after the last step.
@@ -80,13 +110,15 @@ impl Store {
         cost: f64,
     ) -> Result<()> {
         self.flush()?;
-        let write = || {
+        let row = Row::at_end(step, evaluations, grown, cost);
+        let write = |connection: &Connection| {
             point_of_store()?;
-            insert(&self.connection, &Row::at_end(step, evaluations, grown, cost), &[])?;
+            insert(connection, &row, &[])?;
             point_of_store()?;
-            grown.map_or(Ok(()), |grown| insert_exponents(&self.connection, step, grown))
+            grown.map_or(Ok(()), |grown| insert_exponents(connection, step, grown))
         };
-        write().map_err(|cause| Error::store("write", &self.path, cause))
+        patience::in_transaction(&self.connection, LIMIT, write)
+            .map_err(|cause| Error::store("write", &self.path, cause))
     }
 
     /// Writes what is waiting and leaves one plain file, or a file with its log where somebody reads it for long: every
@@ -106,30 +138,34 @@ impl Store {
         Ok(())
     }
 
+    /// Writes what is waiting, however long somebody else holds the database, up to [`LIMIT`].
     fn flush(&mut self) -> Result<()> {
         if self.waiting.is_empty() {
             return Ok(());
         }
-        self.insert().map_err(|cause| Error::store("write", &self.path, cause))
+        self.insert_with(LIMIT, |_| Ok(())).map_err(|cause| Error::store("write", &self.path, cause))
     }
 
-    fn insert(&mut self) -> rusqlite::Result<()> {
-        self.insert_with(|_| Ok(()))
-    }
-
-    /// Writes what is waiting, and does `more` in the same transaction.
-    fn insert_with<T>(&mut self, more: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> rusqlite::Result<T> {
+    /// Writes what is waiting, and does `more` in the same transaction; waits this long where somebody else holds the
+    /// database.
+    fn insert_with<T>(
+        &mut self,
+        patience: Duration,
+        more: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> rusqlite::Result<T> {
         point_of_store()?;
-        let transaction = self.connection.transaction()?;
-        for row in &self.waiting {
-            insert_row(&transaction, row)?;
-        }
-        point_of_store()?;
-        let done = more(&transaction)?;
-        point_of_store()?;
-        transaction.commit()?;
+        let waiting = &self.waiting;
+        let done = patience::in_transaction(&self.connection, patience, |connection| {
+            for row in waiting {
+                insert_row(connection, row)?;
+            }
+            point_of_store()?;
+            let done = more(connection)?;
+            point_of_store()?;
+            Ok(done)
+        })?;
         self.waiting.clear();
-        self.written = Instant::now();
+        (self.written, self.held) = (Instant::now(), None);
         Ok(done)
     }
 }
@@ -168,10 +204,19 @@ fn insert<T: Recorded>(connection: &Connection, row: &T, keys: &[&dyn ToSql]) ->
 impl Observer for Store {
     fn record(&mut self, measurement: &Measurement) -> std::result::Result<(), Box<dyn StdError + Send + Sync>> {
         self.waiting.push(measurement.clone());
-        if self.waiting.len() >= BATCH || self.written.elapsed() >= PATIENCE {
-            self.flush()?;
+        let due = self.waiting.len() >= BATCH || self.written.elapsed() >= PATIENCE;
+        // While somebody else holds the file the run goes on, and tries again every second.
+        if !due || self.held.is_some() && self.written.elapsed() < PATIENCE {
+            return Ok(());
         }
-        Ok(())
+        match self.insert_with(Duration::ZERO, |_| Ok(())) {
+            Err(fault) if patience::is_busy(&fault) && self.held_for().is_none_or(|time| time < LIMIT) => {
+                self.held.get_or_insert_with(Instant::now);
+                self.written = Instant::now();
+                Ok(())
+            }
+            done => Ok(done.map_err(|cause| Error::store("write", &self.path, cause))?),
+        }
     }
 }
 
@@ -229,6 +274,56 @@ mod tests {
         assert_eq!(history.exponents[1].points, point(-0.1, None, None), "what is not a number is not known");
         assert_eq!(number(&path, "PRAGMA user_version"), crate::columns::SCHEMA_VERSION);
         assert_eq!(number(&path, "SELECT count(*) FROM rows WHERE train_loss IS NOT NULL"), 1);
+    }
+
+    #[test]
+    fn rows_wait_in_memory_while_somebody_holds_the_database() {
+        for journal in [Journal::Wal, Journal::Rollback] {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("run.sqlite");
+            let mut store = Store::create_with(&path, journal).unwrap();
+            let holder = Connection::open(&path).unwrap();
+            holder.execute_batch("BEGIN IMMEDIATE").unwrap();
+            // Longer than SQLite's own patience, and one attempt to write every second.
+            let until = Instant::now() + Duration::from_millis(2500);
+            let mut steps = 0;
+            while Instant::now() < until {
+                store.record(&row(steps)).unwrap();
+                steps += 1;
+                thread::sleep(Duration::from_millis(20));
+            }
+            assert!(store.held_for().is_some_and(|time| time >= Duration::from_secs(1)), "{journal:?}");
+            assert_eq!(number(&path, "SELECT count(*) FROM rows"), 0);
+            let released = thread::spawn(move || {
+                thread::sleep(Duration::from_millis(700));
+                holder.execute_batch("COMMIT").unwrap();
+            });
+            // What must be written waits.
+            store.close().unwrap();
+            released.join().unwrap();
+            assert_eq!(number(&path, "SELECT count(*) FROM rows"), steps.cast_signed(), "{journal:?}");
+        }
+    }
+
+    #[test]
+    fn without_a_log_a_reader_holds_up_a_write_and_loses_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("run.sqlite");
+        let mut store = Store::create_with(&path, Journal::Rollback).unwrap();
+        assert_eq!(store.journal(), Journal::Rollback);
+        store.record(&row(0)).unwrap();
+        store.flush().unwrap();
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "no log beside it");
+        let reader = Connection::open(&path).unwrap();
+        reader.execute_batch("BEGIN; SELECT * FROM rows;").unwrap();
+        let released = thread::spawn(move || {
+            thread::sleep(Duration::from_millis(700));
+            reader.execute_batch("COMMIT").unwrap();
+        });
+        store.record(&row(1)).unwrap();
+        store.close().unwrap();
+        released.join().unwrap();
+        assert_eq!(number(&path, "SELECT count(*) FROM rows"), 2);
     }
 
     #[test]

@@ -50,7 +50,10 @@ impl Adgd {
             None if measurement.gradient_norm > 0.0 => {
                 Err(Error::Unmeasured { what: "curvature along the step", step: measurement.step })
             }
-            // No gradient, or a loss that is a plane along it: nothing bounds the step.
+            Some(along) if along.product_norm == 0.0 && measurement.gradient_norm > 0.0 => {
+                Err(Error::NoCurvature { rule: "adgd", what: "product along the gradient", step: measurement.step })
+            }
+            // Without a gradient there is nowhere to go.
             _ => Ok(0.0),
         }
     }

@@ -51,6 +51,7 @@ impl BatchSharpnessRule {
 
 impl Controller for BatchSharpnessRule {
     fn next(&mut self, measurement: &Measurement) -> Result<f64> {
+        let (what, step) = (Quantity::BatchSharpness.name(), measurement.step);
         let reading = measurement.batch_sharpness().map(|found| found.value.abs().ln());
         if let Some(log) = reading.filter(|log| log.is_finite()) {
             let mean = self.log_mean.unwrap_or(log);
@@ -59,7 +60,8 @@ impl Controller for BatchSharpnessRule {
         match self.log_mean {
             Some(mean) => Ok(2.0 * self.strength / mean.exp()),
             None if measurement.gradient_norm == 0.0 => Ok(0.0),
-            None => Err(Error::Unmeasured { what: Quantity::BatchSharpness.name(), step: measurement.step }),
+            None if reading.is_some() => Err(Error::NoCurvature { rule: "batch-sharpness", what, step }),
+            None => Err(Error::Unmeasured { what, step }),
         }
     }
 

@@ -45,6 +45,10 @@ impl<C: Controller> Controller for Bounded<C> {
         Ok(self.rule.next(measurement)?.clamp(self.least, self.most))
     }
 
+    fn back_off(&self) -> f64 {
+        self.rule.back_off()
+    }
+
     fn keep(&mut self, archive: &mut Archive<'_>) -> Result<()> {
         self.rule.keep(archive)
     }

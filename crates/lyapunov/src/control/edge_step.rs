@@ -178,8 +178,12 @@ impl Controller for EdgeStep {
                 self.rate = (RISE * self.rate).min(self.allowed(level.exp()));
                 Ok(self.rate)
             }
-            // Without a gradient, or on a plane, there is nothing to go by and nowhere to go.
-            None if measurement.gradient_norm == 0.0 || measurement.along.is_some() => Ok(0.0),
+            // Without a gradient there is nowhere to go.
+            None if measurement.gradient_norm == 0.0 => Ok(0.0),
+            None if measurement.along.is_some_and(|along| along.product_norm == 0.0) => {
+                Err(Error::NoCurvature { rule: "edge-step", what: "product along the step", step: measurement.step })
+            }
+            None if measurement.along.is_some() => Ok(0.0),
             None => Err(Error::Unmeasured { what: "curvature along the step", step: measurement.step }),
         }
     }

@@ -1,6 +1,7 @@
 //! Measurements in, learning rate out.
 
 mod adgd;
+mod backed_off;
 mod batch_sharpness;
 mod bounded;
 mod edge_step;
@@ -10,6 +11,7 @@ mod quasi_newton;
 mod schedule;
 
 pub use adgd::Adgd;
+pub use backed_off::BackedOff;
 pub use batch_sharpness::BatchSharpnessRule;
 pub use bounded::Bounded;
 pub use edge_step::EdgeStep;
@@ -34,8 +36,15 @@ pub trait Controller {
     /// step before it used. Must be finite and not negative.
     ///
     /// # Errors
-    /// [`Error::Unmeasured`] where the rule has nothing to decide by.
+    /// [`Error::Unmeasured`] where the rule has nothing to decide by; [`Error::NoCurvature`] where it goes by curvature and
+    /// there is none.
     fn next(&mut self, measurement: &Measurement) -> Result<f64>;
+
+    /// By what factor the rule has lowered its learning rate because the loss had gone up: see [`BackedOff`]. 1 where it
+    /// has not.
+    fn back_off(&self) -> f64 {
+        1.0
+    }
 
     /// Leads `archive` past all that the rule remembers between steps, so that a run can be saved and resumed; nothing,
     /// unless the rule says otherwise. A rule with a memory that leaves this out decides otherwise after a resumption.
@@ -55,6 +64,10 @@ impl<C: Controller + ?Sized> Controller for Box<C> {
 
     fn next(&mut self, measurement: &Measurement) -> Result<f64> {
         (**self).next(measurement)
+    }
+
+    fn back_off(&self) -> f64 {
+        (**self).back_off()
     }
 
     fn keep(&mut self, archive: &mut Archive<'_>) -> Result<()> {

@@ -62,8 +62,11 @@ impl Controller for OnEdge {
         }
         match self.bend > 0.0 {
             true => Ok(self.strength * self.fall / self.bend),
-            // On a plane, or without a gradient, there is nothing to go by.
-            false if measurement.along.is_some() || measurement.gradient_norm == 0.0 => Ok(0.0),
+            // Without a gradient there is nowhere to go.
+            false if measurement.gradient_norm == 0.0 => Ok(0.0),
+            false if measurement.along.is_some() => {
+                Err(Error::NoCurvature { rule: "on-edge", what: "curvature along the step", step: measurement.step })
+            }
             false => Err(Error::Unmeasured { what: "curvature along the step", step: measurement.step }),
         }
     }

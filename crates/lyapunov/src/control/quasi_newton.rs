@@ -62,7 +62,12 @@ impl Controller for QuasiNewton {
         if measurement.gradient_norm == 0.0 {
             return Ok(self.rate.unwrap_or(0.0));
         }
-        self.rate.ok_or(Error::Unmeasured { what: quantity.name(), step: measurement.step })
+        let (what, step) = (quantity.name(), measurement.step);
+        let missing = || match reading {
+            Some(_) => Error::NoCurvature { rule: "quasi-newton", what, step },
+            None => Error::Unmeasured { what, step },
+        };
+        self.rate.ok_or_else(missing)
     }
 
     fn keep(&mut self, archive: &mut Archive<'_>) -> Result<()> {

@@ -101,6 +101,10 @@ impl<C: Controller> Controller for Scheduled<C> {
         Ok(self.rule.next(measurement)? * self.schedule.share(measurement.step))
     }
 
+    fn back_off(&self) -> f64 {
+        self.rule.back_off()
+    }
+
     fn keep(&mut self, archive: &mut Archive<'_>) -> Result<()> {
         self.rule.keep(archive)
     }

@@ -9,6 +9,12 @@
 //!
 //! d is the spectral density of the growth at frequency zero. Sine tapers (Riedel & Sidorenko 1995) see it through the
 //! ends of a telescoping sum, since they vanish there; c is what the variance of single blocks has besides.
+//!
+//! Orbits of area-preserving maps stick to islands of regular motion, for times without a typical length: the density
+//! rises towards frequency zero like f^(−α), and what is measured at the lowest frequencies of a run is less than what
+//! its mean suffers from. Where the slope α of log density against log frequency is significant, d is the density that
+//! the power law has at the frequency of the run itself. A run that has not met its first long stay yet cannot know of
+//! it: no error from a single run is calibrated there.
 
 use std::f64::consts::TAU;
 
@@ -38,42 +44,138 @@ const FEWEST: usize = 16;
 /// telescoping sum leaks into them: M = d + ℓc and v = d + c are solved for d and c ≥ 0. The answer is √(dB + c), both
 /// terms scaled to hold the truth in 68.3 % of all cases, as a standard error should: d by the excess of Student's law
 /// with K degrees of freedom over the normal one, 1 + 1.1/K; c by the half-width that holds 68.3 % of the blocks, since
-/// ends often have exponential tails. Few blocks give the plain √(vB).
+/// ends often have exponential tails. Where the series has a [long memory](has_long_memory), the answer is at least that
+/// of its power law. Few blocks give the plain √(vB).
 pub(super) fn deviation_of_sum(blocks: &[f64]) -> f64 {
     let count = blocks.len() as f64;
     if blocks.len() < 2 {
         return f64::INFINITY;
     }
-    let mean = blocks.iter().sum::<f64>() / count;
-    let centred: Vec<f64> = blocks.iter().map(|x| x - mean).collect();
+    let centred = centred(blocks);
     let variance = centred.iter().map(|x| x * x).sum::<f64>() / (count - 1.0);
     if blocks.len() < FEWEST || variance == 0.0 {
         return (variance * count).sqrt();
     }
-    let tapers = TAPERS.min(blocks.len() / 4);
-    let (power, leak) = power_at_zero(&centred, tapers);
+    let tapers = Tapers::of(&centred);
+    let lowest = TAPERS.min(blocks.len() / 4);
+    let looks: Vec<Look> = (1..=lowest).map(|k| tapers.look(k)).collect();
+    let seen: f64 = looks.iter().map(|look| look.seen).sum();
+    let power = looks.iter().map(|look| look.power).sum::<f64>() / seen;
+    let leak = looks.iter().map(|look| look.leak).sum::<f64>() / lowest as f64;
     let diffusion = ((power - leak * variance) / (1.0 - leak)).max(0.0);
     let ends = (1.0 - diffusion / variance).max(0.0) * half_width(&centred).powi(2);
-    let student = 1.0 + 1.1 / tapers as f64;
-    (student * diffusion * count + ends).sqrt()
+    let student = 1.0 + 1.1 / lowest as f64;
+    let short = student * diffusion * count + ends;
+    let long = Slope::of(&tapers).filter(Slope::is_significant).map_or(0.0, |slope| slope.at_the_run() * count);
+    short.max(long).sqrt()
 }
 
-/// (M, ℓ): the mean power of the series at the lowest frequencies, corrected for the mean that was taken off, and the
-/// leak.
-fn power_at_zero(centred: &[f64], tapers: usize) -> (f64, f64) {
-    let period = 2 * (centred.len() + 1);
-    let sines: Vec<f64> = (0..period).map(|m| (TAU * m as f64 / period as f64).sin()).collect();
-    let norm = 4.0 / period as f64;
-    let (mut power, mut seen, mut leak) = (0.0, 0.0, 0.0);
-    for k in 1..=tapers {
-        let taper = |t: usize| sines[k * (t + 1) % period];
-        let amplitude: f64 = centred.iter().enumerate().map(|(t, x)| x * taper(t)).sum();
-        let total: f64 = (0..centred.len()).map(taper).sum();
-        power += norm * amplitude * amplitude;
-        seen += 1.0 - norm * total * total / centred.len() as f64;
-        leak += 1.0 - (TAU * k as f64 / period as f64).cos();
+/// Whether `blocks` remember so long that their mean is not to be trusted: their spectrum rises to its lowest frequency,
+/// by two standard errors.
+pub(super) fn has_long_memory(blocks: &[f64]) -> bool {
+    if blocks.len() < FEWEST {
+        return false;
     }
-    (power / seen, leak / tapers as f64)
+    Slope::of(&Tapers::of(&centred(blocks))).is_some_and(|slope| slope.is_significant())
+}
+
+/// The series less its mean.
+fn centred(blocks: &[f64]) -> Vec<f64> {
+    let mean = blocks.iter().sum::<f64>() / blocks.len() as f64;
+    blocks.iter().map(|x| x - mean).collect()
+}
+
+/// A centred series, and the sines that its tapers are made of.
+struct Tapers<'a> {
+    centred: &'a [f64],
+    sines: Vec<f64>,
+}
+
+/// What one taper sees.
+struct Look {
+    power: f64,
+    /// The share of the power that is left where the mean was taken off.
+    seen: f64,
+    /// The share of a telescoping sum that it sees.
+    leak: f64,
+}
+
+impl<'a> Tapers<'a> {
+    fn of(centred: &'a [f64]) -> Self {
+        let period = 2 * (centred.len() + 1);
+        Self { centred, sines: (0..period).map(|m| (TAU * m as f64 / period as f64).sin()).collect() }
+    }
+
+    /// Through the k-th taper: at the frequency k/(2B + 2) per block.
+    fn look(&self, k: usize) -> Look {
+        let period = self.sines.len();
+        let (norm, count) = (4.0 / period as f64, self.centred.len() as f64);
+        let (mut amplitude, mut total, mut place) = (0.0, 0.0, 0);
+        for x in self.centred {
+            place += k;
+            if place >= period {
+                place -= period;
+            }
+            amplitude += x * self.sines[place];
+            total += self.sines[place];
+        }
+        Look {
+            power: norm * amplitude * amplitude,
+            seen: 1.0 - norm * total * total / count,
+            leak: 1.0 - (TAU * k as f64 / period as f64).cos(),
+        }
+    }
+}
+
+/// The line through log density over log k, over octaves of tapers.
+struct Slope {
+    /// α: how the density rises towards low frequencies.
+    alpha: f64,
+    std_error: f64,
+    /// The mean of log k and of log density, through which the line goes.
+    centre: (f64, f64),
+}
+
+impl Slope {
+    /// `None` for a series too short for three octaves above the first taper, which the mean has spoilt.
+    fn of(tapers: &Tapers<'_>) -> Option<Self> {
+        // At most eight tapers of an octave: more cost time and say little more.
+        const OCTAVES: [(usize, usize); 5] = [(2, 1), (4, 1), (8, 1), (16, 2), (32, 4)];
+        let fits = |(first, _): &&(usize, usize)| 4 * first <= tapers.centred.len();
+        let points: Vec<[f64; 3]> = OCTAVES
+            .iter()
+            .take_while(fits)
+            .map(|(first, stride)| {
+                let ks: Vec<usize> = (*first..2 * first).step_by(*stride).collect();
+                let count = ks.len() as f64;
+                let density = |k: &usize| {
+                    let Look { power, seen, .. } = tapers.look(*k);
+                    power / seen
+                };
+                let mean = ks.iter().map(density).sum::<f64>() / count;
+                // The logarithm of a mean of n squares of normal numbers has the variance 2/n.
+                [ks.iter().map(|k| (*k as f64).ln()).sum::<f64>() / count, mean.ln(), 0.5 * count]
+            })
+            .collect();
+        if points.len() < 3 || points.iter().any(|[_, y, _]| !y.is_finite()) {
+            return None;
+        }
+        let weight: f64 = points.iter().map(|[_, _, w]| w).sum();
+        let mean = |i: usize| points.iter().map(|point| point[2] * point[i]).sum::<f64>() / weight;
+        let (x, y) = (mean(0), mean(1));
+        let spread: f64 = points.iter().map(|[a, _, w]| w * (a - x).powi(2)).sum();
+        let alpha = -points.iter().map(|[a, b, w]| w * (a - x) * (b - y)).sum::<f64>() / spread;
+        Some(Self { alpha, std_error: spread.sqrt().recip(), centre: (x, y) })
+    }
+
+    fn is_significant(&self) -> bool {
+        self.alpha > 2.0 * self.std_error
+    }
+
+    /// The density that the line has at 0.7, where the mean of the run stands between k = 0 and the first taper.
+    fn at_the_run(&self) -> f64 {
+        (self.centre.1 + self.alpha * (self.centre.0 - 0.7_f64.ln())).exp()
+    }
 }
 
 /// The distance from the mean within which 68.3 % of the series lie.
@@ -130,6 +232,30 @@ mod tests {
         // A moving average over 16 blocks: the sum has 16 times the deviation that its innovations have.
         let found = median(|seed| normals(seed, 1039).windows(16).map(|window| window.iter().sum()).collect());
         assert!((found / (16.0 * 32.0) - 1.0).abs() < 0.2, "{found} for 512");
+    }
+
+    /// Noise whose density rises like f^(−1): a sum of octaves of slow steps.
+    fn pink(seed: u64, n: usize) -> Vec<f64> {
+        let octaves: Vec<Vec<f64>> = (0..10).map(|octave| normals(100 * seed + octave, n)).collect();
+        (0..n).map(|t| octaves.iter().enumerate().map(|(octave, steps)| steps[t >> octave]).sum()).collect()
+    }
+
+    #[test]
+    fn a_memory_as_long_as_the_run_is_seen_and_enlarges_the_error() {
+        let seeds = 0..60;
+        let seen = seeds.clone().filter(|seed| has_long_memory(&pink(*seed, 1024))).count();
+        let white = seeds.clone().filter(|seed| has_long_memory(&normals(*seed, 1024))).count();
+        assert!(seen > 55 && white < 5, "{seen} and {white} of 60");
+        // The truth is 0: how often the mean lies within its own error.
+        let held = |seed: &u64| {
+            let series = pink(*seed, 1024);
+            series.iter().sum::<f64>().abs() <= deviation_of_sum(&series)
+        };
+        let held = seeds.filter(held).count();
+        assert!((32..=57).contains(&held), "{held} of 60 within one error");
+        // A telescoping sum has the opposite slope.
+        let ends: Vec<f64> = normals(1, 1025).windows(2).map(|pair| pair[1] - pair[0]).collect();
+        assert!(!has_long_memory(&ends) && !has_long_memory(&normals(0, 30)));
     }
 
     #[test]

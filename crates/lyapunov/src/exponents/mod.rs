@@ -58,9 +58,14 @@ pub struct Exponents {
     /// Λ_1 … Λ_k in the order of the QR factorisation, which is largest first once the deviations are aligned; equal
     /// exponents may trade places within their errors. A direction that is contracted to nothing has −∞.
     pub values: Vec<f64>,
-    /// The standard error of each, from the scatter of blocks: see [`Growth::exponents`]. Infinite where fewer than two
+    /// The standard error of each, from the scatter of blocks (see [`Growth::exponents`]), and with it what the steps of
+    /// a flow leave out ([`Exponents::discretization`]), as the root of the sum of squares. Infinite where fewer than two
     /// blocks say nothing of it.
     pub std_errors: Vec<f64>,
+    /// How much larger each would be with steps that are infinitely short, as steps of half the length say: 16/15 of what
+    /// they add to the growth over single steps from the same states. All 0 for maps. What the change of the path itself
+    /// does to the averages, of the same order in h, is not seen.
+    pub discretization: Vec<f64>,
     /// Whether the averages have settled: see [`Growth::exponents`]. If not, errors are not to be trusted.
     pub aligned: bool,
     /// The steps that were measured.
@@ -97,6 +102,7 @@ impl Exponents {
         Self {
             values: scale(&self.values),
             std_errors: scale(&self.std_errors),
+            discretization: scale(&self.discretization),
             sum: self.sum.scaled(factor),
             entropy: self.entropy.scaled(factor),
             ..self.clone()

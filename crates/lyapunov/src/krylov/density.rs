@@ -149,8 +149,8 @@ pub fn density<V: Vector>(operator: &impl Operator<V>, like: &V, options: &Densi
         start.randomize(&mut Stream::new(options.seed, Purpose::Probe, probe as u64));
         let mut space = Space::new(&start)?;
         // A space that has closed has all the nodes that this vector sees.
-        while space.order() < options.steps && !space.is_complete() && !space.is_closed() {
-            if !space.extend(operator)? {
+        while space.order() < options.steps && !space.is_closed() {
+            if !space.extend(operator, &[])? {
                 return Err(Error::argument("operator", "an image", "must be finite"));
             }
         }

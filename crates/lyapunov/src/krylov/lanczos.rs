@@ -1,19 +1,31 @@
-//! Lanczos with full re-orthogonalisation and thick restart: both ends of the spectrum, in algebraic order.
+//! Lanczos with full re-orthogonalisation and thick restart: both ends of the spectrum, in algebraic order, each
+//! eigenvalue as often as it occurs.
 //!
 //! The basis Q of the Krylov space is kept and every new direction is orthogonalised against all of it, so converged
 //! eigenvalues do not come back as ghosts. With T = QᵀAQ and its eigenpairs (θ, s), the residual of the Ritz vector Qs
 //! is β|s_m| (Paige 1971; Parlett, *The Symmetric Eigenvalue Problem*, 1980, section 13.2). When the basis reaches its
 //! limit it is cut back to the Ritz vectors nearest to the wanted ends (Wu and Simon, *Thick-restart Lanczos*, 2000),
 //! so memory stays bounded however long the search.
+//!
+//! A Krylov space holds one vector of every eigenvalue, whatever its multiplicity, and of a tight cluster it sees one
+//! for long. So where several eigenvalues are wanted at one end, the search is repeated from random directions
+//! orthogonal to all that was found, until nothing above the last one is left. A repetition ends when its own extreme
+//! pair has converged, or when an eigenvalue above would have been seen: after j products the extreme Ritz value of a
+//! random start in n dimensions misses the eigenvalue by more than a share ε of the spread of the spectrum with a
+//! probability of at most 1.648 √n e^(−√ε (2j − 1)) (Kuczyński and Woźniakowski 1992, theorem 4.2).
+//!
+//! At the end A is applied once more to every vector that was found: β|s_m| goes on falling where rounding has long
+//! ended what can be known, the residual of the vector as it is stored does not.
 
 use super::{
-    Eigenpair, Ritz,
+    Eigenpair, Ritz, combine, small_eigen,
     space::{SmallPair, Space},
 };
 use crate::{
     error::{Error, Result},
+    noise::{Purpose, Stream},
     operator::Operator,
-    vector::{Vector, storage_epsilon},
+    vector::{Vector, orthogonalize, orthonormalize, storage_epsilon},
 };
 
 /// What to look for, how well, for how long, and in how much memory.
@@ -23,7 +35,8 @@ pub struct Lanczos {
     pub largest: usize,
     /// How many of the algebraically smallest eigenvalues.
     pub smallest: usize,
-    /// Stop when every residual is at most this times the magnitude of its eigenvalue.
+    /// Stop when every residual is at most this times the magnitude of its eigenvalue, or times a hundredth of the norm
+    /// of the operator where that is more.
     pub tolerance: f64,
     /// Stop after this many applications whatever the residuals.
     pub max_applications: usize,
@@ -80,24 +93,32 @@ impl Lanczos {
 
     /// The pairs that a restart keeps: the wanted ones and about a third of the basis beside them, so that the gap to
     /// what is thrown away is wide.
-    fn kept<'a>(&self, pairs: &'a [SmallPair]) -> Vec<&'a SmallPair> {
-        let spare = (self.max_basis - self.wanted()) / 3;
+    fn kept<'a>(&self, pairs: &'a [SmallPair], room: usize) -> Vec<&'a SmallPair> {
+        let spare = room.saturating_sub(self.wanted()) / 3;
         let allot = |count: usize| {
             if count == 0 { 0 } else { count + spare / (1 + usize::from(self.largest.min(self.smallest) > 0)) }
         };
+        // A search for what was missed has less room: it keeps at most half of it.
+        let fits = |count: usize| count.min((room - 1) / if self.largest.min(self.smallest) > 0 { 3 } else { 2 });
         let (top, bottom) = (allot(self.largest), allot(self.smallest));
+        let (top, bottom) = if room < self.max_basis { (fits(top), fits(bottom)) } else { (top, bottom) };
         let bottom_start = pairs.len().saturating_sub(bottom).max(top);
         pairs[..top.min(pairs.len())].iter().chain(&pairs[bottom_start.min(pairs.len())..]).collect()
     }
 }
 
-/// Extreme eigenvalues of the symmetric `operator`, from the Krylov space that `start` generates.
+/// Extreme eigenvalues of the symmetric `operator`, from the Krylov space that `start` generates and, where more than
+/// one is wanted at one end or that space closes early, from random directions outside of what was found, until
+/// nothing above the last one is left: multiple eigenvalues are found as often as they occur. A single eigenvalue is
+/// looked for from `start` alone: let that have a random part.
 ///
-/// Where the space closes early (the start vector lies in an invariant subspace) it goes on with a fresh random
-/// direction, so that multiple eigenvalues are found as often as they occur.
+/// **Residuals** are those of the vectors as they are stored, by one more application to each, and never below the
+/// rounding of the storage times the norm of the operator. **Converged** says that every residual is at most the
+/// tolerance times the magnitude of its eigenvalue, or times a hundredth of the norm of the operator where the
+/// eigenvalue is smaller than that (a zero among large eigenvalues converges), and that the set is complete.
 ///
-/// **Cost**: [`Ritz::applications`] applications, at most `max_basis` + 1 vectors held, O(m) inner products per
-/// application for a basis of m.
+/// **Cost**: [`Ritz::applications`] applications, all of it counted; at most `max_basis` + 1 vectors held, O(m) inner
+/// products per application for a basis of m.
 ///
 /// # Errors
 /// [`Error::Argument`] for a start vector that is zero or not finite, for more eigenvalues than dimensions, for a
@@ -106,67 +127,277 @@ impl Lanczos {
 ///
 /// ```
 /// use lyapunov::{Dense, Lanczos, lanczos};
-/// let options = Lanczos { smallest: 1, ..Lanczos::default() };
-/// let ritz = lanczos(&Dense::diagonal(&[3.0, 1.0, -5.0]), &vec![1.0; 3], &options)?;
-/// assert!((ritz.largest[0].value - 3.0).abs() < 1e-12);
+/// let options = Lanczos { largest: 2, smallest: 1, ..Lanczos::default() };
+/// let ritz = lanczos(&Dense::diagonal(&[3.0, 1.0, 3.0, -5.0]), &vec![1.0; 4], &options)?;
+/// assert!((ritz.largest[0].value - 3.0).abs() < 1e-12 && (ritz.largest[1].value - 3.0).abs() < 1e-12);
 /// assert!((ritz.smallest[0].value + 5.0).abs() < 1e-12);
 /// # Ok::<(), lyapunov::Error>(())
 /// ```
 pub fn lanczos<V: Vector>(operator: &impl Operator<V>, start: &V, options: &Lanczos) -> Result<Ritz<V>> {
     options.check(start.len())?;
+    let epsilon = storage_epsilon(start);
+    let bytes = if epsilon > f64::EPSILON { 4 } else { 8 };
+    let options = Lanczos { max_basis: options.basis(start.len(), bytes), ..options.clone() };
+    let mut search = Search::new(operator, options);
     let mut space = Space::new(start)?;
-    let bytes = if storage_epsilon(start) > f64::EPSILON { 4 } else { 8 };
-    let options = &Lanczos { max_basis: options.basis(start.len(), bytes), ..options.clone() };
-    let (mut applications, mut broken) = (0, false);
-    while applications < options.max_applications && !space.is_complete() {
-        if space.order() == options.max_basis {
-            let pairs = space.pairs();
-            space.restart(&options.kept(&pairs));
-        }
-        broken = !space.extend(operator)?;
-        applications += 1;
-        if broken {
-            break;
-        }
-        // The small problem costs O(m³), far less than a product until the basis is large: then it is solved every
-        // fifth step.
-        let m = space.order();
-        if (m <= 60 || m % 5 == 0 || m == options.max_basis) && converged(&space, &space.pairs(), options) {
-            break;
-        }
-    }
-    let mut found = ritz(&space, applications, options);
-    found.converged &= !broken;
-    Ok(found)
-}
-
-/// Whether the wanted pairs have converged, and with them the ends of the last block: a space that has closed says
-/// nothing of the directions outside it, so the fresh direction that follows has to be explored as well.
-fn converged<V: Vector>(space: &Space<V>, pairs: &[SmallPair], options: &Lanczos) -> bool {
-    if pairs.len() < options.wanted() || (space.is_closed() && !space.is_complete()) {
-        return false;
-    }
-    // An eigenvalue that is zero to rounding cannot have a small relative residual.
-    let floor = f64::EPSILON * space.scale();
-    let close = |pair: &SmallPair| pair.residual <= (options.tolerance * pair.value.abs()).max(floor);
-    let newest = |pair: &&SmallPair| space.is_in_last_block(pair);
-    let (mut top, mut bottom) = options.ends(pairs);
-    top.all(close)
-        && bottom.all(close)
-        && (options.largest == 0 || pairs.iter().find(newest).is_none_or(close))
-        && (options.smallest == 0 || pairs.iter().rev().find(newest).is_none_or(close))
-}
-
-fn ritz<V: Vector>(space: &Space<V>, applications: usize, options: &Lanczos) -> Ritz<V> {
-    let pairs = space.pairs();
-    let full = |pair: &SmallPair| Eigenpair {
-        value: pair.value,
-        residual: pair.residual,
-        vector: space.vector(&pair.coordinates),
+    let end = search.explore(&mut space, &[], Goal::All)?;
+    let mut ends = search.ends_of(&space);
+    let is_everything = space.order() == start.len();
+    drop(space);
+    let complete = match end {
+        End::Reached => search.look_for_missed(&mut ends, start, false)?,
+        End::Closed => is_everything || search.look_for_missed(&mut ends, start, true)?,
+        End::Spent | End::Broken => false,
     };
-    let (top, bottom) = options.ends(&pairs);
-    let (largest, smallest) = (top.map(full).collect(), bottom.map(full).collect());
-    Ritz { largest, smallest, applications, converged: converged(space, &pairs, options) }
+    let floor = epsilon * search.norm;
+    if end != End::Broken && search.can_finish(&ends) {
+        search.refine(&mut ends)?;
+    }
+    ends.pairs_mut().for_each(|pair| pair.residual = pair.residual.max(floor));
+    let close = |pair: &Eigenpair<V>| search.is_close(pair.value, pair.residual);
+    let full = ends.top.len() == search.options.largest && ends.bottom.len() == search.options.smallest;
+    let converged = complete && full && ends.top.iter().chain(&ends.bottom).all(close);
+    Ok(Ritz { largest: ends.top, smallest: ends.bottom, applications: search.applications, converged })
+}
+
+/// The pairs at the two ends, the outermost first.
+struct Ends<V> {
+    top: Vec<Eigenpair<V>>,
+    bottom: Vec<Eigenpair<V>>,
+}
+
+impl<V: Vector> Ends<V> {
+    fn pairs_mut(&mut self) -> impl Iterator<Item = &mut Eigenpair<V>> {
+        self.top.iter_mut().chain(&mut self.bottom)
+    }
+
+    fn vectors(&self) -> Vec<V> {
+        self.top.iter().chain(&self.bottom).map(|pair| pair.vector.clone()).collect()
+    }
+}
+
+/// What an exploration is for.
+#[derive(Clone, Copy)]
+enum Goal {
+    /// All wanted pairs.
+    All,
+    /// Whether anything lies above the first value or below the second, where these are looked at; −∞ and ∞ where there
+    /// are fewer pairs than wanted.
+    Missed(Option<f64>, Option<f64>),
+}
+
+/// How an exploration has ended.
+#[derive(Clone, Copy, PartialEq)]
+enum End {
+    Reached,
+    /// The space is invariant: it has nothing more to give.
+    Closed,
+    /// No product is left.
+    Spent,
+    /// An image was not finite.
+    Broken,
+}
+
+struct Search<'a, A> {
+    operator: &'a A,
+    options: Lanczos,
+    applications: usize,
+    /// The largest |Ritz value| so far: a lower bound of the operator's norm.
+    norm: f64,
+}
+
+impl<'a, A> Search<'a, A> {
+    fn new(operator: &'a A, options: Lanczos) -> Self {
+        Self { operator, options, applications: 0, norm: 0.0 }
+    }
+
+    /// The products that may be spent before the last ones, which are for the residuals.
+    fn limit(&self) -> usize {
+        let (most, wanted) = (self.options.max_applications, self.options.wanted());
+        if most > 2 * wanted { most - wanted } else { most }
+    }
+
+    fn is_close(&self, value: f64, residual: f64) -> bool {
+        residual <= self.options.tolerance * value.abs().max(self.norm / 100.0)
+    }
+
+    /// Lets `space`, orthogonal to `outside`, grow until its goal is reached.
+    fn explore<V: Vector>(&mut self, space: &mut Space<V>, outside: &[V], goal: Goal) -> Result<End>
+    where
+        A: Operator<V>,
+    {
+        let room = self.options.max_basis - outside.len();
+        let mut products = 0;
+        while self.applications < self.limit() {
+            if space.order() == room {
+                let pairs = space.pairs();
+                space.restart(&self.options.kept(&pairs, room));
+            }
+            if !space.extend(self.operator, outside)? {
+                self.applications += 1;
+                return Ok(End::Broken);
+            }
+            (self.applications, products) = (self.applications + 1, products + 1);
+            // The small problem costs O(m³), far less than a product until the basis is large: then it is solved every
+            // fifth step.
+            let m = space.order();
+            if !(m <= 60 || m % 5 == 0 || m == room || space.is_closed()) {
+                continue;
+            }
+            let pairs = space.pairs();
+            self.norm = pairs.iter().map(|pair| pair.value.abs()).fold(self.norm, f64::max);
+            if space.is_closed() {
+                return Ok(End::Closed);
+            }
+            let seen = (!space.is_cut()).then_some(products);
+            if self.is_reached(&pairs, goal, seen, outside.first().map_or(0, Vector::len)) {
+                return Ok(End::Reached);
+            }
+        }
+        Ok(End::Spent)
+    }
+
+    fn is_reached(&self, pairs: &[SmallPair], goal: Goal, products: Option<usize>, dimension: usize) -> bool {
+        let close = |pair: &SmallPair| self.is_close(pair.value, pair.residual);
+        match goal {
+            Goal::All => {
+                let (mut top, mut bottom) = self.options.ends(pairs);
+                pairs.len() >= self.options.wanted() && top.all(close) && bottom.all(close)
+            }
+            Goal::Missed(above, below) => {
+                let (Some(first), Some(last)) = (pairs.first(), pairs.last()) else { return false };
+                let nothing = |limit: f64, near: f64, far: f64| {
+                    // One in a thousand.
+                    let needed = (1648.0 * (dimension as f64).sqrt()).ln();
+                    let share = (limit - near) / (limit - far);
+                    products.is_some_and(|j| share.max(0.0).sqrt() * (2 * j - 1) as f64 >= needed)
+                };
+                above.is_none_or(|limit| close(first) || nothing(limit, first.value, last.value))
+                    && below.is_none_or(|limit| close(last) || nothing(-limit, -last.value, -first.value))
+            }
+        }
+    }
+
+    /// The wanted pairs of `space`: where it has fewer, the largest come first.
+    fn ends_of<V: Vector>(&self, space: &Space<V>) -> Ends<V> {
+        let pairs = space.pairs();
+        let full = |pair: &SmallPair| Eigenpair {
+            value: pair.value,
+            residual: pair.residual,
+            vector: space.vector(&pair.coordinates),
+        };
+        let top = self.options.largest.min(pairs.len());
+        let bottom = self.options.smallest.min(pairs.len() - top);
+        Ends {
+            top: pairs[..top].iter().map(full).collect(),
+            bottom: pairs.iter().rev().take(bottom).map(full).collect(),
+        }
+    }
+
+    /// Explores from random directions outside of what was found until that adds nothing; false where it could not be
+    /// finished. One pair at an end cannot miss its own copies: then there is nothing to look for, unless the first
+    /// space has `closed`.
+    fn look_for_missed<V: Vector>(&mut self, ends: &mut Ends<V>, like: &V, closed: bool) -> Result<bool>
+    where
+        A: Operator<V>,
+    {
+        let (largest, smallest) = (self.options.largest, self.options.smallest);
+        let looks = |wanted: usize| wanted > 1 || (closed && wanted > 0);
+        if !looks(largest) && !looks(smallest) {
+            return Ok(true);
+        }
+        for round in 0.. {
+            let outside = ends.vectors();
+            let Some(start) = outside_of(&outside, like, round) else { return Ok(true) };
+            let mut space = Space::new(&start)?;
+            let limit = |wanted: usize, found: &[Eigenpair<V>], open: f64| {
+                looks(wanted).then(|| found.get(wanted - 1).map_or(open, |pair| pair.value))
+            };
+            let above = limit(largest, &ends.top, f64::NEG_INFINITY);
+            let below = limit(smallest, &ends.bottom, f64::INFINITY);
+            let end = self.explore(&mut space, &outside, Goal::Missed(above, below))?;
+            if matches!(end, End::Spent | End::Broken) {
+                return Ok(false);
+            }
+            drop(outside);
+            if !self.add(ends, &space, above, below) {
+                return Ok(true);
+            }
+        }
+        unreachable!("the rounds have no end of their own")
+    }
+
+    /// Adds the converged pairs of `space` that lie beyond the limits, and keeps the wanted ones. Says whether there
+    /// were any.
+    fn add<V: Vector>(&self, ends: &mut Ends<V>, space: &Space<V>, above: Option<f64>, below: Option<f64>) -> bool {
+        let pairs = space.pairs();
+        // What is closer to the last one than the tolerance is not beyond it.
+        let beyond = |limit: f64| self.options.tolerance * limit.abs().max(self.norm / 100.0);
+        let close = |pair: &&SmallPair| self.is_close(pair.value, pair.residual);
+        let higher =
+            |pair: &&SmallPair| above.is_some_and(|limit| limit.is_infinite() || pair.value > limit + beyond(limit));
+        let lower =
+            |pair: &&SmallPair| below.is_some_and(|limit| limit.is_infinite() || pair.value < limit - beyond(limit));
+        let full = |pair: &SmallPair| Eigenpair {
+            value: pair.value,
+            residual: pair.residual,
+            vector: space.vector(&pair.coordinates),
+        };
+        let top: Vec<_> = pairs.iter().take_while(|p| close(p) && higher(p)).take(self.options.largest).collect();
+        let rest = pairs.iter().skip(top.len()).rev();
+        let bottom: Vec<_> = rest.take_while(|p| close(p) && lower(p)).take(self.options.smallest).collect();
+        let found = !(top.is_empty() && bottom.is_empty());
+        ends.top.extend(top.into_iter().map(full));
+        ends.bottom.extend(bottom.into_iter().map(full));
+        ends.top.sort_by(|a, b| b.value.total_cmp(&a.value));
+        ends.bottom.sort_by(|a, b| a.value.total_cmp(&b.value));
+        ends.top.truncate(self.options.largest);
+        ends.bottom.truncate(self.options.smallest);
+        found
+    }
+
+    fn can_finish<V: Vector>(&self, ends: &Ends<V>) -> bool {
+        let count = ends.top.len() + ends.bottom.len();
+        count > 0 && self.applications + count <= self.options.max_applications
+    }
+
+    /// The Ritz pairs in the space of all that was found, with residuals from the images themselves.
+    fn refine<V: Vector>(&mut self, ends: &mut Ends<V>) -> Result<()>
+    where
+        A: Operator<V>,
+    {
+        let mut basis = ends.vectors();
+        orthonormalize(&mut basis);
+        let mut images = Vec::with_capacity(basis.len());
+        for vector in &basis {
+            images.push(self.operator.apply(vector)?);
+            self.applications += 1;
+        }
+        let columns: Vec<Vec<f64>> = images.iter().map(|image| image.dots(&basis)).collect();
+        let entry = |i: usize, j: usize| 0.5 * (columns[i][j] + columns[j][i]);
+        // Images that are not finite now leave what was known.
+        let Some(pairs) = small_eigen(basis.len(), entry) else { return Ok(()) };
+        let (top, bottom) = (ends.top.len(), ends.bottom.len());
+        let chosen = pairs.iter().take(top).chain(pairs.iter().rev().take(bottom));
+        for ((value, s), pair) in chosen.zip(ends.pairs_mut()) {
+            let vector = combine(&basis, s);
+            let mut rest = combine(&images, s);
+            rest.axpy(-value, &vector);
+            *pair = Eigenpair { value: *value, residual: rest.norm() / vector.norm(), vector };
+        }
+        Ok(())
+    }
+}
+
+/// A random unit vector orthogonal to `found`; `None` where these are everything.
+fn outside_of<V: Vector>(found: &[V], like: &V, round: u64) -> Option<V> {
+    if found.len() >= like.len() {
+        return None;
+    }
+    let mut start = like.zeros_like();
+    start.randomize(&mut Stream::new(0, Purpose::Probe, u64::MAX - round));
+    orthogonalize(&mut start, found);
+    start.unit()
 }
 
 #[cfg(test)]
@@ -321,6 +552,122 @@ mod tests {
         let inside: Vec<f32> = (0..60).map(|i| if i == 5 { 0.0 } else { 0.1 + i as f32 }).collect();
         let ritz = lanczos(&Diagonal(entries), &inside, &Lanczos::default()).unwrap();
         assert!((ritz.largest[0].value - 30.0).abs() < 1e-4, "{}", ritz.largest[0].value);
+    }
+
+    #[test]
+    fn every_copy_of_an_eigenvalue_is_found() {
+        // A ⊗ I_10: every eigenvalue of A ten times.
+        let a: Vec<f64> = (0..40).map(|i| 930.8 * 0.8_f64.powi(i)).collect();
+        let entries: Vec<f64> = a.iter().flat_map(|value| [*value; 10]).collect();
+        let matrix = Dense::diagonal(&entries);
+        for (wanted, exact) in [(10, &entries[..10]), (14, &entries[..14]), (4, &entries[..4])] {
+            let options = Lanczos { tolerance: 1e-6, max_basis: 60, ..options(wanted, 0) };
+            let ritz = lanczos(&matrix, &random(400), &options).unwrap();
+            assert!(ritz.converged, "{wanted}");
+            for (pair, exact) in ritz.largest.iter().zip(exact) {
+                assert!((pair.value - exact).abs() < 1e-6 * exact, "{} for {exact}", pair.value);
+            }
+        }
+        // The other end, and both at once.
+        let negative = Dense::diagonal(&entries.iter().map(|x| -x).collect::<Vec<_>>());
+        let ritz = lanczos(&negative, &random(400), &options(2, 12)).unwrap();
+        let found: Vec<f64> = ritz.smallest.iter().map(|pair| (-pair.value / 930.8 * 1e6).round() / 1e6).collect();
+        assert_eq!(found, [[1.0; 10].as_slice(), &[0.8; 2]].concat());
+        // Where the products do not suffice, the set is not called complete.
+        let short = Lanczos { max_applications: 60, tolerance: 1e-3, ..options(10, 0) };
+        assert!(!lanczos(&matrix, &random(400), &short).unwrap().converged);
+    }
+
+    #[test]
+    fn clusters_are_found_whole() {
+        let n = 400;
+        for gap in [1e-3, 1e-4, 1e-6, 1e-12] {
+            for seed in 0..5 {
+                let mut entries = vec![0.0; n];
+                let mut stream = Stream::new(seed, Purpose::Probe, 7);
+                entries.fill_with(|| stream.uniform());
+                (0..10).for_each(|j| entries[31 * j] = 100.0 * (1.0 - gap * j as f64));
+                let mut start = vec![0.0; n];
+                start.randomize(&mut stream);
+                let ritz = lanczos(&Dense::diagonal(&entries), &start, &Lanczos { tolerance: 1e-3, ..options(10, 0) })
+                    .unwrap();
+                assert!(ritz.converged, "gap {gap}, seed {seed}");
+                for (j, pair) in ritz.largest.iter().enumerate() {
+                    let exact = 100.0 * (1.0 - gap * j as f64);
+                    assert!((pair.value - exact).abs() < 0.1, "{} for {exact}, gap {gap}", pair.value);
+                }
+                assert!(ritz.applications < 200, "{} products", ritz.applications);
+            }
+        }
+    }
+
+    #[test]
+    fn looking_for_what_was_missed_is_cheap_where_nothing_was() {
+        let n = 1000;
+        let mut entries: Vec<f64> = random(n).iter().map(|x| x.abs().min(3.0)).collect();
+        (0..5).for_each(|j| entries[j] = 40.0 - 5.0 * j as f64);
+        let ritz =
+            lanczos(&Dense::diagonal(&entries), &random(n), &Lanczos { tolerance: 1e-3, ..options(5, 0) }).unwrap();
+        assert!(ritz.converged && ritz.applications <= 40, "{} products", ritz.applications);
+    }
+
+    #[test]
+    fn a_zero_converges_beside_large_eigenvalues_and_alone() {
+        // Rank 3 in 200 dimensions: the bottom is 0, 197 times.
+        let mut entries = vec![0.0; 200];
+        (entries[3], entries[50], entries[51]) = (50.0, 20.0, 1.0);
+        let ritz = lanczos(&Dense::diagonal(&entries), &random(200), &Lanczos { smallest: 2, ..Lanczos::default() });
+        let ritz = ritz.unwrap();
+        assert!(ritz.converged && ritz.applications < 20, "{} products", ritz.applications);
+        for pair in &ritz.smallest {
+            assert!(pair.value.abs() <= pair.residual && pair.residual < 1e-5 * 50.0, "{}", pair.residual);
+        }
+        let nothing = Dense::diagonal(&[0.0; 50]);
+        let ritz = lanczos(&nothing, &random(50), &Lanczos { largest: 3, smallest: 1, ..Lanczos::default() }).unwrap();
+        assert!(ritz.converged && ritz.applications <= 12, "{} products", ritz.applications);
+        assert!(ritz.largest.iter().chain(&ritz.smallest).all(|pair| pair.value == 0.0 && pair.residual == 0.0));
+    }
+
+    /// A matrix in double precision that acts on vectors in single, as networks do.
+    struct Single(Dense);
+    impl Operator<Vec<f32>> for Single {
+        fn apply(&self, v: &Vec<f32>) -> Result<Vec<f32>> {
+            let wide: Vec<f64> = v.iter().map(|x| f64::from(*x)).collect();
+            Ok(self.0.apply(&wide)?.iter().map(|x| *x as f32).collect())
+        }
+    }
+
+    #[test]
+    fn residuals_in_single_precision_hold_the_error() {
+        // Few distinct eigenvalues: β|s_m| falls to nothing, the error does not.
+        let n = 60;
+        let basis: Vec<Vec<f64>> = {
+            let mut basis: Vec<Vec<f64>> = (0..n as u64)
+                .map(|i| {
+                    let mut v = vec![0.0; n];
+                    v.randomize(&mut Stream::new(5, Purpose::Probe, i));
+                    v
+                })
+                .collect();
+            orthonormalize(&mut basis);
+            basis
+        };
+        let exact = |k: usize| if k < 8 { 30.0 - 3.0 * k as f64 } else { 0.0 };
+        let entry = |i: usize, j: usize| (0..8).map(|k| exact(k) * basis[k][i] * basis[k][j]).sum();
+        let matrix = Dense::new((0..n).map(|i| (0..n).map(|j| entry(i, j)).collect()).collect());
+        let start: Vec<f32> = random(n).iter().map(|x| *x as f32).collect();
+        for tolerance in [1e-3, 1e-8] {
+            let options = Lanczos { tolerance, max_applications: 60, ..options(5, 1) };
+            let ritz = lanczos(&Single(matrix.clone()), &start, &options).unwrap();
+            for (k, pair) in ritz.largest.iter().chain(&ritz.smallest).enumerate() {
+                let truth = if k < 5 { exact(k) } else { 0.0 };
+                let error = (pair.value - truth).abs();
+                assert!(error <= pair.residual, "{error:e} within {:e}", pair.residual);
+                assert!(pair.residual >= 30.0 * f64::from(f32::EPSILON));
+                assert!(pair.residual <= 30.0 * tolerance.max(1e-5), "{:e}", pair.residual);
+            }
+            assert_eq!(ritz.converged, tolerance > 1e-7, "what rounding hides is not called converged");
+        }
     }
 
     #[test]

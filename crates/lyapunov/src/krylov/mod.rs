@@ -28,7 +28,8 @@ use crate::vector::Vector;
 pub struct Eigenpair<V> {
     /// The Ritz value θ, an estimate of the eigenvalue.
     pub value: f64,
-    /// ‖A v − θ v‖ for the unit vector v: some eigenvalue of A lies within this distance of θ.
+    /// ‖A v − θ v‖ for the unit vector v, but not less than the rounding of the storage times ‖A‖: some eigenvalue of A
+    /// lies within this distance of θ.
     pub residual: f64,
     /// The unit vector v.
     pub vector: V,
@@ -43,7 +44,8 @@ pub struct Ritz<V> {
     pub smallest: Vec<Eigenpair<V>>,
     /// How often the operator was applied: the cost.
     pub applications: usize,
-    /// Whether every residual is below the tolerance times the magnitude of its eigenvalue.
+    /// Whether every residual is below the tolerance times the magnitude of its eigenvalue (or a small part of the norm of
+    /// the operator: see the method), and nothing was missed.
     pub converged: bool,
 }
 

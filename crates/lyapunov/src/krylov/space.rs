@@ -7,7 +7,6 @@
 use super::{combine, small_eigen};
 use crate::{
     error::{Error, Result},
-    noise::{Purpose, Stream},
     operator::Operator,
     vector::{Vector, orthogonalize, storage_epsilon},
 };
@@ -22,7 +21,8 @@ pub(super) struct SmallPair {
     pub residual: f64,
 }
 
-/// The space after m products: m + 1 orthonormal directions, the last of which has not been multiplied yet.
+/// The space after m products: m + 1 orthonormal directions, the last of which has not been multiplied yet; m where the
+/// space has closed.
 pub(super) struct Space<V> {
     basis: Vec<V>,
     /// The diagonal of T, m entries; the first ones are Ritz values where there was a restart.
@@ -31,8 +31,6 @@ pub(super) struct Space<V> {
     arrow: Vec<f64>,
     /// Entries of T beside the diagonal, from the first direction that is no kept Ritz vector.
     beside: Vec<f64>,
-    /// Where T's last block starts: after a closing nothing couples it to what came before.
-    block: usize,
     /// What is left of a vector of length 1 that depends on others, at most.
     rounding: f64,
 }
@@ -43,7 +41,7 @@ impl<V: Vector> Space<V> {
         let first =
             start.unit().ok_or_else(|| Error::argument("start", "the start vector", "must be finite and not zero"))?;
         let rounding = 64.0 * storage_epsilon(start);
-        Ok(Self { basis: vec![first], diagonal: Vec::new(), arrow: Vec::new(), beside: Vec::new(), block: 0, rounding })
+        Ok(Self { basis: vec![first], diagonal: Vec::new(), arrow: Vec::new(), beside: Vec::new(), rounding })
     }
 
     /// The order of T.
@@ -51,56 +49,45 @@ impl<V: Vector> Space<V> {
         self.diagonal.len()
     }
 
-    /// Whether the space is everything.
-    pub fn is_complete(&self) -> bool {
-        self.order() == self.basis[0].len()
-    }
-
-    /// Whether the last product led out of the space by nothing but rounding.
+    /// Whether the last product led out of the space by nothing but rounding: nothing can be added to it.
     pub fn is_closed(&self) -> bool {
         self.beside.last() == Some(&0.0)
     }
 
-    /// Whether `pair` lives in T's last block.
-    pub fn is_in_last_block(&self, pair: &SmallPair) -> bool {
-        pair.coordinates[self.block..].iter().map(|s| s * s).sum::<f64>() > 0.5
+    /// Whether a restart has thrown directions away.
+    pub fn is_cut(&self) -> bool {
+        !self.arrow.is_empty()
     }
 
-    /// Applies the operator to the last direction. Returns false, unchanged, where the image is not finite.
-    pub fn extend(&mut self, operator: &impl Operator<V>) -> Result<bool> {
+    /// Applies the operator to the last direction, and takes from the image what lies along the orthonormal `outside`,
+    /// to which the space is orthogonal. Returns false, unchanged, where the image is not finite.
+    pub fn extend(&mut self, operator: &impl Operator<V>, outside: &[V]) -> Result<bool> {
         let last = &self.basis[self.basis.len() - 1];
         let mut image = operator.apply(last)?;
         let (diagonal, size) = (image.dot(last), image.norm());
         if !(diagonal.is_finite() && size.is_finite()) {
             return Ok(false);
         }
-        let beside = orthogonalize(&mut image, &self.basis);
-        self.diagonal.push(diagonal);
-        let closed = beside <= self.rounding * self.scale().max(size);
-        self.beside.push(if closed { 0.0 } else { beside });
-        if closed {
-            self.block = self.order();
-            image = self.fresh_direction();
-        } else {
-            image.scale(1.0 / beside);
+        let mut beside = size;
+        // Twice where there are two sets: the second projection may bring back what the first took away.
+        for _ in 0..if outside.is_empty() { 1 } else { 2 } {
+            orthogonalize(&mut image, outside);
+            beside = orthogonalize(&mut image, &self.basis);
         }
-        self.basis.push(image);
+        self.diagonal.push(diagonal);
+        let everything = self.order() + outside.len() >= image.len();
+        if everything || beside <= self.rounding * self.scale().max(size) {
+            self.beside.push(0.0);
+        } else {
+            self.beside.push(beside);
+            image.scale(1.0 / beside);
+            self.basis.push(image);
+        }
         Ok(true)
     }
 
-    /// A random unit vector orthogonal to the basis; zero where the basis is complete.
-    fn fresh_direction(&self) -> V {
-        let mut direction = self.basis[0].zeros_like();
-        if self.basis.len() < direction.len() {
-            direction.randomize(&mut Stream::new(0, Purpose::Probe, self.basis.len() as u64));
-            let norm = orthogonalize(&mut direction, &self.basis);
-            direction.scale(1.0 / norm);
-        }
-        direction
-    }
-
     /// A lower bound of the operator's norm.
-    pub fn scale(&self) -> f64 {
+    fn scale(&self) -> f64 {
         self.diagonal.iter().chain(&self.beside).fold(0.0, |m, x| m.max(x.abs()))
     }
 
@@ -117,8 +104,6 @@ impl<V: Vector> Space<V> {
     /// How far A Qs leads out of the space.
     fn residual(&self, s: &[f64]) -> f64 {
         match self.beside.last() {
-            // A complete basis leaves no residual, only rounding.
-            _ if self.is_complete() => 0.0,
             Some(out) => out * s[s.len() - 1].abs(),
             // Straight after a restart only the arrow leads out.
             None => self.arrow.iter().zip(s).map(|(a, s)| a * s).sum::<f64>().abs(),
@@ -139,7 +124,7 @@ impl<V: Vector> Space<V> {
         }
     }
 
-    /// The vector in the full space that belongs to `coordinates`.
+    /// The unit vector in the full space that belongs to `coordinates`.
     pub fn vector(&self, coordinates: &[f64]) -> V {
         combine(&self.basis, coordinates)
     }
@@ -151,7 +136,6 @@ impl<V: Vector> Space<V> {
         self.arrow = pairs.iter().map(|pair| out * pair.coordinates[pair.coordinates.len() - 1]).collect();
         self.diagonal = pairs.iter().map(|pair| pair.value).collect();
         self.beside.clear();
-        self.block = 0;
         basis.extend(self.basis.pop());
         self.basis = basis;
     }

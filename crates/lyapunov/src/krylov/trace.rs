@@ -11,7 +11,7 @@ use crate::{
     error::{Error, Result},
     noise::{Purpose, Stream},
     operator::Operator,
-    vector::{Vector, orthogonalize, orthonormalize},
+    vector::{Vector, orthogonalize, orthonormalize, storage_epsilon},
 };
 
 /// How the trace is estimated.
@@ -35,7 +35,7 @@ impl Default for TraceOptions {
 pub struct Trace {
     /// The estimate of Σ λᵢ.
     pub value: f64,
-    /// The standard error of the random part; 0 where Q is everything.
+    /// The standard error of the random part, and of the rounding of the storage where Q is everything.
     pub std_error: f64,
     /// How often the operator was applied.
     pub applications: usize,
@@ -71,12 +71,17 @@ pub fn trace<V: Vector>(operator: &impl Operator<V>, like: &V, options: &TraceOp
     let mut kept = sizes.iter().map(|size| *size > 1e-10 * largest);
     basis.retain(|_| kept.next() == Some(true));
     let mut value = 0.0;
+    let mut square = 0.0;
     for q in &basis {
-        value += q.dot(&operator.apply(q)?);
+        let image = operator.apply(q)?;
+        value += q.dot(&image);
+        square += image.dot(&image);
     }
+    // What the rounding of the storage leaves of the sum: as much of every image, in random directions.
+    let rounding = storage_epsilon(like) * square.sqrt();
     let mut applications = third.min(like.len()) + basis.len();
     if basis.len() == like.len() {
-        return Ok(Trace { value, std_error: 0.0, applications });
+        return Ok(Trace { value, std_error: rounding, applications });
     }
     let samples = (0..options.applications - 2 * third)
         .map(|k| {
@@ -87,7 +92,7 @@ pub fn trace<V: Vector>(operator: &impl Operator<V>, like: &V, options: &TraceOp
         .collect::<Result<Vec<f64>>>()?;
     applications += samples.len();
     let (rest, std_error) = mean_and_error(&samples);
-    Ok(Trace { value: value + rest, std_error, applications })
+    Ok(Trace { value: value + rest, std_error: std_error.hypot(rounding), applications })
 }
 
 #[cfg(test)]

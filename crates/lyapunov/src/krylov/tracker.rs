@@ -25,7 +25,8 @@ pub struct Tracker<V> {
     pub products: usize,
     /// Products of the first burst, which has no earlier vector to start from.
     pub first_products: usize,
-    /// A burst counts as converged when its residual is at most this times the magnitude of its value.
+    /// A burst counts as converged when its residual is at most this times the magnitude of its value, or times a
+    /// hundredth of the norm of the operator where that is more.
     pub tolerance: f64,
     /// Whether a burst ends as soon as it has converged. Then `products` is a limit, and can be set high for the
     /// moments that need it: easy bursts pay for hard ones.
@@ -48,7 +49,8 @@ impl<V: Vector> Tracker<V> {
         Self { tolerance, stop_early: true, ..Self::new(12) }
     }
 
-    /// The largest Ritz value of `operator` in the space of this burst, with its explicit residual.
+    /// The largest Ritz value of `operator` in the space of this burst, with its explicit residual, which is at least the
+    /// rounding of the storage times the norm of the operator.
     ///
     /// The space starts from unit(v) + unit(`hint`), v the Ritz vector of the last call; the first call starts from the
     /// hint alone. A product that is not finite gives an empty, unconverged result and leaves the tracker as it was.
@@ -118,8 +120,13 @@ impl<V: Vector> Tracker<V> {
             next = rest;
         }
         let applications = images.len();
-        let largest = top(&basis, &images, &columns);
-        let converged = largest.as_ref().is_some_and(|top| top.residual <= self.tolerance * top.value.abs());
+        let norm = images.iter().map(Vector::norm).fold(0.0, f64::max);
+        let mut largest = top(&basis, &images, &columns);
+        if let Some(top) = &mut largest {
+            top.residual = top.residual.max(rounding / 64.0 * norm);
+        }
+        let close = |top: &Eigenpair<V>| top.residual <= self.tolerance * top.value.abs().max(norm / 100.0);
+        let converged = largest.as_ref().is_some_and(close);
         Ok(Ritz { largest: largest.into_iter().collect(), smallest: Vec::new(), applications, converged })
     }
 
@@ -252,6 +259,19 @@ mod tests {
         assert!(broken.largest.is_empty() && !broken.converged);
         let found = tracker.update(&matrix, &vec![0.0, 0.0]).unwrap();
         assert!((found.largest[0].value - 3.0).abs() < 1e-12);
+    }
+
+    #[test]
+    fn a_space_that_is_everything_leaves_the_rounding() {
+        struct Single;
+        impl Operator<Vec<f32>> for Single {
+            fn apply(&self, v: &Vec<f32>) -> Result<Vec<f32>> {
+                Ok(vec![10.0 * v[0] + v[1], v[0] + 3.0 * v[1]])
+            }
+        }
+        let found = Tracker::new(2).update(&Single, &vec![0.3_f32, 0.7]).unwrap();
+        let (top, exact) = (&found.largest[0], 6.5 + 13.25_f64.sqrt());
+        assert!((top.value - exact).abs() <= top.residual && top.residual >= exact * 1e-7, "{top:?}");
     }
 
     #[test]

@@ -16,7 +16,8 @@ use crate::{
 pub struct Extreme<V> {
     /// The estimate, in units of loss per weight².
     pub value: f64,
-    /// ‖Hv − value·v‖ for the unit vector v: some eigenvalue lies within this distance.
+    /// ‖Hv − value·v‖ for the unit vector v, by one more product, and not less than the rounding of the weights times ‖H‖:
+    /// some eigenvalue lies within this distance.
     pub residual: f64,
     /// The unit vector v.
     pub vector: V,
@@ -28,7 +29,7 @@ pub struct Extreme<V> {
     pub on: Sample,
     /// What it cost with the gradient, in g-eq.
     pub cost: f64,
-    /// Whether the residual is at most a thousandth of the value.
+    /// Whether the residual is at most a thousandth of the value, or of a hundredth of the norm of the Hessian.
     pub converged: bool,
 }
 
@@ -150,7 +151,7 @@ mod tests {
         let (top, bottom) = (lambda_max(&objective, &at, Sample::Full), lambda_min(&objective, &at, Sample::Full));
         let (top, bottom) = (top.unwrap(), bottom.unwrap());
         assert!((top.value - 13.0).abs() < 0.01 && (bottom.value + 2.0).abs() < 0.01, "{top:?}, {bottom:?}");
-        assert_eq!((top.product, top.products, top.cost), (Product::Difference(objective.difference()), 3, 4.0));
+        assert_eq!((top.product, top.products, top.cost), (Product::Difference(objective.difference()), 4, 5.0));
         let hessian = Hessian::new(&objective, &at, Sample::Full);
         assert_eq!(hessian.product, Product::Difference(objective.difference()));
         let followed = Tracker::new(3).update(&hessian, &vec![1.0; 3]).unwrap();

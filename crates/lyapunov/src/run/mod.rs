@@ -1,5 +1,6 @@
 //! The one loop: measure if due, decide the learning rate, record one row, step, renormalise.
 
+mod blown_up;
 mod deviations;
 mod parts;
 mod probes;
@@ -7,6 +8,7 @@ mod sharpness;
 mod snapshot;
 mod twins;
 
+pub use blown_up::has_blown_up;
 pub use deviations::{Chaos, Deviations, ExponentOptions, Start};
 pub use parts::ComingStep;
 pub use probes::{along, secant};

@@ -6,7 +6,7 @@ use crate::{
     descent::ActionRef,
     error::{Error, Result},
     objective::{Objective, Sample},
-    record::{Measurement, Observer},
+    record::{Measurement, Observer, Quantity},
     system::Outcome,
     vector::Vector,
 };
@@ -43,6 +43,9 @@ impl<V: std::fmt::Debug> std::fmt::Debug for ComingStep<'_, V> {
             .finish()
     }
 }
+
+/// How many readings of the batch sharpness the last fifth of a run has, at least.
+const LATE_READINGS: u64 = 30;
 
 /// # A loop of one's own
 ///
@@ -89,7 +92,19 @@ impl<S: Vector, V: Vector> Training<S, V> {
     /// Whether [`Training::measure`] has anything to do before step `step`, for a controller that wants this: if not,
     /// weights and gradient need not be gathered.
     pub fn is_due(&self, step: u64, wanted: Probes) -> bool {
-        due(self.plan.measure_every, step) || wanted.along || wanted.secant
+        due(self.plan.measure_every, step) || self.is_batch_sharpness_due(step) || wanted.along || wanted.secant
+    }
+
+    /// Whether the batch sharpness is due: with everything else, and in the last fifth of the steps often enough for some
+    /// thirty readings, since single batches scatter by half and the end of a run is what it is judged by.
+    fn is_batch_sharpness_due(&self, step: u64) -> bool {
+        let Plan { steps, measure_every, .. } = self.plan;
+        let late = steps - steps / 5;
+        let stride = (steps / 5 / LATE_READINGS).max(1);
+        measure_every > 0
+            && step >= late
+            && (step - late).is_multiple_of(stride)
+            && self.sharpness.trackers.iter().any(|(quantity, ..)| *quantity == Quantity::BatchSharpness)
     }
 
     /// Fills `row`, the one of the coming step, with what is due by the plan and with what the controller wants; its
@@ -110,6 +125,9 @@ impl<S: Vector, V: Vector> Training<S, V> {
         let (on, product) = (Sample::Mini(row.step), self.plan.product);
         if due(self.plan.measure_every, row.step) {
             row.sharpness = self.sharpness.read(objective, weights, row.step, gradient, preconditioner)?;
+        } else if self.is_batch_sharpness_due(row.step) {
+            let only = |quantity| quantity == Quantity::BatchSharpness;
+            row.sharpness = self.sharpness.read_these(objective, weights, row.step, gradient, preconditioner, only)?;
         }
         if wanted.along {
             let heading = heading.unwrap_or(gradient);

@@ -5,6 +5,7 @@ use crate::{
     descent::ActionRef,
     error::Result,
     krylov::{Eigenpair, Ritz, Tracker},
+    noise::{Purpose, Stream},
     objective::{Difference, Hessian, Objective, Product},
     operator::{Affine, Operator, Preconditioned},
     record::{Measurement, Quantity, Sharpness},
@@ -63,6 +64,8 @@ pub struct EdgeReading {
     pub count: usize,
     /// The step of the first of them.
     pub since: u64,
+    /// The step of the last of them.
+    pub last: u64,
     /// η at the last of them.
     pub learning_rate: f64,
 }
@@ -82,7 +85,8 @@ impl<V: Vector> SharpnessMonitor<V> {
 
     /// Measures all of it at the weights `at` before step `step`, whose mini-batch has this `gradient` there;
     /// `preconditioner` is what P^-½ of the optimizer does to a vector, where there is one: without it there is no
-    /// preconditioned sharpness. Where the gradient is zero there is nothing to start from.
+    /// preconditioned sharpness. Where the gradient is zero eigenvalues are looked for from where they were last, or from
+    /// a random direction: they are measured all the same. The batch sharpness is a quotient 0/0 there, and left out.
     ///
     /// **Cost**: a burst of products for each quantity and kind of data, booked in [`SharpnessMonitor::cost`].
     ///
@@ -105,11 +109,25 @@ impl<V: Vector> SharpnessMonitor<V> {
         gradient: &V,
         preconditioner: Option<ActionRef<'_, V>>,
     ) -> Result<Vec<Sharpness>> {
+        self.read_these(objective, at, step, gradient, preconditioner, |_| true)
+    }
+
+    /// [`SharpnessMonitor::read`] of the quantities that are `wanted`.
+    pub(super) fn read_these<O: Objective<Vector = V>>(
+        &mut self,
+        objective: &O,
+        at: &V,
+        step: u64,
+        gradient: &V,
+        preconditioner: Option<ActionRef<'_, V>>,
+        wanted: impl Fn(Quantity) -> bool,
+    ) -> Result<Vec<Sharpness>> {
+        let mut hint = gradient.clone();
         if gradient.norm() == 0.0 {
-            return Ok(Vec::new());
+            hint.randomize(&mut Stream::new(0, Purpose::Probe, step));
         }
         let mut found = Vec::new();
-        for (quantity, target, tracker) in &mut self.trackers {
+        for (quantity, target, tracker) in self.trackers.iter_mut().filter(|(quantity, ..)| wanted(*quantity)) {
             let on = target.sample(step);
             // The training step needs the gradient of the mini-batch anyway; that of other data costs extra.
             let forward = matches!(self.product, Product::Difference(Difference { central: false, .. }));
@@ -120,11 +138,11 @@ impl<V: Vector> SharpnessMonitor<V> {
             };
             let hessian = Hessian { objective, at, on, product: self.product, gradient: base.as_ref() };
             let ritz = match (*quantity, preconditioner) {
-                (Quantity::LambdaMax, _) => tracker.update(&hessian, gradient)?,
-                (Quantity::LambdaMin, _) => smallest(tracker, &hessian, gradient)?,
+                (Quantity::LambdaMax, _) => tracker.update(&hessian, &hint)?,
+                (Quantity::LambdaMin, _) => smallest(tracker, &hessian, &hint)?,
                 (Quantity::BatchSharpness, _) => rayleigh(&hessian, gradient)?,
                 (Quantity::PreconditionedSharpness, Some(action)) => {
-                    let mut hint = gradient.clone();
+                    let mut hint = hint.clone();
                     action(&mut hint);
                     tracker.update(&Preconditioned { operator: &hessian, root: action }, &hint)?
                 }
@@ -187,6 +205,7 @@ impl<V: Vector> SharpnessMonitor<V> {
                 spread: share.map_or(f64::INFINITY, |(_, spread)| spread),
                 count: chosen.len(),
                 since: chosen[0].step,
+                last: chosen[chosen.len() - 1].step,
                 learning_rate: chosen[chosen.len() - 1].learning_rate,
             })
         };
@@ -211,12 +230,13 @@ fn smallest<V: Vector>(tracker: &mut Tracker<V>, operator: &impl Operator<V>, hi
 
 /// The Rayleigh quotient of `operator` at `direction`, as if it were a Ritz value.
 fn rayleigh<V: Vector>(operator: &impl Operator<V>, direction: &V) -> Result<Ritz<V>> {
-    let mut largest = Vec::new();
+    let mut found = Ritz { largest: Vec::new(), smallest: Vec::new(), applications: 0, converged: false };
     if let Some(vector) = direction.unit() {
         let mut image = operator.apply(&vector)?;
+        found.applications = 1;
         let value = vector.dot(&image);
         image.axpy(-value, &vector);
-        largest.extend(value.is_finite().then(|| Eigenpair { value, residual: image.norm(), vector }));
+        found.largest.extend(value.is_finite().then(|| Eigenpair { value, residual: image.norm(), vector }));
     }
-    Ok(Ritz { largest, smallest: Vec::new(), applications: 1, converged: false })
+    Ok(found)
 }

@@ -154,6 +154,11 @@ impl<F: Field> System for AdaptiveFlow<F> {
     fn time_step(&self) -> f64 {
         self.time_step
     }
+
+    /// With a tolerance of a 32nd, for which the inner steps are half as long.
+    fn refined(&self) -> Option<Self> {
+        Some(Self { tolerance: self.tolerance / 32.0, inner_step: 0.5 * self.inner_step, ..self.clone() })
+    }
 }
 
 #[cfg(test)]

@@ -106,7 +106,7 @@ impl<V: Vector, F: Fn(&V) -> V> Law for Differences<V, F> {
     }
 }
 
-impl<V: Vector, F: Fn(&V) -> V> Field for Differences<V, F> {
+impl<V: Vector, F: Fn(&V) -> V + Clone> Field for Differences<V, F> {
     type Vector = V;
 
     fn velocity(&self, _time: f64, x: &V, velocity: &mut V) {

@@ -6,7 +6,7 @@ use super::{Differences, System};
 use crate::{error::Result, vector::Vector};
 
 /// The right-hand side of a differential equation, and its derivative.
-pub trait Field {
+pub trait Field: Clone {
     /// States and deviations.
     type Vector: Vector;
 
@@ -22,7 +22,8 @@ pub trait Field {
 /// State: k₁ = f(x), k₂ = f(x + ½hk₁), k₃ = f(x + ½hk₂), k₄ = f(x + hk₃), x' = x + h(k₁ + 2k₂ + 2k₃ + k₄)/6. A
 /// deviation takes the same four stages with the Jacobian at the four points that the state visits, which is the exact
 /// derivative of the discrete step: exponents belong to the map that is computed, and the map's to the flow's within
-/// O(h⁴).
+/// O(h⁴). That distance is estimated by steps of half the length now and then, and is part of the error of the exponents
+/// ([`Exponents::discretization`](crate::Exponents::discretization)).
 ///
 /// **Units**: exponents come in nats per step; divide by h (see [`Exponents::per_time`](crate::Exponents::per_time)).
 /// **Cost** per step: 4 velocities, and 4 tangents per deviation. **Memory**: 9 states. **Source**: Kutta 1901.
@@ -100,14 +101,14 @@ impl<F: Field> Flow<F> {
     }
 }
 
-impl<V: Vector, F: Fn(&V) -> V, J: Fn(&V, &V) -> V> Flow<FieldClosures<V, F, J>> {
+impl<V: Vector, F: Fn(&V) -> V + Clone, J: Fn(&V, &V) -> V + Clone> Flow<FieldClosures<V, F, J>> {
     /// The autonomous flow dx/dt = `velocity(x)` from `state`, with dδ/dt = `tangent(x, δ)`.
     pub fn of(state: V, time_step: f64, velocity: F, tangent: J) -> Self {
         Self::new(FieldClosures { velocity, tangent, vector: PhantomData }, state, time_step)
     }
 }
 
-impl<V: Vector, F: Fn(&V) -> V> Flow<Differences<V, F>> {
+impl<V: Vector, F: Fn(&V) -> V + Clone> Flow<Differences<V, F>> {
     /// The autonomous flow dx/dt = `velocity(x)` from `state`, its tangent taken by differences: see [`Differences`].
     ///
     /// # Errors
@@ -147,6 +148,11 @@ impl<F: Field> System for Flow<F> {
     fn time_step(&self) -> f64 {
         self.time_step
     }
+
+    fn refined(&self) -> Option<Self> {
+        let (field, state, time, time_step) = (self.field.clone(), self.state.clone(), self.time, 0.5 * self.time_step);
+        Some(Self { field, state, time, time_step, stages: None })
+    }
 }
 
 /// `target = base + a · x`.
@@ -173,7 +179,7 @@ pub struct FieldClosures<V, F, J> {
     vector: PhantomData<V>,
 }
 
-impl<V: Vector, F: Fn(&V) -> V, J: Fn(&V, &V) -> V> Field for FieldClosures<V, F, J> {
+impl<V: Vector, F: Fn(&V) -> V + Clone, J: Fn(&V, &V) -> V + Clone> Field for FieldClosures<V, F, J> {
     type Vector = V;
 
     fn velocity(&self, _time: f64, x: &V, velocity: &mut V) {

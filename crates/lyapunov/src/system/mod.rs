@@ -40,6 +40,15 @@ pub trait System {
         1.0
     }
 
+    /// The same system at the same state and time, computed twice as finely: a flow in steps half as long. `None` for
+    /// what is no approximation, such as maps.
+    fn refined(&self) -> Option<Self>
+    where
+        Self: Sized,
+    {
+        None
+    }
+
     /// The way from the state to `other`: their difference, or on a torus the shortest of the ways.
     fn displacement(&self, other: &Self::Vector) -> Self::Vector {
         difference(self.state(), other)

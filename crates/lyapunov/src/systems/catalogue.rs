@@ -51,8 +51,19 @@ pub struct Entry {
 pub struct Literature {
     /// The largest exponents, as many as are known.
     pub values: Vec<f64>,
-    /// Whether they are known in closed form; else they were measured by others and end with the digits given.
-    pub exact: bool,
+    /// How they are known.
+    pub known: Known,
+}
+
+/// How an exponent is known in advance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Known {
+    /// In closed form.
+    Exactly,
+    /// Measured by others: it ends with the digits given.
+    Measured,
+    /// By a formula that holds in a limit only: measured values may differ from it by more than their errors.
+    Asymptotically,
 }
 
 /// Something that can be done with any system: a generic closure, monomorphised for each.
@@ -145,7 +156,7 @@ static CATALOGUE: [Entry; 14] = [
         name: "standard-map",
         about: "Chirikov's standard map p' = p + k sin θ, θ' = θ + p'",
         parameters: &[real("k", "strength of the kick", 10.0, 0.0, BIG)],
-        source: "ln(k/2) for large k, Chirikov 1979",
+        source: "ln(k/2) up to terms that vanish for large k, Chirikov 1979",
         per_time: false,
         kind: Kind::StandardMap,
     },
@@ -408,12 +419,36 @@ impl Choice {
         study.study(system)
     }
 
+    /// The sum of all exponents, in the units of the entry, where it is known in closed form: the mean of ln|det Df|, or
+    /// of the divergence of a flow, is a constant there.
+    ///
+    /// ```
+    /// use lyapunov::systems::Choice;
+    /// assert_eq!(Choice::named("henon")?.exact_sum(), Some(0.3_f64.ln()));
+    /// assert_eq!(Choice::named("roessler")?.exact_sum(), None);
+    /// # Ok::<(), lyapunov::Error>(())
+    /// ```
+    pub fn exact_sum(&self) -> Option<f64> {
+        let value = |name| self.value(name);
+        match self.entry.kind {
+            Kind::Henon => Some(value("b").abs().ln()),
+            Kind::StandardMap | Kind::CatMap => Some(0.0),
+            Kind::Ikeda => Some(2.0 * value("u").ln()),
+            Kind::Lorenz63 => Some(-(value("sigma") + 1.0 + value("beta"))),
+            Kind::Lorenz96 => Some(-value("n")),
+            Kind::HeavyBall => Some(value("n") * value("momentum").ln()),
+            Kind::Roessler => None,
+            _ => self.literature().filter(|known| known.known == Known::Exactly).map(|known| known.values.iter().sum()),
+        }
+    }
+
     /// What is known of the exponents at the present parameters.
     pub fn literature(&self) -> Option<Literature> {
         let is_default = self.parameters().all(|(p, value)| p.name == "time-step" || value == p.default);
         let value = |name| self.value(name);
-        let exact = |values: Vec<f64>| Some(Literature { values, exact: true });
-        let measured = |values: &[f64]| is_default.then(|| Literature { values: values.to_vec(), exact: false });
+        let exact = |values: Vec<f64>| Some(Literature { values, known: Known::Exactly });
+        let measured =
+            |values: &[f64]| is_default.then(|| Literature { values: values.to_vec(), known: Known::Measured });
         let descending = |mut values: Vec<f64>| {
             values.sort_by(|a, b| b.total_cmp(a));
             exact(values)
@@ -424,7 +459,8 @@ impl Choice {
             Kind::Henon => measured(&[0.419_22, -1.623_19]),
             Kind::StandardMap => {
                 let known = (0.5 * value("k")).ln();
-                (value("k") >= 5.0).then(|| Literature { values: vec![known, -known], exact: false })
+                let known = vec![known, -known];
+                (value("k") >= 5.0).then_some(Literature { values: known, known: Known::Asymptotically })
             }
             Kind::CatMap => {
                 let known = f64::midpoint(3.0, 5.0_f64.sqrt()).ln();

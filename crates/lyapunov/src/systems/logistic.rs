@@ -40,11 +40,24 @@ impl Logistic {
             _ if r == 4.0 => return Some(2.0_f64.ln()),
             _ if r < 1.0 => r,
             _ if r > 1.0 && r < 3.0 => 2.0 - r,
-            _ if r > 3.0 && r < 1.0 + 6.0_f64.sqrt() => return Some(0.5 * (4.0 + 2.0 * r - r * r).abs().ln()),
+            _ if r > 3.0 && r < 1.0 + 6.0_f64.sqrt() => {
+                // Where it is nothing but rounding, the critical point is on the cycle: super-stable.
+                let multiplier = 4.0 + 2.0 * r - r * r;
+                let is_zero = multiplier.abs() <= 2.0 * f64::EPSILON * r * r;
+                return Some(if is_zero { f64::NEG_INFINITY } else { 0.5 * multiplier.abs().ln() });
+            }
             _ => return None,
         };
         Some(multiplier.abs().ln())
     }
+}
+
+/// 1 − 2x; 0 where x is the critical point ½ to rounding, since then the difference has no digit left: its logarithm would
+/// be a number that says nothing.
+#[inline]
+pub(super) fn slope(x: f64) -> f64 {
+    let slope = 1.0 - 2.0 * x;
+    if slope.abs() <= 8.0 * f64::EPSILON { 0.0 } else { slope }
 }
 
 impl Law for Logistic {
@@ -60,6 +73,6 @@ impl Law for Logistic {
 
     #[inline]
     fn tangent(&self, x: &[f64; 1], (): &(), d: &[f64; 1], image: &mut [f64; 1]) {
-        image[0] = self.r * (1.0 - 2.0 * x[0]) * d[0];
+        image[0] = self.r * slope(x[0]) * d[0];
     }
 }

@@ -1,5 +1,6 @@
 //! The coupled logistic lattice: chaos in space and time.
 
+use super::logistic::slope;
 use crate::system::{Law, Map};
 
 /// xᵢ' = (1 − ε) f(xᵢ) + ½ε (f(xᵢ₋₁) + f(xᵢ₊₁)) on a ring, with f(x) = r x (1 − x).
@@ -63,6 +64,6 @@ impl Law for LogisticLattice {
     }
 
     fn tangent(&self, x: &Vec<f64>, (): &(), d: &Vec<f64>, image: &mut Vec<f64>) {
-        self.couple(|i| self.r * (1.0 - 2.0 * x[i]) * d[i], image);
+        self.couple(|i| self.r * slope(x[i]) * d[i], image);
     }
 }

@@ -16,7 +16,7 @@ mod standard_map;
 mod tent;
 
 pub use cat_map::CatMap;
-pub use catalogue::{Choice, Entry, Literature, Parameter, SystemVisitor, catalogue};
+pub use catalogue::{Choice, Entry, Known, Literature, Parameter, SystemVisitor, catalogue};
 pub use henon::Henon;
 pub use ikeda::Ikeda;
 pub use logistic::Logistic;

@@ -125,6 +125,49 @@ fn a_measurement_that_is_missing_is_named() {
     }
 }
 
+/// Σ |wᵢ − 10 i|: a gradient everywhere, and no curvature anywhere.
+struct Planes;
+
+impl Objective for Planes {
+    type Vector = Vec<f64>;
+    fn gradient(&self, at: &Vec<f64>, _on: Sample) -> Result<(f64, Vec<f64>)> {
+        let off = |(i, w): (usize, &f64)| w - 10.0 * i as f64;
+        let offs: Vec<f64> = at.iter().enumerate().map(off).collect();
+        Ok((offs.iter().map(|x| x.abs()).sum(), offs.iter().map(|x| x.signum()).collect()))
+    }
+    fn offers(&self, _: Product) -> bool {
+        true
+    }
+    fn product(&self, _: Product, _: &Vec<f64>, _: Sample, v: &Vec<f64>) -> Result<Vec<f64>> {
+        Ok(vec![0.0; v.len()])
+    }
+}
+
+#[test]
+fn a_loss_without_curvature_gets_a_positive_rate_or_a_refusal_by_name() {
+    let rules: [(&str, Box<dyn Controller>); 5] = [
+        ("edge-step", Box::new(EdgeStep::new(1.0, 0.0).unwrap())),
+        ("quasi-newton", Box::new(QuasiNewton::new(1.0, 2.0).unwrap())),
+        ("on-edge", Box::new(OnEdge::new(1.0, 1).unwrap())),
+        ("batch-sharpness", Box::new(BatchSharpnessRule::new(1.0).unwrap())),
+        ("adgd", Box::new(Adgd::new(1.0).unwrap())),
+    ];
+    for (name, mut rule) in rules {
+        let mut descent = Sgd::new(Planes, vec![1.0, 2.0, 3.0], 1.0, Product::Exact);
+        let what = vec![Quantity::LambdaMax, Quantity::BatchSharpness];
+        let plan = Plan { measure_every: 1, what, ..plan(20) };
+        let mut rows: Vec<Measurement> = Vec::new();
+        match run(&mut descent, &plan, rule.as_mut(), &mut rows) {
+            Ok(_) => assert!(rows.iter().all(|row| row.learning_rate > 0.0), "{name} trains nothing"),
+            Err(error) => {
+                assert!(matches!(error, Error::NoCurvature { step: 0, .. }), "{error}");
+                let text = error.to_string();
+                assert!(text.contains(name) && text.contains("piecewise linear"), "{text}");
+            }
+        }
+    }
+}
+
 #[test]
 fn options_outside_their_domain_are_refused() {
     let refusals = [

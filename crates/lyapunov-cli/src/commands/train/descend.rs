@@ -1,5 +1,10 @@
 //! The steps of a run, one at a time: after each there may be a checkpoint, or a signal that asks to leave.
 
+use std::{
+    io::{self, Write},
+    time::{Duration, Instant},
+};
+
 use lyapunov::{
     Controller, Descent, Evaluation, Objective, Optimizer, Outcome, Persist, Snapshot, Summary as Course, Training,
     UpdateRule, Vector,
@@ -12,13 +17,17 @@ use crate::{
     error::Result,
     export::tensorboard::Live,
     faults,
+    folder::ROWS,
     setup::{self, OptimizerVisitor},
-    store::Store,
+    store::{LIMIT, Store},
     terminal::{
         interrupt::{self, Signal},
         progress::{Observers, Progress},
     },
 };
+
+/// A run whose first step takes so long has a checkpoint after it.
+const FIRST_STEP: Duration = Duration::from_secs(1);
 
 /// How the steps of a run came to an end.
 pub(super) enum Left {
@@ -41,6 +50,8 @@ pub(super) struct End {
     /// The final weights as a file; `None` where the run diverged: there, loss or gradient is not finite, and nothing can
     /// be measured.
     pub weights: Option<Vec<u8>>,
+    /// The factor by which the rule backed off: 1 where it did not.
+    pub back_off: f64,
 }
 
 /// The training itself, by whichever optimizer.
@@ -89,22 +100,30 @@ impl<'a> Descend<'a, '_> {
     fn steps<R: UpdateRule<Weights, State: Persist>>(&mut self, moving: &mut Moving<'_, R>) -> Result<Option<Signal>> {
         let (steps, when) = (self.session.plan.steps, &self.session.config.checkpoint);
         let mut clock = Clock::new(when.every, when.minutes);
-        let mut saved = moving.descent.steps_taken();
+        let (mut saved, mut warned, mut due) = (moving.descent.steps_taken(), false, false);
         while moving.descent.steps_taken() < steps {
             let taken = moving.descent.steps_taken();
             if let Some(signal) = interrupt::received() {
                 self.save(moving, when.keep)?;
                 return Ok(Some(signal));
             }
-            if taken > saved && clock.is_due(taken) {
+            // A checkpoint that was due while somebody else held the database is made up for.
+            due |= clock.is_due(taken);
+            let held = self.store.held_for();
+            warned = warned && held.is_some() || self.warn_of_the_holder(held, warned);
+            if taken > saved && due && (held.is_none() || held.is_some_and(|time| time >= LIMIT / 2)) {
                 self.save(moving, when.keep)?;
                 clock.reset();
-                saved = taken;
+                (saved, due) = (taken, false);
             }
+            let began = Instant::now();
             let mut observers = Observers(vec![&mut *self.store, &mut *self.progress, &mut *self.events]);
             let controller = moving.controller.as_mut();
             let outcome = moving.training.advance(&mut moving.descent, taken + 1, controller, &mut observers)?;
             faults::note_step(self.session.folder.path(), taken + 1);
+            // A step that may not be waited for after a signal is not to be lost: nor is the only one there is.
+            let slow = if saved == 0 { FIRST_STEP } else { interrupt::PATIENCE / 2 };
+            due |= clock.is_on() && began.elapsed() >= slow;
             if outcome != Outcome::Completed {
                 return Ok(None);
             }
@@ -116,25 +135,41 @@ impl<'a> Descend<'a, '_> {
         Ok(None)
     }
 
+    /// Says once that somebody else holds the database; whether it has been said.
+    fn warn_of_the_holder(&self, held: Option<Duration>, warned: bool) -> bool {
+        let Some(time) = held.filter(|time| !warned && *time >= Duration::from_secs(2)) else { return false };
+        let rows = self.session.folder.file(ROWS);
+        // Where standard error is closed, nobody is left to tell.
+        let _ = writeln!(
+            io::stderr(),
+            "warning: another program has held {} for {:.0} s: rows wait in memory, and the run goes on",
+            rows.display(),
+            time.as_secs_f64()
+        );
+        true
+    }
+
     fn save<R: UpdateRule<Weights, State: Persist>>(&mut self, moving: &mut Moving<'_, R>, keep: usize) -> Result<()> {
         let TrainingRun { config, folder, .. } = self.session;
         let Moving { descent, controller, training } = moving;
         let saved = training.save(descent, controller.as_mut())?;
         let note = Note::new(config.digest(), descent.steps_taken(), self.session.seconds());
-        Ok(checkpoint::write(folder, self.store, &saved, &note, keep)?)
+        checkpoint::write(folder, self.store, &saved, &note, keep)?;
+        Ok(self.events.flush()?)
     }
 
     /// What is to be said of the weights after the last step.
     fn end<R: UpdateRule<Weights>>(&self, mut moving: Moving<'_, R>) -> Result<End> {
         let network = self.session.network;
         let course = moving.training.summary(&mut moving.descent)?;
+        let back_off = moving.controller.back_off();
         if let Outcome::Diverged { .. } = course.outcome {
-            return Ok(End { course, evaluations: None, weights: None });
+            return Ok(End { course, evaluations: None, weights: None, back_off });
         }
         let weights = &moving.descent.evaluated();
         let evaluations = Some((network.evaluate_training_set(weights)?, network.evaluate(weights)?));
         // The last step of a run may be the one that blows up.
         let finite = weights.norm().is_finite();
-        Ok(End { course, evaluations, weights: finite.then(|| network.weights_to_safetensors(weights)) })
+        Ok(End { course, evaluations, weights: finite.then(|| network.weights_to_safetensors(weights)), back_off })
     }
 }

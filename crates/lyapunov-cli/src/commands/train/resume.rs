@@ -14,10 +14,11 @@ use crate::{
     checkpoint::{self, remove_others},
     config::{Config, Draft, Settings, Subject},
     error::{Error, Result},
+    export::tensorboard::files_of_events,
     folder::{CONFIG, MANIFEST, ROWS, RunFolder},
     manifest::{self, Manifest},
     setup,
-    store::{Listed, Store},
+    store::{self, Listed, Store},
     text::counted,
 };
 
@@ -51,7 +52,7 @@ pub(super) fn execute(path: &Path, tensorboard: bool, json: bool, quiet: bool) -
     settings.resolve(&subject)?;
     check_subject(path, &manifest, &subject)?;
     let mut session = TrainingRun::go_on(folder, &settings, &network, subject)?;
-    session.tensorboard = tensorboard;
+    session.tensorboard |= tensorboard;
     tell(&session.run(quiet || json)?, json, quiet)
 }
 
@@ -74,14 +75,23 @@ fn written_settings(folder: &Path) -> Result<Settings> {
 fn tell_end(path: &Path, manifest: &Manifest, json: bool) -> Result<()> {
     let (outcome, steps) = (manifest.outcome.name(), manifest.steps);
     if json {
+        let latest = store::latest(&path.join(ROWS))?;
+        let point = latest.lambda_max();
+        let lambda_max = point.map(
+            |point| json!({ "value": point.value, "residual": point.residual, "step": point.step, "cost": point.cost }),
+        );
+        // Every key that the run itself has told; what is not on record is null.
         let told = json!({
             "run": path.display().to_string(), "outcome": outcome, "diverged_at": manifest.diverged_at, "steps": steps,
+            "data": manifest.data, "training_images": manifest.training_images, "classes": manifest.classes,
             "train_loss": manifest.train_loss, "test_accuracy": manifest.test_accuracy,
+            "learning_rate": latest.row.and_then(|row| row.learning_rate), "lambda_max": lambda_max, "batch_sharpness": null, "edge": null,
             "measuring_cost": manifest.measuring_cost, "wall_seconds": manifest.wall_seconds,
         });
         return print(format!("{told}\n").as_bytes());
     }
     let steps = steps.map(|steps| format!(" after {}", counted(steps, "step"))).unwrap_or_default();
+    let outcome = if outcome == "blown-up" { "blew up" } else { outcome };
     print(format!("{} has ended already: it {outcome}{steps}.\n", path.display()).as_bytes())
 }
 
@@ -120,13 +130,17 @@ impl<'a> TrainingRun<'a> {
         subject: Subject,
     ) -> Result<Self> {
         folder.sweep()?;
+        // What it had, it goes on with.
+        let tensorboard = !files_of_events(folder.path())?.is_empty();
         let Some(past) = past(&folder, &settings.config)? else {
             folder.clear()?;
-            return Self::open(folder, settings, network, subject);
+            let session = Self::open(folder, settings, network, subject)?;
+            return Ok(Self { tensorboard, ..session });
         };
         let began = Manifest::read(folder.path())?;
         let manifest = Manifest {
             outcome: manifest::Outcome::Running,
+            journal: Some(super::journal(folder.path())),
             fault: None,
             finished: None,
             wall_seconds: None,
@@ -134,7 +148,8 @@ impl<'a> TrainingRun<'a> {
             ..began
         };
         folder.write(MANIFEST, &manifest.to_json())?;
-        Self::new(folder, &settings.config, network, (manifest, subject), past)
+        let session = Self::new(folder, &settings.config, network, (manifest, subject), past)?;
+        Ok(Self { tensorboard, ..session })
     }
 }
 
@@ -144,7 +159,8 @@ fn past(folder: &RunFolder, config: &Config) -> Result<Option<Past>> {
     if !path.is_file() {
         return Ok(None);
     }
-    let opened = Store::resume(&path).and_then(|store| Ok((store.checkpoints()?, store)));
+    let opened =
+        Store::resume_with(&path, super::journal(folder.path())).and_then(|store| Ok((store.checkpoints()?, store)));
     let (listed, mut store) = match opened {
         Ok(opened) => opened,
         Err(fault) => {

@@ -31,6 +31,8 @@ impl Format {
         match path.extension().map(|extension| extension.to_string_lossy().to_lowercase()).as_deref() {
             Some("svg") => Ok(Self::Svg),
             Some("png") => Ok(Self::Png),
+            // A pipe or a descriptor of the shell has no ending.
+            None if path.exists() && !path.is_file() && !path.is_dir() => Ok(Self::Svg),
             _ => Err(Error::Usage {
                 message: format!("unsupported picture format: {}", path.display()),
                 help: Some("let the file end with .svg or .png".to_owned()),

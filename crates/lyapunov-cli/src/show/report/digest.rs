@@ -25,7 +25,7 @@ const BETTER: f64 = 1.5;
 pub struct Digest {
     /// The last part of its folder's name.
     pub name: String,
-    /// `completed`, `diverged`, `failed`, `killed` or `running`.
+    /// `completed`, `diverged`, `blown-up`, `failed`, `killed` or `running`.
     pub state: &'static str,
     /// How many classes its images have; 0 where that is not known.
     pub classes: usize,
@@ -81,6 +81,12 @@ impl Digest {
         let configured = run.key("optimizer.learning_rate").and_then(serde_json::Value::as_f64);
         let learning_rate = largest_rate(&history.rows).or(configured);
         let steps = manifest.steps.or_else(|| last.map(|row| row.step));
+        if manifest.outcome == Outcome::BlownUp {
+            // Like a run that diverged it has no final loss to compare, and nothing about its sharpness means anything.
+            let first_loss = history.rows.iter().find_map(|row| row.loss);
+            let (name, state, classes, seed) = (run.name(), run.state(), manifest.classes, manifest.seed);
+            return Self { name, state, classes, seed, steps, learning_rate, first_loss, ..Self::default() };
+        }
         Self {
             name: run.name(),
             state: run.state(),

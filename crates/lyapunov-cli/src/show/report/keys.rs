@@ -10,7 +10,7 @@ use crate::stored::StoredRun;
 const ASIDE: [&str; 2] = ["run.out", "run.device"];
 
 /// Where keys stand that make another kind of training.
-const KINDS: [&str; 6] = ["data.", "model.", "loss.", "optimizer.", "schedule.", "control."];
+const KINDS: [&str; 7] = ["data.", "model.", "loss.", "optimizer.", "schedule.", "control.", "run."];
 
 /// Keys of the table in which runs differ, in the order of their files; the seed is not among them.
 pub fn differing(runs: &[&StoredRun]) -> Vec<String> {
@@ -31,6 +31,11 @@ fn differs(runs: &[&StoredRun], key: &str) -> bool {
 
 /// The value of a key by its full name, as text; a dash where the run has none.
 pub fn value(run: &StoredRun, key: &str) -> String {
+    // With a rule, nobody looks at the configured learning rate.
+    let by_rule = || run.key("control.rule").and_then(Value::as_str).filter(|rule| *rule != "none");
+    if let Some(rule) = by_rule().filter(|_| key == "optimizer.learning_rate") {
+        return format!("by {rule}");
+    }
     run.keys.iter().find(|(name, _)| name == key).map_or_else(|| "—".to_owned(), |(_, value)| text(value))
 }
 
@@ -47,7 +52,6 @@ pub fn groups(runs: &[&StoredRun], differing: &[String]) -> Vec<String> {
     let counts = |key: &&String| {
         KINDS.iter().any(|kind| key.starts_with(kind))
             && !["optimizer.learning_rate", "model.name", "loss.name"].contains(&key.as_str())
-            || key.as_str() == "run.batch_size"
     };
     let telling: Vec<&String> = differing.iter().filter(counts).filter(|key| tells(runs, key)).collect();
     runs.iter().map(|run| label(run, &telling)).collect()
@@ -171,6 +175,23 @@ mod tests {
             groups(&runs, &differing(&runs)),
             ["mlp · hinge · widths [8]", "cnn · hinge · widths [4]", "mlp · hinge · widths [16]"]
         );
+    }
+
+    #[test]
+    fn runs_of_other_lengths_are_not_pooled_and_a_rule_has_no_configured_rate() {
+        let long = |epochs: i64, seed: i64| {
+            let mut run = trained("mlp", 8, "hinge", 0.1, seed);
+            run.keys.push(("run.epochs".to_owned(), epochs.into()));
+            run
+        };
+        let runs = [long(1, 0), long(4, 0), long(4, 1)];
+        let runs: Vec<&StoredRun> = runs.iter().collect();
+        let named = groups(&runs, &differing(&runs));
+        assert_eq!(named, ["mlp · hinge · epochs 1", "mlp · hinge · epochs 4", "mlp · hinge · epochs 4"]);
+        let mut ruled = trained("mlp", 8, "hinge", 0.01, 0);
+        ruled.keys.push(("control.rule".to_owned(), "edge-step".into()));
+        assert_eq!(value(&ruled, "optimizer.learning_rate"), "by edge-step");
+        assert_eq!(value(&trained("mlp", 8, "hinge", 0.01, 0), "optimizer.learning_rate"), "0.01");
     }
 
     #[test]

@@ -80,12 +80,12 @@
   function againstRate(parent, title, value, file, log) {
     const points = byGroup((run) => known(run.rate) && run.rate > 0 ? { x: run.rate, y: value(run) } : null);
     if (different(points, "x") < 2) return;
-    const means = points.map((one) => ({ ...meanOver(one), colour: one.colour, dash: one.colour, line: true, quiet: true, faint: true, name: `${one.name}, mean over seeds` }));
-    const marks = runs.filter((run) => run.state === "diverged" && run.rate > 0).map((run) => ({ x: run.rate, label: `${run.name} diverged` }));
+    const means = points.map((one) => ({ ...meanOver(one, one.group), colour: one.colour, dash: one.colour, line: true, quiet: true, faint: true, name: `${one.name}, mean over seeds` }));
+    const marks = runs.filter((run) => blewUp(run) && run.rate > 0).map((run) => ({ x: run.rate, label: `${run.name} ${run.state === "diverged" ? "diverged" : "blew up"}` }));
     const positive = points.every((one) => one.y.every((y) => y > 0));
     const spec = {
       title, file, xLabel: "η", yName: title, xLog: true, yLog: log && positive ? "auto" : false, height: 240, series: points.concat(means), marks,
-      subtitle: `At the final weights; lines join the means over seeds.${marks.length ? " × at the upper end: diverged." : ""}`,
+      subtitle: `At the final weights; lines join the means over seeds, where every seed has ended.${marks.length ? " × at the upper end: diverged or blew up." : ""}`,
     };
     spec.open = openRunOf(spec);
     Charts.lines(host(parent), spec);
@@ -93,10 +93,14 @@
 
   const openRunOf = (spec) => (point) => { const list = spec.series[point.s].runs; if (list) open(list[point.i]); };
 
-  function meanOver(series) {
+  const blewUp = (run) => run.state === "diverged" || run.state === "blown-up";
+
+  // A mean over those that survived would flatter a rate at which others did not: it is left out.
+  function meanOver(series, group) {
     const sums = new Map();
     series.x.forEach((x, i) => { const [sum, n] = sums.get(x) || [0, 0]; sums.set(x, [sum + series.y[i], n + 1]); });
-    const x = [...sums.keys()].sort((a, b) => a - b);
+    const all = (at) => runs.filter((run) => run.group === group && run.rate === at).length;
+    const x = [...sums.keys()].filter((at) => sums.get(at)[1] === all(at)).sort((a, b) => a - b);
     return { x, y: x.map((at) => sums.get(at)[0] / sums.get(at)[1]) };
   }
 
@@ -112,7 +116,7 @@
       if (!runs.some((run) => known(value(run)))) continue;
       const cells = values[0].map((_, r) => values[1].map((_, c) => cellOf(runs.filter((run) => run.place[0] === r && run.place[1] === c), value, `${values[0][r]}, ${values[1][c]}`)));
       Charts.heat(host(parent), {
-        title: `${title} by ${short(keys[0])} and ${short(keys[1])}`, subtitle: "The mean over seeds; ×: diverged. Darker is more.", file: fileName(`grid ${title}`),
+        title: `${title} by ${short(keys[0])} and ${short(keys[1])}`, subtitle: "The mean over seeds, of those that ended where not all did (1/3: one of three); ×: all diverged or blew up. Darker is more.", file: fileName(`grid ${title}`),
         xLabel: short(keys[1]), yLabel: short(keys[0]), rows: values[0], columns: values[1], cells, log,
       });
     }
@@ -122,7 +126,8 @@
     if (!members.length) return null;
     const numbers = members.map(value).filter(known);
     const mean = numbers.length ? numbers.reduce((a, b) => a + b, 0) / numbers.length : undefined;
-    const text = known(mean) ? Charts.number(Number(mean.toPrecision(3))) : members.some((run) => run.state === "diverged") ? "×" : "–";
+    const share = numbers.length < members.length ? ` (${numbers.length}/${members.length})` : "";
+    const text = known(mean) ? `${Charts.number(Number(mean.toPrecision(3)))}${share}` : members.some(blewUp) ? "×" : "–";
     return { value: mean, text, label: `${label}: ${text} (${numbers.length} of ${members.length} runs)` };
   }
 

@@ -1,0 +1,169 @@
+//! A rule that backs off where the loss goes above the first one.
+
+use super::{Controller, Probes};
+use crate::{error::Result, record::Measurement, snapshot::Archive};
+
+/// The learning rate of a rule times a factor, which begins at 1 and is halved whenever the loss has gone above the first
+/// one: its mean over the last 20 steps above 1.25 times that of the first five, or its mean over the last 100 above
+/// 1.05 times.
+///
+/// Rules go by curvature, and what they probe now and then is a batch like most others. Where a few batches are far
+/// sharper, as outliers among the images make them, every rule steps too far on these; no probe tells, but the loss
+/// does. The factor never rises again: so a run cannot end above its first loss for want of a smaller rate.
+///
+/// ```
+/// use lyapunov::{BackedOff, Constant, Controller, Measurement};
+/// let mut rule = BackedOff::new(Constant(0.4));
+/// for step in 0..30 {
+///     let loss = if step < 5 { 2.0 } else { 5.0 };
+///     rule.next(&Measurement::of_step(step, loss, 1.0))?;
+/// }
+/// assert_eq!((rule.next(&Measurement::of_step(30, 5.0, 1.0))?, rule.back_off()), (0.2, 0.5));
+/// # Ok::<(), lyapunov::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct BackedOff<C> {
+    rule: C,
+    factor: f64,
+    /// The mean of the first losses.
+    first: f64,
+    seen: u64,
+    windows: [Window; 2],
+}
+
+/// The losses since the last time that so many had been seen.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+struct Window {
+    sum: f64,
+    count: u64,
+}
+
+/// How long the windows are, and how many times the first loss their means may be.
+const LIMITS: [(u64, f64); 2] = [(20, 1.25), (100, 1.05)];
+
+/// The losses that make the first one.
+const FIRST: u64 = 5;
+
+impl<C: Controller> BackedOff<C> {
+    /// The rule, not backed off.
+    pub fn new(rule: C) -> Self {
+        Self { rule, factor: 1.0, first: 0.0, seen: 0, windows: [Window::default(); 2] }
+    }
+
+    /// Whether this loss closes a window that lies too high.
+    fn is_too_high(&mut self, loss: f64) -> bool {
+        self.seen += 1;
+        if self.seen <= FIRST {
+            self.first += (loss - self.first) / self.seen as f64;
+            return false;
+        }
+        let mut high = false;
+        for (window, (length, limit)) in self.windows.iter_mut().zip(LIMITS) {
+            (window.sum, window.count) = (window.sum + loss, window.count + 1);
+            if window.count == length {
+                high |= window.sum > limit * self.first * length as f64;
+                *window = Window::default();
+            }
+        }
+        if high {
+            // What comes next is judged by itself.
+            self.windows = [Window::default(); 2];
+        }
+        high
+    }
+}
+
+impl<C: Controller> Controller for BackedOff<C> {
+    fn wants(&self, step: u64) -> Probes {
+        self.rule.wants(step)
+    }
+
+    fn next(&mut self, measurement: &Measurement) -> Result<f64> {
+        let rate = self.rule.next(measurement)?;
+        if measurement.loss.is_finite() && self.is_too_high(measurement.loss) {
+            self.factor *= 0.5;
+        }
+        Ok(self.factor * rate)
+    }
+
+    fn back_off(&self) -> f64 {
+        self.factor * self.rule.back_off()
+    }
+
+    fn keep(&mut self, archive: &mut Archive<'_>) -> Result<()> {
+        let [short, long] = self.windows;
+        let mut row =
+            [self.factor, self.first, self.seen as f64, short.sum, short.count as f64, long.sum, long.count as f64];
+        archive.array("back_off", &mut row)?;
+        let whole = |number: f64| number as u64;
+        (self.factor, self.first, self.seen) = (row[0], row[1], whole(row[2]));
+        self.windows = [Window { sum: row[3], count: whole(row[4]) }, Window { sum: row[5], count: whole(row[6]) }];
+        self.rule.keep(archive)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        control::{Constant, EdgeStep},
+        descent::Sgd,
+        noise::{Purpose, Stream},
+        objective::{Objective, Product, Sample},
+        run::{Plan, run},
+        systems::Quadratic,
+    };
+
+    /// A loss whose batches have the curvature 1, but one of thirty that has 400: those of the outliers.
+    struct Outliers;
+
+    impl Objective for Outliers {
+        type Vector = Vec<f64>;
+        fn gradient(&self, at: &Vec<f64>, on: Sample) -> Result<(f64, Vec<f64>)> {
+            Self::batch(on).gradient(at, on)
+        }
+        fn offers(&self, _: Product) -> bool {
+            true
+        }
+        fn product(&self, kind: Product, at: &Vec<f64>, on: Sample, v: &Vec<f64>) -> Result<Vec<f64>> {
+            Self::batch(on).product(kind, at, on, v)
+        }
+    }
+
+    impl Outliers {
+        fn batch(on: Sample) -> Quadratic {
+            let sharp = matches!(on, Sample::Mini(step) if step % 30 == 17);
+            Quadratic::new(vec![if sharp { 400.0 } else { 1.0 }; 4])
+        }
+    }
+
+    fn losses(rule: &mut impl Controller) -> Vec<f64> {
+        let mut descent = Sgd::new(Outliers, vec![1.0; 4], 1.0, Product::Exact);
+        let mut rows: Vec<Measurement> = Vec::new();
+        run(&mut descent, &Plan { steps: 1500, measure_every: 0, ..Plan::default() }, rule, &mut rows).unwrap();
+        rows.iter().map(|row| row.loss).collect()
+    }
+
+    #[test]
+    fn a_rule_that_outliers_mislead_ends_below_its_first_loss() {
+        let late = |losses: &[f64]| losses[losses.len() - 60..].iter().sum::<f64>() / 60.0;
+        let mut plain = EdgeStep::new(2.0, 0.0).unwrap();
+        let alone = losses(&mut plain);
+        let mut rule = BackedOff::new(EdgeStep::new(2.0, 0.0).unwrap());
+        let watched = losses(&mut rule);
+        assert!(alone.len() < 1500 || late(&alone) > alone[0], "without it the loss ends at {}", late(&alone));
+        assert!(watched.len() == 1500 && late(&watched) < watched[0], "with it at {}", late(&watched));
+        assert!(rule.back_off() < 1.0);
+    }
+
+    #[test]
+    fn a_plateau_and_noise_around_the_first_loss_do_not_move_it() {
+        let mut stream = Stream::new(7, Purpose::Probe, 0);
+        let mut rule = BackedOff::new(Constant(0.1));
+        for step in 0..5000 {
+            let loss = 2.3 + 0.1 * stream.normal();
+            assert_eq!(rule.next(&Measurement::of_step(step, loss, 1.0)).unwrap(), 0.1);
+        }
+        assert_eq!(rule.back_off(), 1.0);
+    }
+}
