@@ -4,25 +4,36 @@
 with its error, its kind of product and its cost.
 """
 
+from . import systems
+from ._descent import exponents
 from ._edge_step import EdgeStep
+from ._exponents import Estimate, Exponents
 from ._hessian import Density, Hessian, hessian
 from ._monitor import Monitor, Row
 from ._optimizer import Edge
 from ._reading import Reading
 from ._verify import Verified, verify
-from .errors import NotDeterministic, Unsuitable
+from .errors import NotDeterministic, RankLost, Unsuitable
+from .systems import check_tangent, spectrum
 
 __all__ = [
     "Density",
     "Edge",
     "EdgeStep",
+    "Estimate",
+    "Exponents",
     "Hessian",
     "Monitor",
     "NotDeterministic",
+    "RankLost",
     "Reading",
     "Row",
     "Unsuitable",
     "Verified",
+    "check_tangent",
+    "exponents",
     "hessian",
+    "spectrum",
+    "systems",
     "verify",
 ]
