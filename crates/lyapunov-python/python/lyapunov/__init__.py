@@ -6,17 +6,19 @@ with its error, its kind of product and its cost.
 
 from . import systems
 from ._descent import exponents
-from ._edge_step import EdgeStep
 from ._exponents import Estimate, Exponents
 from ._hessian import Density, Hessian, hessian
 from ._monitor import Monitor, Row
 from ._optimizer import Edge
 from ._reading import Reading
+from ._rules import Adgd, BatchSharpness, EdgeStep, OnEdge, QuasiNewton
 from ._verify import Verified, verify
 from .errors import NotDeterministic, RankLost, Unsuitable
 from .systems import check_tangent, spectrum
 
 __all__ = [
+    "Adgd",
+    "BatchSharpness",
     "Density",
     "Edge",
     "EdgeStep",
@@ -25,6 +27,8 @@ __all__ = [
     "Hessian",
     "Monitor",
     "NotDeterministic",
+    "OnEdge",
+    "QuasiNewton",
     "RankLost",
     "Reading",
     "Row",

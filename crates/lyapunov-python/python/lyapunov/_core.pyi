@@ -98,8 +98,10 @@ class Rule:
         damped: bool = False,
         edge: float = 2.0,
         every: int = 20,
+        bounds: tuple[float, float] = ...,
+        schedule: tuple[int, float, float] | None = None,
     ) -> None: ...
-    def wants(self, step: int) -> bool: ...
+    def wants(self, step: int) -> tuple[bool, bool]: ...
     def next(
         self,
         step: int,
@@ -107,6 +109,7 @@ class Rule:
         gradient_norm: float,
         *,
         along: tuple[float, float, float, float] | None = None,
+        secant: tuple[float, float] | None = None,
         sharpness: tuple[float, float] | None = None,
         preconditioned: bool = False,
     ) -> float: ...
