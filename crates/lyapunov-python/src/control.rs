@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use lyapunov::{
-    Archive, BatchSharpnessRule, Controller, EdgeStep, Error, Measurement, Numbers, OnEdge, Product, Quantity,
-    QuasiNewton, Sample, Sharpness, Snapshot, StepCurvature,
+    Adgd, Archive, BatchSharpnessRule, Bounded, Controller, EdgeStep, Error, Measurement, Numbers, OnEdge, Product,
+    Quantity, QuasiNewton, Sample, Schedule, Scheduled, Secant, Shape, Sharpness, Snapshot, StepCurvature, decide,
 };
 use pyo3::prelude::*;
 
@@ -15,14 +15,15 @@ use crate::border::border;
 pub struct Rule(Box<dyn Controller + Send + Sync>);
 
 /// The names that [`Rule`] knows.
-const NAMES: [&str; 4] = ["edge-step", "on-edge", "quasi-newton", "batch-sharpness"];
+const NAMES: [&str; 5] = ["edge-step", "on-edge", "quasi-newton", "batch-sharpness", "adgd"];
 
 #[pymethods]
 impl Rule {
     /// The rule `name` with its strength σ, for an optimizer whose edge is at `edge`/η, with momentum `momentum`; `damped` where the
-    /// momentum is an average, as Adam's.
+    /// momentum is an average, as Adam's. `schedule`: (steps, share of warm-up, share of cooldown).
     #[new]
-    #[pyo3(signature = (name, *, strength, momentum = 0.0, damped = false, edge = 2.0, every = 20))]
+    #[pyo3(signature = (name, *, strength, momentum = 0.0, damped = false, edge = 2.0, every = 20, bounds = (0.0, f64::INFINITY), schedule = None))]
+    #[allow(clippy::too_many_arguments, reason = "named in Python")]
     fn new(
         py: Python<'_>,
         name: &str,
@@ -31,9 +32,11 @@ impl Rule {
         damped: bool,
         edge: f64,
         every: u64,
+        bounds: (f64, f64),
+        schedule: Option<(u64, f64, f64)>,
     ) -> PyResult<Self> {
         border(py, || {
-            Ok(Self(match name {
+            let rule: Box<dyn Controller + Send + Sync> = match name {
                 "edge-step" => {
                     let make = if damped { EdgeStep::damped } else { EdgeStep::new };
                     Box::new(make(strength, momentum)?.with_edge(edge).with_period(every))
@@ -41,18 +44,29 @@ impl Rule {
                 "on-edge" => Box::new(OnEdge::new(strength, every)?),
                 "quasi-newton" => Box::new(QuasiNewton::new(strength, edge)?),
                 "batch-sharpness" => Box::new(BatchSharpnessRule::new(strength)?),
+                "adgd" => Box::new(Adgd::new(strength)?),
                 _ => return Err(Error::Unknown { kind: "rule", name: name.to_owned(), known: NAMES.to_vec() }),
+            };
+            let rule = Bounded::new(rule, bounds.0, bounds.1)?;
+            Ok(Self(match schedule {
+                None => Box::new(rule),
+                Some((steps, warm_up, cooldown)) => {
+                    let schedule = Schedule::new(Shape::Constant, steps, warm_up, cooldown)?;
+                    Box::new(Scheduled { rule, schedule })
+                }
             }))
         })
     }
 
-    /// Whether the curvature along the coming step is wanted.
-    fn wants(&self, step: u64) -> bool {
-        self.0.wants(step).along
+    /// Whether the curvature along the coming step is wanted, and whether the secant of the step before.
+    fn wants(&self, step: u64) -> (bool, bool) {
+        let wanted = self.0.wants(step);
+        (wanted.along, wanted.secant)
     }
 
-    /// The learning rate of the coming step. `along`: (slope, curvature, stretch, reach); `sharpness`: (name, value, residual).
-    #[pyo3(signature = (step, loss, gradient_norm, *, along = None, sharpness = None, preconditioned = false))]
+    /// The learning rate of the coming step. `along`: (slope, curvature, length of the product, of the direction); `secant`: (length of the
+    /// step before, change of the gradient); `sharpness`: (value, residual) of what the rule decides by.
+    #[pyo3(signature = (step, loss, gradient_norm, *, along = None, secant = None, sharpness = None, preconditioned = false))]
     #[allow(clippy::too_many_arguments, reason = "named in Python")]
     fn next(
         &mut self,
@@ -61,25 +75,27 @@ impl Rule {
         loss: f64,
         gradient_norm: f64,
         along: Option<(f64, f64, f64, f64)>,
+        secant: Option<(f64, f64)>,
         sharpness: Option<(f64, f64)>,
         preconditioned: bool,
     ) -> PyResult<f64> {
         let mut row = Measurement::of_step(step, loss, gradient_norm);
         row.edge.preconditioned = preconditioned;
-        row.along = along.map(|(slope, curvature, stretch, reach)| StepCurvature {
+        row.along = along.map(|(slope, curvature, product_norm, direction_norm)| StepCurvature {
             slope,
             curvature,
-            product_norm: stretch,
-            direction_norm: reach,
+            product_norm,
+            direction_norm,
             product: Product::Exact,
             cost: 0.0,
         });
+        row.secant = secant.map(|(step_norm, gradient_change)| Secant { step_norm, gradient_change, cost: 0.0 });
         if let Some((value, residual)) = sharpness {
             let own = [Quantity::LambdaMax, Quantity::PreconditionedSharpness, Quantity::BatchSharpness];
             let (on, product, cost) = (Sample::Mini(step), Product::Exact, 0.0);
             row.sharpness = own.map(|quantity| Sharpness { quantity, value, residual, on, product, cost }).to_vec();
         }
-        border(py, || self.0.next(&row))
+        border(py, || decide(&mut self.0, &mut row))
     }
 
     /// All that the rule remembers, by name.

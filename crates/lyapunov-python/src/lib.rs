@@ -5,8 +5,12 @@
 
 mod border;
 mod control;
+mod descent;
+mod exponents;
+mod groups;
 mod optimizer;
 mod search;
+mod systems;
 mod tensor;
 
 use pyo3::pymodule;
@@ -16,10 +20,13 @@ mod _core {
     #[pymodule_export]
     use super::{
         control::Rule,
+        descent::Descent,
+        exponents::Exponents,
         optimizer::Optimizer,
         search::{
             Density, Ritz, Trace, Tracker, along, batch_sharpness, check_determinism, density, difference, lanczos,
             rayleigh, trace,
         },
+        systems::{NamedSystem, OwnMap, catalogue},
     };
 }

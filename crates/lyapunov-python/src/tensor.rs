@@ -25,6 +25,16 @@ impl Tensor {
         self.0.bind(py)
     }
 
+    /// `length` entries from `start` on, sharing the memory.
+    pub fn narrow(&self, start: usize, length: usize) -> Self {
+        self.verb(|t| Ok(Self(t.call_method1(intern!(t.py(), "narrow"), (0, start, length))?.unbind())))
+    }
+
+    /// Overwrites the entries with those of `other`.
+    pub fn copy(&mut self, other: &Self) {
+        self.by("copy_", other);
+    }
+
     fn verb<T>(&self, verb: impl FnOnce(&Bound<'_, PyAny>) -> PyResult<T>) -> T {
         Python::attach(|py| or_unwind(verb(self.0.bind(py))))
     }

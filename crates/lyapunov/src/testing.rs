@@ -19,12 +19,27 @@ use crate::{
 /// # Panics
 /// Where the law is broken, with the directions and the ratios that were found; where a step fails.
 pub fn check_tangent<S: System + Clone>(system: &S, seed: u64) {
-    for direction in 0..3 {
+    let error = tangent_error(system, seed);
+    assert!(error.is_none(), "{}", error.unwrap_or_default());
+}
+
+/// [`check_tangent`] as an answer: what is wrong with the tangent, or `None`.
+///
+/// # Panics
+/// Where a step fails.
+///
+/// ```
+/// use lyapunov::{Map, testing::tangent_error};
+/// let square = |x: &[f64; 1]| [x[0] * x[0]];
+/// assert_eq!(tangent_error(&Map::of([0.8], square, |x, d| [2.0 * x[0] * d[0]]), 0), None);
+/// assert!(tangent_error(&Map::of([0.8], square, |x, d| [x[0] * d[0]]), 0).unwrap().contains("not the derivative"));
+/// ```
+pub fn tangent_error<S: System + Clone>(system: &S, seed: u64) -> Option<String> {
+    (0..3).find_map(|direction| {
         let mut v = system.state().zeros_like();
         v.randomize(&mut Stream::new(seed, Purpose::Probe, direction));
-        let v = v.unit().expect("a random vector is not zero");
-        check_tangent_along(system, &v);
-    }
+        tangent_error_along(system, &v.unit().expect("a random vector is not zero"))
+    })
 }
 
 /// [`check_tangent`] along one direction v of length 1: for states whose parts have such different sizes that a random
@@ -33,6 +48,11 @@ pub fn check_tangent<S: System + Clone>(system: &S, seed: u64) {
 /// # Panics
 /// As for [`check_tangent`].
 pub fn check_tangent_along<S: System + Clone>(system: &S, v: &S::Vector) {
+    let error = tangent_error_along(system, v);
+    assert!(error.is_none(), "{}", error.unwrap_or_default());
+}
+
+fn tangent_error_along<S: System + Clone>(system: &S, v: &S::Vector) -> Option<String> {
     let (image, mut deviations) = stepped(system, system.state().clone(), vec![v.clone()]);
     let size = image.state().norm();
     let tangent = deviations.remove(0);
@@ -52,10 +72,9 @@ pub fn check_tangent_along<S: System + Clone>(system: &S, v: &S::Vector) {
         remainders.windows(2).filter(|pair| pair[1] > 100.0 * rounding).map(|pair| pair[0] / pair[1]).collect();
     let linear = remainders.iter().all(|r| *r <= 100.0 * rounding);
     let quadratic = ratios.len() >= 2 && ratios[ratios.len() / 2..].iter().all(|r| (3.0..5.0).contains(r));
-    assert!(
-        linear || quadratic,
-        "the tangent map is not the derivative of the step: ratios {ratios:?}, remainders {remainders:?}"
-    );
+    (!linear && !quadratic).then(|| {
+        format!("the tangent map is not the derivative of the step: ratios {ratios:?}, remainders {remainders:?}")
+    })
 }
 
 /// A random direction that is a hundredth long, for [`check_tangent_along`] near kinks.

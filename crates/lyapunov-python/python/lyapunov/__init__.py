@@ -4,25 +4,40 @@
 with its error, its kind of product and its cost.
 """
 
-from ._edge_step import EdgeStep
+from . import systems
+from ._descent import exponents
+from ._exponents import Estimate, Exponents
 from ._hessian import Density, Hessian, hessian
 from ._monitor import Monitor, Row
 from ._optimizer import Edge
 from ._reading import Reading
+from ._rules import Adgd, BatchSharpness, EdgeStep, OnEdge, QuasiNewton
 from ._verify import Verified, verify
-from .errors import NotDeterministic, Unsuitable
+from .errors import NotDeterministic, RankLost, Unsuitable
+from .systems import check_tangent, spectrum
 
 __all__ = [
+    "Adgd",
+    "BatchSharpness",
     "Density",
     "Edge",
     "EdgeStep",
+    "Estimate",
+    "Exponents",
     "Hessian",
     "Monitor",
     "NotDeterministic",
+    "OnEdge",
+    "QuasiNewton",
+    "RankLost",
     "Reading",
     "Row",
     "Unsuitable",
     "Verified",
+    "check_tangent",
+    "exponents",
     "hessian",
+    "spectrum",
+    "systems",
     "verify",
 ]

@@ -74,6 +74,9 @@ class Monitor:
         if every < 1 or products < 1:
             raise ValueError("every and products must be at least 1")
         self._problem = Problem(model, loss_fn, forward, params, kind, micro_batch)
+        if self._problem.processes.rank > 0:
+            # Rank 0 writes: every rank has the same values.
+            log = None
         self._optimizer = None if optimizer is None else TorchOptimizer(optimizer)
         adaptive = self._optimizer is not None and self._optimizer.adaptive
         if what is None:

@@ -29,22 +29,23 @@ class TorchOptimizer:
     """An optimizer of torch by the rule of the core that it follows."""
 
     def __init__(self, optimizer: torch.optim.Optimizer) -> None:
-        group = optimizer.param_groups[0]
         self.optimizer, self.adaptive = optimizer, isinstance(optimizer, torch.optim.Adam)
-        if type(optimizer) is torch.optim.SGD:
-            if group["dampening"]:
-                raise ValueError("dampening is not covered: its edge of stability is not known")
-            self.beta = float(group["momentum"])
-            self.rule = _core.Optimizer.sgd(self.beta, bool(group["nesterov"]) if self.beta else False)
-        elif type(optimizer) in (torch.optim.Adam, torch.optim.AdamW):
-            if group["amsgrad"]:
-                raise ValueError("amsgrad is not covered: its preconditioner is another one")
+        if type(optimizer) not in (torch.optim.SGD, torch.optim.Adam, torch.optim.AdamW):
+            raise TypeError(f"no edge of stability is known for {type(optimizer).__name__}; known are {KNOWN}")
+        for group in optimizer.param_groups:
+            for option in ("maximize", "amsgrad", "dampening"):
+                if group.get(option):
+                    raise ValueError(f"{option} = {group[option]} is not covered: the edge of stability of that step is not known here")
+        for option in ("betas", "eps") if self.adaptive else ("momentum", "nesterov"):
+            if len({group[option] for group in optimizer.param_groups}) > 1:
+                raise ValueError(f"the groups of the optimizer differ in {option}: there is no one edge of stability")
+        group = optimizer.param_groups[0]
+        if self.adaptive:
             self.beta = float(group["betas"][0])
             self.rule = _core.Optimizer.adam(self.beta, float(group["betas"][1]), float(group["eps"]))
         else:
-            raise TypeError(f"no edge of stability is known for {type(optimizer).__name__}; known are {KNOWN}")
-        if group.get("maximize"):
-            raise ValueError("maximize=True is not covered")
+            self.beta = float(group["momentum"])
+            self.rule = _core.Optimizer.sgd(self.beta, bool(group["nesterov"]) if self.beta else False)
 
     @property
     def learning_rate(self) -> float | None:

@@ -14,6 +14,7 @@ from torch.utils._pytree import tree_leaves, tree_map
 
 from . import _core
 from ._graph import Graph
+from ._processes import Processes
 from ._weights import Generators, Quiet, Weights, unwrap
 from .errors import Unsuitable, translation
 
@@ -71,8 +72,7 @@ class Problem:
             raise TypeError(f"loss_fn must be a function of outputs and targets, not {type(loss_fn).__name__}")
         if micro_batch is not None and micro_batch < 1:
             raise ValueError(f"micro_batch = {micro_batch} must be at least 1")
-        if isinstance(model, nn.parallel.DistributedDataParallel) and torch.distributed.get_world_size(model.process_group) > 1:
-            raise Unsuitable("products are not yet averaged over the processes of DistributedDataParallel: pass model.module, and read the value as this rank's own")
+        self.processes = Processes.of(model)
         self.model = unwrap(model)
         self.weights = Weights(self.model, params)
         self.loss_fn, self.forward = loss_fn, forward or default_forward
@@ -92,6 +92,29 @@ class Problem:
             raise ValueError("the loss does not depend on the parameters: is it detached, or computed under no_grad?")
         return outputs, loss.reshape(())
 
+    def chunks(self, batch: Any) -> list[tuple[Any, int]]:
+        """The micro-batches of a batch, with their sizes."""
+        batch = _detached(batch)
+        n, m = _size(batch), self.micro_batch
+        if m is None or m >= n:
+            return [(batch, n)]
+
+        def part(start: int) -> Any:
+            return tree_map(lambda t: t[start : start + m] if isinstance(t, Tensor) and t.dim() and t.shape[0] == n else t, batch)
+
+        return [(part(start), min(m, n - start)) for start in range(0, n, m)]
+
+    def total(self, chunks: list[tuple[Any, int]]) -> int:
+        """How many examples all ranks have together."""
+        return self.processes.total(sum(size for _, size in chunks), self.weights.device)
+
+    def over_ranks(self, loss: float, gradient: Tensor) -> tuple[float, Tensor]:
+        """Sums of loss and gradient over ranks, in one reduction."""
+        if self.processes.size == 1:
+            return loss, gradient
+        both = self.processes.add(torch.cat([gradient, gradient.new_tensor([loss])]))
+        return float(both[-1]), both[:-1]
+
     @contextlib.contextmanager
     def measure(self, batches: list[Any], check: bool = True) -> Iterator[Measurement]:
         """A quiet span with the batches at hand; graphs do not outlive it, since weights may move unseen after it."""
@@ -109,35 +132,24 @@ class Measurement:
 
     def __init__(self, problem: Problem, quiet: Quiet, batches: list[Any]) -> None:
         self.problem, self.quiet, self.weights = problem, quiet, problem.weights
-        self.batches = [self._chunks(_detached(batch)) for batch in batches]
-        sizes = [sum(size for _, size in chunks) for chunks in self.batches]
-        self.shares = [size / sum(sizes) for size in sizes]
+        self.batches = [problem.chunks(batch) for batch in batches]
+        self.totals = [problem.total(chunks) for chunks in self.batches]
         self.started = time.perf_counter()
         self.source: _Source | None = None
         self.kind = "exact"
         self.graph: Graph | None = None
         self.products = 0
 
-    def _chunks(self, batch: Any) -> list[tuple[Any, int]]:
-        n, m = _size(batch), self.problem.micro_batch
-        if m is None or m >= n:
-            return [(batch, n)]
-
-        def part(start: int) -> Any:
-            return tree_map(lambda t: t[start : start + m] if isinstance(t, Tensor) and t.dim() and t.shape[0] == n else t, batch)
-
-        return [(part(start), min(m, n - start)) for start in range(0, n, m)]
-
     def on(self, batch: int | None) -> list[tuple[Any, float]]:
-        """Micro-batches with their shares of the mean: of one batch, or of all."""
-        chosen = list(range(len(self.batches))) if batch is None else [batch]
-        total = sum(size for i in chosen for _, size in self.batches[i])
+        """Micro-batches with their shares of the mean over all ranks: of one batch, or of all."""
+        chosen = range(len(self.batches)) if batch is None else [batch]
+        total = sum(self.totals[i] for i in chosen)
         return [(chunk, size / total) for i in chosen for chunk, size in self.batches[i]]
 
     def begin(self, check: bool) -> None:
         """Loss and gradient, timed; and whether they are the same twice."""
         if any(len(chunks) > 1 for chunks in self.batches):
-            self._check_micro_batches()
+            self.problem.processes.agree(self._check_micro_batches, self.weights.device)
         self.live = self.weights.flat(self.weights.params)
         self.loss, self.gradient_vector = self.gradient(None, None)
         if not (math.isfinite(self.loss) and bool(torch.isfinite(self.gradient_vector).all())):
@@ -145,7 +157,7 @@ class Measurement:
             return
         self.finite = True
         if check:
-            self._check_gradient()
+            self.problem.processes.agree(self._check_gradient, self.weights.device)
             self.problem.gradient_seconds = math.inf
             _core.check_determinism(_Again(self), self.live, self.loss, self.gradient_vector)
 
@@ -215,6 +227,7 @@ class Measurement:
                 _, loss = self.problem.value(leaves, chunk)
                 value += share * float(loss.detach())
                 total.add_(self._flat(torch.autograd.grad(loss, leaves, allow_unused=True)), alpha=share)
+        value, total = self.problem.over_ranks(value, total)
         if batch is None:
             self.problem.gradient_seconds = min(self.problem.gradient_seconds, self._clock() - start)
         return value, total
@@ -323,12 +336,16 @@ class _Source:
             if batch not in self.kept:
                 self.m.quiet.rewind()
                 self.kept = {batch: self.record(chunks[0][0])}
-            return self.apply(self.kept[batch], v, True)
+            return self.m.problem.processes.add(_scaled(self.apply(self.kept[batch], v, True), chunks[0][1]))
         total = torch.zeros_like(v)
         self.m.quiet.rewind()
         for chunk, share in chunks:
             total.add_(self.apply(self.record(chunk), v, False), alpha=share)
-        return total
+        return self.m.problem.processes.add(total)
+
+
+def _scaled(image: Tensor, share: float) -> Tensor:
+    return image if share == 1.0 else image.mul_(share)
 
 
 class _Exact(_Source):

@@ -42,6 +42,12 @@ class Weights:
         for p in chosen:
             if id(p) not in names:
                 raise ValueError("params holds a tensor that is not a parameter of the model")
+        sharded = [names[id(p)] for p in chosen if type(p).__name__ == "DTensor" or type(getattr(p, "data", None)).__name__ == "DTensor"]
+        if sharded or any(type(m).__name__ == "FullyShardedDataParallel" for m in model.modules()):
+            raise Unsuitable(
+                f"{sharded[0] if sharded else 'a parameter'} is cut into shards (FSDP), for which torch.autograd.grad gives no gradient: measure a model that is not sharded, "
+                "or train with DistributedDataParallel where it fits"
+            )
         if not chosen:
             raise ValueError("no parameter requires a gradient: unfreeze some, or name them with params=[…]")
         if len({p.device for p in chosen}) > 1:

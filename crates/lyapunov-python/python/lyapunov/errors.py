@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["NotDeterministic", "Unsuitable"]
+__all__ = ["NotDeterministic", "RankLost", "Unsuitable"]
 
 
 class Unsuitable(RuntimeError):
@@ -11,6 +11,10 @@ class Unsuitable(RuntimeError):
 
 class NotDeterministic(RuntimeError):
     """The loss or its gradient is not the same when it is computed twice: an eigenvalue search would see another matrix each time."""
+
+
+class RankLost(RuntimeError):
+    """A rank of torch.distributed did not take part in a measurement: it is gone, or it measures at other steps."""
 
 
 # What torch says where a second derivative is missing, and what that means. Lower case; the first that is found counts.

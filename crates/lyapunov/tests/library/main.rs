@@ -7,6 +7,7 @@ mod descent;
 mod exponents;
 mod mutations;
 mod oracles;
+mod python;
 mod resume;
 mod systems;
 
