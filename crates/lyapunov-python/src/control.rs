@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use lyapunov::{
-    Adgd, Archive, BatchSharpnessRule, Bounded, Controller, EdgeStep, Error, Measurement, Numbers, OnEdge, Product,
-    Quantity, QuasiNewton, Sample, Schedule, Scheduled, Secant, Shape, Sharpness, Snapshot, StepCurvature, decide,
+    Archive, Controller, Measurement, Numbers, Product, Quantity, RuleOptions, Sample, Schedule, Secant, Shape,
+    Sharpness, Snapshot, StepCurvature, decide,
 };
 use pyo3::prelude::*;
 
@@ -13,9 +13,6 @@ use crate::border::border;
 /// A rule by its name.
 #[pyclass]
 pub struct Rule(Box<dyn Controller + Send + Sync>);
-
-/// The names that [`Rule`] knows.
-const NAMES: [&str; 5] = ["edge-step", "on-edge", "quasi-newton", "batch-sharpness", "adgd"];
 
 #[pymethods]
 impl Rule {
@@ -36,23 +33,13 @@ impl Rule {
         schedule: Option<(u64, f64, f64)>,
     ) -> PyResult<Self> {
         border(py, || {
-            let rule: Box<dyn Controller + Send + Sync> = match name {
-                "edge-step" => {
-                    let make = if damped { EdgeStep::damped } else { EdgeStep::new };
-                    Box::new(make(strength, momentum)?.with_edge(edge).with_period(every))
-                }
-                "on-edge" => Box::new(OnEdge::new(strength, every)?),
-                "quasi-newton" => Box::new(QuasiNewton::new(strength, edge)?),
-                "batch-sharpness" => Box::new(BatchSharpnessRule::new(strength)?),
-                "adgd" => Box::new(Adgd::new(strength)?),
-                _ => return Err(Error::Unknown { kind: "rule", name: name.to_owned(), known: NAMES.to_vec() }),
-            };
-            let rule = Bounded::new(rule, bounds.0, bounds.1)?;
+            let rule: lyapunov::Rule = name.parse()?;
+            let bounds = [bounds.0, bounds.1];
+            let options = RuleOptions { strength, period: every, bounds, edge, momentum, damped };
             Ok(Self(match schedule {
-                None => Box::new(rule),
+                None => rule.controller(&options)?,
                 Some((steps, warm_up, cooldown)) => {
-                    let schedule = Schedule::new(Shape::Constant, steps, warm_up, cooldown)?;
-                    Box::new(Scheduled { rule, schedule })
+                    rule.scheduled(&options, Schedule::new(Shape::Constant, steps, warm_up, cooldown)?)?
                 }
             }))
         })

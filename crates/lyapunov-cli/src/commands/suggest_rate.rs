@@ -5,15 +5,15 @@
 use std::time::Instant;
 
 use lyapunov::{
-    Descent, Hessian, Lanczos, Measurement, Objective, Outcome, Plan, Preconditioned, Product, Sample, SpectralTarget,
-    UpdateRule, batch_sharpness, lanczos,
+    Descent, EdgeStep, Hessian, Lanczos, Measurement, Objective, Outcome, Plan, Preconditioned, Product, Rule,
+    RuleOptions, Sample, SpectralTarget, UpdateRule, batch_sharpness, lanczos,
 };
 use lyapunov_burn::{Network, Weights};
 use serde::Serialize;
 
 use super::{measure, print};
 use crate::{
-    config::{Config, ControlRule, OptimizerName, Overrides, WeightsName},
+    config::{Config, OptimizerName, Overrides, WeightsName, optimizers},
     error::{Error, Result},
     measure::findings::INITIAL,
     setup::{self, OptimizerVisitor},
@@ -74,7 +74,7 @@ pub fn execute(arguments: &SuggestRateArguments) -> Result<()> {
     let overrides = Overrides { set: set.clone(), data: data.clone(), device: device.clone(), out: None };
     let (settings, weights_file) = measure::source(run.as_deref(), file.as_deref(), weights.as_deref(), &overrides)?;
     let config = &settings.config;
-    if !ControlRule::EdgeStep.optimizers().contains(&config.optimizer.name) {
+    if !optimizers(Rule::EdgeStep).contains(&config.optimizer.name) {
         let message = format!("\"{}\" finds its own learning rate: there is none to suggest", config.optimizer.name);
         return Err(Error::usage(
             message,
@@ -224,10 +224,10 @@ impl Inquiry<'_> {
         moving.exponents.weights = WeightsName::Moving;
         let mut descent = setup::descent(&moving, self.network, self.at.clone(), rule)?;
         let edge = descent.edge_constant();
-        let mut edge_step = moving.clone();
-        edge_step.control.sigma = ControlRule::EdgeStep.automatic_sigma();
-        edge_step.control.every = u64::try_from(ControlRule::EdgeStep.automatic_period()).unwrap_or(1);
-        let mut controller = setup::edge_step(&edge_step, edge)?;
+        let usual = RuleOptions::of(Rule::EdgeStep);
+        let options = setup::rule_options(&moving, Rule::EdgeStep, edge);
+        let options = RuleOptions { strength: usual.strength, period: usual.period, ..options };
+        let mut controller = EdgeStep::of(&options)?;
         let plan = Plan { steps: self.trial, measure_every: 0, product, ..Plan::default() };
         let mut rows: Vec<Measurement> = Vec::new();
         let course = lyapunov::run(&mut descent, &plan, &mut controller, &mut rows)?;

@@ -14,7 +14,7 @@ use self::{
 };
 use super::print;
 use crate::{
-    config::{self, Config, ControlRule, Overrides, Settings, Subject, WeightsName},
+    config::{self, Config, Overrides, Settings, Subject, WeightsName},
     error::{Error, Result},
     export::{Wide, tensorboard::Live},
     folder::{CONFIG, MANIFEST, PICTURE, ROWS, RunFolder, WEIGHTS, check_writable},
@@ -258,8 +258,8 @@ impl<'a> TrainingRun<'a> {
         let (images, parameters) = (number(*images as f64, 0), number(*parameters as f64, 0));
         let (optimizer_name, rate, batch) = (optimizer.name, optimizer.learning_rate, run.batch_size);
         let rate = match self.config.control.rule {
-            ControlRule::None => format!("η = {rate}"),
-            rule => format!("η by {rule}"),
+            None => format!("η = {rate}"),
+            Some(rule) => format!("η by {rule}"),
         };
         Caption {
             title: format!("{model} on {data}, {rate}"),

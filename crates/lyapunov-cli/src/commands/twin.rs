@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::print;
 use crate::{
-    config::{self, ControlRule, Overrides, Settings, Subject, WeightsName},
+    config::{self, Overrides, Settings, Subject, WeightsName},
     error::{Error, Result},
     setup::{self, OptimizerVisitor},
     show::plot::{self, Format, TwinCaption},
@@ -153,11 +153,8 @@ impl OptimizerVisitor for Parting<'_> {
 
     fn study<R: UpdateRule<Weights>>(self, rule: R) -> Result<Self::Found> {
         let config = &self.settings.config;
-        if config.control.rule != ControlRule::None {
-            let message = format!(
-                "twins cannot follow `control.rule = \"{}\"`: nothing is measured on the way",
-                config.control.rule
-            );
+        if let Some(rule) = config.control.rule {
+            let message = format!("twins cannot follow `control.rule = \"{rule}\"`: nothing is measured on the way");
             let help = Some("set `control.rule` to \"none\", and a learning rate".to_owned());
             return Err(Error::Usage { message, help });
         }

@@ -1,6 +1,6 @@
-//! The choices of a configuration that the libraries have no name for: optimizers, rules, how deviations are carried.
+//! The choices of a configuration that the libraries have no name for: optimizers, how deviations are carried.
 
-use lyapunov::Quantity;
+use lyapunov::Rule;
 
 /// The kinds of optimizers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,68 +79,10 @@ impl OptimizerName {
     }
 }
 
-/// The rules that set the learning rate.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ControlRule {
-    /// Nobody changes it.
-    None,
-    /// By the stretch of the momentum.
-    EdgeStep,
-    /// σ over the largest eigenvalue.
-    QuasiNewton,
-    /// 2σ over the batch sharpness.
-    BatchSharpness,
-    /// By slope and curvature along the step.
-    OnEdge,
-    /// By the secant of the last step.
-    Adgd,
-}
-
-lyapunov::named! { ControlRule, "rule":
-    None = "none",
-    EdgeStep = "edge-step",
-    QuasiNewton = "quasi-newton",
-    BatchSharpness = "batch-sharpness",
-    OnEdge = "on-edge",
-    Adgd = "adgd",
-}
-
-impl ControlRule {
-    /// The optimizers that the rule has a theory for.
-    pub fn optimizers(self) -> &'static [OptimizerName] {
-        use OptimizerName::{Adam, AdamW, HeavyBall, Nesterov, Sgd};
-        match self {
-            Self::None => &OptimizerName::ALL,
-            Self::EdgeStep | Self::OnEdge | Self::QuasiNewton => &[Sgd, HeavyBall, Nesterov, Adam, AdamW],
-            Self::BatchSharpness | Self::Adgd => &[Sgd],
-        }
-    }
-
-    /// The quantity that the rule decides by, where the plan has to measure it.
-    pub fn quantity(self, optimizer: OptimizerName) -> Option<Quantity> {
-        match self {
-            Self::QuasiNewton if optimizer.is_preconditioned() => Some(Quantity::PreconditionedSharpness),
-            Self::QuasiNewton => Some(Quantity::LambdaMax),
-            Self::BatchSharpness => Some(Quantity::BatchSharpness),
-            Self::None | Self::EdgeStep | Self::OnEdge | Self::Adgd => None,
-        }
-    }
-
-    /// What `sigma = "auto"` stands for.
-    pub fn automatic_sigma(self) -> f64 {
-        match self {
-            Self::EdgeStep | Self::OnEdge => 2.0,
-            Self::None | Self::QuasiNewton | Self::BatchSharpness | Self::Adgd => 1.0,
-        }
-    }
-
-    /// What `every = "auto"` stands for.
-    pub fn automatic_period(self) -> i64 {
-        match self {
-            Self::EdgeStep => 20,
-            _ => 1,
-        }
-    }
+/// The optimizers that a rule has a theory for.
+pub fn optimizers(rule: Rule) -> &'static [OptimizerName] {
+    use OptimizerName::{Adam, AdamW, HeavyBall, Nesterov, Sgd};
+    if rule.is_for_plain_descent() { &[Sgd] } else { &[Sgd, HeavyBall, Nesterov, Adam, AdamW] }
 }
 
 /// Where deviations start.

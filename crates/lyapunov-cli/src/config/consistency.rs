@@ -1,11 +1,11 @@
 //! Every check across keys: values that are right alone and wrong together.
 
-use lyapunov::{Product, Quantity, Schedule, Shape};
+use lyapunov::{Product, Quantity, Rule, Schedule, Shape};
 use lyapunov_burn::{Loss, ModelName};
 use toml_edit::Value;
 
 use super::{
-    choices::{ControlRule, OptimizerName, WeightsName},
+    choices::{OptimizerName, WeightsName, optimizers},
     draft::Draft,
     sections::Config,
 };
@@ -119,11 +119,9 @@ fn control(draft: &Draft, config: &Config) -> Result<()> {
         let help = "two decays leave a run unfinished: leave the schedule constant, without a cooldown".to_owned();
         return Err(draft.fault_at(key, |flag| format!("{flag}{told}"))(Some(help)));
     }
-    if rule == ControlRule::None {
-        return unused_control(draft);
-    }
-    if !rule.optimizers().contains(&optimizer) {
-        let names: Vec<String> = rule.optimizers().iter().map(|name| format!("\"{name}\"")).collect();
+    let Some(rule) = rule else { return unused_control(draft) };
+    if !optimizers(rule).contains(&optimizer) {
+        let names: Vec<String> = optimizers(rule).iter().map(|name| format!("\"{name}\"")).collect();
         let told = format!("`control.rule` is \"{rule}\", which has no theory for \"{optimizer}\"");
         let help = format!("it works with {}", names.join(", "));
         return Err(draft.fault_at("control.rule", |flag| format!("{flag}{told}"))(Some(help)));
@@ -138,13 +136,13 @@ fn control(draft: &Draft, config: &Config) -> Result<()> {
         let help = "leave it out, or set `control.rule` to \"none\"".to_owned();
         return Err(draft.fault_at("optimizer.learning_rate", |flag| format!("{flag}{told}"))(Some(help)));
     }
-    fed(draft, config)
+    fed(draft, config, rule)
 }
 
 /// Refuses a rule whose measurement the plan leaves out.
-fn fed(draft: &Draft, config: &Config) -> Result<()> {
-    let (rule, measure) = (config.control.rule, &config.measure);
-    let Some(quantity) = rule.quantity(config.optimizer.name) else { return Ok(()) };
+fn fed(draft: &Draft, config: &Config, rule: Rule) -> Result<()> {
+    let measure = &config.measure;
+    let Some(quantity) = rule.quantity(config.optimizer.name.is_preconditioned()) else { return Ok(()) };
     let unmeasured = (measure.every == 0).then_some("measure.every");
     let unnamed = (!measure.what.is_empty() && !measure.what.contains(&quantity)).then_some("measure.what");
     let nowhere = (quantity != Quantity::BatchSharpness && measure.on.is_empty()).then_some("measure.on");

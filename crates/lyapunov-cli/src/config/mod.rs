@@ -14,7 +14,7 @@ mod subject;
 mod tests;
 mod values;
 
-pub use choices::{ControlRule, OptimizerName, PassName, StartName, WeightsName};
+pub use choices::{OptimizerName, PassName, StartName, WeightsName, optimizers};
 pub use draft::Draft;
 pub use overrides::{Overrides, settings, use_data};
 pub use resolve::Settings;

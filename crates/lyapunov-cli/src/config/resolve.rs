@@ -2,12 +2,12 @@
 
 use std::fs;
 
-use lyapunov::{Product, Quantity, Target};
+use lyapunov::{Product, Quantity, Rule, Target};
 use lyapunov_burn::ModelName;
 use toml_edit::{Array, Document, Value};
 
 use super::{
-    choices::{ControlRule, OptimizerName, StartName},
+    choices::{OptimizerName, StartName},
     consistency,
     draft::Draft,
     sections::Config,
@@ -84,15 +84,14 @@ impl Draft {
     /// The same with what `"auto"` means for the rule. Without a rule the written configuration keeps its `"auto"`, so that a rule which is
     /// named later finds it.
     fn with_control(&mut self) -> Self {
-        let rule = self.text("control.rule").and_then(ControlRule::from_name);
-        let rule = rule.unwrap_or(ControlRule::None);
+        let rule = self.text("control.rule").and_then(Rule::from_name);
         let falls = self.text("schedule.name") != Some("constant");
-        let cooldown = if rule == ControlRule::None || falls { 0.0 } else { 0.3 };
+        let cooldown = if rule.is_none() || falls { 0.0 } else { 0.3 };
         let mut resolved = self.clone();
-        resolved.resolve_automatic("control.sigma", Some(rule.automatic_sigma().into()));
-        resolved.resolve_automatic("control.every", Some(rule.automatic_period().into()));
+        resolved.resolve_automatic("control.sigma", Some(rule.map_or(1.0, Rule::usual_strength).into()));
+        resolved.resolve_automatic("control.every", Some(rule.map_or(1, Rule::usual_period).cast_signed().into()));
         resolved.resolve_automatic("schedule.cooldown", Some(cooldown.into()));
-        if rule != ControlRule::None {
+        if rule.is_some() {
             *self = resolved.clone();
         }
         resolved
@@ -208,7 +207,7 @@ fn automatic_quantities(config: &Config, images: usize) -> Vec<Quantity> {
     };
     let mut wanted: Vec<Quantity> = [Quantity::LambdaMax].into_iter().chain(edge).collect();
     // And what the rule decides by.
-    let decisive = config.control.rule.quantity(config.optimizer.name);
+    let decisive = config.control.rule.and_then(|rule| rule.quantity(config.optimizer.name.is_preconditioned()));
     wanted.extend(decisive.filter(|quantity| !wanted.contains(quantity)));
     wanted
 }

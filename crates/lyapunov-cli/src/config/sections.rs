@@ -1,17 +1,17 @@
 //! The configuration as a typed structure; every key says itself what it allows.
 
-use lyapunov::{Product, Quantity, Shape, Target};
+use lyapunov::{Product, Quantity, Rule, Shape, Target};
 use lyapunov_burn::{
     Activation, Initialization, Layout, Loss as LossName, ModelName, Normalization, Pooling, Shortcut,
 };
 use serde::{Deserialize, Serialize};
 
 use super::{
-    choices::{ControlRule, OptimizerName, PassName, StartName, WeightsName},
+    choices::{OptimizerName, PassName, StartName, WeightsName},
     values::{
-        betas, bounds, class_numbers, classes, count, depth, named, named_or_auto, named_or_synthetic, nonempty_text,
-        not_negative, part, positive, products, quantities, quantity_names, share, target_names, targets, text, whole,
-        widths, yes_or_no,
+        betas, bounds, class_numbers, classes, count, depth, named, named_or_auto, named_or_none, named_or_synthetic,
+        nonempty_text, not_negative, part, positive, products, quantities, quantity_names, share, target_names,
+        targets, text, whole, widths, yes_or_no,
     },
 };
 use crate::data::digest::sha256;
@@ -47,7 +47,7 @@ impl Config {
     /// η, where the configuration has it: not with a rule, and not with an optimizer that multiplies it by a rate of its own.
     pub fn fixed_rate(&self) -> Option<f64> {
         let own = matches!(self.optimizer.name, OptimizerName::Prodigy | OptimizerName::Dog);
-        (self.control.rule == ControlRule::None && !own).then_some(self.optimizer.learning_rate)
+        (self.control.rule.is_none() && !own).then_some(self.optimizer.learning_rate)
     }
 
     /// The SHA-256 of all that decides the numbers, in hexadecimal digits: everything but `run.out` and `[checkpoint]`.
@@ -188,9 +188,9 @@ pub struct Schedule {
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Control {
-    /// Which rule.
-    #[serde(with = "named")]
-    pub rule: ControlRule,
+    /// Which rule; without one, nobody changes the learning rate.
+    #[serde(with = "named_or_none")]
+    pub rule: Option<Rule>,
     /// σ, the strength of the rule.
     #[serde(deserialize_with = "positive")]
     pub sigma: f64,

@@ -41,6 +41,22 @@ pub mod named_or_auto {
     }
 }
 
+/// One of the choices, or `"none"`: `None`.
+pub mod named_or_none {
+    use super::{Deserializer, Named, Serializer, chosen};
+
+    const WORD: &str = "none";
+
+    pub fn deserialize<'de, D: Deserializer<'de>, T: Named>(deserializer: D) -> Result<Option<T>, D::Error> {
+        chosen(deserializer, Some(WORD))
+    }
+
+    #[allow(clippy::ref_option, reason = "the form that serde calls")]
+    pub fn serialize<S: Serializer, T: Named>(choice: &Option<T>, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(choice.map_or(WORD, T::name))
+    }
+}
+
 /// The name of the images that are made up: they have no layout of files.
 pub const SYNTHETIC: &str = "synthetic";
 

@@ -1,41 +1,29 @@
 //! From a configuration to whoever decides the learning rate.
 
-use lyapunov::{
-    Adgd, BackedOff, BatchSharpnessRule, Bounded, Constant, Controller, EdgeStep, OnEdge, QuasiNewton, Schedule,
-    Scheduled,
-};
+use lyapunov::{Constant, Controller, Rule, RuleOptions, Schedule, Scheduled};
 
 use crate::{
-    config::{Config, Control, ControlRule, OptimizerName},
+    config::{Config, Control, OptimizerName},
     error::Result,
 };
 
 /// Who decides the learning rate of every step; `edge` is that of the optimizer at η = 1.
 pub fn controller(config: &Config, edge: f64, steps: u64) -> Result<Box<dyn Controller>> {
-    let Control { rule, sigma, every, bounds } = config.control;
     let schedule = &config.schedule;
     let schedule = Schedule::new(schedule.name, steps, schedule.warm_up, schedule.cooldown)?;
-    let rule: Box<dyn Controller> = match rule {
-        ControlRule::None => {
-            return Ok(Box::new(Scheduled { rule: Constant(config.optimizer.learning_rate), schedule }));
-        }
-        ControlRule::EdgeStep => Box::new(edge_step(config, edge)?),
-        ControlRule::QuasiNewton => Box::new(QuasiNewton::new(sigma, edge)?),
-        ControlRule::BatchSharpness => Box::new(BatchSharpnessRule::new(sigma)?),
-        ControlRule::OnEdge => Box::new(OnEdge::new(sigma, every)?),
-        ControlRule::Adgd => Box::new(Adgd::new(sigma)?),
-    };
-    let [least, most] = bounds;
-    Ok(Box::new(Scheduled { rule: Bounded::new(BackedOff::new(rule), least, most)?, schedule }))
+    match config.control.rule {
+        None => Ok(Box::new(Scheduled { rule: Constant(config.optimizer.learning_rate), schedule })),
+        Some(rule) => Ok(rule.scheduled(&rule_options(config, rule, edge), schedule)?),
+    }
 }
 
-/// The rule `edge-step`; `edge` is that of the optimizer at η = 1.
-pub fn edge_step(config: &Config, edge: f64) -> Result<EdgeStep> {
-    let (optimizer, sigma) = (&config.optimizer, config.control.sigma);
-    let rule = match optimizer.name {
-        OptimizerName::HeavyBall | OptimizerName::Nesterov => EdgeStep::new(sigma, optimizer.momentum),
-        OptimizerName::Adam | OptimizerName::AdamW => EdgeStep::damped(sigma, optimizer.betas[0]),
-        _ => EdgeStep::new(sigma, 0.0),
+/// What a rule has to know of the optimizer of this configuration; `edge` is that of the optimizer at η = 1.
+pub fn rule_options(config: &Config, rule: Rule, edge: f64) -> RuleOptions {
+    let Control { sigma, every, bounds, .. } = config.control;
+    let (momentum, damped) = match config.optimizer.name {
+        OptimizerName::HeavyBall | OptimizerName::Nesterov => (config.optimizer.momentum, false),
+        OptimizerName::Adam | OptimizerName::AdamW => (config.optimizer.betas[0], true),
+        _ => (0.0, false),
     };
-    Ok(rule?.with_edge(edge).with_period(config.control.every))
+    RuleOptions { strength: sigma, period: every, bounds, edge, momentum, damped, ..RuleOptions::of(rule) }
 }

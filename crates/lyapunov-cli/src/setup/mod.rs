@@ -6,7 +6,7 @@ mod memory;
 mod network;
 mod options;
 
-pub use control::{controller, edge_step};
+pub use control::{controller, rule_options};
 pub use descent::{OptimizerVisitor, descent, plan, product, with_rule};
 pub use network::network;
 #[cfg(test)]

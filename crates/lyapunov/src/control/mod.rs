@@ -8,6 +8,7 @@ mod edge_step;
 mod loss_watch;
 mod on_edge;
 mod quasi_newton;
+mod rule;
 mod schedule;
 
 pub use adgd::Adgd;
@@ -17,6 +18,7 @@ pub use bounded::Bounded;
 pub use edge_step::EdgeStep;
 pub use on_edge::OnEdge;
 pub use quasi_newton::QuasiNewton;
+pub use rule::{Rule, RuleOptions};
 pub use schedule::{Schedule, Scheduled, Shape};
 
 use crate::{
