@@ -20,6 +20,7 @@ pub enum Quantity {
     PreconditionedSharpness,
 }
 
+// Checkpoints know them by their places: new ones are added at the end.
 named! { Quantity, "quantity":
     LambdaMax = "lambda_max",
     LambdaMin = "lambda_min",

@@ -9,6 +9,7 @@ use std::{
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use lyapunov::{Evaluation, Measurement, Observer, Quantity, Sharpness};
+use lyapunov_runs::columns::quantity;
 
 use crate::text::compact;
 
@@ -95,12 +96,8 @@ impl Seen {
         parts.extend(self.sharpness.map(|(found, learning_rate, step, period)| {
             // A quotient along the gradient belongs to no eigenvalue.
             let mark = if found.converged() || found.quantity == Quantity::BatchSharpness { "" } else { "?" };
-            let name = match found.quantity {
-                Quantity::LambdaMax => "λ_max",
-                Quantity::LambdaMin => "λ_min",
-                Quantity::BatchSharpness => "gᵀHg/gᵀg",
-                Quantity::PreconditionedSharpness => "λ_max(P⁻¹H)",
-            };
+            let name = found.quantity.name();
+            let name = quantity(name).map_or(name, |(_, words)| words.symbol);
             let (value, scaled) = (compact(found.value, 1), compact(learning_rate * found.value, 2));
             // Where it was due again and is not there, it says of when it is.
             let stale = period > 0 && self.steps > step + period + 1;

@@ -215,16 +215,13 @@ fn flag(answer: bool) -> f64 {
     f64::from(u8::from(answer))
 }
 
-/// The quantities by their numbers, which never change.
-const QUANTITIES: [Quantity; 4] =
-    [Quantity::LambdaMax, Quantity::LambdaMin, Quantity::BatchSharpness, Quantity::PreconditionedSharpness];
-
+/// Its number on the list of quantities, to whose end new ones are added.
 fn written_quantity(quantity: Quantity) -> f64 {
-    QUANTITIES.iter().position(|known| *known == quantity).expect("all are listed") as f64
+    Quantity::ALL.iter().position(|known| *known == quantity).expect("all are listed") as f64
 }
 
 fn read_quantity(number: f64) -> Option<Quantity> {
-    (0..).map(f64::from).zip(QUANTITIES).find(|(known, _)| *known == number).map(|(_, quantity)| quantity)
+    (0..).map(f64::from).zip(Quantity::ALL).find(|(known, _)| *known == number).map(|(_, quantity)| quantity)
 }
 
 fn written_sample(on: Sample) -> [f64; 2] {
