@@ -51,6 +51,7 @@ mod example;
 pub mod export;
 pub mod faults;
 pub mod folder;
+pub mod journal;
 pub mod lock;
 pub mod manifest;
 mod recorder;
@@ -61,6 +62,7 @@ pub mod stored;
 
 pub use error::{Error, Result};
 pub use folder::RunFolder;
+pub use journal::Journal;
 pub use lyapunov_safetensors::Error as FileError;
 pub use manifest::{Manifest, Outcome};
 pub use recorder::Recorder;

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     error::{Error, Result},
-    store::Journal,
+    journal::Journal,
 };
 
 /// The file of a run's manifest.

@@ -273,7 +273,7 @@ impl<'a> TrainingRun<'a> {
 
     fn summary(self, end: &End) -> Summary {
         let course = &end.course;
-        let stable = self.manifest.outcome != manifest::Outcome::BlownUp;
+        let stable = self.manifest.outcome == manifest::Outcome::Completed;
         let last_rate = course.last.as_ref().map(|row| row.learning_rate);
         Summary {
             run: self.folder.path().display().to_string(),
@@ -289,7 +289,7 @@ impl<'a> TrainingRun<'a> {
             lambda_max: LambdaMax::of(course),
             backed_off: (end.back_off < 1.0).then_some(end.back_off),
             weights_frozen: self.config.exponents.weights == WeightsName::Frozen,
-            // Of a run that has blown up there is no saying how stable it was.
+            // Of a run that has blown up, finite or not, there is no saying how stable it was.
             stand: Stand::of(course).filter(|_| stable),
             batch_sharpness: EdgeFound::of(course, Quantity::BatchSharpness).filter(|_| stable),
             edge: EdgeFound::headline(course).filter(|_| stable),

@@ -3,7 +3,8 @@
 use std::{fmt::Write, time::Instant};
 
 use lyapunov::{
-    Descent, Objective, Outcome, Purpose, Separation, Stream, TwinRow, UpdateRule, Vector, separation, twins,
+    Controller, Descent, Measurement, Objective, Outcome, Purpose, Separation, Stream, TwinRow, UpdateRule, Vector,
+    separation, twins,
 };
 use lyapunov_burn::{Network, Weights};
 use serde::Serialize;
@@ -14,6 +15,7 @@ use crate::{
     error::{Error, Result},
     setup::{self, OptimizerVisitor},
     show::plot::{self, Format, TwinCaption},
+    terminal::progress::Spinner,
     text::{duration, number, significant},
 };
 use clap::Args;
@@ -73,7 +75,13 @@ pub fn execute(arguments: &TwinArguments) -> Result<()> {
     }
     let second = difference.applied_to(setup::network(&settings)?.0, &settings, &first)?;
     let started = Instant::now();
-    let parting = Parting { settings: &settings, networks: [&first, &second], difference, every: arguments.every };
+    let parting = Parting {
+        settings: &settings,
+        networks: [&first, &second],
+        difference,
+        every: arguments.every,
+        quiet: arguments.json,
+    };
     let (rows, outcome) = setup::with_rule(&settings.config, parting)?;
     let mut report = Report::new(&rows, outcome, difference, started.elapsed().as_secs_f64());
     report.kinks = first.has_kinks();
@@ -146,6 +154,7 @@ struct Parting<'a> {
     networks: [&'a Network; 2],
     difference: Difference,
     every: Option<u64>,
+    quiet: bool,
 }
 
 impl OptimizerVisitor for Parting<'_> {
@@ -169,8 +178,25 @@ impl OptimizerVisitor for Parting<'_> {
         let mut second = setup::descent(config, self.networks[1], moved, rule)?;
         let steps = config.run.step_count(self.networks[0].steps_per_epoch());
         let every = self.every.unwrap_or((steps / ROWS).max(1));
-        let mut controller = setup::controller(config, first.edge_constant(), steps)?;
-        Ok(twins(&mut first, &mut second, steps, every, controller.as_mut())?)
+        let spinner = Spinner::new(self.quiet);
+        spinner.begin_of("training two runs", "step", steps);
+        let rule = setup::controller(config, first.edge_constant(), steps)?;
+        let found = twins(&mut first, &mut second, steps, every, &mut Ticking { rule, spinner: &spinner })?;
+        spinner.finish();
+        Ok(found)
+    }
+}
+
+/// A rule that counts its steps.
+struct Ticking<'a> {
+    rule: Box<dyn Controller>,
+    spinner: &'a Spinner,
+}
+
+impl Controller for Ticking<'_> {
+    fn next(&mut self, measurement: &Measurement) -> lyapunov::Result<f64> {
+        self.spinner.tick();
+        self.rule.next(measurement)
     }
 }
 

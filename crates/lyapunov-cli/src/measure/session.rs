@@ -182,7 +182,7 @@ impl<'a> MeasureSession<'a> {
         let began = Instant::now();
         let first = if let Data::Batch(step) = self.on { step } else { 0 };
         let last = first.saturating_add(count as u64 - 1);
-        self.spinner.begin(Quantity::BatchSharpness(count).name());
+        self.spinner.begin_of(Quantity::BatchSharpness(count).name(), "product", count as u64);
         let batches = (first..=last).map(|step| {
             self.spinner.tick();
             Sample::Mini(step)

@@ -50,7 +50,7 @@ impl<'a> Experiment<'a> {
 
     /// Carries out the experiment, after this many steps of training.
     pub fn report(&self, learning_rate: f64, train: u64) -> Result<Report> {
-        self.spinner.begin("training to the weights of the experiment");
+        self.spinner.begin_of("training to the weights of the experiment", "step", train);
         let mut descent = self.descent(self.network.initial_weights(), learning_rate);
         for _ in 0..train {
             descent.step(&mut [])?;
@@ -126,7 +126,7 @@ impl<'a> Experiment<'a> {
 
     /// Λ at frozen weights, from a deviation in the plane of both ends: every other eigenvalue lies between them.
     fn frozen(&self, weights: &Weights, ends: &Ends, rate: f64) -> Result<Frozen> {
-        self.spinner.begin("frozen weights");
+        self.spinner.begin_of("frozen weights", "step", FROZEN.0 + FROZEN.1);
         let descent = self.descent(weights.clone(), rate).frozen();
         // Mostly the bottom: at small η the top takes long to shrink, at large η it grows fast.
         let carried = self.carry(descent, both(ends, 0.1), FROZEN.0, FROZEN.1)?;
@@ -137,7 +137,7 @@ impl<'a> Experiment<'a> {
 
     /// Λ while the weights move, from the bottom of the spectrum.
     fn moving(&self, weights: &Weights, ends: &Ends, rate: f64) -> Result<Moving> {
-        self.spinner.begin("moving weights");
+        self.spinner.begin_of("moving weights", "step", self.steps);
         let carried = self.carry(self.descent(weights.clone(), rate), ends.bottom.clone(), 0, self.steps)?;
         let scaled = rate * ends.largest;
         // The trapezoid rule: λ_min moves along the run.
@@ -164,7 +164,7 @@ impl<'a> Experiment<'a> {
         if predicted <= 0.0 {
             return Ok(None);
         }
-        self.spinner.begin("the switch to the sharp end");
+        self.spinner.begin_of("the switch to the sharp end", "step", 5 * (2 * FROZEN.0 + 10));
         let (mut low, mut high) = (0.9 * predicted, 1.1 * predicted);
         for _ in 0..5 {
             let rate = 0.5 * (low + high);

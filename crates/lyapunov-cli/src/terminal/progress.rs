@@ -1,24 +1,38 @@
 //! The course of a run on standard error: a bar on a terminal, a line per tenth elsewhere.
 
 use std::{
+    cell::{Cell, RefCell},
     error::Error as StdError,
     io::{self, IsTerminal, Write},
-    sync::atomic::{AtomicU64, Ordering},
-    time::Duration,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
 };
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use lyapunov::{Evaluation, Measurement, Observer, Quantity, Sharpness};
 use lyapunov_runs::columns::quantity;
 
-use crate::text::compact;
+use super::pulse::{self, Pulse};
+use crate::text::{compact, counted, duration};
 
 /// Shows the course of a run.
 pub struct Progress {
     display: Display,
     steps: u64,
     seen: Seen,
+    /// When the first row came after which steps are timed, and its step; `None` once the outlook has been given.
+    timed: Option<(Instant, u64)>,
+    foreseen: bool,
+    /// When the last line was written.
+    told: Instant,
 }
+
+/// The outlook is given after so many steps, or after the first that ends so late.
+const TIMED: u64 = 5;
+const LATE: Duration = Duration::from_secs(2);
 
 enum Display {
     Bar(ProgressBar),
@@ -46,7 +60,30 @@ impl Progress {
             false if io::stderr().is_terminal() => Display::Bar(bar(steps)),
             false => Display::Lines,
         };
-        Self { display, steps, seen: Seen::default() }
+        Self { display, steps, seen: Seen::default(), timed: None, foreseen: false, told: Instant::now() }
+    }
+
+    /// Says once how long a step takes, and so how long the run will. The first step is left out: all is measured there.
+    fn foresee(&mut self, step: u64) {
+        let Some((began, first)) = self.timed.filter(|_| !self.foreseen) else {
+            self.timed.get_or_insert((Instant::now(), step));
+            return;
+        };
+        let (taken, elapsed) = (step - first, began.elapsed());
+        if taken < TIMED && elapsed < LATE {
+            return;
+        }
+        self.foreseen = true;
+        let each = elapsed / u32::try_from(taken.max(1)).unwrap_or(u32::MAX);
+        let text = pulse::outlook(each, self.steps.saturating_sub(step));
+        match &self.display {
+            Display::Bar(bar) => bar.println(text),
+            // What is over at once needs no outlook.
+            Display::Lines if each * u32::try_from(self.steps).unwrap_or(u32::MAX) >= LATE => {
+                drop(writeln!(io::stderr(), "{text}"));
+            }
+            Display::Lines | Display::Silent => {}
+        }
     }
 
     /// Takes the bar away.
@@ -114,12 +151,17 @@ impl Observer for Progress {
     fn record(&mut self, measurement: &Measurement) -> Result<(), Box<dyn StdError + Send + Sync>> {
         self.seen.update(measurement);
         let step = measurement.step;
+        if step > 0 {
+            self.foresee(step);
+        }
+        let silent = self.told.elapsed() >= pulse::PERIOD;
         match &self.display {
             Display::Bar(bar) => {
                 bar.set_position(step);
                 bar.set_message(self.seen.sentence());
             }
-            Display::Lines if self.due(step) => {
+            Display::Lines if self.due(step) || silent => {
+                self.told = Instant::now();
                 let width = self.steps.to_string().len();
                 // Where standard error is closed, nobody is left to watch; the run goes on.
                 let _ = writeln!(io::stderr(), "step {step:>width$}/{}  {}", self.steps, self.seen.sentence());
@@ -130,34 +172,53 @@ impl Observer for Progress {
     }
 }
 
-/// Shows on a terminal that a measurement goes on, and how far it has come.
-pub struct Spinner(ProgressBar);
+/// Shows that a measurement goes on, and how far it has come: on a terminal a spinner, or a bar with the time left where
+/// it is known how much there is to do; elsewhere a line every half minute.
+pub struct Spinner {
+    bar: ProgressBar,
+    pulse: RefCell<Option<Pulse>>,
+    quiet: bool,
+}
 
 impl Spinner {
-    /// A spinner at rest; nothing is ever shown if `quiet`, or where there is no terminal.
+    /// A spinner at rest; nothing is ever shown if `quiet`.
     pub fn new(quiet: bool) -> Self {
         let target = if quiet { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr_with_hz(10) };
-        let spinner = ProgressBar::with_draw_target(None, target);
-        if let Ok(style) = ProgressStyle::with_template("{spinner} {msg}: {pos} products, {elapsed}") {
-            spinner.set_style(style);
-        }
-        Self(spinner)
+        Self { bar: ProgressBar::with_draw_target(None, target), pulse: RefCell::new(None), quiet }
     }
 
-    /// Begins with the products for `what`.
+    /// Begins with the products for `what`, of which nobody knows how many it will be.
     pub fn begin(&self, what: &str) {
-        self.0.reset();
-        self.0.set_message(what.to_owned());
+        self.bar.unset_length();
+        self.show("{spinner} {msg}: {pos} products, {per_sec}, {elapsed}", what, "product", None);
     }
 
-    /// One product more.
+    /// Begins with so many `unit`s, `step`s or `product`s.
+    pub fn begin_of(&self, what: &str, unit: &'static str, total: u64) {
+        self.bar.set_length(total);
+        let template = format!("{{msg}} {{wide_bar}} {{pos}}/{{len}} {unit}s, {{per_sec}}, {{eta}} left");
+        self.show(&template, what, unit, Some(total));
+    }
+
+    fn show(&self, template: &str, what: &str, unit: &'static str, total: Option<u64>) {
+        if let Ok(style) = ProgressStyle::with_template(template) {
+            self.bar.set_style(style.progress_chars("━╸ "));
+        }
+        self.bar.reset();
+        self.bar.set_message(what.to_owned());
+        let piped = !self.quiet && !io::stderr().is_terminal();
+        *self.pulse.borrow_mut() = piped.then(|| Pulse::new(what, unit, total));
+    }
+
+    /// One more.
     pub fn tick(&self) {
-        self.0.inc(1);
+        self.bar.inc(1);
+        self.pulse.borrow().iter().for_each(|pulse| pulse.add(1));
     }
 
     /// Takes the spinner away.
     pub fn finish(&self) {
-        self.0.finish_and_clear();
+        self.bar.finish_and_clear();
     }
 }
 
@@ -177,10 +238,50 @@ pub struct Board {
     runs: u64,
     done: AtomicU64,
     silent: bool,
+    pulse: Arc<Mutex<SweepPulse>>,
 }
 
 /// The bar of one run, which disappears with it.
-pub struct Line(Option<ProgressBar>);
+pub struct Line {
+    bar: Option<ProgressBar>,
+    /// The step that it has come to.
+    at: Cell<u64>,
+    /// Where nobody sees bars.
+    pulse: Option<Arc<Mutex<SweepPulse>>>,
+}
+
+/// The steps that all runs of a sweep have taken.
+struct SweepPulse {
+    began: Instant,
+    told: Instant,
+    steps: u64,
+    done: u64,
+    before: u64,
+    runs: u64,
+}
+
+impl SweepPulse {
+    fn new(runs: u64, done: u64) -> Self {
+        Self { began: Instant::now(), told: Instant::now(), steps: 0, done, before: done, runs }
+    }
+
+    /// A line, where the last one is half a minute old.
+    fn tell(&mut self) {
+        if self.told.elapsed() >= pulse::PERIOD {
+            self.told = Instant::now();
+            // Where standard error is closed, nobody is left to tell.
+            let _ = writeln!(io::stderr(), "{}", self.line(self.began.elapsed()));
+        }
+    }
+
+    fn line(&self, elapsed: Duration) -> String {
+        let (seconds, made) = (elapsed.as_secs_f64(), self.done - self.before);
+        let left = (made > 0).then(|| (self.runs - self.done) as f64 * seconds / made as f64);
+        let left = left.map(|left| format!(", about {} left", duration(left))).unwrap_or_default();
+        let of = counted(usize::try_from(self.runs).unwrap_or(usize::MAX), "run");
+        format!("{} of {of}, {} steps per second{left}", self.done, compact(self.steps as f64 / seconds.max(1e-9), 0))
+    }
+}
 
 impl Board {
     /// Shows the course of so many `runs`, of which some are `done`; nothing if `silent`.
@@ -194,22 +295,28 @@ impl Board {
             all.enable_steady_tick(Duration::from_secs(1));
             (bars, all)
         });
-        Self { bars, runs, done: AtomicU64::new(done), silent }
+        let pulse = Arc::new(Mutex::new(SweepPulse::new(runs, done)));
+        Self { bars, runs, done: AtomicU64::new(done), silent, pulse }
     }
 
     /// The bar of a run of so many `steps`.
     pub fn line(&self, label: &str, steps: u64) -> Line {
-        Line(self.bars.as_ref().map(|(bars, all)| {
+        let bar = self.bars.as_ref().map(|(bars, all)| {
             let line = bars.insert_before(all, ProgressBar::new(steps));
             line.set_style(style("{bar:30} {pos}/{len}  {msg}"));
             line.set_message(label.to_owned());
             line
-        }))
+        });
+        let pulse = (bar.is_none() && !self.silent).then(|| Arc::clone(&self.pulse));
+        Line { bar, at: Cell::new(0), pulse }
     }
 
     /// That one more run is done, and how it has ended.
     pub fn tell(&self, label: &str, end: &str) {
         let done = self.done.fetch_add(1, Ordering::Relaxed) + 1;
+        if let Ok(mut pulse) = self.pulse.lock() {
+            (pulse.done, pulse.told) = (done, Instant::now());
+        }
         match &self.bars {
             Some((bars, all)) => {
                 let _ = bars.println(format!("{label}: {end}"));
@@ -230,13 +337,18 @@ impl Board {
 impl Line {
     /// The run has come to this step.
     pub fn move_to(&self, step: u64) {
-        self.0.iter().for_each(|bar| bar.set_position(step));
+        self.bar.iter().for_each(|bar| bar.set_position(step));
+        let taken = step.saturating_sub(self.at.replace(step.max(self.at.get())));
+        if let Some(Ok(mut pulse)) = self.pulse.as_ref().map(|pulse| pulse.lock()) {
+            pulse.steps += taken;
+            pulse.tell();
+        }
     }
 }
 
 impl Drop for Line {
     fn drop(&mut self) {
-        self.0.iter().for_each(ProgressBar::finish_and_clear);
+        self.bar.iter().for_each(ProgressBar::finish_and_clear);
     }
 }
 
@@ -312,9 +424,22 @@ mod tests {
 
     #[test]
     fn lines_come_at_each_tenth() {
-        let progress = |steps| Progress { display: Display::Silent, steps, seen: Seen::default() };
+        let progress = |steps| Progress { display: Display::Silent, ..Progress::new(steps, true) };
         let count = |steps: u64| (0..steps).filter(|step| progress(steps).due(*step)).count();
         assert_eq!((count(1000), count(395), count(3)), (10, 10, 3));
+    }
+
+    #[test]
+    fn a_sweep_in_a_pipe_says_how_far_it_is() {
+        let pulse = SweepPulse { steps: 9000, done: 12, before: 2, runs: 30, ..SweepPulse::new(30, 2) };
+        assert_eq!(pulse.line(Duration::from_secs(100)), "12 of 30 runs, 90 steps per second, about 3 min 0 s left");
+        let board = Board::new(1, 0, false);
+        let line = board.line("a run", 10);
+        (0..5).for_each(|step| line.move_to(step));
+        line.move_to(2);
+        if line.pulse.is_some() {
+            assert_eq!(board.pulse.lock().unwrap().steps, 4);
+        }
     }
 
     #[test]

@@ -32,6 +32,11 @@ fn the_end_of_the_time_lets_a_run_save_itself_and_it_comes_to_the_same_bits() {
     come_back("XCPU", 152, 26);
 }
 
+#[test]
+fn a_closed_terminal_lets_a_run_save_itself_and_it_comes_to_the_same_bits() {
+    come_back("HUP", 129, 27);
+}
+
 /// A run that gets this signal leaves with that code, and goes on.
 fn come_back(signal: &str, code: i32, seed: u64) {
     let (ground, each) = (Ground::new(), times(1, 50));

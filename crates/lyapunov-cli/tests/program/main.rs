@@ -9,6 +9,7 @@ mod exponents;
 mod fetch;
 mod measure;
 mod messages;
+mod outputs;
 mod rates;
 mod report;
 mod reproduce;

@@ -431,6 +431,77 @@ fn killed(folder: &Path, told: &impl Fn(&[&str]) -> String) {
 }
 
 #[test]
+fn events_equal_rows_after_a_kill_and_a_resumption_that_does_not_name_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut train = Process::new(assert_cmd::cargo::cargo_bin("lyapunov"));
+    let keys = settings(&["run.steps=60", "checkpoint.every=7", "run.batch_size=64"]);
+    train.args(keys).args(["--quiet", "--tensorboard"]).current_dir(folder.path());
+    let mut child = train.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let run = || fs::read_dir(folder.path().join("runs")).ok()?.next()?.ok().map(|entry| entry.path());
+    let saved = || {
+        let names = run().and_then(|run| fs::read_dir(run).ok());
+        names.is_some_and(|mut names| {
+            names.any(|name| name.unwrap().file_name().to_string_lossy().starts_with("checkpoint-"))
+        })
+    };
+    wait_until(saved);
+    // SIGKILL, wherever it is; where it was faster than that, it has ended, and there is nothing to go on with.
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let run = run().unwrap();
+    program().args(["train", "--quiet", "--resume", run.to_str().unwrap()]).assert().success();
+    let (events, rest) = events_in(&run);
+    let steps: Vec<u64> = events[1..].iter().map(|event| event.step).collect();
+    assert_eq!((rest, steps), (0, (0..=60).collect::<Vec<u64>>()), "each row once");
+    let recorded = recorded(&run);
+    for event in &events[1..61] {
+        let loss = event.scalars.iter().find(|(tag, _)| tag == "loss/batch").map(|(_, value)| *value);
+        #[allow(clippy::cast_possible_truncation, reason = "TensorBoard holds 32 bits")]
+        let expected = Some(recorded[&("loss".to_owned(), event.step)] as f32);
+        assert_eq!(loss, expected, "step {}", event.step);
+    }
+}
+
+/// A viewer that holds the database of a run for so long.
+fn held_for(seconds: u64) {
+    let folder = tempfile::tempdir().unwrap();
+    let mut train = Process::new(assert_cmd::cargo::cargo_bin("lyapunov"));
+    train.args(settings(&["run.steps=3000", "checkpoint.every=50"])).arg("--quiet").current_dir(folder.path());
+    let mut child = train.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let rows =
+        || fs::read_dir(folder.path().join("runs")).ok()?.next()?.ok().map(|entry| entry.path().join("run.sqlite"));
+    let filled = || {
+        let rows = rows().filter(|rows| rows.is_file()).and_then(|rows| Connection::open(rows).ok());
+        rows.is_some_and(|rows| {
+            rows.query_row("SELECT count(*) FROM rows", [], |row| row.get::<_, i64>(0)).is_ok_and(|n| n > 0)
+        })
+    };
+    wait_until(filled);
+    let viewer = Connection::open(rows().unwrap()).unwrap();
+    viewer.busy_timeout(Duration::from_secs(5)).unwrap();
+    viewer.execute_batch("BEGIN IMMEDIATE").unwrap();
+    thread::sleep(Duration::from_secs(seconds));
+    assert!(child.try_wait().unwrap().is_none(), "the run waits for its end to be written");
+    viewer.execute_batch("COMMIT").unwrap();
+    let output = child.wait_with_output().unwrap();
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{told}");
+    let count: i64 = viewer.query_row("SELECT count(*) FROM rows", [], |row| row.get(0)).unwrap();
+    assert_eq!(count, 3001, "{told}");
+}
+
+#[test]
+fn a_viewer_that_holds_the_database_does_not_end_the_run() {
+    held_for(8);
+}
+
+#[test]
+#[ignore = "a minute: cargo test --workspace --test stored held -- --ignored"]
+fn a_viewer_that_has_held_the_database_for_a_minute_does_not_end_the_run() {
+    held_for(60);
+}
+
+#[test]
 fn the_events_of_a_run_end_with_its_final_weights() {
     let folder = tempfile::tempdir().unwrap();
     let mut train = program();

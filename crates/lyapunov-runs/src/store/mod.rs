@@ -16,14 +16,13 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, ToSql};
 
 mod checkpoints;
 mod history;
-mod journal;
 mod latest;
 mod patience;
 mod tables;
 
+pub use crate::journal::Journal;
 pub use checkpoints::Listed;
 pub use history::{ExponentSeries, History, ProbeSeries, SharpnessSeries, last_step, read, read_from};
-pub use journal::Journal;
 pub use latest::{Latest, latest};
 pub use patience::LIMIT;
 

@@ -106,55 +106,9 @@ impl<C: Controller> Controller for BackedOff<C> {
 mod tests {
     use super::*;
     use crate::{
-        control::{Constant, EdgeStep},
-        descent::Sgd,
+        control::Constant,
         noise::{Purpose, Stream},
-        objective::{Objective, Product, Sample},
-        run::{Plan, run},
-        systems::Quadratic,
     };
-
-    /// A loss whose batches have the curvature 1, but one of thirty that has 400: those of the outliers.
-    struct Outliers;
-
-    impl Objective for Outliers {
-        type Vector = Vec<f64>;
-        fn gradient(&self, at: &Vec<f64>, on: Sample) -> Result<(f64, Vec<f64>)> {
-            Self::batch(on).gradient(at, on)
-        }
-        fn offers(&self, _: Product) -> bool {
-            true
-        }
-        fn product(&self, kind: Product, at: &Vec<f64>, on: Sample, v: &Vec<f64>) -> Result<Vec<f64>> {
-            Self::batch(on).product(kind, at, on, v)
-        }
-    }
-
-    impl Outliers {
-        fn batch(on: Sample) -> Quadratic {
-            let sharp = matches!(on, Sample::Mini(step) if step % 30 == 17);
-            Quadratic::new(vec![if sharp { 400.0 } else { 1.0 }; 4])
-        }
-    }
-
-    fn losses(rule: &mut impl Controller) -> Vec<f64> {
-        let mut descent = Sgd::new(Outliers, vec![1.0; 4], 1.0, Product::Exact);
-        let mut rows: Vec<Measurement> = Vec::new();
-        run(&mut descent, &Plan { steps: 1500, measure_every: 0, ..Plan::default() }, rule, &mut rows).unwrap();
-        rows.iter().map(|row| row.loss).collect()
-    }
-
-    #[test]
-    fn a_rule_that_outliers_mislead_ends_below_its_first_loss() {
-        let late = |losses: &[f64]| losses[losses.len() - 60..].iter().sum::<f64>() / 60.0;
-        let mut plain = EdgeStep::new(2.0, 0.0).unwrap();
-        let alone = losses(&mut plain);
-        let mut rule = BackedOff::new(EdgeStep::new(2.0, 0.0).unwrap());
-        let watched = losses(&mut rule);
-        assert!(alone.len() < 1500 || late(&alone) > alone[0], "without it the loss ends at {}", late(&alone));
-        assert!(watched.len() == 1500 && late(&watched) < watched[0], "with it at {}", late(&watched));
-        assert!(rule.back_off() < 1.0);
-    }
 
     #[test]
     fn a_plateau_and_noise_around_the_first_loss_do_not_move_it() {

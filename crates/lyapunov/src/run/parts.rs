@@ -264,6 +264,40 @@ mod tests {
     }
 
     #[test]
+    fn the_batch_sharpness_is_read_often_in_the_last_fifth() {
+        let what = vec![Quantity::LambdaMax, Quantity::BatchSharpness];
+        let plan = Plan { steps: 500, measure_every: 100, what, ..Plan::default() };
+        let mut sgd = Sgd::new(ScalarNetwork { target: 2.0 }, vec![0.7, 1.9], 0.01, Product::Exact);
+        let mut rows: Vec<Measurement> = Vec::new();
+        let summary = run(&mut sgd, &plan, &mut crate::control::Constant(0.01), &mut rows).unwrap();
+        let steps = |quantity| -> Vec<u64> {
+            let has = |row: &&Measurement| row.sharpness.iter().any(|found| found.quantity == quantity);
+            rows.iter().filter(has).map(|row| row.step).collect()
+        };
+        assert_eq!(steps(Quantity::LambdaMax), [0, 100, 200, 300, 400]);
+        let read = steps(Quantity::BatchSharpness);
+        assert_eq!(read.iter().filter(|step| **step < 400).count(), 4);
+        assert!((30..=40).contains(&(read.len() - 4)), "{read:?}");
+        let headline = summary.edge.iter().find(|reading| reading.quantity == Quantity::BatchSharpness).unwrap();
+        assert_eq!((headline.count, headline.since, headline.last), (read.len() - 4, 400, read[read.len() - 1]));
+        // Without a period nothing is measured, at the end neither.
+        let silent = Plan { measure_every: 0, ..plan };
+        let training: Training<Vec<f64>, Vec<f64>> = Training::of_loop(&silent).unwrap();
+        assert!((0..500).all(|step| !training.is_due(step, Probes::default())));
+    }
+
+    #[test]
+    fn eigenvalues_are_measured_where_the_gradient_is_zero() {
+        let bowl = crate::systems::Quadratic::new(vec![1.0, 3.0, -0.5]);
+        let what = [Quantity::LambdaMax, Quantity::LambdaMin, Quantity::BatchSharpness];
+        let mut monitor = SharpnessMonitor::new(&what, &[Target::Batch], Product::Exact, 5);
+        let found = monitor.read(&bowl, &vec![0.0; 3], 4, &vec![0.0; 3], None).unwrap();
+        let values: Vec<(Quantity, f64)> = found.iter().map(|found| (found.quantity, found.value)).collect();
+        assert_eq!(values.len(), 2, "a quotient 0/0 is left out: {values:?}");
+        assert!((values[0].1 - 3.0).abs() < 1e-10 && (values[1].1 + 0.5).abs() < 1e-10, "{values:?}");
+    }
+
+    #[test]
     fn deviations_want_a_system() {
         let plan = Plan { exponents: Some(ExponentOptions::default()), ..Plan::default() };
         let refused = Training::<Vec<f64>, Vec<f64>>::of_loop(&plan).unwrap_err();

@@ -1,9 +1,9 @@
 //! Rules for the learning rate: what they choose on a quadratic, and that a recorded run replays them.
 
 use lyapunov::{
-    Adam, Adgd, BatchSharpnessRule, Bounded, Constant, Controller, Descent, EdgeStep, Error, HeavyBall, Measurement,
-    Moments, Objective, OnEdge, Outcome, Plan, Probes, Product, Quantity, QuasiNewton, Result, Sample, Schedule,
-    Scheduled, Sgd, Shape, Vector, run,
+    Adam, Adgd, BackedOff, BatchSharpnessRule, Bounded, Constant, Controller, Descent, EdgeStep, Error, HeavyBall,
+    Measurement, Moments, Objective, OnEdge, Outcome, Plan, Probes, Product, Quantity, QuasiNewton, Result, Sample,
+    Schedule, Scheduled, Sgd, Shape, Vector, run,
     systems::{Quadratic, ScalarNetwork},
     twins,
 };
@@ -123,6 +123,48 @@ fn a_measurement_that_is_missing_is_named() {
     for mut rule in probing {
         assert!(matches!(rule.next(&bare), Err(Error::Unmeasured { step: 0, .. })));
     }
+}
+
+/// A loss whose batches have the curvature 1, but one of thirty that has 400: those of the outliers.
+struct Outliers;
+
+impl Objective for Outliers {
+    type Vector = Vec<f64>;
+    fn gradient(&self, at: &Vec<f64>, on: Sample) -> Result<(f64, Vec<f64>)> {
+        Self::batch(on).gradient(at, on)
+    }
+    fn offers(&self, _: Product) -> bool {
+        true
+    }
+    fn product(&self, kind: Product, at: &Vec<f64>, on: Sample, v: &Vec<f64>) -> Result<Vec<f64>> {
+        Self::batch(on).product(kind, at, on, v)
+    }
+}
+
+impl Outliers {
+    fn batch(on: Sample) -> Quadratic {
+        let sharp = matches!(on, Sample::Mini(step) if step % 30 == 17);
+        Quadratic::new(vec![if sharp { 400.0 } else { 1.0 }; 4])
+    }
+}
+
+fn losses(rule: &mut impl Controller) -> Vec<f64> {
+    let mut descent = Sgd::new(Outliers, vec![1.0; 4], 1.0, Product::Exact);
+    let mut rows: Vec<Measurement> = Vec::new();
+    run(&mut descent, &Plan { steps: 1500, measure_every: 0, ..Plan::default() }, rule, &mut rows).unwrap();
+    rows.iter().map(|row| row.loss).collect()
+}
+
+#[test]
+fn a_rule_that_outliers_mislead_ends_below_its_first_loss() {
+    let late = |losses: &[f64]| losses[losses.len() - 60..].iter().sum::<f64>() / 60.0;
+    let mut plain = EdgeStep::new(2.0, 0.0).unwrap();
+    let alone = losses(&mut plain);
+    let mut rule = BackedOff::new(EdgeStep::new(2.0, 0.0).unwrap());
+    let watched = losses(&mut rule);
+    assert!(alone.len() < 1500 || late(&alone) > alone[0], "without it the loss ends at {}", late(&alone));
+    assert!(watched.len() == 1500 && late(&watched) < watched[0], "with it at {}", late(&watched));
+    assert!(rule.back_off() < 1.0);
 }
 
 /// Σ |wᵢ − 10 i|: a gradient everywhere, and no curvature anywhere.

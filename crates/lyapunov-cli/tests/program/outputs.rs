@@ -22,7 +22,9 @@ impl Stage {
         let stage = Self { folder: tempfile::tempdir().unwrap() };
         let set = ["run.steps=2", "data.subset=32", "run.batch_size=16", "model.name=linear", "measure.every=0"];
         let mut train = stage.program(&["train", "--quiet", "--out", "runs"]);
-        set.iter().for_each(|key| drop(train.args(["--set", key])));
+        for key in set {
+            train.args(["--set", key]);
+        }
         assert!(train.status().unwrap().success());
         stage
     }
@@ -46,7 +48,7 @@ impl Stage {
             (words(&format!("export {run} --format parquet --out")), b"PAR1"),
             (words(&format!("report {run} --out")), b"<!doctype html>"),
             (words("exponents tent --steps 100 --plot"), b"<svg"),
-            (words(&format!("measure {run} --what lambda_max --export")), b""),
+            (words(&format!("measure --run {run} --what lambda_max --on batch=0 --export")), b""),
         ]
     }
 

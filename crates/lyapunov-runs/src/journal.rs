@@ -63,7 +63,7 @@ impl Journal {
     }
 
     /// Sets it up for `connection`.
-    pub(super) fn apply(self, connection: &Connection) -> rusqlite::Result<()> {
+    pub(crate) fn apply(self, connection: &Connection) -> rusqlite::Result<()> {
         match self {
             Self::Wal => connection.pragma_update(None, "journal_mode", "WAL")?,
             Self::Rollback => connection.pragma_update(None, "journal_mode", "DELETE")?,
@@ -72,7 +72,7 @@ impl Journal {
     }
 
     /// As durable as single rows have to be.
-    pub(super) fn relax(self, connection: &Connection) -> rusqlite::Result<()> {
+    pub(crate) fn relax(self, connection: &Connection) -> rusqlite::Result<()> {
         // Without a log, anything less than FULL may damage the file where the power goes.
         connection.pragma_update(None, "synchronous", if self == Self::Wal { "NORMAL" } else { "FULL" })
     }
