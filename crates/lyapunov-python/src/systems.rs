@@ -2,7 +2,7 @@
 
 use lyapunov::{
     Error, Map, SpectrumOptions, System, Vector,
-    systems::{Choice, Entry, SystemVisitor},
+    systems::{Choice, Entry, Known, SystemVisitor},
     testing::tangent_error,
 };
 use pyo3::{exceptions::PyValueError, prelude::*, types::PyBytes};
@@ -73,7 +73,7 @@ impl NamedSystem {
 
     /// The known exponents at these parameters, and whether they are known in closed form.
     fn literature(&self) -> Option<(Vec<f64>, bool)> {
-        self.0.literature().map(|known| (known.values, known.exact))
+        self.0.literature().map(|found| (found.values, found.known == Known::Exactly))
     }
 
     /// Whether exponents are per unit of time; else per step.

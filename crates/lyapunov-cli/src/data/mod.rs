@@ -18,6 +18,9 @@ use std::{
 use lyapunov_burn::{Dataset, ImageFile, Layout};
 use lyapunov_burn::{Error, Result};
 
+/// Files of CIFAR-10 and CIFAR-100 in the form that is not ours.
+const PICKLED: [&str; 3] = ["data_batch_1", "batches.meta", "meta"];
+
 /// Where the files of a set are.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Source {
@@ -78,7 +81,21 @@ impl Source {
                 let reason = format!("these are the files of \"{}\", not of \"{}\"", found.name(), layout.name());
                 Err(Error::Data { path: self.path().to_owned(), reason })
             }
+            None if self.is_pickled() => {
+                let reason = "these are the pickled files of the \"python version\", which only Python can read: \
+                              take the \"binary version\", such as cifar-10-binary.tar.gz"
+                    .to_owned();
+                Err(Error::Data { path: self.path().to_owned(), reason })
+            }
             _ => Ok(()),
+        }
+    }
+
+    /// Whether these are the files of CIFAR as Python pickles them.
+    fn is_pickled(&self) -> bool {
+        match self {
+            Self::Folder(folder) => PICKLED.iter().any(|name| folder.join(name).is_file()),
+            Self::Archive(path) => archive::first_of(path, &PICKLED).is_ok_and(|found| found.is_some()),
         }
     }
 }
@@ -129,6 +146,14 @@ mod tests {
     use flate2::{Compression, write::GzEncoder};
 
     use super::*;
+
+    #[test]
+    fn pickled_files_are_refused_with_a_hint() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("data_batch_1"), [0x80, 2]).unwrap();
+        let told = Source::at(folder.path()).read(Layout::Cifar10).unwrap_err().to_string();
+        assert!(told.contains("pickled") && told.contains("cifar-10-binary.tar.gz"), "{told}");
+    }
 
     /// MNIST's files with three training images and two held-out ones.
     fn digits(folder: &Path, pack: bool) {
