@@ -444,7 +444,7 @@ mod tests {
         Trained the cnn (21,098 weights) on 5,000 synthetic images: 1,975 steps in 1 min 12 s.
         Training loss 0.412, test accuracy 61.3 %.
         At the edge of stability: batch sharpness (1.97 ± 0.20)/η over the last 20 % (16 measurements); the edge is 2.00/η.
-        Sharpness at the last measurement: λ_max = 23.10 ± 0.40 (exact products, on the mini-batch).
+        Sharpness at step 1,960: λ_max = 23.10 ± 0.40 (exact products, on the mini-batch).
         η·λ_max = 1.16, where full-batch training has its edge at 2.00.
         Measuring cost 0.12 gradient-equivalents per step, 12 % on top of training.
         Run folder: runs/cnn-sgd-0123abcd

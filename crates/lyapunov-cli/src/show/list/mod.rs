@@ -21,7 +21,8 @@ use crate::{
 const TOLD: [&str; 9] = ["run", "folder", "state", "model", "loss", "optimizer", "rule", "learning_rate", "steps"];
 
 /// What its rows tell.
-const MEASURED: [&str; 5] = ["last_loss", "lambda_max", "lambda_max_residual", "scaled_lambda_max", "edge_share"];
+const MEASURED: [&str; 6] =
+    ["last_loss", "lambda_max", "lambda_max_step", "lambda_max_residual", "scaled_lambda_max", "edge_share"];
 
 /// A run of a list.
 #[derive(Debug)]
@@ -72,8 +73,11 @@ impl Entry {
         let latest = self.latest();
         match name {
             "last_loss" => latest.row?.loss,
+            // Of a run that blew up there is no saying how stable it was.
+            "edge_share" if [Outcome::BlownUp, Outcome::Diverged].contains(&self.run.manifest.outcome) => None,
             "edge_share" => latest.edge_share(),
             "lambda_max" => latest.lambda_max().map(|point| point.value),
+            "lambda_max_step" => latest.lambda_max().map(|point| point.step as f64),
             "lambda_max_residual" => latest.lambda_max()?.residual,
             _ => latest.lambda_max().map(|point| point.learning_rate * point.value),
         }
