@@ -13,7 +13,7 @@ use super::{
 use crate::{
     error::{Error, Result},
     operator::Operator,
-    vector::{Vector, storage_epsilon},
+    vector::Vector,
 };
 
 /// What to look for, how well, for how long, and in how much memory.
@@ -115,7 +115,7 @@ impl Lanczos {
 pub fn lanczos<V: Vector>(operator: &impl Operator<V>, start: &V, options: &Lanczos) -> Result<Ritz<V>> {
     options.check(start.len())?;
     let mut space = Space::new(start)?;
-    let bytes = if storage_epsilon(start) > f64::EPSILON { 4 } else { 8 };
+    let bytes = if space.is_double() { 8 } else { 4 };
     let options = &Lanczos { max_basis: options.basis(start.len(), bytes), ..options.clone() };
     let (mut applications, mut broken) = (0, false);
     while applications < options.max_applications && !space.is_complete() {

@@ -51,6 +51,11 @@ impl<V: Vector> Space<V> {
         self.diagonal.len()
     }
 
+    /// Whether it is stored in double precision.
+    pub fn is_double(&self) -> bool {
+        self.rounding < 1e-10
+    }
+
     /// Whether the space is everything.
     pub fn is_complete(&self) -> bool {
         self.order() == self.basis[0].len()
@@ -73,6 +78,11 @@ impl<V: Vector> Space<V> {
         let (diagonal, size) = (image.dot(last), image.norm());
         if !(diagonal.is_finite() && size.is_finite()) {
             return Ok(false);
+        }
+        // By the recurrence first: what is left is small against nothing but rounding, and one pass over the basis does.
+        image.axpy(-diagonal, last);
+        if let (Some(coupling), [.., before, _]) = (self.beside.last(), self.basis.as_slice()) {
+            image.axpy(-coupling, before);
         }
         let beside = orthogonalize(&mut image, &self.basis);
         self.diagonal.push(diagonal);
