@@ -104,6 +104,14 @@ class Monitor:
             self._log(row)
         return row
 
+    def capture(self) -> None:
+        """Call it before the forward pass, and the dropout masks of a measurement are those of the step; without it they are others of the same kind.
+
+        Under gradient accumulation: before the forward pass of the batch that is given to :meth:`step`. **Cost**: a copy of the generators' states, where a row is due.
+        """
+        if self._step % self.every == 0:
+            self._problem.capture()
+
     def _row(self, step: int, m: Measurement) -> Row:
         optimizer, readings, shares = self._optimizer, {}, {}
         rate, edge = (optimizer.learning_rate, optimizer.edge()) if optimizer else (None, None)

@@ -79,7 +79,8 @@ class Problem:
         self.kind, self.micro_batch = kind, micro_batch
         self.gradient_seconds = math.inf
         """Wall time of one gradient of the data last measured."""
-        self.known: dict[tuple[str, str], bool] = {}
+        self.captured: Generators | None = None
+        """Where the generators stood before the forward pass of the step that the next measurement speaks of."""
 
     def value(self, leaves: list[Tensor], batch: Any) -> tuple[Any, Tensor]:
         """Outputs and loss at the stand-ins; the caller holds them in place."""
@@ -91,6 +92,10 @@ class Problem:
         if not loss.requires_grad:
             raise ValueError("the loss does not depend on the parameters: is it detached, or computed under no_grad?")
         return outputs, loss.reshape(())
+
+    def capture(self) -> None:
+        """Remembers where the generators stand, so that the next measurement draws the dropout masks that are drawn from here on."""
+        self.captured = Generators({t.device for t in (*self.model.parameters(), *self.model.buffers())})
 
     def chunks(self, batch: Any) -> list[tuple[Any, int]]:
         """The micro-batches of a batch, with their sizes."""
@@ -118,7 +123,8 @@ class Problem:
     @contextlib.contextmanager
     def measure(self, batches: list[Any], check: bool = True) -> Iterator[Measurement]:
         """A quiet span with the batches at hand; graphs do not outlive it, since weights may move unseen after it."""
-        with Quiet(self.model) as quiet:
+        captured, self.captured = self.captured, None
+        with Quiet(self.model, captured) as quiet:
             measurement = Measurement(self, quiet, batches)
             try:
                 measurement.begin(check)
@@ -139,6 +145,14 @@ class Measurement:
         self.kind = "exact"
         self.graph: Graph | None = None
         self.products = 0
+        self._live: Tensor | None = None
+
+    @property
+    def live(self) -> Tensor:
+        """The weights, flat."""
+        if self._live is None:
+            self._live = self.weights.flat(self.weights.params)
+        return self._live
 
     def on(self, batch: int | None) -> list[tuple[Any, float]]:
         """Micro-batches with their shares of the mean over all ranks: of one batch, or of all."""
@@ -147,39 +161,64 @@ class Measurement:
         return [(chunk, size / total) for i in chosen for chunk, size in self.batches[i]]
 
     def begin(self, check: bool) -> None:
-        """Loss and gradient, timed; and whether they are the same twice."""
+        """Loss and gradient; and, where they are checked, whether they are the same twice. **Cost**: a gradient, recorded where exact products are likely; another one to check."""
+        agree, device = self.problem.processes.agree, self.weights.device
         if any(len(chunks) > 1 for chunks in self.batches):
-            self.problem.processes.agree(self._check_micro_batches, self.weights.device)
-        self.live = self.weights.flat(self.weights.params)
-        self.loss, self.gradient_vector = self.gradient(None, None)
-        if not (math.isfinite(self.loss) and bool(torch.isfinite(self.gradient_vector).all())):
-            self.finite = False
+            agree(self._check_micro_batches, device)
+        found = self._recorded() or self.gradient(None, None)
+        self.loss, self.gradient_vector = found
+        self.finite = math.isfinite(self.loss) and math.isfinite(float(self.gradient_vector.sum(dtype=torch.float64)))
+        if not self.finite:
+            self.source = None
             return
-        self.finite = True
         if check:
-            self.problem.processes.agree(self._check_gradient, self.weights.device)
             self.problem.gradient_seconds = math.inf
-            _core.check_determinism(_Again(self), self.live, self.loss, self.gradient_vector)
+            plain = self.gradient(None, None)
+            if not (plain[0] == self.loss and torch.equal(plain[1], self.gradient_vector)):
+                # Some operations round otherwise where a graph of their gradient is recorded: a third evaluation decides.
+                _core.check_determinism(_Again(self), self.live, *plain)
+                self.loss, self.gradient_vector = plain
+            agree(self._check_gradient, device)
+
+    def _recorded(self) -> tuple[float, Tensor] | None:
+        """Loss and gradient out of the graph that exact products will use; None where there is no such graph."""
+        if self.problem.kind not in ("auto", "exact") or len(self.batches) > 1 or len(self.batches[0]) > 1:
+            return None
+        source = _Exact(self)
+        chunk, share = self.on(None)[0]
+        self.quiet.rewind()
+        try:
+            leaves, gradients = recorded = source.record(chunk)
+        except (RuntimeError, NotImplementedError):
+            # What the plain gradient then says is the user's to see, or the choice of another kind.
+            return None
+        source.kept, self.source = {None: recorded}, source
+        return self.problem.over_ranks(share * float(source.loss), _scaled(self._flat(g if g is None else g.detach() for g in gradients), share))
 
     def _check_gradient(self) -> None:
         """Whether autograd.grad sees all weights, and gives what backward() gives. **Cost**: two gradients where functions written in Python are there."""
         w, chunk = self.weights, self.on(None)[0][0]
-        self.quiet.rewind()
-        leaves = w.leaves()
-        with w.standing_in(leaves):
-            _, loss = self.problem.value(leaves, chunk)
+        leaves, loss = w.leaves(), None
+        if isinstance(self.source, _Exact):
+            self.graph = self.source.graph
+        else:
+            self.quiet.rewind()
+            with w.standing_in(leaves):
+                _, loss = self.problem.value(leaves, chunk)
             self.graph = Graph(loss)
-            own = {id(p): name for name, p in zip(w.names, w.params)}
-            past = [own[i] for i in self.graph.leaves if i in own]
-            if past:
-                raise Unsuitable(
-                    f"{past[0]} is reached past its module, by a reference that was kept elsewhere: a measurement would not see it. Read it as an attribute "
-                    "of the module"
-                )
-            if not self.graph.python:
-                return
+        own = {id(p): name for name, p in zip(w.names, w.params)}
+        past = [own[i] for i in self.graph.leaves if i in own]
+        if past:
+            raise Unsuitable(
+                f"{past[0]} is reached past its module, by a reference that was kept elsewhere: a measurement would not see it. Read it as an attribute "
+                "of the module"
+            )
+        if not self.graph.python:
+            return
+        self.quiet.rewind()
+        with w.standing_in(leaves):
             # Accumulates into the stand-ins: no parameter and no hook sees it.
-            torch.autograd.backward(loss)
+            torch.autograd.backward(self.problem.value(leaves, chunk)[1])
         again = w.leaves()
         self.quiet.rewind()
         with w.standing_in(again):
@@ -219,14 +258,17 @@ class Measurement:
     def gradient(self, at: Tensor | None, batch: int | None) -> tuple[float, Tensor]:
         """Mean loss and gradient over a batch, or over all; at ``at``, or where the weights are."""
         start = self._clock()
-        leaves = self.weights.leaves(None if at is None or at is getattr(self, "live", None) else at)
+        leaves = self.weights.leaves(None if at is None or at is self._live else at)
         self.quiet.rewind()
-        total, value = torch.zeros(sum(self.weights.sizes), dtype=self.weights.dtype, device=self.weights.device), 0.0
+        total: Tensor | None = None
+        value = 0.0
         for chunk, share in self.on(batch):
             with self.weights.standing_in(leaves):
                 _, loss = self.problem.value(leaves, chunk)
                 value += share * float(loss.detach())
-                total.add_(self._flat(torch.autograd.grad(loss, leaves, allow_unused=True)), alpha=share)
+                part = self._flat(torch.autograd.grad(loss, leaves, allow_unused=True))
+            total = _scaled(part, share) if total is None else total.add_(part, alpha=share)
+        assert total is not None, "there is a batch"
         value, total = self.problem.over_ranks(value, total)
         if batch is None:
             self.problem.gradient_seconds = min(self.problem.gradient_seconds, self._clock() - start)
@@ -279,8 +321,12 @@ class Measurement:
             if kind == "gauss-newton" and wanted == "spectrum" and asked == "auto":
                 obstacles.append("gauss-newton: its spectrum is another one; ask for it by kind=\"gauss-newton\"")
                 continue
+            if type(self.source) is way and self.source.first is not None:
+                self.kind = kind
+                return self
             try:
-                self.source = way(self)
+                if type(self.source) is not way:
+                    self.source = way(self)
                 self.source.try_out()
             except Unsuitable as refusal:
                 obstacles.append(f"{kind}: {refusal}")
@@ -324,12 +370,15 @@ class _Source:
 
     def try_out(self) -> None:
         """One product along the gradient, from which a search starts: it is not computed twice."""
-        unit = self.m.gradient_vector / self.m.gradient_vector.norm().clamp_min(1e-300)
+        g = self.m.gradient_vector
+        norm = math.sqrt(float(torch.dot(g, g)))
+        # The bits of the core's unit vector.
+        unit = g * (1.0 / norm) if norm > 0.0 else g
         self.first = None
         self.first = (unit, self.product(None, unit))
 
     def product(self, batch: int | None, v: Tensor) -> Tensor:
-        if batch is None and self.first is not None and torch.equal(self.first[0], v):
+        if batch is None and self.first is not None and torch.equal(self.first[0][:64], v[:64]) and torch.equal(self.first[0], v):
             return self.first[1].clone()
         chunks = self.m.on(batch)
         if len(chunks) == 1:
@@ -356,7 +405,7 @@ class _Exact(_Source):
         leaves = w.leaves()
         with w.standing_in(leaves):
             _, loss = self.m.problem.value(leaves, chunk)
-            self.graph = Graph(loss)
+            self.graph, self.loss = Graph(loss), loss.detach()
             gradients = torch.autograd.grad(loss, leaves, create_graph=True, allow_unused=True)
         if any(g is not None and g.layout != torch.strided for g in gradients):
             raise Unsuitable("sparse gradients cannot be measured: build the embedding with sparse=False")

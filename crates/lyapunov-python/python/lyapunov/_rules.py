@@ -89,6 +89,11 @@ class Rule:
                 group["lr"] = rate
         return rate
 
+    def capture(self) -> None:
+        """Call it before the forward pass, and the dropout masks of a measurement are those of the step."""
+        if any(self._rule.wants(self._step)) or self._due(self._step):
+            self._problem.capture()
+
     def _due(self, step: int) -> bool:
         """Whether the sharpness that the rule decides by is measured now."""
         return False

@@ -127,14 +127,15 @@ class Generators:
 
 
 class Quiet:
-    """A span in which the model may be run and nothing of it changes; ``rewind`` leads back to its beginning.
+    """A span in which the model may be run and nothing of it changes; ``rewind`` leads back to its beginning, or to where the generators
+    stood at ``beginning``, such as before the forward pass of a step.
 
     Kept and restored: the generators of the CPU, of every device of the model, of Python and of numpy; all buffers (the modules work on copies);
     training modes; ``requires_grad``; backward hooks of modules, which are lifted meanwhile; grad, inference and autocast mode.
     """
 
-    def __init__(self, model: nn.Module) -> None:
-        self.model = model
+    def __init__(self, model: nn.Module, beginning: Generators | None = None) -> None:
+        self.model, self.beginning = model, beginning
         self.stack = contextlib.ExitStack()
 
     def __enter__(self) -> Quiet:
@@ -143,6 +144,8 @@ class Quiet:
             tensors = [*model.parameters(), *model.buffers()]
             self.generators = Generators({t.device for t in tensors})
             self.stack.callback(self.generators.rewind)
+            if self.beginning is None:
+                self.beginning = self.generators
             self._lend_buffers()
             self._keep_flags()
             enter(torch.inference_mode(False))
@@ -165,7 +168,8 @@ class Quiet:
         self.stack.__exit__(*raised)
 
     def rewind(self) -> None:
-        self.generators.rewind()
+        assert self.beginning is not None, "the span was entered"
+        self.beginning.rewind()
         for lent, saved in self.buffers:
             lent.data.copy_(saved)  # not in place for autograd: graphs that saved the buffer stay valid
 

@@ -7,6 +7,7 @@ mod lanczos;
 mod log_average;
 mod nearby;
 mod power;
+mod search;
 mod space;
 mod trace;
 mod tracker;

@@ -35,13 +35,21 @@ pub(super) struct Space<V> {
     rounding: f64,
 }
 
+/// What orthogonalising leaves of a dependent vector of length 1, in roundings of the storage.
+const ROUNDINGS: f64 = 64.0;
+
 impl<V: Vector> Space<V> {
     /// The space of one direction.
     pub fn new(start: &V) -> Result<Self> {
         let first =
             start.unit().ok_or_else(|| Error::argument("start", "the start vector", "must be finite and not zero"))?;
-        let rounding = 64.0 * storage_epsilon(start);
+        let rounding = ROUNDINGS * storage_epsilon(start);
         Ok(Self { basis: vec![first], diagonal: Vec::new(), arrow: Vec::new(), beside: Vec::new(), rounding })
+    }
+
+    /// The rounding of the storage of its vectors.
+    pub fn storage_epsilon(&self) -> f64 {
+        self.rounding / ROUNDINGS
     }
 
     /// The order of T.
@@ -67,6 +75,12 @@ impl<V: Vector> Space<V> {
         let (diagonal, size) = (image.dot(last), image.norm());
         if !(diagonal.is_finite() && size.is_finite()) {
             return Ok(false);
+        }
+        // By the recurrence first: then little more than rounding is left of what is known, and one pass over the basis
+        // does.
+        image.axpy(-diagonal, last);
+        if let (Some(coupling), [.., before, _]) = (self.beside.last(), self.basis.as_slice()) {
+            image.axpy(-coupling, before);
         }
         let mut beside = size;
         // Twice where there are two sets: the second projection may bring back what the first took away.
