@@ -4,8 +4,9 @@ use super::{Controller, Probes};
 use crate::{error::Result, record::Measurement, snapshot::Archive};
 
 /// The learning rate of a rule times a factor, which begins at 1 and is halved whenever the loss has gone above the first
-/// one: its mean over the last 20 steps above 1.25 times that of the first five, or its mean over the last 100 above
-/// 1.05 times.
+/// one: its mean over the last 20 steps above twice that of the first ten, over the last 100 above 1.5 times, or over the
+/// last 500 above 1.3 times. On batches of one image, whose losses scatter by half, these are six, three and two
+/// standard errors for a loss that stays where it began.
 ///
 /// Rules go by curvature, and what they probe now and then is a batch like most others. Where a few batches are far
 /// sharper, as outliers among the images make them, every rule steps too far on these; no probe tells, but the loss
@@ -15,7 +16,7 @@ use crate::{error::Result, record::Measurement, snapshot::Archive};
 /// use lyapunov::{BackedOff, Constant, Controller, Measurement};
 /// let mut rule = BackedOff::new(Constant(0.4));
 /// for step in 0..30 {
-///     let loss = if step < 5 { 2.0 } else { 5.0 };
+///     let loss = if step < 10 { 2.0 } else { 5.0 };
 ///     rule.next(&Measurement::of_step(step, loss, 1.0))?;
 /// }
 /// assert_eq!((rule.next(&Measurement::of_step(30, 5.0, 1.0))?, rule.back_off()), (0.2, 0.5));
@@ -28,7 +29,7 @@ pub struct BackedOff<C> {
     /// The mean of the first losses.
     first: f64,
     seen: u64,
-    windows: [Window; 2],
+    windows: [Window; 3],
 }
 
 /// The losses since the last time that so many had been seen.
@@ -39,15 +40,15 @@ struct Window {
 }
 
 /// How long the windows are, and how many times the first loss their means may be.
-const LIMITS: [(u64, f64); 2] = [(20, 1.25), (100, 1.05)];
+const LIMITS: [(u64, f64); 3] = [(20, 2.0), (100, 1.5), (500, 1.3)];
 
 /// The losses that make the first one.
-const FIRST: u64 = 5;
+const FIRST: u64 = 10;
 
 impl<C: Controller> BackedOff<C> {
     /// The rule, not backed off.
     pub fn new(rule: C) -> Self {
-        Self { rule, factor: 1.0, first: 0.0, seen: 0, windows: [Window::default(); 2] }
+        Self { rule, factor: 1.0, first: 0.0, seen: 0, windows: [Window::default(); 3] }
     }
 
     /// Whether this loss closes a window that lies too high.
@@ -67,7 +68,7 @@ impl<C: Controller> BackedOff<C> {
         }
         if high {
             // What comes next is judged by itself.
-            self.windows = [Window::default(); 2];
+            self.windows = [Window::default(); 3];
         }
         high
     }
@@ -91,13 +92,16 @@ impl<C: Controller> Controller for BackedOff<C> {
     }
 
     fn keep(&mut self, archive: &mut Archive<'_>) -> Result<()> {
-        let [short, long] = self.windows;
-        let mut row =
-            [self.factor, self.first, self.seen as f64, short.sum, short.count as f64, long.sum, long.count as f64];
+        let mut row = [self.factor, self.first, self.seen as f64];
         archive.array("back_off", &mut row)?;
-        let whole = |number: f64| number as u64;
-        (self.factor, self.first, self.seen) = (row[0], row[1], whole(row[2]));
-        self.windows = [Window { sum: row[3], count: whole(row[4]) }, Window { sum: row[5], count: whole(row[6]) }];
+        (self.factor, self.first, self.seen) = (row[0], row[1], row[2] as u64);
+        let mut sums = self.windows.map(|window| window.sum);
+        let mut counts = self.windows.map(|window| window.count as f64);
+        archive.array("back_off_sums", &mut sums)?;
+        archive.array("back_off_counts", &mut counts)?;
+        for (i, window) in self.windows.iter_mut().enumerate() {
+            *window = Window { sum: sums[i], count: counts[i] as u64 };
+        }
         self.rule.keep(archive)
     }
 }
@@ -117,6 +121,13 @@ mod tests {
         for step in 0..5000 {
             let loss = 2.3 + 0.1 * stream.normal();
             assert_eq!(rule.next(&Measurement::of_step(step, loss, 1.0)).unwrap(), 0.1);
+        }
+        assert_eq!(rule.back_off(), 1.0);
+        // Single images: the losses scatter by more than half.
+        let mut rule = BackedOff::new(Constant(0.1));
+        for step in 0..2000 {
+            let loss = 2.3 * (0.6 * stream.normal() - 0.18).exp();
+            rule.next(&Measurement::of_step(step, loss, 1.0)).unwrap();
         }
         assert_eq!(rule.back_off(), 1.0);
     }

@@ -158,9 +158,10 @@ fn losses(rule: &mut impl Controller) -> Vec<f64> {
 #[test]
 fn a_rule_that_outliers_mislead_ends_below_its_first_loss() {
     let late = |losses: &[f64]| losses[losses.len() - 60..].iter().sum::<f64>() / 60.0;
-    let mut plain = EdgeStep::new(2.0, 0.0).unwrap();
-    let alone = losses(&mut plain);
-    let mut rule = BackedOff::new(EdgeStep::new(2.0, 0.0).unwrap());
+    // Its probes, every five steps, never meet the sharp batch.
+    let rule = || OnEdge::new(1.9, 5).unwrap();
+    let alone = losses(&mut rule());
+    let mut rule = BackedOff::new(rule());
     let watched = losses(&mut rule);
     assert!(alone.len() < 1500 || late(&alone) > alone[0], "without it the loss ends at {}", late(&alone));
     assert!(watched.len() == 1500 && late(&watched) < watched[0], "with it at {}", late(&watched));
