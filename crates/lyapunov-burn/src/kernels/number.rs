@@ -1,0 +1,115 @@
+//! The numbers that kernels compute with, and their vectors in each instruction set.
+
+use std::ops::{Add, AddAssign, Div, Mul, Neg, Sub};
+
+use bytemuck::Pod;
+use pulp::{Arch, Simd, WithSimd};
+
+/// f32 or f64.
+pub(crate) trait Real:
+    Pod
+    + Send
+    + Sync
+    + PartialOrd
+    + Add<Output = Self>
+    + AddAssign
+    + Sub<Output = Self>
+    + Mul<Output = Self>
+    + Div<Output = Self>
+    + Neg<Output = Self>
+    + 'static
+{
+    /// 0.
+    const ZERO: Self;
+    /// A register of the instruction set `S`.
+    type Vector<S: Simd>: Pod;
+    /// x in every lane.
+    fn splat<S: Simd>(simd: S, x: Self) -> Self::Vector<S>;
+    /// a b + c, rounded once.
+    fn multiply_add<S: Simd>(simd: S, a: Self::Vector<S>, b: Self::Vector<S>, c: Self::Vector<S>) -> Self::Vector<S>;
+    /// a + b.
+    fn plus<S: Simd>(simd: S, a: Self::Vector<S>, b: Self::Vector<S>) -> Self::Vector<S>;
+    /// As many whole registers as there are.
+    fn vectors<S: Simd>(x: &[Self]) -> &[Self::Vector<S>];
+    /// As many whole registers as there are.
+    fn vectors_mut<S: Simd>(x: &mut [Self]) -> &mut [Self::Vector<S>];
+    /// The nearest number.
+    fn from_f64(x: f64) -> Self;
+    /// The same number.
+    fn to_f64(self) -> f64;
+}
+
+macro_rules! real {
+    ($number:ty, $vector:ident, $splat:ident, $multiply_add:ident, $add:ident, $as:ident, $as_mut:ident) => {
+        impl Real for $number {
+            const ZERO: Self = 0.0;
+            type Vector<S: Simd> = S::$vector;
+
+            #[inline(always)]
+            fn splat<S: Simd>(simd: S, x: Self) -> S::$vector {
+                simd.$splat(x)
+            }
+
+            #[inline(always)]
+            fn multiply_add<S: Simd>(simd: S, a: S::$vector, b: S::$vector, c: S::$vector) -> S::$vector {
+                simd.$multiply_add(a, b, c)
+            }
+
+            #[inline(always)]
+            fn plus<S: Simd>(simd: S, a: S::$vector, b: S::$vector) -> S::$vector {
+                simd.$add(a, b)
+            }
+
+            #[inline(always)]
+            fn vectors<S: Simd>(x: &[Self]) -> &[S::$vector] {
+                S::$as(x).0
+            }
+
+            #[inline(always)]
+            fn vectors_mut<S: Simd>(x: &mut [Self]) -> &mut [S::$vector] {
+                S::$as_mut(x).0
+            }
+
+            #[inline(always)]
+            fn from_f64(x: f64) -> Self {
+                x as Self
+            }
+
+            #[inline(always)]
+            fn to_f64(self) -> f64 {
+                f64::from(self)
+            }
+        }
+    };
+}
+
+real!(f32, f32s, splat_f32s, mul_add_e_f32s, add_f32s, as_simd_f32s, as_mut_simd_f32s);
+real!(f64, f64s, splat_f64s, mul_add_e_f64s, add_f64s, as_simd_f64s, as_mut_simd_f64s);
+
+/// Numbers in a register.
+#[inline(always)]
+pub(super) fn lanes<T: Real, S: Simd>() -> usize {
+    size_of::<T::Vector<S>>() / size_of::<T>()
+}
+
+struct Lanes<T>(std::marker::PhantomData<T>);
+
+impl<T: Real> WithSimd for Lanes<T> {
+    type Output = usize;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) -> usize {
+        lanes::<T, S>()
+    }
+}
+
+/// Numbers in a register of this processor.
+pub(super) fn lanes_here<T: Real>() -> usize {
+    Arch::new().dispatch(Lanes::<T>(std::marker::PhantomData))
+}
+
+/// Whether this processor has registers of several numbers and rounds a b + c once: without them the kernels are right,
+/// and slower than plain operations.
+pub(crate) fn has_registers() -> bool {
+    lanes_here::<f64>() > 1
+}

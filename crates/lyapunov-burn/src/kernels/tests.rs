@@ -1,0 +1,130 @@
+//! Kernels against sums written out in f64, for shapes that nobody chose.
+
+use proptest::prelude::*;
+
+use super::*;
+
+/// Numbers of the size of 1 that a kernel can round, by a small generator.
+fn draw<T: Real>(count: usize, seed: u64) -> Vec<T> {
+    let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        T::from_f64((state >> 11) as f64 / (1_u64 << 52) as f64 - 1.0)
+    };
+    (0..count).map(|_| next()).collect()
+}
+
+/// Every product of a convolution: (number of the image, number of the kernel, number of the output).
+fn products(shape: &Shape, examples: usize, mut visit: impl FnMut(usize, usize, usize)) {
+    let (side, taps) = (shape.side(), shape.kernel * shape.kernel);
+    for (example, pixel, output) in (0..examples)
+        .flat_map(|e| (0..side * side).map(move |p| (e, p)))
+        .flat_map(|(e, p)| (0..shape.outputs).map(move |o| (e, p, o)))
+    {
+        for (tap, input) in (0..taps).flat_map(|t| (0..shape.inputs).map(move |i| (t, i))) {
+            let inside = |pixel: usize, tap: usize| {
+                (pixel * shape.stride + tap).checked_sub(shape.padding).filter(|place| *place < shape.size)
+            };
+            let (row, column) = (inside(pixel / side, tap / shape.kernel), inside(pixel % side, tap % shape.kernel));
+            if let (Some(row), Some(column)) = (row, column) {
+                visit(
+                    example * shape.image() + (row * shape.size + column) * shape.inputs + input,
+                    (output * shape.inputs + input) * taps + tap,
+                    example * shape.output() + pixel * shape.outputs + output,
+                );
+            }
+        }
+    }
+}
+
+/// The largest difference, relative to the largest number.
+fn error<T: Real>(found: &[T], expected: &[f64]) -> f64 {
+    let size = expected.iter().fold(0.0_f64, |size, x| size.max(x.abs()));
+    let largest = found.iter().zip(expected).map(|(f, e)| (f.to_f64() - e).abs()).fold(0.0, f64::max);
+    assert_eq!(found.len(), expected.len());
+    largest / size.max(1e-300)
+}
+
+/// The largest of the errors of the three kernels, relative to the largest number of each.
+fn errors<T: Real>(space: &Workspace, shape: &Shape, examples: usize, seed: u64) -> f64 {
+    let (x, w) = (draw::<T>(examples * shape.image(), seed), draw::<T>(shape.weights(), seed + 1));
+    let (dy, bias) = (draw::<T>(examples * shape.output(), seed + 2), draw::<T>(shape.outputs, seed + 3));
+    let mut expected = [x.len(), w.len(), dy.len()].map(|length| vec![0.0; length]);
+    for (output, sum) in expected[2].iter_mut().enumerate() {
+        *sum = bias[output % shape.outputs].to_f64();
+    }
+    products(shape, examples, |i, k, o| {
+        expected[0][i] += dy[o].to_f64() * w[k].to_f64();
+        expected[1][k] += dy[o].to_f64() * x[i].to_f64();
+        expected[2][o] += x[i].to_f64() * w[k].to_f64();
+    });
+    // What is not written shows.
+    let [mut dx, mut dw, mut y] = expected.each_ref().map(|e| vec![T::from_f64(7.0); e.len()]);
+    convolve(space, shape, &x, &w, Some(&bias), &mut y);
+    input_gradient(space, shape, &dy, &w, &mut dx);
+    weight_gradient(space, shape, &x, &dy, &mut dw);
+    [error(&dx, &expected[0]), error(&dw, &expected[1]), error(&y, &expected[2])].into_iter().fold(0.0, f64::max)
+}
+
+fn shapes() -> impl Strategy<Value = (Shape, usize)> {
+    let sides = (1_usize..12, 1_usize..8, 1_usize..4, 0_usize..4);
+    let fits = sides.prop_filter("the kernel fits", |(size, kernel, _, padding)| size + 2 * padding >= *kernel);
+    (fits, 1_usize..20, 1_usize..36, 1_usize..4).prop_map(|((size, kernel, stride, padding), inputs, outputs, n)| {
+        (Shape { size, inputs, outputs, kernel, stride, padding }, n)
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
+
+    #[test]
+    fn convolutions_of_any_shape_are_the_sums(((shape, examples), seed) in (shapes(), 0_u64..1000)) {
+        let space = Workspace::default();
+        let single = errors::<f32>(&space, &shape, examples, seed);
+        prop_assert!(single <= 1e-6, "{shape:?}, {examples} images, f32: {single:.1e}");
+        let double = errors::<f64>(&space, &shape, examples, seed);
+        prop_assert!(double <= 1e-13, "{shape:?}, {examples} images, f64: {double:.1e}");
+    }
+}
+
+/// The layers of the networks: several groups of images, whole and ragged panels.
+#[test]
+fn convolutions_of_networks_are_the_sums() {
+    let layer = |size, inputs, outputs, kernel, stride| {
+        let padding = if kernel == stride { 0 } else { kernel / 2 };
+        Shape { size, inputs, outputs, kernel, stride, padding }
+    };
+    let space = Workspace::default();
+    for shape in [
+        layer(32, 3, 16, 3, 1),
+        layer(16, 16, 32, 3, 2),
+        layer(16, 40, 12, 3, 1),
+        layer(16, 16, 32, 1, 2),
+        layer(8, 64, 64, 3, 1),
+        layer(32, 3, 48, 4, 4),
+        layer(32, 1, 8, 5, 1),
+    ] {
+        let (single, double) = (errors::<f32>(&space, &shape, 9, 1), errors::<f64>(&space, &shape, 9, 1));
+        assert!(single <= 1e-6 && double <= 1e-13, "{shape:?}: {single:.1e}, {double:.1e}");
+    }
+}
+
+/// Law 7.
+#[test]
+fn the_bits_do_not_depend_on_the_number_of_threads() {
+    let shape = Shape { size: 16, inputs: 7, outputs: 19, kernel: 3, stride: 2, padding: 1 };
+    let (x, w) = (draw::<f32>(70 * shape.image(), 1), draw::<f32>(shape.weights(), 2));
+    let dy = draw::<f32>(70 * shape.output(), 3);
+    let results = |threads| {
+        let space = Workspace::new(threads).unwrap();
+        let [mut y, mut dx, mut dw] = [dy.len(), x.len(), w.len()].map(|length| vec![0.0; length]);
+        convolve(&space, &shape, &x, &w, None, &mut y);
+        input_gradient(&space, &shape, &dy, &w, &mut dx);
+        weight_gradient(&space, &shape, &x, &dy, &mut dw);
+        [y, dx, dw].map(|numbers| numbers.into_iter().map(f32::to_bits).collect::<Vec<_>>())
+    };
+    let one = results(1);
+    assert!(one == results(2) && one == results(3));
+}
