@@ -43,19 +43,22 @@ impl<const D: usize> Dual<D> {
 
     /// The same with `other` behind it, column after column.
     pub fn followed_by(self, other: Self) -> Self {
+        self.joined(other, |first, second| Tensor::cat(vec![first, second], 1))
+    }
+
+    /// What a linear map of two tensors makes of both.
+    pub fn joined(self, other: Self, map: impl Fn(Tensor<D>, Tensor<D>) -> Tensor<D>) -> Self {
         // What does not move has a tangent of zeros, as plain or as recorded as the other one.
         let zeros =
             |value: &Tensor<D>, other: &Tensor<D>| Tensor::zeros(value.dims(), (&other.device(), other.dtype()));
         let tangents = match (self.tangent, other.tangent) {
-            (Some(first), Some(second)) => Some(vec![first, second]),
-            (Some(first), None) => Some(vec![first.clone(), zeros(&other.value, &first)]),
-            (None, Some(second)) => Some(vec![zeros(&self.value, &second), second]),
+            (Some(first), Some(second)) => Some((first, second)),
+            (Some(first), None) => Some((first.clone(), zeros(&other.value, &first))),
+            (None, Some(second)) => Some((zeros(&self.value, &second), second)),
             (None, None) => None,
         };
-        Self {
-            value: Tensor::cat(vec![self.value, other.value], 1),
-            tangent: tangents.map(|tangents| Tensor::cat(tangents, 1)),
-        }
+        let tangent = tangents.map(|(first, second)| map(first, second));
+        Self { value: map(self.value, other.value), tangent }
     }
 
     /// Adds to the tangent that of a term which the value contains already.

@@ -8,7 +8,7 @@ use super::{
     initialization::Initialization,
     layers::{Layer, Parameter, Sequence, Start},
     models,
-    options::NetworkOptions,
+    options::{Architecture, NetworkOptions},
     vector::Weights,
 };
 use lyapunov::{Error, Purpose, Result, Stream};
@@ -83,10 +83,30 @@ impl NamedLayer {
     }
 }
 
+/// The order of the numbers of an image that is flat.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Order {
+    /// Colour by colour, and in each pixel by pixel: PyTorch's order, for layers that see no image in them.
+    Planes,
+    /// Pixel by pixel, and in each its colours: for layers that see images.
+    Pixels,
+}
+
+impl Order {
+    fn of(architecture: &Architecture) -> Self {
+        match architecture {
+            Architecture::Mlp { .. } | Architecture::DeepLinear { .. } => Self::Planes,
+            _ => Self::Pixels,
+        }
+    }
+}
+
 /// The layers in order, and how their weights begin.
 #[derive(Debug)]
 pub(super) struct Model {
     pub layers: Sequence,
+    /// How the layers expect the numbers of an image.
+    pub images: Order,
     init: Initialization,
     init_scale: f64,
 }
@@ -101,7 +121,8 @@ impl Model {
         if !(init_scale.is_finite() && init_scale > 0.0) {
             return Err(Error::argument("init_scale", init_scale, "must be a number greater than 0"));
         }
-        Ok(Self { layers: models::layers(options, classes)?, init, init_scale })
+        let images = Order::of(&options.architecture);
+        Ok(Self { layers: models::layers(options, classes)?, images, init, init_scale })
     }
 
     /// The parameters of all layers with their names and places, first layer first.
@@ -135,7 +156,7 @@ impl Model {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::options::{Architecture, Normalization};
+    use crate::options::Normalization;
 
     fn model(architecture: &Architecture, normalization: Normalization) -> Result<Model> {
         let architecture = architecture.clone();

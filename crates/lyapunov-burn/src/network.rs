@@ -1,14 +1,17 @@
 //! A network on a data set as an objective: what it sees, what it is asked for and what that costs.
 
+use std::sync::Arc;
+
 use burn::tensor::{DType, Device, Tensor, TensorData};
 
 use super::{
     augment::augmented,
     dataset::{Dataset, Images, PIXELS, colour_statistics},
     dual::Dual,
+    kernels::Workspace,
     layers::Layer,
     loss::Loss,
-    model::{CHANNELS, Model, NamedLayer, NamedParameter, SIZE},
+    model::{CHANNELS, Model, NamedLayer, NamedParameter, Order, SIZE},
     options::{NetworkOptions, Precision},
     pass::{Moments, Noise, Pass},
     samples::{Chunk, Samples},
@@ -46,7 +49,8 @@ use lyapunov::{Evaluation, Objective, Product, Purpose, Sample, Stream, differen
 /// **Costs** count the multiply-adds of a pass relative to those of a gradient: an exact product is 1.5 g-eq where the
 /// first layer dominates and 8/3 where deep layers do; Gauss–Newton 1.5 to 5/3. **Memory**: activations of one batch.
 /// Exact products keep twice as many per image; where weights serve many times per image, as kernels do, they take each
-/// chunk in two halves, unless batch normalisation or dropout holds it together.
+/// chunk in two halves, unless batch normalisation or dropout holds it together. What a pass has used is kept for the
+/// next one until the network is dropped.
 #[derive(Debug)]
 pub struct Network {
     pub(super) model: Model,
@@ -61,6 +65,7 @@ pub struct Network {
     seed: u64,
     device: Device,
     dtype: DType,
+    pub(super) space: Arc<Workspace>,
 }
 
 impl Network {
@@ -98,7 +103,28 @@ impl Network {
                 Precision::Single => DType::F32,
                 Precision::Double => DType::F64,
             },
+            space: Arc::default(),
         })
+    }
+
+    /// The same network and data, computing on as many threads; one without this. Not one bit of any result depends on
+    /// the number.
+    ///
+    /// # Errors
+    /// [`lyapunov::Error::Argument`] for none, and where the operating system refuses them.
+    pub fn with_threads(mut self, threads: usize) -> Result<Self> {
+        let refused = |reason| Error::argument("threads", threads, reason);
+        if threads == 0 {
+            return Err(refused("must be at least 1".to_owned()));
+        }
+        let space = Workspace::new(threads);
+        self.space = Arc::new(space.map_err(|error| refused(format!("cannot be started: {error}")))?);
+        Ok(self)
+    }
+
+    /// How many threads it computes on.
+    pub fn threads(&self) -> usize {
+        self.space.threads()
     }
 
     /// The same network and data, but for the order of the images inside the batch of this training step: what differs
@@ -189,7 +215,10 @@ impl Network {
         let (inputs, evaluated): (Vec<_>, Vec<_>) = self.chunks(on)?.iter().map(shown).unzip();
         let (inputs, evaluated) = (Tensor::cat(inputs, 0), Tensor::cat(evaluated, 0));
         let labels = indices.iter().map(|index| i64::from(self.data.train.labels[*index as usize])).collect();
-        let images = inputs.reshape([indices.len(), CHANNELS, SIZE, SIZE]);
+        let images = match self.model.images {
+            Order::Planes => inputs.reshape([indices.len(), CHANNELS, SIZE, SIZE]),
+            Order::Pixels => inputs.reshape([indices.len(), SIZE, SIZE, CHANNELS]).permute([0, 3, 1, 2]),
+        };
         Ok(weights::write_examples(images, labels, [self.outputs(at, on)?, evaluated], &self.colours))
     }
 
@@ -308,11 +337,18 @@ impl Network {
     }
 
     fn standardised<I: AsRef<[u8]>>(&self, images: impl Iterator<Item = I>, count: usize) -> Tensor<2> {
-        let mut pixels = Vec::with_capacity(count * PIXELS);
-        for image in images {
-            let planes = image.as_ref().chunks_exact(SIZE * SIZE);
-            for (plane, (mean, deviation)) in planes.zip(&self.colours) {
-                pixels.extend(plane.iter().map(|p| ((f64::from(*p) - mean) / deviation) as f32));
+        let (mut pixels, plane) = (vec![0.0_f32; count * PIXELS], SIZE * SIZE);
+        for (image, pixels) in images.zip(pixels.chunks_exact_mut(PIXELS)) {
+            for (colour, (from, (mean, deviation))) in
+                image.as_ref().chunks_exact(plane).zip(&self.colours).enumerate()
+            {
+                let (start, step) = match self.model.images {
+                    Order::Planes => (colour * plane, 1),
+                    Order::Pixels => (colour, CHANNELS),
+                };
+                for (to, from) in pixels[start..].iter_mut().step_by(step).zip(from) {
+                    *to = ((f64::from(*from) - mean) / deviation) as f32;
+                }
             }
         }
         Tensor::from_data(TensorData::new(pixels, [count, PIXELS]), (&self.device, self.dtype))
@@ -333,7 +369,7 @@ impl Network {
     }
 
     fn forward(&self, parameters: &[Dual<1>], inputs: Tensor<2>, pass: &mut Pass) -> Dual<2> {
-        self.model.layers.forward(parameters, Dual::constant(inputs), pass)
+        self.space.enter(|| self.model.layers.forward(parameters, Dual::constant(inputs), pass))
     }
 
     /// The outputs in training for the images of a batch that have targets.

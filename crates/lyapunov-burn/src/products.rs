@@ -30,7 +30,7 @@ impl Network {
         part: impl Fn(Batch, f64) -> (f64, [Weights; K]),
     ) -> (f64, [Weights; K]) {
         let share = 1.0 / self.images(on) as f64;
-        let mut parts = chunks.iter().map(|chunk| part(self.batch(chunk, on), share));
+        let mut parts = chunks.iter().map(|chunk| self.space.enter(|| part(self.batch(chunk, on), share)));
         let first = parts.next().expect("a sample names at least one image");
         parts.fold(first, |(loss, mut sums), (more, terms)| {
             for (sum, term) in sums.iter_mut().zip(&terms) {

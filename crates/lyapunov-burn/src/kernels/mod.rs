@@ -4,18 +4,27 @@
 //! processor has. They compute the same bits with every one of them, and with any number of threads.
 #![allow(clippy::inline_always, reason = "a kernel is compiled for an instruction set only where it is inlined into it")]
 
+pub(crate) mod batch_norm;
+mod channels;
 mod convolve;
+mod gather;
 mod input_gradient;
 mod number;
+mod pooling;
+mod rectify;
 mod shape;
 mod tile;
 mod weight_gradient;
 mod workspace;
 
 pub(crate) use self::{
+    channels::channel_sums,
     convolve::convolve,
+    gather::{Thinning, concatenate, part},
     input_gradient::input_gradient,
     number::{Real, has_registers},
+    pooling::{Pool, means, means_gradient, winners, winners_gradient},
+    rectify::{gate, rectify, rectify_sum},
     shape::Shape,
     weight_gradient::weight_gradient,
     workspace::{Numbers, Workspace},

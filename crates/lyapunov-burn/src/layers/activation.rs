@@ -5,7 +5,12 @@ use std::f64::consts::{FRAC_1_SQRT_2, PI};
 use burn::tensor::{Tensor, activation};
 
 use super::{Dual, Layer, Pass};
-use crate::{dual::beside, loss::logistic, options::Activation};
+use crate::{
+    dual::beside,
+    loss::logistic,
+    operations::{gate, rectify},
+    options::Activation,
+};
 
 /// The slope of a leaky ReLU below zero, PyTorch's default.
 const LEAK: f64 = 0.01;
@@ -18,7 +23,7 @@ impl Pointwise {
     /// f(x), in forms whose derivative by autodiff is right at zero and far from it.
     fn value(self, x: Tensor<2>) -> Tensor<2> {
         match self.0 {
-            Activation::Relu => activation::relu(x),
+            Activation::Relu => rectify(x),
             Activation::LeakyRelu => x.clone() * leak(x),
             Activation::Tanh => activation::tanh(x),
             Activation::Elu => {
@@ -77,6 +82,9 @@ impl Layer for Pointwise {
     fn forward(&self, _parameters: &[Dual<1>], input: Dual<2>, _pass: &mut Pass) -> Dual<2> {
         let value = self.value(input.value.clone());
         let tangent = input.tangent.map(|dot| {
+            if self.0 == Activation::Relu {
+                return gate(value.clone(), dot);
+            }
             let (x, y) = (beside(&input.value, &dot), beside(&value, &dot));
             dot * self.slope(x, y)
         });

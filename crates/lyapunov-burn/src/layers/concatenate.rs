@@ -3,39 +3,45 @@
 //! Source: Huang et al., *Densely connected convolutional networks* (2017).
 
 use super::{Dual, Layer, Parameter, Pass, Sequence};
+use crate::operations::concatenate;
 
-/// Images keep their channels, and those that f makes of them, of the same size, stand behind.
+/// Images keep their `channels`, and those that f makes of them, `made` of the same size, stand behind in each pixel.
 #[derive(Debug)]
-pub(crate) struct Concatenate(pub Sequence);
+pub(crate) struct Concatenate {
+    pub channels: usize,
+    pub made: usize,
+    /// f.
+    pub layers: Sequence,
+}
 
 impl Layer for Concatenate {
     fn parameters(&self) -> Vec<Parameter> {
-        self.0.parameters()
+        self.layers.parameters()
     }
 
     fn buffers(&self) -> Vec<String> {
-        self.0.buffers()
+        self.layers.buffers()
     }
 
     fn forward(&self, parameters: &[Dual<1>], input: Dual<2>, pass: &mut Pass) -> Dual<2> {
-        let more = self.0.forward(parameters, input.clone(), pass);
-        input.followed_by(more)
+        let made = self.layers.forward(parameters, input.clone(), pass);
+        input.joined(made, |x, made| concatenate(x, made, [self.channels, self.made]))
     }
 
     fn multiply_adds(&self) -> Vec<usize> {
-        self.0.multiply_adds()
+        self.layers.multiply_adds()
     }
 
     fn outputs(&self) -> usize {
-        self.0.outputs()
+        self.layers.outputs()
     }
 
     fn has_kinks(&self) -> bool {
-        self.0.has_kinks()
+        self.layers.has_kinks()
     }
 
     fn draws_masks(&self) -> bool {
-        self.0.draws_masks()
+        self.layers.draws_masks()
     }
 }
 
@@ -50,8 +56,8 @@ mod tests {
     };
     use crate::{options::Activation, pass::Noise};
 
-    fn around(layers: Vec<Box<dyn Layer>>) -> Concatenate {
-        Concatenate(Sequence::numbered(layers))
+    fn around(layers: Vec<Box<dyn Layer>>, made: usize) -> Concatenate {
+        Concatenate { channels: 2, made, layers: Sequence::numbered(layers) }
     }
 
     fn convolution() -> Box<dyn Layer> {
@@ -61,20 +67,21 @@ mod tests {
     #[test]
     fn the_tangent_is_the_derivative() {
         let soft = Box::new(Pointwise(Activation::Softplus));
-        check_layer(&around(vec![soft.clone(), convolution()]), 3, 32);
-        check_layer(&around(vec![soft]), 3, 32);
-        assert_eq!(around(vec![convolution()]).multiply_adds(), [2 * 9 * 3 * 16]);
+        check_layer(&around(vec![soft.clone(), convolution()], 3), 3, 32);
+        check_layer(&around(vec![soft], 2), 3, 32);
+        assert_eq!(around(vec![convolution()], 3).multiply_adds(), [2 * 9 * 3 * 16]);
     }
 
     #[test]
     fn what_comes_in_stands_before_what_is_made_of_it() {
         let x = draw(64, 0).reshape([2, 32]);
-        let (layer, kernel) = (around(vec![convolution()]), [Dual::constant(draw(54, 1))]);
+        let (layer, kernel) = (around(vec![convolution()], 3), [Dual::constant(draw(54, 1))]);
         let mut pass = Pass::training(Noise::default());
         let made = convolution().forward(&kernel, Dual::constant(x.clone()), &mut pass).value;
         let y = layer.forward(&kernel, Dual::constant(x.clone()), &mut pass).value;
         assert_eq!(y.dims(), [2, 5 * 16]);
-        assert_eq!(y.clone().narrow(1, 0, 32).to_data(), x.to_data());
-        assert_eq!(y.narrow(1, 32, 48).to_data(), made.to_data());
+        let channels = |from, count| y.clone().reshape([2, 16, 5]).narrow(2, from, count).reshape([2, 16 * count]);
+        assert_eq!(channels(0, 2).to_data(), x.to_data());
+        assert_eq!(channels(2, 3).to_data(), made.to_data());
     }
 }

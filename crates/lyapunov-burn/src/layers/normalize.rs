@@ -10,7 +10,11 @@
 use burn::tensor::Tensor;
 
 use super::{Dual, Layer, Parameter, Pass, Start};
-use crate::pass::Moments;
+use crate::{
+    dual::beside,
+    operations::{Batch, normalize, normalize_tangent, statistics},
+    pass::Moments,
+};
 
 /// ε of every layer, that of PyTorch.
 const EPSILON: f64 = 1e-5;
@@ -24,7 +28,7 @@ pub(crate) enum Over {
     Groups(usize),
 }
 
-/// Images of `pixels` pixels with `channels` channels; features are channels of one pixel.
+/// Images of `pixels` pixels with `channels` channels, those of a pixel side by side; features are channels of one pixel.
 #[derive(Clone, Debug)]
 pub(crate) struct Normalize {
     pub over: Over,
@@ -41,20 +45,49 @@ impl Normalize {
         }
     }
 
-    /// The mean over everything that shares μ and σ², of x [examples, groups, channels of a group, pixels].
+    /// The mean over everything that shares μ and σ², of x [examples, pixels, groups, channels of a group].
     fn average(&self, x: Tensor<4>) -> Tensor<4> {
-        let [examples, _, channels, pixels] = x.dims();
+        let [examples, pixels, _, channels] = x.dims();
         match self.over {
-            Over::Batch => x.sum_dim(3).sum_dim(0) * (1.0 / (examples * pixels) as f64),
-            Over::Groups(_) => x.sum_dim(3).sum_dim(2) * (1.0 / (channels * pixels) as f64),
+            Over::Batch => x.sum_dim(1).sum_dim(0) * (1.0 / (examples * pixels) as f64),
+            Over::Groups(_) => x.sum_dim(3).sum_dim(1) * (1.0 / (channels * pixels) as f64),
         }
     }
 
-    /// c = x − μ and r = (σ² + ε)^−½ from the batch itself.
-    fn observed(&self, x: Dual<4>, pass: &mut Pass) -> (Dual<4>, Dual<4>) {
-        if self.over == Over::Batch {
-            pass.note(|| self.moments(&x.value));
-        }
+    /// [examples, pixels, groups, channels of a group].
+    fn images(&self, x: Tensor<2>) -> Tensor<4> {
+        let [groups, channels] = self.groups();
+        let examples = x.dims()[0];
+        x.reshape([examples, self.pixels, groups, channels])
+    }
+
+    /// y and ẏ where μ and σ² are those of the batch.
+    fn over_batch(&self, [scale, shift]: [&Dual<1>; 2], x: Dual<2>) -> Dual<2> {
+        let moments = statistics(&x.value, self.channels, EPSILON);
+        let batch = |scale: Tensor<1>, shift: Tensor<1>| Batch {
+            scale,
+            shift,
+            moments: moments.clone(),
+            epsilon: EPSILON,
+            rectified: false,
+        };
+        let value = normalize(x.value.clone(), batch(scale.value.clone(), shift.value.clone()));
+        // What does not move has a tangent of zeros.
+        let Some(like) = [&scale.tangent, &shift.tangent].into_iter().flatten().next().cloned() else {
+            return match x.tangent {
+                None => Dual::constant(value),
+                Some(_) => unreachable!("parameters move where activations do"),
+            };
+        };
+        let zeros = |value: &Tensor<1>| beside(value, &like).zeros_like();
+        let dots = [scale, shift].map(|p| p.tangent.clone().unwrap_or_else(|| zeros(&p.value)));
+        let t = x.tangent.unwrap_or_else(|| beside(&x.value, &like).zeros_like());
+        let fixed = batch(beside(&scale.value, &t), beside(&shift.value, &t));
+        Dual { tangent: Some(normalize_tangent(beside(&x.value, &t), fixed, t, dots)), value }
+    }
+
+    /// c = x − μ and r = (σ² + ε)^−½ from the image itself.
+    fn observed(&self, x: Dual<4>) -> (Dual<4>, Dual<4>) {
         let centred = x.map_linear(|x| x.clone() - self.average(x));
         let variance = self.average(centred.value.clone() * centred.value.clone());
         let rule = |c: Tensor<4>, dot: Tensor<4>| self.average(c * dot) * 2.0;
@@ -67,7 +100,7 @@ impl Normalize {
 
     /// The same from given statistics, which do not move.
     fn given(&self, x: Dual<4>, moments: &Moments) -> (Dual<4>, Dual<4>) {
-        let per_channel = |m: &Tensor<1>| m.clone().reshape([1, self.channels, 1, 1]);
+        let per_channel = |m: &Tensor<1>| m.clone().reshape([1, 1, self.channels, 1]);
         let mean = per_channel(&moments.mean);
         let centred = Dual { value: x.value - mean, tangent: x.tangent };
         (centred, Dual::constant(inverse_root(per_channel(&moments.variance))))
@@ -105,14 +138,18 @@ impl Layer for Normalize {
 
     fn forward(&self, parameters: &[Dual<1>], input: Dual<2>, pass: &mut Pass) -> Dual<2> {
         let [scale, shift] = parameters else { unreachable!("a normalisation has two parameters") };
+        let statistics = if self.over == Over::Batch { pass.statistics() } else { None };
+        if self.over == Over::Batch && statistics.is_none() {
+            pass.note(|| self.moments(&self.images(input.value.clone())));
+            return self.over_batch([scale, shift], input);
+        }
         let (examples, features) = (input.value.dims()[0], self.channels * self.pixels);
         let [groups, channels] = self.groups();
-        let x = input.map_linear(|x| x.reshape([examples, groups, channels, self.pixels]));
-        let per_channel = |p: &Dual<1>| p.clone().map_linear(|p| p.reshape([1, groups, channels, 1]));
-        let statistics = if self.over == Over::Batch { pass.statistics() } else { None };
+        let x = input.map_linear(|x| self.images(x));
+        let per_channel = |p: &Dual<1>| p.clone().map_linear(|p| p.reshape([1, 1, groups, channels]));
         let (centred, inverse) = match statistics {
             Some(moments) => self.given(x, moments),
-            None => self.observed(x, pass),
+            None => self.observed(x),
         };
         // γ r first: it is small.
         let scale = per_channel(scale);
@@ -161,12 +198,15 @@ mod tests {
     fn what_shares_its_statistics_comes_out_with_mean_zero_and_variance_one() {
         let (_, y) = pass_through(&BATCH, 5, &mut Pass::training(Noise::default()));
         let y: Vec<f64> = y.to_data().try_to_vec().unwrap();
-        let channel: Vec<f64> = (0..5).flat_map(|image| y[image * 12 + 4..image * 12 + 8].to_vec()).collect();
+        // The second channel.
+        let channel: Vec<f64> = y.iter().skip(1).step_by(3).copied().collect();
         let groups = Normalize { over: Over::Groups(2), channels: 4, pixels: 4 };
         let (_, y) = pass_through(&groups, 3, &mut Pass::training(Noise::default()));
         let y: Vec<f64> = y.to_data().try_to_vec().unwrap();
-        for values in [&channel[..], &y[16 + 8..16 + 16]] {
-            let (mean, variance) = moments(values);
+        // The second group of the second image.
+        let group: Vec<f64> = y[16..32].chunks(4).flat_map(|pixel| pixel[2..].to_vec()).collect();
+        for values in [channel, group] {
+            let (mean, variance) = moments(&values);
             // ε beside a variance of 9.
             assert!(mean.abs() < 1e-12 && (variance - 1.0).abs() < 1e-5, "{mean}, {variance}");
         }
@@ -178,7 +218,7 @@ mod tests {
         let (x, y) = pass_through(&BATCH, 5, &mut observing);
         let noted = observing.noted();
         let x: Vec<f64> = x.to_data().try_to_vec().unwrap();
-        let channel: Vec<f64> = (0..5).flat_map(|image| x[image * 12..image * 12 + 4].to_vec()).collect();
+        let channel: Vec<f64> = x.iter().step_by(3).copied().collect();
         let (mean, variance) = moments(&channel);
         let first = |t: &Tensor<1>| t.to_data().try_to_vec::<f64>().unwrap()[0];
         assert!((first(&noted[0].mean) - mean).abs() < 1e-12 && (first(&noted[0].variance) - variance).abs() < 1e-12);
@@ -191,7 +231,7 @@ mod tests {
         let all: Vec<f64> = draw(40, 3).to_data().try_to_vec().unwrap();
         let layer = Normalize { over: Over::Batch, channels: 1, pixels: 2 };
         let part = |values: &[f64]| {
-            layer.moments(&Tensor::<1>::from_data(values, (&Device::flex(), DType::F64)).reshape([5, 1, 1, 2]))
+            layer.moments(&Tensor::<1>::from_data(values, (&Device::flex(), DType::F64)).reshape([5, 2, 1, 1]))
         };
         let pooled = Moments::pooled(&all.chunks(10).map(part).collect::<Vec<_>>());
         let (mean, variance) = moments(&all);

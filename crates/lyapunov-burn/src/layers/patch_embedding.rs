@@ -3,9 +3,8 @@
 //!
 //! Source: Dosovitskiy et al., *An image is worth 16×16 words* (2021), equation 1.
 
-use burn::tensor::Tensor;
-
-use super::{Dual, Layer, Linear, Parameter, Pass};
+use super::{Dual, Layer, Linear, Parameter, Pass, convolution::convolution};
+use crate::kernels::Shape;
 
 /// Square images of `size`² with `channels` channels to (size/patch)² tokens of `width` features, row by row; `patch`
 /// divides the size. The weight is [width, channels, patch, patch], as that of PyTorch's convolution.
@@ -27,12 +26,9 @@ impl PatchEmbedding {
         Linear { inputs: self.channels * self.patch * self.patch, outputs: self.width }
     }
 
-    /// [examples, pixels] to [examples × tokens, pixels of a patch].
-    fn cut(&self, x: Tensor<2>) -> Tensor<2> {
-        let Self { channels, size, patch, .. } = *self;
-        let (examples, side) = (x.dims()[0], size / patch);
-        let windows: Tensor<6> = x.reshape([examples, channels, side, patch, side, patch]);
-        windows.permute([0, 2, 4, 1, 3, 5]).reshape([examples * side * side, channels * patch * patch])
+    fn shape(&self) -> Shape {
+        let Self { channels, size, patch, width } = *self;
+        Shape { size, inputs: channels, outputs: width, kernel: patch, stride: patch, padding: 0 }
     }
 }
 
@@ -43,10 +39,9 @@ impl Layer for PatchEmbedding {
         parameters
     }
 
-    fn forward(&self, parameters: &[Dual<1>], input: Dual<2>, pass: &mut Pass) -> Dual<2> {
-        let examples = input.value.dims()[0];
-        let tokens = self.linear().forward(parameters, input.map_linear(|x| self.cut(x)), pass);
-        tokens.map_linear(|y| y.reshape([examples, self.tokens() * self.width]))
+    fn forward(&self, parameters: &[Dual<1>], input: Dual<2>, _pass: &mut Pass) -> Dual<2> {
+        let [kernel, bias] = parameters else { unreachable!("a patch embedding has two parameters") };
+        convolution(self.shape(), kernel, Some(bias), input)
     }
 
     fn multiply_adds(&self) -> Vec<usize> {
@@ -60,7 +55,7 @@ impl Layer for PatchEmbedding {
 
 #[cfg(test)]
 mod tests {
-    use burn::tensor::{module::conv2d, ops::ConvOptions};
+    use burn::tensor::{Tensor, module::conv2d, ops::ConvOptions};
 
     use super::*;
     use crate::{
@@ -83,7 +78,7 @@ mod tests {
         let mut pass = Pass::training(Noise::default());
         let y = LAYER.forward(&parameters, Dual::constant(x.clone().reshape([2, 72])), &mut pass).value;
         let options = ConvOptions::new([3, 3], [0, 0], [1, 1], 1);
-        let expected = conv2d(x.reshape([2, 2, 6, 6]), kernel.reshape([5, 2, 3, 3]), Some(bias), options);
+        let expected = conv2d(x.reshape([2, 6, 6, 2]).permute([0, 3, 1, 2]), kernel.reshape([5, 2, 3, 3]), Some(bias), options);
         // [examples, width, rows, columns] to tokens of features.
         let expected: Tensor<2> = expected.permute([0, 2, 3, 1]).reshape([2, 20]);
         assert!((y - expected).abs().max().into_scalar::<f64>() < 1e-13);

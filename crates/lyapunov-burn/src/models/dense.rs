@@ -24,7 +24,7 @@ pub(super) fn densenet(options: &NetworkOptions, depth: usize, widths: &[usize],
         let mut dense = Layers::new();
         for _ in 0..(depth - 4) / BLOCKS {
             let made = activated_convolution(options, [channels, growth, 3], size);
-            dense.push(Box::new(Concatenate(Sequence(made))));
+            dense.push(Box::new(Concatenate { channels, made: growth, layers: Sequence(made) }));
             channels += growth;
         }
         layers.push((format!("block{block}.layer"), Box::new(Sequence::numbered(dense))));

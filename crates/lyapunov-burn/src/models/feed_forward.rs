@@ -34,7 +34,7 @@ pub(super) fn cnn(options: &NetworkOptions, widths: &[usize], classes: usize) ->
         layers.push(pool(options, outputs, size));
         (inputs, size) = (outputs, size / 2);
     }
-    layers.push(Box::new(Flatten));
+    layers.push(Box::new(Flatten { channels: inputs, pixels: size * size }));
     layers.extend(dropout(options));
     layers.push(Box::new(Linear { inputs: inputs * size * size, outputs: classes }));
     Ok(layers)
@@ -66,7 +66,7 @@ pub(super) fn vgg(options: &NetworkOptions, depth: usize, widths: &[usize], clas
         layers.push(pool(options, outputs, size));
         size /= 2;
     }
-    layers.push(Box::new(Flatten));
+    layers.push(Box::new(Flatten { channels: inputs, pixels: size * size }));
     layers.extend(dropout(options));
     layers.push(Box::new(Linear { inputs: inputs * size * size, outputs: classes }));
     Ok(layers)

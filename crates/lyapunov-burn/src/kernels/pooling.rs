@@ -1,0 +1,211 @@
+//! Pooling of square images [examples, size, size, channels]: the largest number of each 2×2 window, or the mean of a
+//! larger one.
+
+use pulp::Arch;
+
+use super::{number::Real, workspace::Workspace};
+
+/// Images worked on together, in numbers.
+const PART: usize = 1 << 16;
+
+/// Square images that are pooled over square windows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Pool {
+    /// The side of an image.
+    pub size: usize,
+    /// Channels.
+    pub channels: usize,
+    /// The side of a window, which divides that of the image.
+    pub window: usize,
+}
+
+impl Pool {
+    /// Numbers of an image that comes in.
+    pub fn image(&self) -> usize {
+        self.size * self.size * self.channels
+    }
+
+    /// Numbers of an image that comes out.
+    pub fn output(&self) -> usize {
+        self.image() / (self.window * self.window)
+    }
+
+    /// Images of a part.
+    fn part(&self) -> usize {
+        (PART / self.image()).max(1)
+    }
+
+    /// Where the pixels of a row of a window begin, for every row: (number of the window, place).
+    #[inline(always)]
+    fn rows(self, numbers: usize, mut visit: impl FnMut(usize, usize)) {
+        let (line, side) = (self.size * self.channels, self.size / self.window);
+        for row in 0..numbers / line {
+            for window in 0..side {
+                let place = row * line + window * self.window * self.channels;
+                visit((row / self.window * side + window) * self.channels, place);
+            }
+        }
+    }
+}
+
+/// The numbers of `t` where `x` is largest in each 2×2 window, the first of equals; with t = x, the largest.
+pub(crate) fn winners<T: Real>(space: &Workspace, pool: &Pool, x: &[T], t: &[T], out: &mut [T]) {
+    let (image, output) = (pool.part() * pool.image(), pool.part() * pool.output());
+    let parts = x.chunks(image).zip(t.chunks(image)).zip(out.chunks_mut(output));
+    space.for_each(parts, |((x, t), out)| {
+        Arch::new().dispatch(
+            #[inline(always)]
+            || {
+                each_window(pool, out.len(), #[inline(always)] |to, from| {
+                    for k in wide(pool.channels) {
+                        let won = win::<T, 16>(windows(x, from, k), windows(t, from, k));
+                        out[to + k..][..16].copy_from_slice(&won);
+                    }
+                    for k in narrow(pool.channels) {
+                        out[to + k] = win::<T, 1>(windows(x, from, k), windows(t, from, k))[0];
+                    }
+                });
+            },
+        );
+    });
+}
+
+/// The gradient of [`winners`] in t.
+pub(crate) fn winners_gradient<T: Real>(space: &Workspace, pool: &Pool, x: &[T], u: &[T], dt: &mut [T]) {
+    let (image, output) = (pool.part() * pool.image(), pool.part() * pool.output());
+    let parts = x.chunks(image).zip(dt.chunks_mut(image)).zip(u.chunks(output));
+    space.for_each(parts, |((x, dt), u)| {
+        Arch::new().dispatch(
+            #[inline(always)]
+            || {
+                each_window(pool, u.len(), #[inline(always)] |to, from| {
+                    for k in wide(pool.channels) {
+                        give::<T, 16>(windows(x, from, k), &u[to + k..], from.map(|place| place + k), dt);
+                    }
+                    for k in narrow(pool.channels) {
+                        give::<T, 1>(windows(x, from, k), &u[to + k..], from.map(|place| place + k), dt);
+                    }
+                });
+            },
+        );
+    });
+}
+
+/// Every 2×2 window: where its number and where its four pixels begin.
+#[inline(always)]
+fn each_window(pool: &Pool, outputs: usize, mut visit: impl FnMut(usize, [usize; 4])) {
+    let (line, c) = (pool.size * pool.channels, pool.channels);
+    let side = pool.size / 2;
+    for row in 0..outputs / (side * c) {
+        for column in 0..side {
+            let first = 2 * row * line + 2 * column * c;
+            visit((row * side + column) * c, [first, first + c, first + line, first + line + c]);
+        }
+    }
+}
+
+/// Where sixteen channels begin.
+#[inline(always)]
+fn wide(channels: usize) -> impl Iterator<Item = usize> {
+    (0..channels / 16 * 16).step_by(16)
+}
+
+/// The channels that are left.
+#[inline(always)]
+fn narrow(channels: usize) -> std::ops::Range<usize> {
+    channels / 16 * 16..channels
+}
+
+/// L channels of the four pixels of a window.
+#[inline(always)]
+fn windows<T: Real, const L: usize>(x: &[T], from: [usize; 4], channel: usize) -> [[T; L]; 4] {
+    from.map(|place| *x[place + channel..].first_chunk().expect("windows lie inside the image"))
+}
+
+/// Whether a number beats the best so far: the larger one, and what is not a number.
+#[inline(always)]
+fn beats<T: Real>(x: T, best: T) -> bool {
+    #[allow(clippy::neg_cmp_op_on_partial_ord, reason = "what is not a number beats all, and is not beaten")]
+    let beats = !(x <= best) & (best == best);
+    beats
+}
+
+#[inline(always)]
+fn win<T: Real, const L: usize>(x: [[T; L]; 4], t: [[T; L]; 4]) -> [T; L] {
+    let (mut best, mut won) = (x[0], t[0]);
+    for (x, t) in x.iter().zip(&t).skip(1) {
+        for l in 0..L {
+            let better = beats(x[l], best[l]);
+            best[l] = if better { x[l] } else { best[l] };
+            won[l] = if better { t[l] } else { won[l] };
+        }
+    }
+    won
+}
+
+/// Gives L gradients to the winners of a window and zero to the others.
+#[inline(always)]
+fn give<T: Real, const L: usize>(x: [[T; L]; 4], u: &[T], to: [usize; 4], dt: &mut [T]) {
+    let u: [T; L] = *u.first_chunk().expect("outputs have as many channels");
+    let (mut best, mut given) = (x[0], [u, [T::ZERO; L], [T::ZERO; L], [T::ZERO; L]]);
+    for pixel in 1..4 {
+        let (before, here) = given.split_at_mut(pixel);
+        for l in 0..L {
+            let better = beats(x[pixel][l], best[l]);
+            best[l] = if better { x[pixel][l] } else { best[l] };
+            here[0][l] = if better { u[l] } else { T::ZERO };
+            for earlier in before.iter_mut() {
+                earlier[l] = if better { T::ZERO } else { earlier[l] };
+            }
+        }
+    }
+    for (place, given) in to.into_iter().zip(given) {
+        dt[place..][..L].copy_from_slice(&given);
+    }
+}
+
+/// The means of all windows.
+pub(crate) fn means<T: Real>(space: &Workspace, pool: &Pool, x: &[T], out: &mut [T]) {
+    let share = T::from_f64(1.0 / (pool.window * pool.window) as f64);
+    let parts = x.chunks(pool.part() * pool.image()).zip(out.chunks_mut(pool.part() * pool.output()));
+    space.for_each(parts, |(x, out)| {
+        out.fill(T::ZERO);
+        Arch::new().dispatch(
+            #[inline(always)]
+            || {
+                pool.rows(x.len(), #[inline(always)] |to, from| {
+                    let sums = &mut out[to..][..pool.channels];
+                    for pixel in x[from..][..pool.window * pool.channels].chunks_exact(pool.channels) {
+                        for (sum, x) in sums.iter_mut().zip(pixel) {
+                            *sum += *x;
+                        }
+                    }
+                });
+                for mean in out.iter_mut() {
+                    *mean = *mean * share;
+                }
+            },
+        );
+    });
+}
+
+/// The gradient of [`means`].
+pub(crate) fn means_gradient<T: Real>(space: &Workspace, pool: &Pool, u: &[T], dx: &mut [T]) {
+    let share = T::from_f64(1.0 / (pool.window * pool.window) as f64);
+    let parts = dx.chunks_mut(pool.part() * pool.image()).zip(u.chunks(pool.part() * pool.output()));
+    space.for_each(parts, |(dx, u)| {
+        Arch::new().dispatch(
+            #[inline(always)]
+            || {
+                pool.rows(dx.len(), #[inline(always)] |from, to| {
+                    let u = &u[from..][..pool.channels];
+                    for pixel in dx[to..][..pool.window * pool.channels].chunks_exact_mut(pool.channels) {
+                        for (dx, u) in pixel.iter_mut().zip(u) {
+                            *dx = *u * share;
+                        }
+                    }
+                });
+            },
+        );
+    });
+}
