@@ -339,8 +339,7 @@ impl Network {
     fn standardised<I: AsRef<[u8]>>(&self, images: impl Iterator<Item = I>, count: usize) -> Tensor<2> {
         let (mut pixels, plane) = (vec![0.0_f32; count * PIXELS], SIZE * SIZE);
         for (image, pixels) in images.zip(pixels.chunks_exact_mut(PIXELS)) {
-            for (colour, (from, (mean, deviation))) in
-                image.as_ref().chunks_exact(plane).zip(&self.colours).enumerate()
+            for (colour, (from, (mean, deviation))) in image.as_ref().chunks_exact(plane).zip(&self.colours).enumerate()
             {
                 let (start, step) = match self.model.images {
                     Order::Planes => (colour * plane, 1),

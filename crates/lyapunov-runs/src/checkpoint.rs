@@ -15,14 +15,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     digest::sha256,
-    error::Result,
+    error::{Error, Result},
     folder::RunFolder,
     saved_from_safetensors, saved_to_safetensors,
     store::{Listed, Store},
 };
 
-/// The version of what is saved. Another one is not read.
-const FORMAT: u32 = 1;
+/// The version of what is saved. A run that another one has saved is not gone on with: since version 2 convolutions and
+/// normalisations have kernels of their own, whose last digits differ.
+const FORMAT: u32 = 2;
 
 /// What stands beside the numbers in a checkpoint.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
@@ -78,37 +79,71 @@ pub fn remove_others(folder: &RunFolder, kept: &[String]) -> Result<()> {
     others.into_iter().try_for_each(|name| folder.remove(&name))
 }
 
+/// What was saved, and what stands beside it.
+pub type Found = (Snapshot, Note);
+
 /// The newest checkpoint that is whole and of this configuration; what is wrong with those that were passed over.
-pub fn newest(folder: &Path, listed: &[Listed], configuration: &str) -> (Option<(Snapshot, Note)>, Vec<String>) {
+///
+/// # Errors
+/// [`Error::Unusable`] where the newest one that is whole was written by another version: the run would not go on to the
+/// same bits, nor may it begin again over what there is.
+pub fn newest(folder: &Path, listed: &[Listed], configuration: &str) -> Result<(Option<Found>, Vec<String>)> {
     let mut faults = Vec::new();
     for listed in listed {
+        let path = folder.join(&listed.file);
         match read(folder, listed, configuration) {
-            Ok(found) => return (Some(found), faults),
-            Err(fault) => faults.push(format!("{} {fault}", folder.join(&listed.file).display())),
+            Ok(found) => return Ok((Some(found), faults)),
+            Err(Fault::Version(format)) => return Err(other_version(&path, format)),
+            Err(Fault::Unusable(fault)) => faults.push(format!("{} {fault}", path.display())),
         }
     }
-    (None, faults)
+    Ok((None, faults))
 }
 
-/// What a listed checkpoint holds, or the end of the sentence about what is wrong with it.
-fn read(folder: &Path, listed: &Listed, configuration: &str) -> std::result::Result<(Snapshot, Note), String> {
+fn other_version(path: &Path, format: u32) -> Error {
+    let which = if format < FORMAT { "an earlier" } else { "a later" };
+    let message = format!(
+        "{} is of version {format}, from {which} version of lyapunov, whose sums round otherwise: the run would not go on \
+         to the same bits",
+        path.display()
+    );
+    let help = "begin it anew in another folder, or resume it with the version that its manifest.json names";
+    Error::unusable(message, Some(help.to_owned()))
+}
+
+/// Why a checkpoint is not used.
+enum Fault {
+    /// Another version has written it.
+    Version(u32),
+    /// The end of the sentence about what is wrong with it.
+    Unusable(String),
+}
+
+impl From<String> for Fault {
+    fn from(fault: String) -> Self {
+        Self::Unusable(fault)
+    }
+}
+
+/// What a listed checkpoint holds.
+fn read(folder: &Path, listed: &Listed, configuration: &str) -> std::result::Result<(Snapshot, Note), Fault> {
     if listed.file != file_name(listed.step) {
-        return Err("is not the name of a checkpoint".to_owned());
+        return Err("is not the name of a checkpoint".to_owned().into());
     }
     let bytes =
         contents(&folder.join(&listed.file), listed.bytes).map_err(|cause| format!("cannot be read: {cause}"))?;
     if bytes.len() as u64 != listed.bytes {
-        return Err("does not have the length that it was written with".to_owned());
+        return Err("does not have the length that it was written with".to_owned().into());
     }
     if sha256(&bytes) != listed.sha256 {
-        return Err("is not what was written: its SHA-256 is another one".to_owned());
+        return Err("is not what was written: its SHA-256 is another one".to_owned().into());
     }
     let (saved, note) = saved_from_safetensors(&bytes).map_err(|fault| format!("cannot be used: {fault}"))?;
     let note: Note = serde_json::from_str(&note).map_err(|fault| format!("cannot be used: {fault}"))?;
     match note {
-        Note { format, .. } if format != FORMAT => Err(format!("has version {format}, this program knows {FORMAT}")),
-        Note { step, .. } if step != listed.step => Err(format!("was made after {step} steps")),
-        note if note.configuration != configuration => Err("belongs to another configuration".to_owned()),
+        Note { step, .. } if step != listed.step => Err(format!("was made after {step} steps").into()),
+        note if note.configuration != configuration => Err("belongs to another configuration".to_owned().into()),
+        Note { format, .. } if format != FORMAT => Err(Fault::Version(format)),
         note => Ok((saved, note)),
     }
 }
@@ -183,7 +218,7 @@ mod tests {
     fn the_newest_checkpoint_comes_back_and_old_ones_go() {
         let out = tempfile::tempdir().unwrap();
         let (folder, store) = folder_with(out.path(), &[500, 1000, 1500], 2);
-        let (found, faults) = newest(folder.path(), &store.checkpoints().unwrap(), "digest");
+        let (found, faults) = newest(folder.path(), &store.checkpoints().unwrap(), "digest").unwrap();
         assert_eq!((found, faults), (Some((saved(1500), note(1500))), vec![]));
         let mut names = folder.names().unwrap();
         names.retain(|name| is_checkpoint(name));
@@ -195,8 +230,18 @@ mod tests {
     fn a_checkpoint_of_another_configuration_is_not_used() {
         let out = tempfile::tempdir().unwrap();
         let (folder, store) = folder_with(out.path(), &[5], 2);
-        let (found, faults) = newest(folder.path(), &store.checkpoints().unwrap(), "other");
+        let (found, faults) = newest(folder.path(), &store.checkpoints().unwrap(), "other").unwrap();
         assert!(found.is_none() && faults[0].ends_with("belongs to another configuration"), "{faults:?}");
+    }
+
+    #[test]
+    fn a_checkpoint_of_an_earlier_version_is_refused_with_the_reason() {
+        let out = tempfile::tempdir().unwrap();
+        let (folder, mut store) = folder_with(out.path(), &[5], 2);
+        write(&folder, &mut store, &saved(6), &Note { format: 1, ..note(6) }, 2).unwrap();
+        let refused = newest(folder.path(), &store.checkpoints().unwrap(), "digest").unwrap_err().to_string();
+        assert!(refused.contains("checkpoint-6.safetensors is of version 1, from an earlier"), "{refused}");
+        assert!(refused.contains("to the same bits"), "{refused}");
     }
 
     /// The short form of ten thousand mutations and five hundred truncations: `LYAPUNOV_FAULTS=long`.
@@ -211,7 +256,7 @@ mod tests {
         let mut stream = Stream::new(11, Purpose::Probe, 0);
         let check = |bytes: &[u8]| {
             fs::write(&path, bytes).unwrap();
-            let (found, faults) = newest(folder.path(), &listed, "digest");
+            let (found, faults) = newest(folder.path(), &listed, "digest").unwrap();
             assert_eq!((found, faults.len()), (Some((saved(1), note(1))), 1));
         };
         for i in 0..mutations {
@@ -229,7 +274,7 @@ mod tests {
         }
         (0..truncations).for_each(|i| check(&whole[..whole.len() * i / truncations]));
         fs::remove_file(&path).unwrap();
-        let (found, faults) = newest(folder.path(), &listed, "digest");
+        let (found, faults) = newest(folder.path(), &listed, "digest").unwrap();
         assert!(found.is_some() && faults[0].contains("cannot be read"), "{faults:?}");
     }
 

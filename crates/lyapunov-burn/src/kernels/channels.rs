@@ -197,7 +197,14 @@ fn add_piece<T: Real, const N: usize, const M: usize, const K: usize, const L: u
 
 /// Σ over pixels, channel by channel: what a convolution's bias gets.
 pub(crate) fn channel_sums<T: Real>(space: &Workspace, pixels: &[T], sums_of: &mut [T]) {
-    let [total] = sums(space, sums_of.len(), [pixels], [], #[inline(always)] |[x], []| [x]);
+    let [total] = sums(
+        space,
+        sums_of.len(),
+        [pixels],
+        [],
+        #[inline(always)]
+        |[x], []| [x],
+    );
     for (sum, total) in sums_of.iter_mut().zip(total) {
         *sum = T::from_f64(total);
     }

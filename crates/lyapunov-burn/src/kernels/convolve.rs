@@ -31,7 +31,7 @@ impl Windows {
         };
         let at = (0..group * shape.side().pow(2)).map(place).collect();
         let run = |row| Run { start: frame.place(row, 0), length: shape.kernel * shape.inputs };
-        Self { frame, group, at, runs: (0..shape.kernel).map(run).collect() }
+        Self { frame, group, at, runs: (0..shape.kernel).map(run).flat_map(Run::pieces).collect() }
     }
 }
 

@@ -6,12 +6,7 @@ use super::{number::Real, workspace::Workspace};
 const PART: usize = 1 << 16;
 
 /// Pixels of `first` channels of a and behind them `second` of b.
-pub(crate) fn concatenate<T: Real>(
-    space: &Workspace,
-    [first, second]: [usize; 2],
-    [a, b]: [&[T]; 2],
-    out: &mut [T],
-) {
+pub(crate) fn concatenate<T: Real>(space: &Workspace, [first, second]: [usize; 2], [a, b]: [&[T]; 2], out: &mut [T]) {
     let pixels = (PART / (first + second)).max(1);
     let parts = a.chunks(pixels * first).zip(b.chunks(pixels * second)).zip(out.chunks_mut(pixels * (first + second)));
     space.for_each(parts, |((a, b), out)| {
@@ -24,12 +19,7 @@ pub(crate) fn concatenate<T: Real>(
 }
 
 /// The channels from `start` on, as many as `out` has, of pixels with `channels`.
-pub(crate) fn part<T: Real>(
-    space: &Workspace,
-    [channels, start, kept]: [usize; 3],
-    pixels: &[T],
-    out: &mut [T],
-) {
+pub(crate) fn part<T: Real>(space: &Workspace, [channels, start, kept]: [usize; 3], pixels: &[T], out: &mut [T]) {
     let count = (PART / channels).max(1);
     space.for_each(pixels.chunks(count * channels).zip(out.chunks_mut(count * kept)), |(pixels, out)| {
         for (pixel, out) in pixels.chunks_exact(channels).zip(out.chunks_exact_mut(kept)) {

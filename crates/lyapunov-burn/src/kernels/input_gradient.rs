@@ -27,15 +27,16 @@ impl Reach {
     /// Pixel s·k + remainder comes from pixel o of dy by tap t where s·o + t = s·k + remainder + padding.
     fn new(shape: &Shape, remainder: usize) -> Self {
         let (place, stride) = (remainder + shape.padding, shape.stride);
-        let taps: Vec<usize> = (0..shape.kernel).rev().filter(|tap| (place + stride * tap - tap) % stride == 0).collect();
-        let from = |tap: usize| (place as isize - tap as isize).div_euclid(stride as isize);
+        let taps: Vec<usize> =
+            (0..shape.kernel).rev().filter(|tap| (place + stride * tap - tap) % stride == 0).collect();
+        let from = |tap: usize| (place.cast_signed() - tap.cast_signed()).div_euclid(stride.cast_signed());
         let first = taps.first().map_or(0, |tap| from(*tap));
         Self { pixels: (shape.size - remainder).div_ceil(stride), first, taps }
     }
 
     /// The pixels of dy after the last one of the class.
     fn end(&self) -> isize {
-        self.pixels as isize + self.first + self.taps.len() as isize - 1
+        self.pixels.cast_signed() + self.first + self.taps.len().cast_signed() - 1
     }
 }
 
@@ -52,7 +53,7 @@ pub(crate) fn input_gradient<T: Real>(space: &Workspace, shape: &Shape, dy: &[T]
     let side = shape.side();
     let reaches: Vec<Reach> = (0..shape.stride.min(shape.size)).map(|r| Reach::new(shape, r)).collect();
     let before = reaches.iter().map(|reach| -reach.first).max().unwrap_or(0).max(0) as usize;
-    let after = reaches.iter().map(|reach| reach.end() - side as isize).max().unwrap_or(0).max(0) as usize;
+    let after = reaches.iter().map(|reach| reach.end() - side.cast_signed()).max().unwrap_or(0).max(0) as usize;
     let frame = Frame { size: side, channels: shape.outputs, before, after };
     let group = group::<T>(frame.len().max(shape.image()), dx.len() / shape.image());
     let mut classes = Vec::new();
@@ -91,9 +92,11 @@ fn class<T: Real>(
     if down.taps.is_empty() || across.taps.is_empty() {
         return None;
     }
-    let corner = |reach: &Reach, pixel: usize| (frame.before as isize + reach.first + pixel as isize) as usize;
+    let corner =
+        |reach: &Reach, pixel: usize| (frame.before.cast_signed() + reach.first + pixel.cast_signed()) as usize;
     let length = across.taps.len() * shape.outputs;
-    let runs = (0..down.taps.len()).map(|tap| Run { start: frame.place(tap, 0), length }).collect();
+    let run = |tap| Run { start: frame.place(tap, 0), length };
+    let runs = (0..down.taps.len()).map(run).flat_map(Run::pieces).collect();
     let taps = shape.kernel * shape.kernel;
     let packed = Packed::new(space, [down.taps.len() * length, shape.inputs], |index, input| {
         let (tap, output) = (index % length / shape.outputs, index % shape.outputs);

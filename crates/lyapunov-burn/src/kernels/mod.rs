@@ -2,12 +2,16 @@
 //!
 //! Written with `pulp`, which compiles each kernel for several instruction sets and takes the widest one that the
 //! processor has. They compute the same bits with every one of them, and with any number of threads.
-#![allow(clippy::inline_always, reason = "a kernel is compiled for an instruction set only where it is inlined into it")]
+#![allow(
+    clippy::inline_always,
+    reason = "a kernel is compiled for an instruction set only where it is inlined into it"
+)]
 
 pub(crate) mod batch_norm;
 mod channels;
 mod convolve;
 mod gather;
+pub(crate) mod group_norm;
 mod input_gradient;
 mod number;
 mod pooling;
@@ -24,7 +28,7 @@ pub(crate) use self::{
     input_gradient::input_gradient,
     number::{Real, has_registers},
     pooling::{Pool, means, means_gradient, winners, winners_gradient},
-    rectify::{gate, rectify, rectify_sum},
+    rectify::{gate, rectify},
     shape::Shape,
     weight_gradient::weight_gradient,
     workspace::{Numbers, Workspace},

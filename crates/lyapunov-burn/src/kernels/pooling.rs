@@ -56,15 +56,20 @@ pub(crate) fn winners<T: Real>(space: &Workspace, pool: &Pool, x: &[T], t: &[T],
         Arch::new().dispatch(
             #[inline(always)]
             || {
-                each_window(pool, out.len(), #[inline(always)] |to, from| {
-                    for k in wide(pool.channels) {
-                        let won = win::<T, 16>(windows(x, from, k), windows(t, from, k));
-                        out[to + k..][..16].copy_from_slice(&won);
-                    }
-                    for k in narrow(pool.channels) {
-                        out[to + k] = win::<T, 1>(windows(x, from, k), windows(t, from, k))[0];
-                    }
-                });
+                each_window(
+                    pool,
+                    out.len(),
+                    #[inline(always)]
+                    |to, from| {
+                        for k in wide(pool.channels) {
+                            let won = win::<T, 16>(windows(x, from, k), windows(t, from, k));
+                            out[to + k..][..16].copy_from_slice(&won);
+                        }
+                        for k in narrow(pool.channels) {
+                            out[to + k] = win::<T, 1>(windows(x, from, k), windows(t, from, k))[0];
+                        }
+                    },
+                );
             },
         );
     });
@@ -78,14 +83,19 @@ pub(crate) fn winners_gradient<T: Real>(space: &Workspace, pool: &Pool, x: &[T],
         Arch::new().dispatch(
             #[inline(always)]
             || {
-                each_window(pool, u.len(), #[inline(always)] |to, from| {
-                    for k in wide(pool.channels) {
-                        give::<T, 16>(windows(x, from, k), &u[to + k..], from.map(|place| place + k), dt);
-                    }
-                    for k in narrow(pool.channels) {
-                        give::<T, 1>(windows(x, from, k), &u[to + k..], from.map(|place| place + k), dt);
-                    }
-                });
+                each_window(
+                    pool,
+                    u.len(),
+                    #[inline(always)]
+                    |to, from| {
+                        for k in wide(pool.channels) {
+                            give::<T, 16>(windows(x, from, k), &u[to + k..], from.map(|place| place + k), dt);
+                        }
+                        for k in narrow(pool.channels) {
+                            give::<T, 1>(windows(x, from, k), &u[to + k..], from.map(|place| place + k), dt);
+                        }
+                    },
+                );
             },
         );
     });
@@ -126,6 +136,8 @@ fn windows<T: Real, const L: usize>(x: &[T], from: [usize; 4], channel: usize) -
 #[inline(always)]
 fn beats<T: Real>(x: T, best: T) -> bool {
     #[allow(clippy::neg_cmp_op_on_partial_ord, reason = "what is not a number beats all, and is not beaten")]
+    #[allow(clippy::eq_op, reason = "what is not a number differs from itself")]
+    #[allow(clippy::needless_bitwise_bool, reason = "without a branch it is one instruction for many numbers")]
     let beats = !(x <= best) & (best == best);
     beats
 }
@@ -148,11 +160,11 @@ fn win<T: Real, const L: usize>(x: [[T; L]; 4], t: [[T; L]; 4]) -> [T; L] {
 fn give<T: Real, const L: usize>(x: [[T; L]; 4], u: &[T], to: [usize; 4], dt: &mut [T]) {
     let u: [T; L] = *u.first_chunk().expect("outputs have as many channels");
     let (mut best, mut given) = (x[0], [u, [T::ZERO; L], [T::ZERO; L], [T::ZERO; L]]);
-    for pixel in 1..4 {
+    for (pixel, x) in x.iter().enumerate().skip(1) {
         let (before, here) = given.split_at_mut(pixel);
         for l in 0..L {
-            let better = beats(x[pixel][l], best[l]);
-            best[l] = if better { x[pixel][l] } else { best[l] };
+            let better = beats(x[l], best[l]);
+            best[l] = if better { x[l] } else { best[l] };
             here[0][l] = if better { u[l] } else { T::ZERO };
             for earlier in before.iter_mut() {
                 earlier[l] = if better { T::ZERO } else { earlier[l] };
@@ -173,14 +185,18 @@ pub(crate) fn means<T: Real>(space: &Workspace, pool: &Pool, x: &[T], out: &mut 
         Arch::new().dispatch(
             #[inline(always)]
             || {
-                pool.rows(x.len(), #[inline(always)] |to, from| {
-                    let sums = &mut out[to..][..pool.channels];
-                    for pixel in x[from..][..pool.window * pool.channels].chunks_exact(pool.channels) {
-                        for (sum, x) in sums.iter_mut().zip(pixel) {
-                            *sum += *x;
+                pool.rows(
+                    x.len(),
+                    #[inline(always)]
+                    |to, from| {
+                        let sums = &mut out[to..][..pool.channels];
+                        for pixel in x[from..][..pool.window * pool.channels].chunks_exact(pool.channels) {
+                            for (sum, x) in sums.iter_mut().zip(pixel) {
+                                *sum += *x;
+                            }
                         }
-                    }
-                });
+                    },
+                );
                 for mean in out.iter_mut() {
                     *mean = *mean * share;
                 }
@@ -197,14 +213,18 @@ pub(crate) fn means_gradient<T: Real>(space: &Workspace, pool: &Pool, u: &[T], d
         Arch::new().dispatch(
             #[inline(always)]
             || {
-                pool.rows(dx.len(), #[inline(always)] |from, to| {
-                    let u = &u[from..][..pool.channels];
-                    for pixel in dx[to..][..pool.window * pool.channels].chunks_exact_mut(pool.channels) {
-                        for (dx, u) in pixel.iter_mut().zip(u) {
-                            *dx = *u * share;
+                pool.rows(
+                    dx.len(),
+                    #[inline(always)]
+                    |from, to| {
+                        let u = &u[from..][..pool.channels];
+                        for pixel in dx[to..][..pool.window * pool.channels].chunks_exact_mut(pool.channels) {
+                            for (dx, u) in pixel.iter_mut().zip(u) {
+                                *dx = *u * share;
+                            }
                         }
-                    }
-                });
+                    },
+                );
             },
         );
     });

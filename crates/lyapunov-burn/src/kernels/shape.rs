@@ -34,11 +34,6 @@ impl Shape {
         self.side() * self.side() * self.outputs
     }
 
-    /// Numbers of the kernel.
-    pub fn weights(&self) -> usize {
-        self.outputs * self.rows()
-    }
-
     /// Numbers of a window that the kernel sees: rows of the kernel as a matrix [kernel × kernel × inputs, outputs].
     pub fn rows(&self) -> usize {
         self.kernel * self.kernel * self.inputs

@@ -49,7 +49,7 @@ fn error<T: Real>(found: &[T], expected: &[f64]) -> f64 {
 
 /// The largest of the errors of the three kernels, relative to the largest number of each.
 fn errors<T: Real>(space: &Workspace, shape: &Shape, examples: usize, seed: u64) -> f64 {
-    let (x, w) = (draw::<T>(examples * shape.image(), seed), draw::<T>(shape.weights(), seed + 1));
+    let (x, w) = (draw::<T>(examples * shape.image(), seed), draw::<T>(shape.outputs * shape.rows(), seed + 1));
     let (dy, bias) = (draw::<T>(examples * shape.output(), seed + 2), draw::<T>(shape.outputs, seed + 3));
     let mut expected = [x.len(), w.len(), dy.len()].map(|length| vec![0.0; length]);
     for (output, sum) in expected[2].iter_mut().enumerate() {
@@ -115,7 +115,7 @@ fn convolutions_of_networks_are_the_sums() {
 #[test]
 fn the_bits_do_not_depend_on_the_number_of_threads() {
     let shape = Shape { size: 16, inputs: 7, outputs: 19, kernel: 3, stride: 2, padding: 1 };
-    let (x, w) = (draw::<f32>(70 * shape.image(), 1), draw::<f32>(shape.weights(), 2));
+    let (x, w) = (draw::<f32>(70 * shape.image(), 1), draw::<f32>(shape.outputs * shape.rows(), 2));
     let dy = draw::<f32>(70 * shape.output(), 3);
     let results = |threads| {
         let space = Workspace::new(threads).unwrap();

@@ -1,9 +1,9 @@
 //! The inner loop of a convolution: a few pixels by two registers of channels, summed over a window in registers.
 //!
 //! A pixel of the output is a sum over runs of consecutive numbers of the framed input, one for each row of the kernel;
-//! each number meets a row of the packed weights. Every sum is taken in the order of the rows, from the bias on, by
-//! multiplications and additions that are rounded once: so its bits depend neither on the instruction set nor on the
-//! tile that a pixel falls into.
+//! each number meets a row of the packed weights. Every sum is taken in the order of the rows, from the bias on, in parts
+//! of up to 256 terms, by multiplications and additions that are rounded once: so its bits depend neither on the
+//! instruction set nor on the tile that a pixel falls into.
 
 use pulp::{Simd, WithSimd};
 
@@ -19,6 +19,14 @@ pub(super) struct Run {
     pub length: usize,
 }
 
+impl Run {
+    /// The same in pieces that are added up at once.
+    pub fn pieces(self) -> impl Iterator<Item = Self> {
+        let piece = move |first| Self { start: self.start + first, length: TERMS.min(self.length - first) };
+        (0..self.length).step_by(TERMS).map(piece)
+    }
+}
+
 /// Weights [rows, columns] in panels of two registers of columns, the last of one or two, padded with zeros.
 #[derive(Debug)]
 pub(super) struct Packed {
@@ -29,11 +37,7 @@ pub(super) struct Packed {
 
 impl Packed {
     /// Packs what `entry(row, column)` gives.
-    pub fn new<T: Real>(
-        space: &Workspace,
-        [rows, columns]: [usize; 2],
-        entry: impl Fn(usize, usize) -> T,
-    ) -> Self {
+    pub fn new<T: Real>(space: &Workspace, [rows, columns]: [usize; 2], entry: impl Fn(usize, usize) -> T) -> Self {
         let lanes = lanes_here::<T>();
         let total = columns.next_multiple_of(lanes);
         let mut numbers = space.numbers::<T>(rows * total);
@@ -91,44 +95,84 @@ impl<T: Real> WithSimd for Tiles<'_, T> {
 }
 
 impl<T: Real> Tiles<'_, T> {
-    /// The channels from `first` on that a panel of weights makes.
+    /// The channels from `first` on that a panel of weights makes. The window is taken in parts whose weights stay in
+    /// the first cache, for all pixels before the next part: long sums also lose less that way.
     #[inline(always)]
     fn panel<S: Simd, const P: usize, const V: usize>(&mut self, simd: S, panel: &[T], first: usize) {
-        let panel = T::vectors::<S>(panel).as_chunks::<V>().0;
+        let mut weights = T::vectors::<S>(panel).as_chunks::<V>().0;
         let width = (V * lanes::<T, S>()).min(self.weights.columns - first);
         let mut start = [T::splat(simd, T::ZERO); V];
         if let Some(bias) = self.bias {
             bytemuck::cast_slice_mut(&mut start)[..width].copy_from_slice(&bias[first..][..width]);
         }
+        let (mut rest, mut adds) = (self.runs, false);
+        while !rest.is_empty() {
+            let (runs, others) = rest.split_at(together(rest));
+            let (here, behind) = weights.split_at(runs.iter().map(|run| run.length).sum());
+            self.part::<S, P, V>(simd, runs, here, start, [first, width], adds);
+            (rest, weights) = (others, behind);
+            (start, adds) = ([T::splat(simd, T::ZERO); V], true);
+        }
+    }
+
+    /// What some of the runs give to all pixels.
+    #[inline(always)]
+    fn part<S: Simd, const P: usize, const V: usize>(
+        &mut self,
+        simd: S,
+        runs: &[Run],
+        weights: &[[T::Vector<S>; V]],
+        start: [T::Vector<S>; V],
+        [first, width]: [usize; 2],
+        adds: bool,
+    ) {
         let (ats, at) = self.at.as_chunks::<P>();
         let (tos, to) = self.to.as_chunks::<P>();
         for (at, to) in ats.iter().zip(tos) {
-            let sums = tile::<T, S, P, V>(simd, (self.x, at), self.runs, panel, start);
-            for (sums, to) in sums.iter().zip(to) {
-                store::<T, S, V>(&mut self.out[*to as usize + first..][..width], sums);
+            let sums = tile::<T, S, P, V>(simd, (self.x, at), runs, weights, start);
+            for (sums, to) in sums.into_iter().zip(to) {
+                store::<T, S, V>(simd, &mut self.out[*to as usize + first..][..width], sums, adds);
             }
         }
         for (at, to) in at.iter().zip(to) {
-            let [sums] = tile::<T, S, 1, V>(simd, (self.x, &[*at]), self.runs, panel, start);
-            store::<T, S, V>(&mut self.out[*to as usize + first..][..width], &sums);
+            let [sums] = tile::<T, S, 1, V>(simd, (self.x, &[*at]), runs, weights, start);
+            store::<T, S, V>(simd, &mut self.out[*to as usize + first..][..width], sums, adds);
         }
     }
 }
 
-/// Writes sums, as many as there is room for.
-#[inline(always)]
-fn store<T: Real, S: Simd, const V: usize>(out: &mut [T], sums: &[T::Vector<S>; V]) {
-    let registers = T::vectors_mut::<S>(out);
-    if registers.len() == V {
-        registers.copy_from_slice(sums);
-    } else {
-        let sums: &[T] = bytemuck::cast_slice(sums);
-        out.copy_from_slice(&sums[..out.len()]);
-    }
+/// How many terms are added up before they are added to those before them.
+pub(super) const TERMS: usize = 256;
+
+/// How many of the runs are added up together: one at least.
+fn together(runs: &[Run]) -> usize {
+    let mut terms = 0;
+    let fits = |run: &&Run| {
+        terms += run.length;
+        terms <= TERMS
+    };
+    runs.iter().take_while(fits).count().max(1)
 }
 
-/// How many terms are added up before they are added to those before them: long sums lose less that way.
-const TERMS: usize = 256;
+/// Writes sums, or adds them to what is there: as many as there is room for.
+#[inline(always)]
+fn store<T: Real, S: Simd, const V: usize>(simd: S, out: &mut [T], mut sums: [T::Vector<S>; V], adds: bool) {
+    let registers = T::vectors_mut::<S>(out);
+    if registers.len() == V {
+        for (register, sum) in registers.iter_mut().zip(sums) {
+            *register = if adds { T::plus(simd, *register, sum) } else { sum };
+        }
+        return;
+    }
+    if adds {
+        let mut before = [T::splat(simd, T::ZERO); V];
+        bytemuck::cast_slice_mut(&mut before)[..out.len()].copy_from_slice(out);
+        for (sum, before) in sums.iter_mut().zip(before) {
+            *sum = T::plus(simd, before, *sum);
+        }
+    }
+    out.copy_from_slice(&bytemuck::cast_slice(&sums)[..out.len()]);
+}
 
 /// `start` + Σ over runs, for P pixels.
 #[inline(always)]
@@ -139,13 +183,8 @@ fn tile<T: Real, S: Simd, const P: usize, const V: usize>(
     mut weights: &[[T::Vector<S>; V]],
     start: [T::Vector<S>; V],
 ) -> [[T::Vector<S>; V]; P] {
-    let (mut sums, mut before, mut terms) = ([start; P], None, 0);
+    let mut sums = [start; P];
     for run in runs {
-        if terms + run.length > TERMS && terms > 0 {
-            before = Some(joined::<T, S, P, V>(simd, sums, before));
-            (sums, terms) = ([[T::splat(simd, T::ZERO); V]; P], 0);
-        }
-        terms += run.length;
         let (rows, others) = weights.split_at(run.length);
         weights = others;
         let pixels: [&[T]; P] = std::array::from_fn(|p| &x[at[p] as usize + run.start..][..rows.len()]);
@@ -156,21 +195,6 @@ fn tile<T: Real, S: Simd, const P: usize, const V: usize>(
                     sums[p][v] = T::multiply_add(simd, pixel, weights[v], sums[p][v]);
                 }
             }
-        }
-    }
-    joined::<T, S, P, V>(simd, sums, before)
-}
-
-/// What was added up before, and the latest terms.
-#[inline(always)]
-fn joined<T: Real, S: Simd, const P: usize, const V: usize>(
-    simd: S,
-    mut sums: [[T::Vector<S>; V]; P],
-    before: Option<[[T::Vector<S>; V]; P]>,
-) -> [[T::Vector<S>; V]; P] {
-    if let Some(before) = before {
-        for (sum, before) in sums.as_flattened_mut().iter_mut().zip(before.as_flattened()) {
-            *sum = T::plus(simd, *sum, *before);
         }
     }
     sums

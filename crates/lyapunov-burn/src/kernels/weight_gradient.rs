@@ -1,7 +1,7 @@
 //! The gradient of a convolution in its kernel, and in its bias.
 //!
 //! dw[row, output] is a sum over all pixels of all images, of a number of the window times one of dy. It is taken over
-//! strips of pixels that stay in the first cache, each from zero, and the strips are added in their order. Threads share
+//! strips of pixels that stay in the first cache, each from zero, and the strips are added in their order. Threads height
 //! the rows of dw, not the images: so no sum depends on how many there are.
 
 use pulp::{Arch, Simd, WithSimd};
@@ -22,10 +22,10 @@ pub(crate) fn weight_gradient<T: Real>(space: &Workspace, shape: &Shape, x: &[T]
     let (rows, columns) = (shape.rows(), shape.outputs.next_multiple_of(lanes_here::<T>()));
     let windows = Windows::new::<T>(shape, x.len() / shape.image());
     let mut sums = space.zeros::<T>(rows * columns);
-    let share = rows.div_ceil(space.threads());
-    let parts = sums.slice_mut::<T>().chunks_mut(share * columns).enumerate();
+    let height = rows.div_ceil(space.threads());
+    let parts = sums.slice_mut::<T>().chunks_mut(height * columns).enumerate();
     space.for_each(parts, |(part, sums)| {
-        let runs = cut(&windows.runs, part * share, sums.len() / columns);
+        let runs = cut(&windows.runs, part * height, sums.len() / columns);
         correlate(space, shape, &windows, &runs, [x, dy], sums);
     });
     unpack(shape, sums.slice(), columns, dw);
@@ -56,6 +56,7 @@ fn correlate<T: Real>(
 ) {
     let columns = shape.outputs.next_multiple_of(lanes_here::<T>());
     let to: Vec<u32> = (0..windows.at.len()).map(|pixel| (pixel * columns) as u32).collect();
+    let mut room = space.numbers::<T>(room(columns));
     let mut wide = (columns > shape.outputs).then(|| space.zeros::<T>(to.len() * columns));
     for (x, dy) in x.chunks(windows.group * shape.image()).zip(dy.chunks(windows.group * shape.output())) {
         let pixels = dy.len() / shape.outputs;
@@ -69,7 +70,8 @@ fn correlate<T: Real>(
         };
         framed(space, &windows.frame, x, |x| {
             let places = (&windows.at[..pixels], &to[..pixels]);
-            Arch::new().dispatch(Correlation { x, dy, places, runs, sums: &mut *sums, columns });
+            let room = room.slice_mut();
+            Arch::new().dispatch(Correlation { x, dy, places, runs, sums: &mut *sums, columns, room });
         });
     }
 }
@@ -96,77 +98,121 @@ struct Correlation<'a, T> {
     runs: &'a [Run],
     sums: &'a mut [T],
     columns: usize,
+    /// Room for the numbers of a strip, side by side.
+    room: &'a mut [T],
+}
+
+/// Rows of dw in a tile, and how far apart the pixels of a tile stand where they are copied.
+const TILE: usize = 6;
+const STEP: usize = 8;
+
+/// How much room a strip takes.
+fn room(columns: usize) -> usize {
+    STRIP * (STEP + columns)
+}
+
+/// Numbers at regular places, or at given ones.
+#[derive(Clone, Copy)]
+struct Column<'a, T> {
+    numbers: &'a [T],
+    places: &'a [u32],
 }
 
 impl<T: Real> WithSimd for Correlation<'_, T> {
     type Output = ();
 
     #[inline(always)]
-    fn with_simd<S: Simd>(mut self, simd: S) {
-        let lanes = lanes::<T, S>();
-        let (at, to) = self.places;
-        for strip in at.chunks(STRIP).zip(to.chunks(STRIP)) {
-            let mut column = 0;
-            while column + 2 * lanes <= self.columns {
-                self.panel::<S, 2>(simd, strip, column);
-                column += 2 * lanes;
+    fn with_simd<S: Simd>(self, simd: S) {
+        let (lanes, columns) = (lanes::<T, S>(), self.columns);
+        // Where pixels are far apart they fall into the same few places of the cache: side by side they do not.
+        let copies = columns >= 8 * lanes;
+        let (of_x, of_dy) = self.room.split_at_mut(STRIP * STEP);
+        let regular = |step: usize| -> [u32; STRIP] { std::array::from_fn(|pixel| (pixel * step) as u32) };
+        let (by_steps, by_registers) = (regular(STEP), [regular(lanes), regular(2 * lanes)]);
+        for (at, to) in self.places.0.chunks(STRIP).zip(self.places.1.chunks(STRIP)) {
+            if copies {
+                for (panel, target) in of_dy.chunks_mut(STRIP * 2 * lanes).enumerate() {
+                    let (first, wide) = (panel * 2 * lanes, (2 * lanes).min(columns - panel * 2 * lanes));
+                    for (to, target) in to.iter().zip(target.chunks_exact_mut(wide)) {
+                        target.copy_from_slice(&self.dy[*to as usize + first..][..wide]);
+                    }
+                }
             }
-            if column < self.columns {
-                self.panel::<S, 1>(simd, strip, column);
+            let mut first = 0;
+            for run in self.runs {
+                let mut row = 0;
+                while row < run.length {
+                    let rows = tile(run.length - row);
+                    let mut x = Column { numbers: &self.x[run.start + row..], places: at };
+                    if copies {
+                        for (at, target) in at.iter().zip(of_x.chunks_exact_mut(STEP)) {
+                            target[..rows].copy_from_slice(&x.numbers[*at as usize..][..rows]);
+                        }
+                        x = Column { numbers: of_x, places: &by_steps[..at.len()] };
+                    }
+                    for column in (0..columns).step_by(2 * lanes) {
+                        let wide = (2 * lanes).min(columns - column);
+                        let dy = if copies {
+                            let places = &by_registers[wide / lanes - 1][..at.len()];
+                            Column { numbers: &of_dy[column * STRIP..], places }
+                        } else {
+                            Column { numbers: &self.dy[column..], places: to }
+                        };
+                        let target = &mut self.sums[(first + row) * columns + column..];
+                        match (rows, wide == lanes) {
+                            (1, false) => add::<T, S, 1, 2>(simd, x, dy, target, columns),
+                            (3, false) => add::<T, S, 3, 2>(simd, x, dy, target, columns),
+                            (4, false) => add::<T, S, 4, 2>(simd, x, dy, target, columns),
+                            (_, false) => add::<T, S, TILE, 2>(simd, x, dy, target, columns),
+                            (1, true) => add::<T, S, 1, 1>(simd, x, dy, target, columns),
+                            (3, true) => add::<T, S, 3, 1>(simd, x, dy, target, columns),
+                            (4, true) => add::<T, S, 4, 1>(simd, x, dy, target, columns),
+                            (_, true) => add::<T, S, TILE, 1>(simd, x, dy, target, columns),
+                        }
+                    }
+                    row += rows;
+                }
+                first += run.length;
             }
         }
     }
 }
 
-impl<T: Real> Correlation<'_, T> {
-    /// All rows of V registers of columns.
-    #[inline(always)]
-    fn panel<S: Simd, const V: usize>(&mut self, simd: S, strip: (&[u32], &[u32]), column: usize) {
-        let mut first = 0;
-        for run in self.runs {
-            let mut row = 0;
-            while row < run.length {
-                let start = run.start + row;
-                row += match run.length - row {
-                    0..3 => self.rows::<S, 1, V>(simd, strip, start, first + row, column),
-                    3 => self.rows::<S, 3, V>(simd, strip, start, first + row, column),
-                    4 | 5 => self.rows::<S, 4, V>(simd, strip, start, first + row, column),
-                    _ => self.rows::<S, 6, V>(simd, strip, start, first + row, column),
-                };
+/// How many rows the next tile has where so many are left.
+#[inline(always)]
+fn tile(left: usize) -> usize {
+    match left {
+        0..3 => 1,
+        3 => 3,
+        4 | 5 => 4,
+        _ => TILE,
+    }
+}
+
+/// R rows of V registers of columns over a strip of pixels.
+#[inline(always)]
+fn add<T: Real, S: Simd, const R: usize, const V: usize>(
+    simd: S,
+    x: Column<T>,
+    dy: Column<T>,
+    target: &mut [T],
+    columns: usize,
+) {
+    let mut sums = [[T::splat(simd, T::ZERO); V]; R];
+    for (at, to) in x.places.iter().zip(dy.places) {
+        let x: &[T; R] = x.numbers[*at as usize..].first_chunk().expect("windows lie inside the frame");
+        let dy: &[T::Vector<S>; V] =
+            T::vectors::<S>(&dy.numbers[*to as usize..]).first_chunk().expect("columns are whole registers");
+        for r in 0..R {
+            let x = T::splat(simd, x[r]);
+            for v in 0..V {
+                sums[r][v] = T::multiply_add(simd, x, dy[v], sums[r][v]);
             }
-            first += run.length;
         }
     }
-
-    /// R rows of V registers of columns over a strip of pixels; how many rows these are.
-    #[inline(always)]
-    fn rows<S: Simd, const R: usize, const V: usize>(
-        &mut self,
-        simd: S,
-        (at, to): (&[u32], &[u32]),
-        start: usize,
-        row: usize,
-        column: usize,
-    ) -> usize {
-        let mut sums = [[T::splat(simd, T::ZERO); V]; R];
-        let (x, dy) = (&self.x[start..], &self.dy[column..]);
-        for (at, to) in at.iter().zip(to) {
-            let x: &[T; R] = x[*at as usize..].first_chunk().expect("windows lie inside the frame");
-            let dy: &[T::Vector<S>; V] =
-                T::vectors::<S>(&dy[*to as usize..]).first_chunk().expect("columns are whole registers");
-            for r in 0..R {
-                let x = T::splat(simd, x[r]);
-                for v in 0..V {
-                    sums[r][v] = T::multiply_add(simd, x, dy[v], sums[r][v]);
-                }
-            }
+    for (r, sums) in sums.iter().enumerate() {
+        for (target, sum) in T::vectors_mut::<S>(&mut target[r * columns..]).iter_mut().zip(sums) {
+            *target = T::plus(simd, *target, *sum);
         }
-        for (sums, row) in sums.iter().zip(row..) {
-            let targets = T::vectors_mut::<S>(&mut self.sums[row * self.columns + column..]);
-            for (target, sum) in targets.iter_mut().zip(sums) {
-                *target = T::plus(simd, *target, *sum);
-            }
-        }
-        R
     }
 }

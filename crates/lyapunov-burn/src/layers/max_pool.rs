@@ -45,7 +45,8 @@ mod tests {
         for (place, found) in y.iter().enumerate() {
             let (window, channel) = (place / 17, place % 17);
             let first = window / 2 * 8 + window % 2 * 2;
-            let largest = [0, 1, 4, 5].map(|pixel| x[(first + pixel) * 17 + channel]).into_iter().fold(f64::MIN, f64::max);
+            let largest =
+                [0, 1, 4, 5].map(|pixel| x[(first + pixel) * 17 + channel]).into_iter().fold(f64::MIN, f64::max);
             assert_eq!(*found, largest);
         }
     }

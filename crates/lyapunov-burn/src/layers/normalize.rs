@@ -9,10 +9,11 @@
 
 use burn::tensor::Tensor;
 
-use super::{Dual, Layer, Parameter, Pass, Start};
+use super::{Dual, Layer, Parameter, Pass, Start, as_row};
 use crate::{
     dual::beside,
-    operations::{Batch, normalize, normalize_tangent, statistics},
+    kernels::group_norm::Groups,
+    operations::{self, Made, normalize, normalize_tangent, statistics},
     pass::Moments,
 };
 
@@ -37,86 +38,58 @@ pub(crate) struct Normalize {
 }
 
 impl Normalize {
-    /// Groups, and channels in each: a batch is averaged channel by channel.
-    fn groups(&self) -> [usize; 2] {
+    fn over(&self) -> operations::Over {
+        let Self { channels, pixels, .. } = *self;
         match self.over {
-            Over::Batch => [self.channels, 1],
-            Over::Groups(groups) => [groups, self.channels / groups],
+            Over::Batch => operations::Over::Batch { channels, rectified: false },
+            Over::Groups(groups) => operations::Over::Groups(Groups { pixels, channels, groups }),
         }
     }
 
-    /// The mean over everything that shares μ and σ², of x [examples, pixels, groups, channels of a group].
-    fn average(&self, x: Tensor<4>) -> Tensor<4> {
-        let [examples, pixels, _, channels] = x.dims();
-        match self.over {
-            Over::Batch => x.sum_dim(1).sum_dim(0) * (1.0 / (examples * pixels) as f64),
-            Over::Groups(_) => x.sum_dim(3).sum_dim(1) * (1.0 / (channels * pixels) as f64),
-        }
-    }
-
-    /// [examples, pixels, groups, channels of a group].
-    fn images(&self, x: Tensor<2>) -> Tensor<4> {
-        let [groups, channels] = self.groups();
-        let examples = x.dims()[0];
-        x.reshape([examples, self.pixels, groups, channels])
-    }
-
-    /// y and ẏ where μ and σ² are those of the batch.
-    fn over_batch(&self, [scale, shift]: [&Dual<1>; 2], x: Dual<2>) -> Dual<2> {
-        let moments = statistics(&x.value, self.channels, EPSILON);
-        let batch = |scale: Tensor<1>, shift: Tensor<1>| Batch {
-            scale,
-            shift,
-            moments: moments.clone(),
-            epsilon: EPSILON,
-            rectified: false,
+    /// y and ẏ, where μ and σ² move with x.
+    fn observed(&self, [scale, shift]: [&Dual<1>; 2], x: Dual<2>) -> Dual<2> {
+        let (over, epsilon) = (self.over(), EPSILON);
+        let moments = statistics(&x.value, over, epsilon);
+        let made = |scale, shift| Made { over, scale, shift, moments: moments.clone(), epsilon };
+        let value = normalize(x.value.clone(), made(scale.value.clone(), shift.value.clone()));
+        let moving = [&scale.tangent, &shift.tangent].into_iter().flatten().next().cloned();
+        let Some(like) = moving else {
+            assert!(x.tangent.is_none(), "parameters move where activations do");
+            return Dual::constant(value);
         };
-        let value = normalize(x.value.clone(), batch(scale.value.clone(), shift.value.clone()));
         // What does not move has a tangent of zeros.
-        let Some(like) = [&scale.tangent, &shift.tangent].into_iter().flatten().next().cloned() else {
-            return match x.tangent {
-                None => Dual::constant(value),
-                Some(_) => unreachable!("parameters move where activations do"),
-            };
-        };
-        let zeros = |value: &Tensor<1>| beside(value, &like).zeros_like();
-        let dots = [scale, shift].map(|p| p.tangent.clone().unwrap_or_else(|| zeros(&p.value)));
+        let dots = [scale, shift].map(|p| p.tangent.clone().unwrap_or_else(|| beside(&p.value, &like).zeros_like()));
         let t = x.tangent.unwrap_or_else(|| beside(&x.value, &like).zeros_like());
-        let fixed = batch(beside(&scale.value, &t), beside(&shift.value, &t));
+        let fixed = made(beside(&scale.value, &t), beside(&shift.value, &t));
         Dual { tangent: Some(normalize_tangent(beside(&x.value, &t), fixed, t, dots)), value }
     }
 
-    /// c = x − μ and r = (σ² + ε)^−½ from the image itself.
-    fn observed(&self, x: Dual<4>) -> (Dual<4>, Dual<4>) {
-        let centred = x.map_linear(|x| x.clone() - self.average(x));
-        let variance = self.average(centred.value.clone() * centred.value.clone());
-        let rule = |c: Tensor<4>, dot: Tensor<4>| self.average(c * dot) * 2.0;
-        let moved = Dual::map_tangent(centred.tangent.clone(), &centred.value, rule);
-        let inverse = inverse_root(variance);
-        let rule = |r: Tensor<4>, dot: Tensor<4>| r.clone() * r.clone() * r * dot * -0.5;
-        let tangent = Dual::map_tangent(moved, &inverse, rule);
-        (centred, Dual { value: inverse, tangent })
+    /// y and ẏ from given statistics, which do not move.
+    fn given(&self, [scale, shift]: [&Dual<1>; 2], x: Dual<2>, moments: &Moments) -> Dual<2> {
+        let (examples, features) = (x.value.dims()[0], self.channels * self.pixels);
+        let x = x.map_linear(|x| self.pixels(x));
+        let centred = Dual { value: x.value - as_row(moments.mean.clone()), tangent: x.tangent };
+        let inverse = (as_row(moments.variance.clone()) + EPSILON).sqrt().recip();
+        // γ r first: it is small.
+        let factor = scale.clone().map_linear(|scale| as_row(scale) * inverse.clone());
+        let scaled = centred.bilinear(&factor, centred.value.clone() * factor.value.clone(), |a, b| a * b);
+        scaled.plus(shift.clone().map_linear(as_row)).map_linear(|y| y.reshape([examples, features]))
     }
 
-    /// The same from given statistics, which do not move.
-    fn given(&self, x: Dual<4>, moments: &Moments) -> (Dual<4>, Dual<4>) {
-        let per_channel = |m: &Tensor<1>| m.clone().reshape([1, 1, self.channels, 1]);
-        let mean = per_channel(&moments.mean);
-        let centred = Dual { value: x.value - mean, tangent: x.tangent };
-        (centred, Dual::constant(inverse_root(per_channel(&moments.variance))))
+    /// [examples × pixels, channels].
+    fn pixels(&self, x: Tensor<2>) -> Tensor<2> {
+        let examples = x.dims()[0];
+        x.reshape([examples * self.pixels, self.channels])
     }
 
-    fn moments(&self, x: &Tensor<4>) -> Moments {
-        let mean = self.average(x.clone());
-        let variance = self.average((x.clone() - mean.clone()).square());
-        let flat = |m: Tensor<4>| m.reshape([self.channels]);
-        Moments { mean: flat(mean), variance: flat(variance), count: x.dims()[0] * self.pixels }
+    fn moments(&self, x: &Tensor<2>) -> Moments {
+        let x = self.pixels(x.clone());
+        let (count, channels) = (x.dims()[0], self.channels);
+        let share = 1.0 / count as f64;
+        let mean = x.clone().sum_dim(0) * share;
+        let variance = (x - mean.clone()).square().sum_dim(0) * share;
+        Moments { mean: mean.reshape([channels]), variance: variance.reshape([channels]), count }
     }
-}
-
-/// (σ² + ε)^−½.
-fn inverse_root(variance: Tensor<4>) -> Tensor<4> {
-    (variance + EPSILON).sqrt().recip()
 }
 
 impl Layer for Normalize {
@@ -138,24 +111,13 @@ impl Layer for Normalize {
 
     fn forward(&self, parameters: &[Dual<1>], input: Dual<2>, pass: &mut Pass) -> Dual<2> {
         let [scale, shift] = parameters else { unreachable!("a normalisation has two parameters") };
-        let statistics = if self.over == Over::Batch { pass.statistics() } else { None };
-        if self.over == Over::Batch && statistics.is_none() {
-            pass.note(|| self.moments(&self.images(input.value.clone())));
-            return self.over_batch([scale, shift], input);
+        if self.over == Over::Batch {
+            if let Some(moments) = pass.statistics() {
+                return self.given([scale, shift], input, moments);
+            }
+            pass.note(|| self.moments(&input.value));
         }
-        let (examples, features) = (input.value.dims()[0], self.channels * self.pixels);
-        let [groups, channels] = self.groups();
-        let x = input.map_linear(|x| self.images(x));
-        let per_channel = |p: &Dual<1>| p.clone().map_linear(|p| p.reshape([1, 1, groups, channels]));
-        let (centred, inverse) = match statistics {
-            Some(moments) => self.given(x, moments),
-            None => self.observed(x),
-        };
-        // γ r first: it is small.
-        let scale = per_channel(scale);
-        let factor = scale.bilinear(&inverse, scale.value.clone() * inverse.value.clone(), |a, b| a * b);
-        let scaled = centred.bilinear(&factor, centred.value.clone() * factor.value.clone(), |a, b| a * b);
-        scaled.plus(per_channel(shift)).map_linear(|y| y.reshape([examples, features]))
+        self.observed([scale, shift], input)
     }
 }
 
@@ -231,7 +193,7 @@ mod tests {
         let all: Vec<f64> = draw(40, 3).to_data().try_to_vec().unwrap();
         let layer = Normalize { over: Over::Batch, channels: 1, pixels: 2 };
         let part = |values: &[f64]| {
-            layer.moments(&Tensor::<1>::from_data(values, (&Device::flex(), DType::F64)).reshape([5, 2, 1, 1]))
+            layer.moments(&Tensor::<1>::from_data(values, (&Device::flex(), DType::F64)).reshape([5, 2]))
         };
         let pooled = Moments::pooled(&all.chunks(10).map(part).collect::<Vec<_>>());
         let (mean, variance) = moments(&all);

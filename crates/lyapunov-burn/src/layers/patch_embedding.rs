@@ -78,7 +78,8 @@ mod tests {
         let mut pass = Pass::training(Noise::default());
         let y = LAYER.forward(&parameters, Dual::constant(x.clone().reshape([2, 72])), &mut pass).value;
         let options = ConvOptions::new([3, 3], [0, 0], [1, 1], 1);
-        let expected = conv2d(x.reshape([2, 6, 6, 2]).permute([0, 3, 1, 2]), kernel.reshape([5, 2, 3, 3]), Some(bias), options);
+        let expected =
+            conv2d(x.reshape([2, 6, 6, 2]).permute([0, 3, 1, 2]), kernel.reshape([5, 2, 3, 3]), Some(bias), options);
         // [examples, width, rows, columns] to tokens of features.
         let expected: Tensor<2> = expected.permute([0, 2, 3, 1]).reshape([2, 20]);
         assert!((y - expected).abs().max().into_scalar::<f64>() < 1e-13);

@@ -1,5 +1,3 @@
-use lyapunov::Vector;
-
 use super::*;
 use crate::{Architecture, Normalization, Shortcut, device, operations::testing::plainly};
 
@@ -109,7 +107,9 @@ fn the_bits_of_a_network_do_not_depend_on_its_threads() {
         let one = results(1);
         assert!(one == results(2) && one == results(3), "{name}");
     }
-    assert!(network(Architecture::Mlp { widths: vec![] }, Normalization::None, Precision::Single).with_threads(0).is_err());
+    assert!(
+        network(Architecture::Mlp { widths: vec![] }, Normalization::None, Precision::Single).with_threads(0).is_err()
+    );
 }
 
 #[test]

@@ -14,19 +14,21 @@ mod pooling;
 mod record;
 mod rectification;
 
+use std::sync::Arc;
+
 use burn::{
-    backend::Dispatch,
+    backend::DispatchTensor,
     tensor::{DType, Tensor},
 };
 
+use self::record::Operation;
 pub(crate) use self::{
     channels::{concatenate, thin},
     convolution::convolve,
-    normalization::{Batch, normalize, normalize_tangent, statistics},
+    normalization::{Made, Over, normalize, normalize_tangent, statistics},
     pooling::{means, winners},
     rectification::{gate, rectify},
 };
-use self::record::{Operation, Record};
 use crate::kernels;
 
 /// Whether the kernels take this tensor.
@@ -47,8 +49,8 @@ macro_rules! run {
 }
 use run;
 
-fn ran<const D: usize>(operation: impl Operation, inputs: Vec<burn::backend::DispatchTensor>) -> Tensor<D> {
-    Tensor::from_dispatch(<Dispatch as Record>::run(inputs, std::sync::Arc::new(operation)))
+fn ran<const D: usize>(operation: impl Operation, inputs: Vec<DispatchTensor>) -> Tensor<D> {
+    Tensor::from_dispatch(record::run(inputs, Arc::new(operation)))
 }
 
 #[cfg(test)]
@@ -83,7 +85,8 @@ pub(crate) mod testing {
                 let value = operation(&inputs);
                 let cotangent = draw(value.dims().iter().product(), 99).cast(dtype).reshape(value.dims());
                 let gradients = (value.clone() * cotangent).sum().backward();
-                let of = |input: &Tensor<1>| input.grad(&gradients).unwrap_or_else(|| input.clone().inner().zeros_like());
+                let of =
+                    |input: &Tensor<1>| input.grad(&gradients).unwrap_or_else(|| input.clone().inner().zeros_like());
                 let value = value.inner();
                 let length = value.dims().iter().product::<usize>();
                 [value.reshape([length])].into_iter().chain(inputs.iter().map(of)).collect::<Vec<_>>()

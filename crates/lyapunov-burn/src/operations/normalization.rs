@@ -1,5 +1,5 @@
-//! Normalisation of every channel over a batch, and its tangent, both with the derivative of mean and variance, and with
-//! a ReLU behind them where one is asked for.
+//! Normalisation over a batch or over groups of channels, and its tangent, both with the derivative of mean and
+//! variance, and with a ReLU behind them where one is asked for.
 
 use burn::tensor::{Shape, Tensor};
 
@@ -11,18 +11,36 @@ use super::{
 use crate::kernels::{
     Numbers, Real, Workspace,
     batch_norm::{self, Channels},
+    group_norm::{self, Groups, Known},
 };
 
-/// Means, then inverse deviations (σ² + ε)^−½, of every channel.
+/// Over what means and variances are taken, of images [examples, pixels × channels].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Over {
+    /// Each channel over the images of the batch.
+    Batch {
+        /// How many channels there are.
+        channels: usize,
+        /// Whether a ReLU stands behind.
+        rectified: bool,
+    },
+    /// Each image over groups of its channels.
+    Groups(Groups),
+}
+
+/// Means, then inverse deviations (σ² + ε)^−½, of every channel or group.
 #[derive(Debug)]
 struct Statistics {
-    channels: usize,
+    over: Over,
     epsilon: f64,
 }
 
 impl Operation for Statistics {
-    fn shape(&self, _: &[Shape]) -> Vec<usize> {
-        vec![2 * self.channels]
+    fn shape(&self, inputs: &[Shape]) -> Vec<usize> {
+        match self.over {
+            Over::Batch { channels, .. } => vec![2 * channels],
+            Over::Groups(groups) => vec![2 * inputs[0].num_elements() / groups.image() * groups.groups],
+        }
     }
 
     fn keeps(&self) -> Vec<Keeps> {
@@ -30,7 +48,10 @@ impl Operation for Statistics {
     }
 
     fn forward<T: Real>(&self, space: &Workspace, inputs: &[&[T]], output: &mut [T]) -> Option<Numbers> {
-        batch_norm::statistics(space, inputs[0], self.epsilon, output);
+        match self.over {
+            Over::Batch { .. } => batch_norm::statistics(space, inputs[0], self.epsilon, output),
+            Over::Groups(groups) => group_norm::statistics(space, groups, inputs[0], self.epsilon, output),
+        }
         None
     }
 
@@ -41,14 +62,7 @@ impl Operation for Statistics {
 
 /// γ (x − μ) r + β. Inputs: x, γ, β, and the moments, which are constants here: their derivative is part of x's.
 #[derive(Debug)]
-struct Normalize {
-    rectified: bool,
-}
-
-/// Those of the inputs x, γ, β and moments of an operation.
-fn channels<'a, T>([scale, shift, moments]: [&'a [T]; 3], rectified: bool) -> Channels<'a, T> {
-    Channels { moments, scale, shift, rectified }
-}
+struct Normalize(Over);
 
 impl Operation for Normalize {
     fn shape(&self, inputs: &[Shape]) -> Vec<usize> {
@@ -61,7 +75,12 @@ impl Operation for Normalize {
 
     fn forward<T: Real>(&self, space: &Workspace, inputs: &[&[T]], output: &mut [T]) -> Option<Numbers> {
         let &[x, scale, shift, moments] = inputs else { unreachable!("four inputs") };
-        batch_norm::normalize(space, channels([scale, shift, moments], self.rectified), x, output);
+        match self.0 {
+            Over::Batch { rectified, .. } => {
+                batch_norm::normalize(space, Channels { moments, scale, shift, rectified }, x, output);
+            }
+            Over::Groups(groups) => group_norm::normalize(space, groups, Known { moments, scale }, shift, x, output),
+        }
         None
     }
 
@@ -69,22 +88,23 @@ impl Operation for Normalize {
         let &[x, scale, shift, moments] = kept else { unreachable!("four inputs") };
         let [mut dx, mut dscale, mut dshift] =
             [x.len(), scale.len(), scale.len()].map(|length| space.numbers::<T>(length));
-        batch_norm::gradient(
-            space,
-            channels([scale, shift, moments], self.rectified),
-            [x, u],
-            dx.slice_mut(),
-            [dscale.slice_mut(), dshift.slice_mut()],
-        );
+        let (made, of_channels) = (dx.slice_mut(), [dscale.slice_mut(), dshift.slice_mut()]);
+        match self.0 {
+            Over::Batch { rectified, .. } => {
+                let channels = Channels { moments, scale, shift, rectified };
+                batch_norm::gradient(space, channels, [x, u], made, of_channels);
+            }
+            Over::Groups(groups) => {
+                group_norm::gradient(space, groups, Known { moments, scale }, [x, u], made, of_channels);
+            }
+        }
         vec![Some(dx), Some(dscale), Some(dshift), None]
     }
 }
 
 /// The tangent of [`Normalize`]. Inputs: x, γ, β, the moments, and the tangents of x, γ and β.
 #[derive(Debug)]
-struct Tangent {
-    rectified: bool,
-}
+struct Tangent(Over);
 
 impl Operation for Tangent {
     fn shape(&self, inputs: &[Shape]) -> Vec<usize> {
@@ -98,8 +118,16 @@ impl Operation for Tangent {
     fn forward<T: Real>(&self, space: &Workspace, inputs: &[&[T]], output: &mut [T]) -> Option<Numbers> {
         let &[x, scale, shift, moments, t, scale_dot, shift_dot] = inputs else { unreachable!("seven inputs") };
         let mut means = space.numbers::<T>(moments.len());
-        let channels = channels([scale, shift, moments], self.rectified);
-        batch_norm::tangent(space, channels, [x, t], [scale_dot, shift_dot], output, means.slice_mut());
+        let (dots, kept) = ([scale_dot, shift_dot], means.slice_mut());
+        match self.0 {
+            Over::Batch { rectified, .. } => {
+                let channels = Channels { moments, scale, shift, rectified };
+                batch_norm::tangent(space, channels, [x, t], dots, output, kept);
+            }
+            Over::Groups(groups) => {
+                group_norm::tangent(space, groups, Known { moments, scale }, [x, t], dots, output, kept);
+            }
+        }
         Some(means)
     }
 
@@ -107,47 +135,28 @@ impl Operation for Tangent {
         let &[x, scale, shift, moments, t, scale_dot, means] = kept else { unreachable!("six inputs and the means") };
         let [mut dx, mut dt] = [x.len(); 2].map(|length| space.numbers::<T>(length));
         let [mut dscale, mut dscale_dot, mut dshift_dot] = [scale.len(); 3].map(|length| space.numbers::<T>(length));
-        batch_norm::tangent_gradient(
-            space,
-            channels([scale, shift, moments], self.rectified),
-            scale_dot,
-            means,
-            [x, t, u],
-            [dx.slice_mut(), dt.slice_mut()],
-            [dscale.slice_mut(), dscale_dot.slice_mut(), dshift_dot.slice_mut()],
-        );
+        let made = [dx.slice_mut(), dt.slice_mut()];
+        let of_channels = [dscale.slice_mut(), dscale_dot.slice_mut(), dshift_dot.slice_mut()];
+        match self.0 {
+            Over::Batch { rectified, .. } => {
+                let channels = Channels { moments, scale, shift, rectified };
+                batch_norm::tangent_gradient(space, channels, scale_dot, means, [x, t, u], made, of_channels);
+            }
+            Over::Groups(groups) => {
+                let known = Known { moments, scale };
+                group_norm::tangent_gradient(space, groups, known, [scale_dot, means], [x, t, u], made, of_channels);
+            }
+        }
         // β and the moments are constants here: where the ReLU stands does not move.
         vec![Some(dx), Some(dscale), None, None, Some(dt), Some(dscale_dot), Some(dshift_dot)]
     }
 }
 
-/// One pixel a row.
-fn rows(x: Tensor<2>, channels: usize) -> Tensor<2> {
-    let pixels = x.dims().iter().product::<usize>() / channels;
-    x.reshape([pixels, channels])
-}
-
-/// Means, then inverse deviations (σ² + ε)^−½, of every channel, as constants.
-pub(crate) fn statistics(x: &Tensor<2>, channels: usize, epsilon: f64) -> Tensor<1> {
-    let x = x.clone().inner();
-    if is_direct(&x) {
-        return run!(Statistics { channels, epsilon }, x);
-    }
-    let (mean, inverse) = moments(rows(x, channels), epsilon);
-    Tensor::cat(vec![mean.reshape([channels]), inverse.reshape([channels])], 0)
-}
-
-/// Mean and inverse deviation [1, channels] of x [pixels, channels].
-fn moments(x: Tensor<2>, epsilon: f64) -> (Tensor<2>, Tensor<2>) {
-    let share = 1.0 / x.dims()[0] as f64;
-    let mean = x.clone().sum_dim(0) * share;
-    let variance = (x - mean.clone()).square().sum_dim(0) * share;
-    (mean, (variance + epsilon).sqrt().recip())
-}
-
-/// What a normalisation over a batch is made with.
+/// What a normalisation is made with.
 #[derive(Clone, Debug)]
-pub(crate) struct Batch {
+pub(crate) struct Made {
+    /// Over what.
+    pub over: Over,
     /// γ [channels].
     pub scale: Tensor<1>,
     /// β [channels].
@@ -156,50 +165,98 @@ pub(crate) struct Batch {
     pub moments: Tensor<1>,
     /// ε.
     pub epsilon: f64,
-    /// Whether a ReLU stands behind.
-    pub rectified: bool,
+}
+
+impl Made {
+    fn rectified(&self) -> bool {
+        matches!(self.over, Over::Batch { rectified: true, .. })
+    }
+
+    /// The same without a graph.
+    fn constant(&self) -> Self {
+        let [scale, shift, moments] = [&self.scale, &self.shift, &self.moments].map(|tensor| tensor.clone().inner());
+        Self { scale, shift, moments, ..*self }
+    }
+
+    /// Parameters [channels] as they meet [`Over::images`].
+    fn channels(&self, parameter: Tensor<1>) -> Tensor<4> {
+        let length = parameter.dims()[0];
+        match self.over {
+            Over::Batch { .. } => parameter.reshape([1, 1, length, 1]),
+            Over::Groups(groups) => parameter.reshape([1, 1, groups.groups, groups.width()]),
+        }
+    }
+}
+
+impl Over {
+    /// [examples, pixels, groups, channels of a group]; a batch is averaged channel by channel.
+    fn images(self, x: Tensor<2>) -> Tensor<4> {
+        let [examples, features] = x.dims();
+        match self {
+            Self::Batch { channels, .. } => x.reshape([examples, features / channels, channels, 1]),
+            Self::Groups(groups) => x.reshape([examples, groups.pixels, groups.groups, groups.width()]),
+        }
+    }
+
+    /// The mean over everything that shares μ and σ², of [`Over::images`].
+    fn average(self, x: Tensor<4>) -> Tensor<4> {
+        let [examples, pixels, _, channels] = x.dims();
+        match self {
+            Self::Batch { .. } => x.sum_dim(1).sum_dim(0) * (1.0 / (examples * pixels) as f64),
+            Self::Groups(_) => x.sum_dim(3).sum_dim(1) * (1.0 / (channels * pixels) as f64),
+        }
+    }
+
+    /// μ and r of [`Over::images`].
+    fn moments(self, x: Tensor<4>, epsilon: f64) -> (Tensor<4>, Tensor<4>) {
+        let mean = self.average(x.clone());
+        let variance = self.average((x - mean.clone()).square());
+        (mean, (variance + epsilon).sqrt().recip())
+    }
+}
+
+/// Means, then inverse deviations (σ² + ε)^−½, of every channel or group, as constants.
+pub(crate) fn statistics(x: &Tensor<2>, over: Over, epsilon: f64) -> Tensor<1> {
+    let x = x.clone().inner();
+    if is_direct(&x) {
+        return run!(Statistics { over, epsilon }, x);
+    }
+    let (mean, inverse) = over.moments(over.images(x), epsilon);
+    let length = mean.dims().iter().product::<usize>();
+    Tensor::cat(vec![mean.reshape([length]), inverse.reshape([length])], 0)
 }
 
 /// γ (x − μ) r + β of x [examples, pixels × channels].
-pub(crate) fn normalize(x: Tensor<2>, batch: Batch) -> Tensor<2> {
-    let Batch { scale, shift, moments: fixed, epsilon, rectified } = batch;
+pub(crate) fn normalize(x: Tensor<2>, made: Made) -> Tensor<2> {
     if is_direct(&x) {
-        return run!(Normalize { rectified }, x, scale, shift, fixed);
+        return run!(Normalize(made.over), x, made.scale, made.shift, made.moments);
     }
-    let (dims, x) = (x.dims(), rows(x, scale.dims()[0]));
-    let (mean, inverse) = moments(x.clone(), epsilon);
-    let y = ((x - mean) * inverse * scale.unsqueeze() + shift.unsqueeze()).reshape(dims);
+    let (dims, rectified, over) = (x.dims(), made.rectified(), made.over);
+    let x = over.images(x);
+    let (mean, inverse) = over.moments(x.clone(), made.epsilon);
+    let y = (x - mean) * inverse * made.channels(made.scale.clone()) + made.channels(made.shift.clone());
+    let y = y.reshape(dims);
     if rectified { rectify(y) } else { y }
 }
 
 /// The tangent of [`normalize`] along tangents of x, γ and β; where a ReLU stands, it lets through where that of the
 /// value does.
-pub(crate) fn normalize_tangent(
-    x: Tensor<2>,
-    batch: Batch,
-    t: Tensor<2>,
-    [scale_dot, shift_dot]: [Tensor<1>; 2],
-) -> Tensor<2> {
-    let rectified = batch.rectified;
+pub(crate) fn normalize_tangent(x: Tensor<2>, made: Made, t: Tensor<2>, dots: [Tensor<1>; 2]) -> Tensor<2> {
+    let [scale_dot, shift_dot] = dots;
     if is_direct(&t) {
-        let Batch { scale, shift, moments, .. } = batch;
-        return run!(Tangent { rectified }, x, scale, shift, moments, t, scale_dot, shift_dot);
+        let Made { over, scale, shift, moments, .. } = made;
+        return run!(Tangent(over), x, scale, shift, moments, t, scale_dot, shift_dot);
     }
-    let y = normalize(x.clone().inner(), constant(&batch));
-    let Batch { scale, epsilon, .. } = batch;
-    let (dims, channels) = (x.dims(), scale.dims()[0]);
-    let (x, t) = (rows(x, channels), rows(t, channels));
-    let share = 1.0 / x.dims()[0] as f64;
-    let (mean, inverse) = moments(x.clone(), epsilon);
+    let y = made.rectified().then(|| normalize(x.clone().inner(), made.constant()));
+    let (dims, over) = (x.dims(), made.over);
+    let (x, t) = (over.images(x), over.images(t));
+    let (mean, inverse) = over.moments(x.clone(), made.epsilon);
     let c = (x - mean) * inverse.clone();
-    let (a, b) = (t.clone().sum_dim(0) * share, (c.clone() * t.clone()).sum_dim(0) * share);
-    let moved = (t - a - c.clone() * b) * inverse * scale.unsqueeze();
-    let y_dot = (moved + c * scale_dot.unsqueeze() + shift_dot.unsqueeze()).reshape(dims);
-    if rectified { gate(y, y_dot) } else { y_dot }
-}
-
-/// The same without a graph.
-fn constant(batch: &Batch) -> Batch {
-    let inner = |tensor: &Tensor<1>| tensor.clone().inner();
-    Batch { scale: inner(&batch.scale), shift: inner(&batch.shift), moments: inner(&batch.moments), ..*batch }
+    let (a, b) = (over.average(t.clone()), over.average(c.clone() * t.clone()));
+    let moved = (t - a - c.clone() * b) * inverse * made.channels(made.scale.clone());
+    let y_dot = (moved + c * made.channels(scale_dot) + made.channels(shift_dot)).reshape(dims);
+    match y {
+        Some(y) => gate(y, y_dot),
+        None => y_dot,
+    }
 }

@@ -5,7 +5,7 @@ use std::{fmt::Debug, sync::Arc};
 
 use burn::{
     backend::{
-        AllocationProperty, Autodiff, Backend, Flex, TensorMetadata,
+        AllocationProperty, Autodiff, Backend, Dispatch, DispatchTensor, Flex, TensorMetadata,
         autodiff::{
             checkpoint::{base::Checkpointer, strategy::CheckpointStrategy},
             grads::Gradients,
@@ -121,40 +121,93 @@ fn shared(numbers: Numbers) -> Bytes {
     Bytes::from_shared(bytes::Bytes::from_owner(numbers), AllocationProperty::Native)
 }
 
-/// Operations with kernels, as Burn sees them.
+/// A tensor of a backend.
+type Float<B> = FloatTensor<B>;
+
+/// Operations with kernels, as Burn sees them, by the number of their inputs.
 #[backend_extension(Flex, Autodiff)]
 pub(super) trait Record: Backend {
-    /// The output of an operation.
-    fn run(inputs: Vec<FloatTensor<Self>>, operation: Arc<dyn Erased>) -> FloatTensor<Self>;
+    /// The output for one input.
+    fn one(a: FloatTensor<Self>, operation: Arc<dyn Erased>) -> FloatTensor<Self>;
+    /// The output for two inputs.
+    fn two(a: FloatTensor<Self>, b: FloatTensor<Self>, operation: Arc<dyn Erased>) -> FloatTensor<Self>;
+    /// The output for three inputs.
+    fn three(
+        a: FloatTensor<Self>,
+        b: FloatTensor<Self>,
+        c: FloatTensor<Self>,
+        operation: Arc<dyn Erased>,
+    ) -> FloatTensor<Self>;
+    /// The output for four inputs.
+    fn four(
+        a: FloatTensor<Self>,
+        b: FloatTensor<Self>,
+        c: FloatTensor<Self>,
+        d: FloatTensor<Self>,
+        operation: Arc<dyn Erased>,
+    ) -> FloatTensor<Self>;
+    /// The output for seven inputs.
+    #[allow(clippy::too_many_arguments, reason = "tensors cross the border one by one")]
+    fn seven(
+        a: FloatTensor<Self>,
+        b: FloatTensor<Self>,
+        c: FloatTensor<Self>,
+        d: FloatTensor<Self>,
+        e: FloatTensor<Self>,
+        f: FloatTensor<Self>,
+        g: FloatTensor<Self>,
+        operation: Arc<dyn Erased>,
+    ) -> FloatTensor<Self>;
+}
+
+/// All of them by one function of a list.
+macro_rules! by_list {
+    ($run:expr; $($name:ident($($input:ident)+)),+) => {
+        $(
+            #[allow(clippy::too_many_arguments, reason = "tensors cross the border one by one")]
+            fn $name($($input: Float<Self>,)+ operation: Arc<dyn Erased>) -> Float<Self> {
+                $run([$($input),+], &operation)
+            }
+        )+
+    };
 }
 
 impl Record for Flex {
-    fn run(inputs: Vec<FlexTensor>, operation: Arc<dyn Erased>) -> FlexTensor {
-        operation.forward(&inputs, false).0
-    }
+    by_list!(computed; one(a), two(a b), three(a b c), four(a b c d), seven(a b c d e f g));
 }
 
 impl<C: CheckpointStrategy> Record for Autodiff<Flex, C> {
-    fn run(inputs: Vec<FloatTensor<Self>>, operation: Arc<dyn Erased>) -> FloatTensor<Self> {
-        match inputs.len() {
-            1 => record::<C, 1>(inputs, operation),
-            2 => record::<C, 2>(inputs, operation),
-            3 => record::<C, 3>(inputs, operation),
-            4 => record::<C, 4>(inputs, operation),
-            7 => record::<C, 7>(inputs, operation),
-            other => unreachable!("no operation has {other} inputs"),
-        }
+    by_list!(record::<C, _>; one(a), two(a b), three(a b c), four(a b c d), seven(a b c d e f g));
+}
+
+#[allow(clippy::needless_pass_by_value, reason = "as a graph takes them")]
+fn computed<const N: usize>(inputs: [FlexTensor; N], operation: &Arc<dyn Erased>) -> FlexTensor {
+    operation.forward(&inputs, false).0
+}
+
+/// The output of an operation for tensors of any device that [`Record`] knows.
+pub(super) fn run(inputs: Vec<DispatchTensor>, operation: Arc<dyn Erased>) -> DispatchTensor {
+    let mut inputs = inputs.into_iter();
+    let count = inputs.len();
+    let mut next = || inputs.next().expect("they are counted");
+    match count {
+        1 => Dispatch::one(next(), operation),
+        2 => Dispatch::two(next(), next(), operation),
+        3 => Dispatch::three(next(), next(), next(), operation),
+        4 => Dispatch::four(next(), next(), next(), next(), operation),
+        7 => Dispatch::seven(next(), next(), next(), next(), next(), next(), next(), operation),
+        other => unreachable!("no operation has {other} inputs"),
     }
 }
 
 /// The output, with the step back to its inputs in the graph.
 fn record<C: CheckpointStrategy, const N: usize>(
-    inputs: Vec<FloatTensor<Autodiff<Flex>>>,
-    operation: Arc<dyn Erased>,
+    inputs: [FloatTensor<Autodiff<Flex>>; N],
+    operation: &Arc<dyn Erased>,
 ) -> FloatTensor<Autodiff<Flex>> {
     let (inputs, guards): (Vec<_>, Vec<_>) = inputs.into_iter().map(FloatTensor::<Autodiff<Flex>>::into_parts).unzip();
     let Ok(guards) = <[_; N]>::try_from(guards) else { unreachable!("there are as many inputs") };
-    match Step(Arc::clone(&operation)).prepare::<C>(guards).compute_bound().stateful() {
+    match Step(Arc::clone(operation)).prepare::<C>(guards).compute_bound().stateful() {
         OpsKind::Tracked(step) => {
             let (output, kept) = operation.forward(&inputs, true);
             let shapes = inputs.iter().map(TensorMetadata::shape).collect();

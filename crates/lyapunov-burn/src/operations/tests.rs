@@ -6,7 +6,7 @@ use super::{
     testing::{check_paths, plainly},
     *,
 };
-use crate::kernels::{Pool, Shape, Thinning};
+use crate::kernels::{Pool, Shape, Thinning, group_norm::Groups};
 
 fn rows(x: &Tensor<1>, examples: usize) -> Tensor<2> {
     let length = x.dims()[0];
@@ -23,10 +23,10 @@ fn convolutions() {
         Shape { kernel: 5, padding: 2, inputs: 1, outputs: 17, ..square },
         Shape { kernel: 2, stride: 2, padding: 0, ..square },
     ] {
-        check_paths(&[2 * shape.image(), shape.weights(), shape.outputs], |inputs| {
+        check_paths(&[2 * shape.image(), shape.outputs * shape.rows(), shape.outputs], |inputs| {
             convolve(rows(&inputs[0], 2), inputs[1].clone(), Some(inputs[2].clone()), shape)
         });
-        check_paths(&[2 * shape.image(), shape.weights()], |inputs| {
+        check_paths(&[2 * shape.image(), shape.outputs * shape.rows()], |inputs| {
             convolve(rows(&inputs[0], 2), inputs[1].clone(), None, shape)
         });
     }
@@ -57,27 +57,38 @@ fn channels_side_by_side_and_left_out() {
     check_paths(&[2 * 16 * 3], |inputs| thin(rows(&inputs[0], 2), thinning));
 }
 
-fn batch(inputs: &[Tensor<1>], rectified: bool) -> (Tensor<2>, Batch) {
+fn made(inputs: &[Tensor<1>], over: Over) -> (Tensor<2>, Made) {
     let (x, scale, shift) = (rows(&inputs[0], 3), inputs[1].clone(), inputs[2].clone());
-    let moments = statistics(&x, scale.dims()[0], 1e-5);
-    (x, Batch { scale, shift, moments, epsilon: 1e-5, rectified })
+    let moments = statistics(&x, over, 1e-5);
+    (x, Made { over, scale, shift, moments, epsilon: 1e-5 })
+}
+
+fn check_normalization(over: Over, [channels, pixels]: [usize; 2]) {
+    let (x, c) = (3 * channels * pixels, channels);
+    check_paths(&[x, c, c], |inputs| {
+        let (x, made) = made(inputs, over);
+        normalize(x, made)
+    });
+    check_paths(&[x, c, c, x, c, c], |inputs| {
+        let ((x, made), t) = (made(inputs, over), rows(&inputs[3], 3));
+        normalize_tangent(x, made, t, [inputs[4].clone(), inputs[5].clone()])
+    });
 }
 
 #[test]
 fn normalisations_over_a_batch() {
     // Channels that fill rows of 32, rows of 96, and none; a few pixels and many.
     for (channels, pixels) in [(16, 4), (3, 100), (7, 1), (100, 9), (33, 40)] {
-        let (x, c) = (3 * channels * pixels, channels);
         for rectified in [false, true] {
-            check_paths(&[x, c, c], |inputs| {
-                let (x, batch) = batch(inputs, rectified);
-                normalize(x, batch)
-            });
-            check_paths(&[x, c, c, x, c, c], |inputs| {
-                let ((x, batch), t) = (batch(inputs, rectified), rows(&inputs[3], 3));
-                normalize_tangent(x, batch, t, [inputs[4].clone(), inputs[5].clone()])
-            });
+            check_normalization(Over::Batch { channels, rectified }, [channels, pixels]);
         }
+    }
+}
+
+#[test]
+fn normalisations_over_groups() {
+    for (channels, pixels, groups) in [(4, 9, 2), (40, 1, 1), (36, 70, 2), (5, 3, 5)] {
+        check_normalization(Over::Groups(Groups { pixels, channels, groups }), [channels, pixels]);
     }
 }
 
@@ -94,7 +105,7 @@ fn what_is_not_a_number_stays_so() {
         let x = Tensor::<1>::from_data(&pixels[..], (&nan.device(), DType::F64)).reshape([1, 4]);
         assert!(numbers(winners(x.clone(), x, pool))[0].is_nan());
     }
-    let moments = statistics(&nan, 4, 1e-5);
+    let moments = statistics(&nan, Over::Batch { channels: 4, rectified: false }, 1e-5);
     assert!(moments.to_data().try_to_vec::<f64>().unwrap()[4].is_nan());
 }
 

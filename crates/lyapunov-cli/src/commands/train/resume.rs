@@ -168,7 +168,7 @@ fn past(folder: &RunFolder, config: &Config) -> Result<Option<Past>> {
             return Ok(None);
         }
     };
-    let (found, faults) = checkpoint::newest(folder.path(), &listed, &config.digest());
+    let (found, faults) = checkpoint::newest(folder.path(), &listed, &config.digest())?;
     let then = if found.is_some() { "the one before it is used" } else { "the run begins again" };
     for fault in faults {
         warn(&format!("{fault}; {then}"));
