@@ -35,4 +35,6 @@ pub(crate) use self::{
 };
 
 #[cfg(test)]
+mod normalization_tests;
+#[cfg(test)]
 mod tests;

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 
 /// Numbers of the size of 1 that a kernel can round, by a small generator.
-fn draw<T: Real>(count: usize, seed: u64) -> Vec<T> {
+pub(super) fn draw<T: Real>(count: usize, seed: u64) -> Vec<T> {
     let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
     let mut next = || {
         state ^= state << 13;
