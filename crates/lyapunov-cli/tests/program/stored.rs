@@ -41,7 +41,7 @@ static RUNS: LazyLock<PathBuf> = LazyLock::new(|| {
     let place = Path::new(env!("CARGO_TARGET_TMPDIR")).join("stored");
     let _ = fs::remove_dir_all(&place);
     let runs = place.join("runs");
-    for (name, rate, seed) in [("slow", "0.05", "3"), ("fast", "0.2", "1"), ("diverged", "1e9", "2")] {
+    for (name, rate, seed) in [("slow", "0.05", "3"), ("fast", "0.07", "1"), ("diverged", "1e9", "2")] {
         let more = ["run.steps=12", &format!("optimizer.learning_rate={rate}"), &format!("run.seed={seed}")];
         let made = place.join(name);
         program().args(settings(&more)).args(["--quiet", "--out"]).arg(&made).assert().success();
@@ -124,7 +124,7 @@ fn a_list_has_a_line_for_every_run() {
     assert_eq!(lines.len(), 4);
     assert_eq!(words(0)[..7], ["run", "state", "model", "loss", "optimizer", "learning_rate", "seed"]);
     assert_eq!(words(1)[..7], ["diverged", "diverged", "mlp", "cross-entropy", "sgd", "1.000e9", "2"], "{text}");
-    assert_eq!(words(2)[..8], ["fast", "completed", "mlp", "cross-entropy", "sgd", "0.2", "1", "12"]);
+    assert_eq!(words(2)[..8], ["fast", "completed", "mlp", "cross-entropy", "sgd", "0.07", "1", "12"]);
     // Numbers stand below each other.
     let width = |line: &&str| line.trim_end().chars().count();
     assert!(lines.iter().all(|line| width(line) == width(&lines[0])), "{text}");
@@ -141,7 +141,7 @@ fn a_list_is_sorted_chosen_and_cut_to_columns() {
     assert!(names(&["--sort", "-train_loss"]).ends_with("diverged"), "it has none");
     assert_eq!(names(&["--where", "learning_rate > .05"]), "diverged fast");
     assert_eq!(names(&["--where", "learning_rate>=.05", "--where", "state = completed"]), "fast slow");
-    assert_eq!(names(&["--where", "optimizer.learning_rate < 0.2"]), "slow");
+    assert_eq!(names(&["--where", "optimizer.learning_rate < 0.07"]), "slow");
     assert_eq!(names(&["--where", "run ~ ast", "--where", "seed != 3"]), "fast");
     assert_eq!(told(&["list", "--where", "seed = 9"]), "no run fulfils these conditions\n");
 }
@@ -230,8 +230,11 @@ fn a_run_is_shown_with_what_is_on_record() {
     assert_eq!(sharpness.len(), 3, "λ_max on two kinds of data, and the batch sharpness: {sharpness:?}");
     for series in sharpness {
         let name = format!("{}[{}]", series["quantity"].as_str().unwrap(), series["on"].as_str().unwrap());
-        assert_eq!(number(&series["value"]), at(&name, 10), "{name}");
-        assert_eq!(number(&series["residual"]), at(&format!("{name}_residual"), 10), "{name}");
+        // In the last fifth the batch sharpness is read at every step.
+        let step = if name.starts_with("batch_sharpness") { 11 } else { 10 };
+        assert_eq!(series["step"], step, "{name}");
+        assert_eq!(number(&series["value"]), at(&name, step), "{name}");
+        assert_eq!(number(&series["residual"]), at(&format!("{name}_residual"), step), "{name}");
     }
     let refused = |run: &str, told: &'static str| {
         program().args(["show", run]).current_dir(&*RUNS).assert().code(2).stdout("").stderr(contains(told));
@@ -375,7 +378,7 @@ fn begin(folder: &Path) -> Going {
 fn wait_until(condition: impl Fn() -> bool) {
     let began = Instant::now();
     while !condition() {
-        assert!(began.elapsed() < Duration::from_secs(30), "it never happens");
+        assert!(began.elapsed() < Duration::from_secs(120), "it never happens");
         thread::sleep(Duration::from_millis(50));
     }
 }
