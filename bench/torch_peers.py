@@ -159,8 +159,8 @@ def by_eigsh(product, n, tolerance=1e-3):
 
 
 def curvlinops(model, batch):
-    made = importlib.import_module("curvlinops").HessianLinearOperator(model, nn.CrossEntropyLoss(), dict(model.named_parameters()), [batch])
-    return by_eigsh(lambda v: (made @ v).numpy(), made.shape[0])
+    made = importlib.import_module("curvlinops").HessianLinearOperator(model, nn.CrossEntropyLoss(), list(model.parameters()), [batch])
+    return by_eigsh(lambda v: (made @ v).detach().numpy(), sum(p.numel() for p in model.parameters()))
 
 
 def eigenthings(model, batch):

@@ -190,6 +190,8 @@ class Measurement:
         try:
             leaves, gradients = recorded = source.record(chunk)
         except (RuntimeError, NotImplementedError):
+            if source.graph is None:
+                raise
             # What the plain gradient then says is the user's to see, or the choice of another kind.
             return None
         source.kept, self.source = {None: recorded}, source
@@ -198,8 +200,8 @@ class Measurement:
     def _check_gradient(self) -> None:
         """Whether autograd.grad sees all weights, and gives what backward() gives. **Cost**: two gradients where functions written in Python are there."""
         w, chunk = self.weights, self.on(None)[0][0]
-        leaves, loss = w.leaves(), None
-        if isinstance(self.source, _Exact):
+        leaves = w.leaves()
+        if isinstance(self.source, _Exact) and self.source.graph is not None:
             self.graph = self.source.graph
         else:
             self.quiet.rewind()
@@ -400,6 +402,8 @@ def _scaled(image: Tensor, share: float) -> Tensor:
 class _Exact(_Source):
     """Double backward: the gradient is recorded, and differentiated along v."""
 
+    graph: Graph | None = None
+
     def record(self, chunk: Any) -> Any:
         w = self.m.weights
         leaves = w.leaves()
@@ -423,7 +427,7 @@ class _Exact(_Source):
 
     def try_out(self) -> None:
         super().try_out()
-        if self.graph.python:
+        if self.graph is not None and self.graph.python:
             check_curvature(self.m, self, self.graph.python)
 
 

@@ -24,6 +24,7 @@ _TRANSLATIONS = (
     ("donated buffers", "a compiled backward pass has given its buffers away: set torch._functorch.config.donated_buffer = False, or measure the module that was not compiled"),
     ("does not currently support double backward", "a compiled function has no second derivative: measure the module that was not compiled"),
     ("once_differentiable", "a custom autograd function is marked once_differentiable: its backward pass cannot be differentiated again"),
+    ("would mutate a captured tensor", "the model changes a tensor in place that torch.func holds fast: exact products do without torch.func, so take it out of the model"),
     ("sparse tensors", "sparse gradients cannot be measured: build the embedding with sparse=False"),
     ("mkldnn_rnn", "this recurrent kernel has no forward derivative"),
     ("is not implemented", "an operation has no second derivative"),

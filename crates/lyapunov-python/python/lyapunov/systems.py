@@ -143,7 +143,7 @@ class _Own:
         matrix = self.np.asarray(self._jacobian(at), dtype=self.np.float64)
         if matrix.size != self.n**2 or (matrix.shape != (self.n, self.n) and self.n > 1):
             raise ValueError(f"jacobian gave an array of shape {matrix.shape} where ({self.n}, {self.n}) is needed")
-        return self.np.ascontiguousarray(moving @ matrix.reshape(self.n, self.n).T).tobytes()  # type: ignore[no-any-return]
+        return self.np.ascontiguousarray(moving @ matrix.reshape(self.n, self.n).T).tobytes()
 
     def compare(self, between: int) -> None:
         """Refuses a tangent that is wrong at five states of the trajectory; a jump of the map hides one of them at most."""
