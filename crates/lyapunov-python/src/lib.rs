@@ -9,6 +9,7 @@ mod descent;
 mod exponents;
 mod groups;
 mod optimizer;
+mod recorder;
 mod search;
 mod systems;
 mod tensor;
@@ -23,6 +24,7 @@ mod _core {
         descent::Descent,
         exponents::Exponents,
         optimizer::Optimizer,
+        recorder::{Recorder, check_writable},
         search::{
             Density, Ritz, Trace, Tracker, along, batch_sharpness, check_determinism, density, difference, lanczos,
             rayleigh, trace,
