@@ -9,6 +9,7 @@ mod descent;
 mod exponents;
 mod groups;
 mod optimizer;
+mod program;
 mod recorder;
 mod search;
 mod systems;
@@ -24,6 +25,7 @@ mod _core {
         descent::Descent,
         exponents::Exponents,
         optimizer::Optimizer,
+        program::program,
         recorder::{Recorder, check_writable},
         search::{
             Density, Ritz, Trace, Tracker, along, batch_sharpness, check_determinism, density, difference, lanczos,

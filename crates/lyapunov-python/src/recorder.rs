@@ -42,8 +42,7 @@ impl Recorder {
         seed: u64,
         parameters: usize,
     ) -> PyResult<Self> {
-        let manifest =
-            Manifest { engine: Some(engine), device, seed, parameters, ..Manifest::starting() };
+        let manifest = Manifest { engine: Some(engine), device, seed, parameters, ..Manifest::starting() };
         Self::of(lyapunov_runs::Recorder::create(&out, name, configuration, manifest))
     }
 

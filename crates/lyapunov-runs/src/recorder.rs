@@ -90,7 +90,8 @@ impl Recorder {
     }
 
     /// Writes how the run has ended after so many steps, with the evaluations of the final weights on the training data and on
-    /// held-out data, and the digest of the rows. Returns the folder.
+    /// held-out data, and the digest of the rows; a run that took all its steps may have blown up all the same. Returns the
+    /// folder.
     ///
     /// # Errors
     /// Where a file cannot be written.
@@ -104,6 +105,9 @@ impl Recorder {
             self.store.record_end(steps, evaluations, None, self.cost)?;
         }
         self.manifest.note(outcome, steps, self.cost / steps.max(1) as f64, evaluations);
+        self.store.write_waiting()?;
+        let rows = store::read_from(&self.folder.file(ROWS), 0)?.rows;
+        self.manifest.judge(rows.iter().filter_map(|row| row.loss));
         self.end()
     }
 
@@ -114,8 +118,7 @@ impl Recorder {
     /// Where a file cannot be written.
     pub fn leave(mut self, fault: Option<String>, steps: u64) -> Result<PathBuf> {
         let interrupted = fault.is_none();
-        self.manifest.outcome =
-            if interrupted { manifest::Outcome::Interrupted } else { manifest::Outcome::Failed };
+        self.manifest.outcome = if interrupted { manifest::Outcome::Interrupted } else { manifest::Outcome::Failed };
         self.manifest.fault = fault;
         self.manifest.steps = Some(steps);
         self.manifest.measuring_cost = Some(self.cost / steps.max(1) as f64);
@@ -195,9 +198,19 @@ mod tests {
         let out = tempfile::tempdir().unwrap();
         let end = Evaluation { loss: 0.5, accuracy: 0.0 };
         let folder = begun(out.path(), 4).finish(Outcome::Completed, 4, Some((end, None))).unwrap();
-        let folder = Recorder::resume(&folder, 4, 0.0).unwrap().finish(Outcome::Completed, 4, Some((end, None))).unwrap();
+        let folder =
+            Recorder::resume(&folder, 4, 0.0).unwrap().finish(Outcome::Completed, 4, Some((end, None))).unwrap();
         assert_eq!(steps_of(&folder), [0, 1, 2, 3, 4]);
         assert_eq!(StoredRun::open(&folder).unwrap().manifest.measuring_cost, Some(3.0 / 4.0));
+    }
+
+    #[test]
+    fn a_run_that_ends_far_above_its_beginning_has_blown_up() {
+        let out = tempfile::tempdir().unwrap();
+        let mut recorder = begun(out.path(), 5);
+        (5..50).for_each(|step| recorder.record(&Measurement { loss: 1e9, ..row(step) }).unwrap());
+        let folder = recorder.finish(Outcome::Completed, 50, None).unwrap();
+        assert_eq!(StoredRun::open(&folder).unwrap().state(), "blown-up");
     }
 
     #[test]
