@@ -59,7 +59,7 @@ class Monitor:
     ``out`` names a run folder, which ``python -m lyapunov list``, ``show``, ``report``, ``watch`` and ``export`` read; where it is there already, the run
     gets ``out-2``, ``out-3``, … (:attr:`folder`). It has a row per measurement, and one per step where ``step`` is given the loss. ``settings`` are written
     down with it, to tell runs apart. :meth:`close`, the end of a ``with`` block or of the script seals it, and says whether the run was completed, diverged,
-    failed or was interrupted. A saved monitor goes on in its folder: rows after the saved step are taken again.
+    blew up, failed or was interrupted. A saved monitor goes on in its folder: rows after the saved step are taken again.
 
     **Cost**: ``products`` products every ``every`` steps, .1 to .15 gradients per step at 5 and 100; reported in every row. The first measurement also runs :func:`verify`.
     The training run is the same to the bit with and without.
@@ -87,7 +87,7 @@ class Monitor:
         self._problem = Problem(model, loss_fn, forward, params, kind, micro_batch)
         if self._problem.processes.rank > 0:
             # Rank 0 writes: every rank has the same values.
-            log = None
+            log, out, settings = None, None, None
         self._optimizer = None if optimizer is None else TorchOptimizer(optimizer)
         adaptive = self._optimizer is not None and self._optimizer.adaptive
         if what is None:
@@ -146,9 +146,10 @@ class Monitor:
 
     def log(self, name: str, value: float) -> None:
         """Writes ``train_loss``, ``test_loss`` or ``test_accuracy`` of the present weights into the row of the coming step, or at the end of the run; ``train_loss`` there only."""
-        if self._recording is None:
+        if self._recording is not None:
+            self._recording.note(name, value)
+        elif self._problem.processes.rank == 0:
             raise RuntimeError("there is no run folder to write to: name it by out=")
-        self._recording.note(name, value)
 
     def close(self) -> None:
         """Seals the run folder: its run is completed, or diverged where the last row has no finite loss or gradient."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import sys
+import time
 import weakref
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -24,6 +26,8 @@ __all__ = ["Recording", "described"]
 EVALUATIONS = ("train_loss", "test_loss", "test_accuracy")
 WAITING = 50
 """Losses of steps without a measurement that wait on their device at most: each transfer is a synchronisation."""
+PATIENCE = 1.0
+"""And seconds for which they do, if there is another step."""
 
 
 def described(
@@ -44,7 +48,7 @@ def described(
     measured = sum(weights.sizes)
     sections = {
         "model": {"name": type(model).__name__, "class": _path(type(model)), "measured_parameters": measured if measured != everything else None},
-        "loss": {"name": getattr(problem.loss_fn, "__name__", type(problem.loss_fn).__name__)},
+        "loss": {"name": getattr(problem.loss_fn, "__name__", type(problem.loss_fn).__name__).replace("_", "-")},
         "optimizer": {} if optimizer is None else _optimizer_keys(optimizer),
         "measure": {"every": every, "what": list(what), "product": problem.kind, "products": products, "micro_batch": problem.micro_batch},
         "run": dict(settings),
@@ -63,7 +67,7 @@ def _optimizer_keys(optimizer: torch.optim.Optimizer) -> dict[str, Any]:
         values = [float(group[key]) for group in groups]
         return values[0] if len(set(values)) == 1 else values
 
-    found = {"name": name, "class": _path(type(optimizer)), "learning_rate": told("lr"), "weight_decay": told("weight_decay")}
+    found = {"name": name, "learning_rate": told("lr"), "weight_decay": told("weight_decay")}
     if name in ("heavy-ball", "nesterov"):
         found["momentum"] = told("momentum")
     elif name != "sgd":
@@ -85,6 +89,7 @@ class _State:
         self.cost = 0.0
         self.seconds = 0.0
         self.diverged_at: int | None = None
+        self.written = time.monotonic()
         self.process = os.getpid()
         self.closes_itself = True
 
@@ -138,7 +143,7 @@ class Recording:
         self._waiting.append((step, held if held is not None or row is None else row.loss, learning_rate, noted))
         if row is not None:
             _write(self._state, self._waiting, row)
-        elif len(self._waiting) >= WAITING:
+        elif len(self._waiting) >= WAITING or time.monotonic() - self._state.written > PATIENCE:
             _write(self._state, self._waiting, None)
 
     def state(self) -> dict[str, Any]:
@@ -184,18 +189,19 @@ def _write(state: _State, waiting: _Waiting, measured: Row | None) -> None:
         row = measured if i + 1 == len(waiting) else None
         if value is not None:
             state.diverged_at = None if _finite(value) else step
-        evaluated = {name: noted.get(name) for name in EVALUATIONS if name != "train_loss"}
+        record = functools.partial(
+            state.recorder.record, step, loss=value, learning_rate=rate, measuring_cost=state.cost, test_loss=noted.get("test_loss"), test_accuracy=noted.get("test_accuracy")
+        )
         if row is None:
-            state.recorder.record(step, loss=value, learning_rate=rate, measuring_cost=state.cost, **evaluated)
+            record()
             continue
         if not _finite(row.gradient_norm):
             state.diverged_at = step
         edge = None if row.edge is None else (row.edge.threshold, row.edge.quantity == "preconditioned_sharpness", row.edge.holds_batch_sharpness)
         readings = [(r.quantity, r.value, r.residual, r.kind, r.cost) for r in row.readings.values()]
-        state.recorder.record(
-            step, loss=value, gradient_norm=row.gradient_norm, learning_rate=rate, edge=edge, readings=readings, measuring_cost=state.cost, **evaluated
-        )
+        record(gradient_norm=row.gradient_norm, edge=edge, readings=readings)
     waiting.clear()
+    state.written = time.monotonic()
     if measured is not None:
         state.recorder.flush()
 
