@@ -1,9 +1,9 @@
 //! What can go wrong in the program, said in a sentence, with the place it was written and a hint.
 
 use std::{
+    error::Error as StdError,
     io,
     path::{Path, PathBuf},
-    process::ExitCode,
 };
 
 use miette::{Diagnostic, NamedSource, SourceSpan};
@@ -57,7 +57,7 @@ pub enum Error {
         /// The file.
         path: PathBuf,
         /// What is wrong with them.
-        source: lyapunov_burn::Error,
+        source: Box<dyn StdError + Send + Sync>,
     },
     /// What a run has left could not be read or written.
     #[error(transparent)]
@@ -120,7 +120,7 @@ pub enum Error {
     #[error("{source}")]
     Library {
         /// The fault.
-        source: lyapunov_burn::Error,
+        source: Box<dyn StdError + Send + Sync>,
         /// What to do.
         #[help]
         help: Option<String>,
@@ -152,13 +152,19 @@ impl From<Misconfiguration> for Error {
 
 impl From<lyapunov::Error> for Error {
     fn from(source: lyapunov::Error) -> Self {
-        lyapunov_burn::Error::from(source).into()
+        let help = match &source {
+            lyapunov::Error::Unknown { kind, name, known } => Some(among(kind, name, known)),
+            lyapunov::Error::Argument { .. } => None,
+            lyapunov::Error::NoCurvature { .. } => return Self::library(source, Some(NO_CURVATURE_HELP.to_owned())),
+            _ => return Self::library(source, None),
+        };
+        Self::Usage { message: source.to_string(), help }
     }
 }
 
 impl From<lyapunov_safetensors::Error> for Error {
     fn from(source: lyapunov_safetensors::Error) -> Self {
-        lyapunov_burn::Error::from(source).into()
+        Self::library(source, None)
     }
 }
 
@@ -174,23 +180,6 @@ impl From<lyapunov_runs::Error> for Error {
     }
 }
 
-impl From<lyapunov_burn::Error> for Error {
-    fn from(source: lyapunov_burn::Error) -> Self {
-        let help = match &source {
-            lyapunov_burn::Error::Data { .. } | lyapunov_burn::Error::Io { .. } => Some(DATA_HELP.to_owned()),
-            lyapunov_burn::Error::Core(lyapunov::Error::Unknown { kind, name, known }) => {
-                return Self::Usage { message: source.to_string(), help: Some(among(kind, name, known)) };
-            }
-            lyapunov_burn::Error::Core(lyapunov::Error::NoCurvature { .. }) => Some(NO_CURVATURE_HELP.to_owned()),
-            lyapunov_burn::Error::Core(lyapunov::Error::Argument { .. }) => {
-                return Self::Usage { message: source.to_string(), help: None };
-            }
-            _ => None,
-        };
-        Self::Library { source, help }
-    }
-}
-
 /// The name that was meant, or else those that there are.
 fn among(kind: &str, name: &str, known: &[&str]) -> String {
     match nearest(name, known) {
@@ -203,13 +192,15 @@ fn among(kind: &str, name: &str, known: &[&str]) -> String {
 const NO_CURVATURE_HELP: &str = "set `control.rule` to \"none\" and a learning rate of your own (`optimizer.learning_rate`), or choose a loss that \
                                  bends, such as `loss.name = \"cross-entropy\"`";
 
-const DATA_HELP: &str = "`lyapunov data fetch cifar10` downloads images, `lyapunov data synthesize DIR` makes some up, and \
-                         `lyapunov data check PATH` looks at what is there";
-
 impl Error {
     /// A fault of the command line.
     pub fn usage(message: String, help: Option<String>) -> Self {
         Self::Usage { message, help }
+    }
+
+    /// A fault of a library below.
+    pub fn library(source: impl Into<Box<dyn StdError + Send + Sync>>, help: Option<String>) -> Self {
+        Self::Library { source: source.into(), help }
     }
 
     /// A fault of the operating system at `path`.
@@ -224,14 +215,12 @@ impl Error {
 
     /// 2 where the command or the configuration is wrong, 1 where the work failed; 75 where another process is at it, as
     /// `sysexits.h` calls what may be tried again; 128 and the number of the signal after a signal, as shells have it.
-    pub fn exit_code(&self) -> ExitCode {
+    pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Busy { .. } => ExitCode::from(75),
-            Self::Interrupted { signal, .. } | Self::SweepInterrupted { signal, .. } => {
-                ExitCode::from(signal.exit_code())
-            }
-            Self::Configuration(_) | Self::Usage { .. } => ExitCode::from(2),
-            _ => ExitCode::FAILURE,
+            Self::Busy { .. } => 75,
+            Self::Interrupted { signal, .. } | Self::SweepInterrupted { signal, .. } => signal.exit_code(),
+            Self::Configuration(_) | Self::Usage { .. } => 2,
+            _ => 1,
         }
     }
 }

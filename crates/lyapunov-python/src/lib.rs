@@ -9,6 +9,8 @@ mod descent;
 mod exponents;
 mod groups;
 mod optimizer;
+mod program;
+mod recorder;
 mod search;
 mod systems;
 mod tensor;
@@ -23,6 +25,8 @@ mod _core {
         descent::Descent,
         exponents::Exponents,
         optimizer::Optimizer,
+        program::program,
+        recorder::{Recorder, check_writable},
         search::{
             Density, Ritz, Trace, Tracker, along, batch_sharpness, check_determinism, density, difference, lanczos,
             rayleigh, trace,

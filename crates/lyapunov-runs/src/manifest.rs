@@ -63,6 +63,8 @@ pub struct Manifest {
     pub format: u32,
     /// The version of the program.
     pub version: String,
+    /// What the network was computed by, such as `PyTorch 2.15.0`; `null` for the networks of the program.
+    pub engine: Option<String>,
     /// The seed of the run.
     pub seed: u64,
     /// The device it ran on.
@@ -126,7 +128,7 @@ impl Manifest {
         };
         let test = evaluations.and_then(|(_, test)| test);
         self.steps = Some(steps);
-        self.train_loss = evaluations.map(|(train, _)| train.loss);
+        self.train_loss = evaluations.map(|(train, _)| train.loss).filter(|loss| !loss.is_nan());
         self.test_loss = test.map(|test| test.loss);
         self.test_accuracy = test.map(|test| test.accuracy);
         self.measuring_cost = Some(measuring_cost);

@@ -6,8 +6,8 @@ use super::print;
 use crate::error::Result;
 
 /// Prints the script.
-pub fn execute(shell: Shell, program: &mut clap::Command) -> Result<()> {
+pub fn execute(shell: Shell, mut program: clap::Command) -> Result<()> {
     let mut script = Vec::new();
-    clap_complete::generate(shell, program, "lyapunov", &mut script);
+    clap_complete::generate(shell, &mut program, "lyapunov", &mut script);
     print(&script)
 }

@@ -42,8 +42,8 @@ pub struct ListArguments {
     pub json: bool,
 }
 
-/// The columns where none are named; `rule` only where a run has one.
-const COLUMNS: [&str; 12] = [
+/// The columns where none are named; some only where runs want them.
+const COLUMNS: [&str; 14] = [
     "run",
     "state",
     "model",
@@ -53,10 +53,27 @@ const COLUMNS: [&str; 12] = [
     "learning_rate",
     "seed",
     "steps",
+    "last_loss",
     "train_loss",
     "test_accuracy",
     "scaled_lambda_max",
+    "edge_share",
 ];
+
+/// Whether a column is shown where none are named: `rule` where a run has one.
+///
+/// Loops of somebody else's seldom evaluate their final weights, and under Adam they do not measure λ_max: where there is
+/// such a run, the last loss and the share of the edge are shown, and no empty column.
+fn is_shown(column: &str, entries: &[Entry]) -> bool {
+    let foreign = entries.iter().any(|entry| entry.run.manifest.engine.is_some());
+    let known = || entries.iter().any(|entry| entry.value(column).is_some());
+    match column {
+        "rule" => known(),
+        "last_loss" | "edge_share" => foreign && known(),
+        "train_loss" | "test_accuracy" | "scaled_lambda_max" => !foreign || known(),
+        _ => true,
+    }
+}
 
 /// Lists the runs.
 pub fn execute(arguments: &ListArguments) -> Result<()> {
@@ -94,8 +111,8 @@ fn unread(faults: &[String], runs: usize) -> Result<()> {
 
 fn columns(named: &[String], entries: &[Entry]) -> Result<Vec<String>> {
     if named.is_empty() {
-        let ruled = entries.iter().any(|entry| entry.value("rule").is_some());
-        return Ok(COLUMNS.iter().filter(|name| ruled || **name != "rule").map(|name| (*name).to_owned()).collect());
+        let shown = COLUMNS.iter().filter(|name| is_shown(name, entries));
+        return Ok(shown.map(|name| (*name).to_owned()).collect());
     }
     let named: Vec<String> = named.iter().map(|name| name.trim().to_owned()).collect();
     named.iter().try_for_each(|name| check_name(name, entries))?;

@@ -8,11 +8,12 @@ use std::{
 use lyapunov::{Product, Sample, SpectralTarget};
 use lyapunov_burn::{Network, Weights};
 
-use super::print;
+use super::{of_program, print};
 use crate::{
     config::{self, Overrides, Settings, Subject},
     error::{Error, Result},
     folder::{self, CONFIG, MANIFEST, WEIGHTS},
+    manifest::Manifest,
     measure::{
         findings::{INITIAL, MeasureReport},
         request::{Data, Quantity},
@@ -276,6 +277,9 @@ pub fn source(
 
 fn configuration_of(folder: &Path) -> Result<PathBuf> {
     let path = folder.join(CONFIG);
+    if let Ok(manifest) = Manifest::read(folder) {
+        of_program(folder, &manifest)?;
+    }
     if path.is_file() {
         return Ok(path);
     }
@@ -310,7 +314,7 @@ pub fn weights(network: &Network, file: Option<&Path>) -> Result<Weights> {
     let Some(path) = file else { return Ok(network.initial_weights()) };
     let bytes = fs::read(path).map_err(|cause| Error::io("read", path, cause))?;
     let weights = network.weights_from_safetensors(&bytes);
-    let weights = weights.map_err(|source| Error::Weights { path: path.to_owned(), source })?;
+    let weights = weights.map_err(|source| Error::Weights { path: path.to_owned(), source: source.into() })?;
     // Weights that fit may still be others than those that the run has left.
     seal::check(path)?;
     Ok(weights)

@@ -1,29 +1,60 @@
 //! The commands, each with its arguments beside it.
 
-pub mod check;
-pub mod compare_rates;
 pub mod completions;
-pub mod config;
-pub mod data;
 pub mod exponents;
 pub mod export;
-pub mod fetch;
 pub mod list;
 pub mod man;
-pub mod measure;
 pub mod report;
-pub mod reproduce;
 pub mod show;
-pub mod suggest_rate;
-pub mod sweep;
-pub mod train;
-pub mod twin;
-pub mod verify;
 pub mod watch;
 
-use std::io::{self, Write};
+// Those of networks.
+#[cfg(feature = "networks")]
+pub mod check;
+#[cfg(feature = "networks")]
+pub mod compare_rates;
+#[cfg(feature = "networks")]
+pub mod config;
+#[cfg(feature = "networks")]
+pub mod data;
+#[cfg(feature = "networks")]
+pub mod fetch;
+#[cfg(feature = "networks")]
+pub mod measure;
+#[cfg(feature = "networks")]
+pub mod reproduce;
+#[cfg(feature = "networks")]
+pub mod suggest_rate;
+#[cfg(feature = "networks")]
+pub mod sweep;
+#[cfg(feature = "networks")]
+pub mod train;
+#[cfg(feature = "networks")]
+pub mod twin;
+#[cfg(feature = "networks")]
+pub mod verify;
 
-use crate::error::Result;
+use std::{
+    io::{self, Write},
+    path::Path,
+};
+
+use crate::{
+    error::{Error, Result},
+    manifest::Manifest,
+};
+
+/// Fails for a run whose network is not of this program.
+///
+/// # Errors
+/// As said.
+fn of_program(folder: &Path, manifest: &Manifest) -> Result<()> {
+    let Some(engine) = &manifest.engine else { return Ok(()) };
+    let message = format!("{} was recorded from {engine}: its network is not here", folder.display());
+    let help = "measure it there, by lyapunov.hessian; `lyapunov show`, `report` and `export` read what was recorded";
+    Err(Error::usage(message, Some(help.to_owned())))
+}
 
 /// Writes all of it to standard output.
 fn print(bytes: &[u8]) -> Result<()> {

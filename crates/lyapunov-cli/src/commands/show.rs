@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 
 use super::{list::cell, print};
 use crate::{
-    config::DEFAULTS,
+    defaults::DEFAULTS,
     error::{Error, Result},
     folder::{MANIFEST, ROWS},
     store::{self, ExponentPoint, Latest, Row, SharpnessSeries},
@@ -91,13 +91,21 @@ impl Shown {
         Ok(Self { run, latest, rows, files })
     }
 
+    /// What stands above the keys of its configuration.
+    fn of_configuration(&self) -> &'static str {
+        match self.run.manifest.engine {
+            None => "Configuration, where it is not the default",
+            Some(_) => "Configuration",
+        }
+    }
+
     fn text(&self) -> String {
         let manifest = &self.run.manifest;
         let steps = manifest.steps.or(self.latest.row.map(|row| row.step)).unwrap_or(0);
         let after = manifest.wall_seconds.map(|seconds| format!(" in {}", duration(seconds))).unwrap_or_default();
         let mut text = format!("{}: {}, {}{after}\n", self.run.name(), self.run.state(), counted(steps, "step"));
         for (head, lines) in [
-            ("Configuration, where it is not the default", self.configuration()),
+            (self.of_configuration(), self.configuration()),
             ("Manifest", self.manifest()),
             ("Last rows", self.last_rows()),
             ("Sharpness at the last measurement", self.sharpness()),
@@ -112,17 +120,19 @@ impl Shown {
         text
     }
 
-    /// The keys that differ from the default file, with what it has.
+    /// The keys that differ from the default file, with what it has. A network that is not of the program has no defaults.
     fn differing(&self) -> Vec<(&str, &Value, Option<Value>)> {
         let defaults = keys_of(DEFAULTS).unwrap_or_default();
         let default = |key: &str| defaults.iter().find(|(name, _)| name == key).map(|(_, value)| value.clone());
         let keys = self.run.keys.iter().map(|(key, value)| (key.as_str(), value, default(key)));
-        keys.filter(|(_, value, default)| default.as_ref() != Some(value)).collect()
+        let all = self.run.manifest.engine.is_some();
+        keys.filter(|(_, value, default)| all || default.as_ref() != Some(value)).collect()
     }
 
     fn configuration(&self) -> String {
         let line = |(key, value, default): (&str, &Value, Option<Value>)| {
             let default = default.map_or("a key of another version".to_owned(), |default| format!("default {default}"));
+            let default = if self.run.manifest.engine.is_some() { String::new() } else { default };
             [key.to_owned(), value.to_string(), default]
         };
         aligned(&self.differing().into_iter().map(line).collect::<Vec<_>>(), &[])
@@ -133,6 +143,10 @@ impl Shown {
         let fields = fields.as_object().cloned().unwrap_or_default();
         let known =
             fields.into_iter().filter(|(name, value)| !value.is_null() && name != "outcome" && name != "format");
+        // What is said of images and epochs is 0 or empty where nobody said it.
+        let foreign = self.run.manifest.engine.is_some();
+        let unsaid = |value: &Value| foreign && (value == "" || *value == Value::from(0));
+        let known = known.filter(|(name, value)| name == "seed" || !unsaid(value));
         aligned(&known.map(|(name, value)| [name, cell(Some(&value))]).collect::<Vec<_>>(), &[])
     }
 

@@ -135,12 +135,12 @@ fn line(watched: &Watched) -> String {
     let all = all.map(|all| format!("/{all}")).unwrap_or_default();
     let told = |value: Option<f64>| value.map_or("—".to_owned(), |value| significant(value, 4));
     let loss = told(watched.latest.row.and_then(|row| row.loss));
-    format!(
-        "{}  {}  step {step}{all}  loss {loss}  η·λ_max {}\n",
-        watched.run.name(),
-        watched.state,
-        told(watched.scaled())
-    )
+    // Under Adam nobody measures λ_max.
+    let sharpness = match (watched.scaled(), watched.latest.edge_share()) {
+        (None, Some(share)) => format!("of its edge {} %", significant(100.0 * share, 3)),
+        (scaled, _) => format!("η·λ_max {}", told(scaled)),
+    };
+    format!("{}  {}  step {step}{all}  loss {loss}  {sharpness}\n", watched.run.name(), watched.state)
 }
 
 #[cfg(test)]

@@ -23,5 +23,4 @@ pub use source::Source;
 pub use subject::Subject;
 pub use values::target_name;
 
-/// The commented default file: the one source of defaults.
-pub const DEFAULTS: &str = include_str!("default.toml");
+pub use crate::defaults::DEFAULTS;

@@ -4,6 +4,7 @@ pub mod archive;
 pub mod built_in;
 pub mod digest;
 pub mod download;
+mod fault;
 pub mod meter;
 pub mod published;
 pub mod unpack;

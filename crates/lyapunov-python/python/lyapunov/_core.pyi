@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from pathlib import Path
 from typing import Protocol
 
 from torch import Tensor
@@ -182,3 +183,40 @@ class OwnMap:
     ) -> None: ...
     def exponents(self, options: _Options) -> Exponents: ...
     def tangent_error(self, seed: int = 0) -> str | None: ...
+
+def program(arguments: list[str]) -> int: ...
+def check_writable(out: Path) -> None: ...
+
+class Recorder:
+    @staticmethod
+    def create(out: Path, name: str, configuration: str, *, engine: str, device: str, seed: int, parameters: int) -> Recorder: ...
+    @staticmethod
+    def resume(folder: Path, steps: int, seconds: float) -> Recorder: ...
+    @property
+    def folder(self) -> Path: ...
+    def record(
+        self,
+        step: int,
+        *,
+        loss: float | None = None,
+        gradient_norm: float | None = None,
+        learning_rate: float | None = None,
+        edge: tuple[float, bool, bool] | None = None,
+        readings: list[tuple[str, float, float | None, str, float]] = ...,
+        test_loss: float | None = None,
+        test_accuracy: float | None = None,
+        measuring_cost: float = 0.0,
+    ) -> None: ...
+    def flush(self) -> None: ...
+    def seconds(self) -> float: ...
+    def finish(
+        self,
+        steps: int,
+        *,
+        diverged_at: int | None = None,
+        train_loss: float | None = None,
+        test_loss: float | None = None,
+        test_accuracy: float | None = None,
+    ) -> None: ...
+    def leave(self, steps: int, fault: str | None = None) -> None: ...
+    def forget(self) -> None: ...

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from . import _core
 from ._products import Kind, Measurement, Problem, Wanted
+from ._progress import progress
 from ._reading import Reading
 
 __all__ = ["Density", "Hessian", "hessian"]
@@ -58,7 +59,9 @@ class Hessian:
             if not m.finite:
                 raise ValueError(f"the loss is {m.loss} or its gradient is not finite: there is nothing to measure at these weights")
             self._checked = True
-            yield m.choose(wanted)
+            m.choose(wanted)
+            with progress(m):
+                yield m
 
     def _ends(self, wanted: Wanted, largest: int, smallest: int, tolerance: float, max_products: int) -> list[Reading]:
         name = "lambda_max" if largest else "lambda_min"

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 import torch
@@ -14,6 +17,7 @@ from . import _core
 from ._optimizer import Edge, TorchOptimizer
 from ._products import Kind, Measurement, Problem
 from ._reading import Reading
+from ._recording import Recording, described
 from ._verify import Verified, verify_measurement
 
 __all__ = ["Monitor", "Row"]
@@ -52,6 +56,11 @@ class Monitor:
 
     The batch may be any: with gradient accumulation, readings speak of the batch that is given and no other.
 
+    ``out`` names a run folder, which ``python -m lyapunov list``, ``show``, ``report``, ``watch`` and ``export`` read; where it is there already, the run
+    gets ``out-2``, ``out-3``, … (:attr:`folder`). It has a row per measurement, and one per step where ``step`` is given the loss. ``settings`` are written
+    down with it, to tell runs apart. :meth:`close`, the end of a ``with`` block or of the script seals it, and says whether the run was completed, diverged,
+    blew up, failed or was interrupted. A saved monitor goes on in its folder: rows after the saved step are taken again.
+
     **Cost**: ``products`` products every ``every`` steps, .1 to .15 gradients per step at 5 and 100; reported in every row. The first measurement also runs :func:`verify`.
     The training run is the same to the bit with and without.
     """
@@ -65,6 +74,8 @@ class Monitor:
         every: int = 100,
         what: Sequence[str] | None = None,
         log: Callable[[Row], object] | None = None,
+        out: str | os.PathLike[str] | None = None,
+        settings: Mapping[str, Any] | None = None,
         products: int = 5,
         forward: Callable[[nn.Module, Any], Any] | None = None,
         params: Iterable[Tensor] | None = None,
@@ -76,7 +87,7 @@ class Monitor:
         self._problem = Problem(model, loss_fn, forward, params, kind, micro_batch)
         if self._problem.processes.rank > 0:
             # Rank 0 writes: every rank has the same values.
-            log = None
+            log, out, settings = None, None, None
         self._optimizer = None if optimizer is None else TorchOptimizer(optimizer)
         adaptive = self._optimizer is not None and self._optimizer.adaptive
         if what is None:
@@ -89,18 +100,39 @@ class Monitor:
         self.every, self.what, self._log = every, tuple(what), log
         self._trackers = {name: _core.Tracker(products, smallest=name == "lambda_min") for name in self.what if name != "batch_sharpness"}
         self._step, self._cost = 0, 0.0
+        self.clip_by_norm: float | None = None
+        """Where gradients will be clipped to this norm between :meth:`step` and the step of the optimizer: Adam's preconditioner sees them clipped."""
         self.verified: Verified | None = None
         """What the first measurement found, with its cost."""
+        if settings and out is None:
+            raise ValueError("settings are written into the run folder: name it by out=")
+        self._recording = None if out is None else Recording(out, *described(self._problem, optimizer, every, self.what, products, settings or {}))
 
-    def step(self, batch: Any) -> Row | None:
-        """The row of the coming step where one is due, else None. **Raises** Unsuitable, NotDeterministic, TypeError, ValueError."""
-        step = self._step
+    @property
+    def steps(self) -> int:
+        """How often :meth:`step` was called, in all."""
+        return self._step
+
+    @property
+    def folder(self) -> Path | None:
+        """The run folder, once it has a row."""
+        return None if self._recording is None else self._recording.folder
+
+    def step(self, batch: Any, loss: Tensor | float | None = None) -> Row | None:
+        """The row of the coming step where one is due, else None. ``loss`` is that of the batch as it was computed, for the run folder: no step waits for it.
+
+        **Raises** Unsuitable, NotDeterministic, TypeError, ValueError; OSError where the run folder cannot be written.
+        """
+        step, row = self._step, None
         self._step += 1
-        if step % self.every:
-            return None
-        with self._problem.measure([batch], check=self.verified is None) as m:
-            row = self._row(step, m)
-        if self._log is not None:
+        try:
+            if step % self.every == 0:
+                with self._problem.measure([batch], check=self.verified is None) as m:
+                    row = self._row(step, m)
+        finally:
+            if self._recording is not None:
+                self._recording.step(step, loss, None if self._optimizer is None else self._optimizer.largest_rate, row, self._cost)
+        if row is not None and self._log is not None:
             self._log(row)
         return row
 
@@ -111,6 +143,30 @@ class Monitor:
         """
         if self._step % self.every == 0:
             self._problem.capture()
+
+    def log(self, name: str, value: float) -> None:
+        """Writes ``train_loss``, ``test_loss`` or ``test_accuracy`` of the present weights into the row of the coming step, or at the end of the run; ``train_loss`` there only."""
+        if self._recording is not None:
+            self._recording.note(name, value)
+        elif self._problem.processes.rank == 0:
+            raise RuntimeError("there is no run folder to write to: name it by out=")
+
+    def close(self) -> None:
+        """Seals the run folder: its run is completed, or diverged where the last row has no finite loss or gradient."""
+        if self._recording is not None:
+            self._recording.close()
+
+    def expect_close(self) -> None:
+        """From now on, a run that nobody closes was interrupted; without this call it counts as completed where the script ends without an exception."""
+        if self._recording is not None:
+            self._recording.expect_close()
+
+    def __enter__(self) -> Monitor:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self._recording is not None:
+            self._recording.close(error)
 
     def _row(self, step: int, m: Measurement) -> Row:
         optimizer, readings, shares = self._optimizer, {}, {}
@@ -146,17 +202,20 @@ class Monitor:
             return None
         return Reading(name, pairs[0][0], pairs[0][1], None, m.kind, m.products - products, m.cost() - before, found.converged)
 
-    @staticmethod
-    def _coming_gradient(m: Measurement) -> Tensor:
+    def _coming_gradient(self, m: Measurement) -> Tensor:
         """What the optimizer is about to use: the accumulated, perhaps clipped, gradients."""
         held = [p.grad for p in m.weights.params]
-        return m.gradient_vector if any(g is None for g in held) else m.weights.flat([g for g in held if g is not None])
+        coming = m.gradient_vector if any(g is None for g in held) else m.weights.flat([g for g in held if g is not None])
+        if self.clip_by_norm is None:
+            return coming
+        return coming * (self.clip_by_norm / (float(coming.norm()) + 1e-6)) if float(coming.norm()) > self.clip_by_norm else coming
 
     def state_dict(self) -> dict[str, Any]:
         """All that a resumed run needs to go on with the same readings; saved by ``torch.save``."""
         like = self._problem.weights.flat(self._problem.weights.params)
         vectors = {name: tracker.vector(like) for name, tracker in self._trackers.items()}
-        return {"step": self._step, "cost": self._cost, "vectors": vectors}
+        state = {"step": self._step, "cost": self._cost, "vectors": vectors}
+        return state if self._recording is None else {**state, "run": self._recording.state()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Takes up what :meth:`state_dict` gave, of a monitor of the same model and quantities."""
@@ -166,3 +225,5 @@ class Monitor:
         for name, vector in state["vectors"].items():
             self._trackers[name].set_vector(None if vector is None else vector.to(like), like)
         self._step, self._cost = int(state["step"]), float(state["cost"])
+        if self._recording is not None and "run" in state:
+            self._recording.resume(state["run"], self._step, self._cost)

@@ -53,6 +53,11 @@ class TorchOptimizer:
         rates = {float(group["lr"]) for group in self.optimizer.param_groups}
         return rates.pop() if len(rates) == 1 else None
 
+    @property
+    def largest_rate(self) -> float:
+        """The largest learning rate of the groups."""
+        return max(float(group["lr"]) for group in self.optimizer.param_groups)
+
     def _decay(self) -> tuple[float, bool]:
         group = self.optimizer.param_groups[0]
         return float(group["weight_decay"]), bool(group.get("decoupled_weight_decay", isinstance(self.optimizer, torch.optim.AdamW)))

@@ -112,10 +112,26 @@ impl Store {
         self.list_durably(new, keep).map_err(|cause| Error::store("write", &self.path, cause))
     }
 
+    /// Writes the rows that are waiting, durably.
+    ///
+    /// # Errors
+    /// [`Error::Store`] where the database cannot be read or written.
+    pub fn write_waiting(&mut self) -> Result<()> {
+        self.durably(|_| Ok(())).map_err(|cause| Error::store("write", &self.path, cause))
+    }
+
+    /// Writes what is waiting and does `more`, so that a loss of power does not take it.
+    fn durably<T>(&mut self, more: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> rusqlite::Result<T> {
+        self.connection.pragma_update(None, "synchronous", "FULL")?;
+        let done = self.insert_with(LIMIT, more);
+        point_of_store()?;
+        self.journal.relax(&self.connection)?;
+        done
+    }
+
     fn list_durably(&mut self, new: &Listed, keep: usize) -> rusqlite::Result<Vec<String>> {
         // A loss of power must not take the list and leave the files without those before them.
-        self.connection.pragma_update(None, "synchronous", "FULL")?;
-        let kept = self.insert_with(LIMIT, |connection| {
+        self.durably(|connection| {
             let Listed { step, file, bytes, sha256 } = new;
             let values = params![step.cast_signed(), file, bytes.cast_signed(), sha256];
             connection.execute("INSERT OR REPLACE INTO checkpoints VALUES (?1, ?2, ?3, ?4)", values)?;
@@ -124,10 +140,7 @@ impl Store {
             connection.execute(old, [i64::try_from(keep).unwrap_or(i64::MAX)])?;
             let mut select = connection.prepare("SELECT file FROM checkpoints")?;
             select.query_map([], |row| row.get(0))?.collect()
-        });
-        point_of_store()?;
-        self.journal.relax(&self.connection)?;
-        kept
+        })
     }
 }
 

@@ -12,6 +12,7 @@ use serde_json::json;
 use super::{TrainingRun, print, tell};
 use crate::{
     checkpoint::{self, remove_others},
+    commands::of_program,
     config::{Config, Draft, Settings, Subject},
     error::{Error, Result},
     export::tensorboard::files_of_events,
@@ -43,6 +44,7 @@ impl Past {
 pub(super) fn execute(path: &Path, tensorboard: bool, json: bool, quiet: bool) -> Result<()> {
     let folder = RunFolder::hold(path)?;
     let manifest = Manifest::read(path)?;
+    of_program(path, &manifest)?;
     if manifest.outcome.is_final() {
         return tell_end(path, &manifest, json);
     }

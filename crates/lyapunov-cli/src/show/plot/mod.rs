@@ -1,24 +1,21 @@
 //! Pictures of runs: a small figure type, what a run shows in it, and its SVG.
 
 mod axis;
-mod comparison;
-mod density;
 mod draw;
 mod exponents;
 mod heat;
+#[cfg(feature = "networks")]
+mod networks;
 mod raster;
 mod run;
-mod twin;
-mod verify;
 
-pub use comparison::comparison_figure;
-pub use density::{DensityCaption, density_figure};
 pub use exponents::{curve_figure, running_figure, spectrum_figure};
 pub use heat::HeatMap;
+#[cfg(feature = "networks")]
+pub use networks::{DensityCaption, TwinCaption, comparison_figure, density_figure, twin_figure, verify_figure};
 pub use raster::Format;
+#[cfg(feature = "networks")]
 pub use run::{Caption, run_figure};
-pub use twin::{TwinCaption, twin_figure};
-pub use verify::verify_figure;
 
 /// The height of a panel beside others, in points.
 const LOW: f64 = 216.0;

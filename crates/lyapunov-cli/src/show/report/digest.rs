@@ -39,6 +39,8 @@ pub struct Digest {
     pub first_loss: Option<f64>,
     /// The mean loss on all training images after the last step.
     pub train_loss: Option<f64>,
+    /// The loss of the last mini-batch, of a network that is not of the program: its loop may never evaluate the final weights.
+    pub last_loss: Option<f64>,
     /// The share of test images classified correctly after the last step.
     pub test_accuracy: Option<f64>,
     /// Every sharpness late in the run.
@@ -95,6 +97,7 @@ impl Digest {
             steps,
             learning_rate,
             first_loss: history.rows.iter().find_map(|row| row.loss),
+            last_loss: manifest.engine.as_ref().and(history.rows.iter().rev().find_map(|row| row.loss)),
             train_loss: manifest.train_loss.or_else(|| last.and_then(|row| row.train_loss)),
             test_accuracy: manifest.test_accuracy,
             readings: history.sharpness.iter().filter_map(|series| reading(series, &history.rows)).collect(),
@@ -110,7 +113,8 @@ impl Digest {
         if guesses {
             return false;
         }
-        let fallen = self.first_loss.zip(self.train_loss).is_some_and(|(first, last)| last <= FALLEN * first);
+        let fallen =
+            self.first_loss.zip(self.train_loss.or(self.last_loss)).is_some_and(|(first, last)| last <= FALLEN * first);
         self.state == Outcome::Completed.name() && fallen
     }
 
@@ -253,6 +257,9 @@ pub mod tests {
         let told = |test_accuracy| Digest { classes: 10, test_accuracy, ..digest("completed", Some(1.0)) };
         assert!(told(Some(0.16)).succeeded() && told(None).succeeded() && !told(Some(0.14)).succeeded());
         assert!(!digest("killed", Some(0.1)).succeeded());
+        let foreign = |last_loss, train_loss| Digest { last_loss, ..digest("completed", train_loss) };
+        assert!(foreign(Some(0.1), None).succeeded() && !foreign(Some(1.7), None).succeeded());
+        assert!(!foreign(Some(0.1), Some(1.7)).succeeded(), "an evaluation counts for more");
     }
 
     #[test]

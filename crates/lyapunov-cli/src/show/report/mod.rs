@@ -109,7 +109,8 @@ fn assembled(shown: &[Shown<'_>], faults: &[String], options: &PageOptions, poin
     sections.extend(runs_in_sections(shown, &differing));
     let methods = words::methods(points);
     sections.push(Section { title: "How each number is defined".to_owned(), html: methods });
-    let origins = words::origins(shown) + &commands(&options.commands);
+    let repeatable = shown.iter().any(|shown| shown.run.manifest.engine.is_none());
+    let origins = words::origins(shown) + &commands(&options.commands, repeatable);
     sections.push(Section { title: "Versions, and how to repeat this".to_owned(), html: origins });
     (document(&options.title, &finding, &sections, &json), finding)
 }
@@ -144,12 +145,10 @@ fn left_out(faults: &[String]) -> Option<Section> {
     (!faults.is_empty()).then(|| Section { title, html: format!("<ul class=\"faults\"><li>{listed}</li></ul>") })
 }
 
-fn commands(commands: &[String]) -> String {
+fn commands(commands: &[String], repeatable: bool) -> String {
     let listed: Vec<String> = commands.iter().map(|command| escape(command)).collect();
-    format!(
-        "<pre class=\"commands\">{}</pre><p class=\"note\">Each run above names the command that repeats it.</p>",
-        listed.join("\n")
-    )
+    let note = if repeatable { "<p class=\"note\">Each run above names the command that repeats it.</p>" } else { "" };
+    format!("<pre class=\"commands\">{}</pre>{note}", listed.join("\n"))
 }
 
 fn document(title: &str, finding: &str, sections: &[Section], json: &str) -> String {

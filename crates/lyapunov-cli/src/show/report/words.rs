@@ -102,7 +102,8 @@ const METHODS: [(&str, &str); 9] = [
         "Ordinary least squares of ln λ_max on ln η, for each group of runs that are alike but for η and seed. Seeds are averaged \
       first (the mean of ln λ_max at each η is one point), and the standard error is that of the scatter of these points about the line. \
       Only runs in which training succeeds count: they took all their steps, and the mean loss on all training images at the end is at \
-      most four fifths of the first mini-batch's loss, and one and a half times as many test images as by guessing are classified correctly.",
+      most four fifths of the first mini-batch's loss (of another engine's network whose final weights nobody evaluated: the loss of the last \
+      mini-batch), and one and a half times as many test images as by guessing are classified correctly.",
     ),
     (
         "batch sharpness",
@@ -125,7 +126,7 @@ const METHODS: [(&str, &str); 9] = [
     (
         "cost",
         "All measurements so far, per training step, in gradient-equivalents (g-eq): one is a forward and a backward pass over a \
-      training batch.",
+      training batch, counted in multiply-adds; where the network ran on another engine, by the clock.",
     ),
 ];
 
@@ -151,10 +152,15 @@ pub fn origins(shown: &[Shown<'_>]) -> String {
     let mut html = format!("<dl><dt>this page</dt><dd>lyapunov {}</dd>", env!("CARGO_PKG_VERSION"));
     let unknown = || "not known".to_owned();
     let origins: [(&str, Origin<'_>); 4] = [
-        ("runs made by", &|shown| format!("lyapunov {}", shown.run.manifest.version)),
+        ("runs made by", &|shown| {
+            let engine = shown.run.manifest.engine.as_ref().map(|engine| format!(", {engine}")).unwrap_or_default();
+            format!("lyapunov {}{engine}", shown.run.manifest.version)
+        }),
         ("git commit", &|shown| shown.run.manifest.git_commit.clone().unwrap_or_else(unknown)),
         ("device", &|shown| shown.run.manifest.device.clone()),
-        ("data", &|shown| shown.run.manifest.data.clone()),
+        ("data", &|shown| {
+            Some(shown.run.manifest.data.clone()).filter(|data| !data.is_empty()).unwrap_or_else(unknown)
+        }),
     ];
     for (term, of) in origins {
         let mut counts: BTreeMap<String, usize> = BTreeMap::new();
@@ -193,13 +199,11 @@ fn facts(shown: &Shown<'_>) -> String {
     let manifest = &shown.run.manifest;
     let mut facts: Vec<String> = Vec::new();
     facts.extend(manifest.fault.as_ref().map(|fault| format!("failed: {fault}")));
-    facts.push(format!(
-        "{} on {}, {} weights, {} images",
-        keys::value(shown.run, "model.name"),
-        manifest.data,
-        manifest.parameters,
-        manifest.training_images
-    ));
+    let (model, weights) = (keys::value(shown.run, "model.name"), manifest.parameters);
+    facts.push(match &manifest.engine {
+        None => format!("{model} on {}, {weights} weights, {} images", manifest.data, manifest.training_images),
+        Some(engine) => format!("{model}, {weights} weights, {engine}"),
+    });
     facts.extend(shown.digest.steps.map(|steps| format!("{steps} steps")));
     facts.extend(manifest.wall_seconds.map(|seconds| format!("{} s", four_digits(seconds))));
     facts.extend(shown.digest.train_loss.map(|loss| format!("final loss {}", four_digits(loss))));
@@ -216,11 +220,13 @@ fn facts(shown: &Shown<'_>) -> String {
         };
         marked_up(&format!("{symbol} on {} {}{spread}", found.on, four_digits(found.value)))
     }));
-    let command = format!(
-        "lyapunov train {}",
-        crate::text::shell::quoted(&shown.run.folder.join(crate::folder::CONFIG).display().to_string())
-    );
-    format!("<p class=\"facts\">{}<br><code>{}</code></p>", facts.join(" · "), escape(&command))
+    let config = || crate::text::shell::quoted(&shown.run.folder.join(crate::folder::CONFIG).display().to_string());
+    // A network that is not of the program is trained again by its own script.
+    let again = match manifest.engine {
+        None => format!("<br><code>{}</code>", escape(&format!("lyapunov train {}", config()))),
+        Some(_) => String::new(),
+    };
+    format!("<p class=\"facts\">{}{again}</p>", facts.join(" · "))
 }
 
 #[cfg(test)]

@@ -199,7 +199,7 @@ mod tests {
         std::fs::create_dir(&run).unwrap();
         std::fs::write(run.join(folder::MANIFEST), Manifest { steps_per_epoch: 4, ..Manifest::default() }.to_json())
             .unwrap();
-        std::fs::write(run.join(folder::CONFIG), crate::config::DEFAULTS).unwrap();
+        std::fs::write(run.join(folder::CONFIG), crate::defaults::DEFAULTS).unwrap();
         let mut store = Store::create(&run.join(folder::ROWS)).unwrap();
         (0..40).for_each(|step| store.record(&crate::recorded::row(step)).unwrap());
         store.close().unwrap();

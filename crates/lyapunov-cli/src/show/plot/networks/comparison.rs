@@ -1,7 +1,7 @@
 //! What the picture of a comparison shows: the final loss of each reference against its learning rate, and the rules beside it.
 
-use super::{Colour, Figure, LOW, Marker, Panel, Series, Stroke, Vertical};
 use crate::compare::{Comparison, Line};
+use crate::show::plot::{Colour, Figure, LOW, Marker, Panel, Series, Stroke, Vertical};
 
 const COLOURS: [Colour; 6] = [(38, 84, 140), (196, 92, 20), (30, 120, 90), (120, 60, 140), (90, 90, 90), (160, 40, 60)];
 const STROKES: [Stroke; 3] = [Stroke::Solid, Stroke::Dashed, Stroke::Dotted];

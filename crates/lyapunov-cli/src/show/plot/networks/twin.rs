@@ -2,7 +2,7 @@
 
 use lyapunov::TwinRow;
 
-use super::{Colour, Figure, LOW, Panel, Series, Stroke, Vertical};
+use crate::show::plot::{Colour, Figure, LOW, Panel, Series, Stroke, Vertical};
 
 const BLUE: Colour = (38, 84, 140);
 const ORANGE: Colour = (196, 92, 20);

@@ -1,7 +1,7 @@
 //! What the picture of a spectrum shows: the density of the eigenvalues over decades, with its error.
 
-use super::{Band, Colour, Figure, Panel, Series, Stroke, TALL, Vertical};
 use crate::measure::found::Spectrum;
+use crate::show::plot::{Band, Colour, Figure, Panel, Series, Stroke, TALL, Vertical};
 
 const BLUE: Colour = (38, 84, 140);
 const PALE: Colour = (205, 221, 240);

@@ -1,7 +1,7 @@
 //! What the picture of the experiment shows: exponents at frozen and at moving weights beside what explains them.
 
-use super::{Colour, Figure, LOW, Marker, Panel, Series, Stroke, Vertical};
 use crate::measure::verify::{Moving, Report};
+use crate::show::plot::{Colour, Figure, LOW, Marker, Panel, Series, Stroke, Vertical};
 
 const BLUE: Colour = (38, 84, 140);
 const ORANGE: Colour = (196, 92, 20);
