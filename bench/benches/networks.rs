@@ -1,5 +1,6 @@
-//! One network at the disposal of `bench/networks.py`: it reads what to compute from its input, line by line, and answers
-//! each line when it is done, so that the script can take turns with PyTorch and read the processor time of both.
+//! One network at the disposal of `bench/networks.py`: it reads what to compute from its input, line by line, and
+//! answers each line when it is done, so that the script can take turns with PyTorch and read the processor time of
+//! both.
 //!
 //! Arguments: the network, the batch size, the number of threads. Lines: `gradient`, `product` (exact), `gauss-newton`.
 #![allow(clippy::unwrap_used, reason = "a benchmark that cannot go on ends")]

@@ -14,7 +14,8 @@ const ROUNDS: u64 = 12;
 
 fn main() {
     println!(
-        "| network | activation | weights | gradient | exact | gradient + exact, joint | Gauss–Newton | counted exact | counted Gauss–Newton |"
+        "| network | activation | weights | gradient | exact | gradient + exact, joint | Gauss–Newton | counted exact \
+            | counted Gauss–Newton |"
     );
     println!("|---|---|---|---|---|---|---|---|---|");
     let plain = NetworkOptions { batch_size: 128, ..NetworkOptions::default() };

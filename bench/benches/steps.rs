@@ -12,7 +12,8 @@ const ROUNDS: usize = 12;
 
 fn main() {
     println!(
-        "| network | activation | optimizer | plain step | 1 deviation | 1 deviation, joint pass | 2 deviations | each further |"
+        "| network | activation | optimizer | plain step | 1 deviation | 1 deviation, joint pass | 2 deviations | \
+            each further |"
     );
     println!("|---|---|---|---|---|---|---|---|");
     for (name, architecture) in [

@@ -52,7 +52,8 @@ fn main() {
             continue;
         }
         println!(
-            "| contender | T | g-eq per step | batch: bias | median | 90th | records | full, any moment: bias | median | 90th | records | full, just read: bias | median | 90th | records |"
+            "| contender | T | g-eq per step | batch: bias | median | 90th | records | full, any moment: bias | \
+                median | 90th | records | full, just read: bias | median | 90th | records |"
         );
         println!("|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|");
         watch(&network, *rate, &options);
@@ -198,7 +199,8 @@ fn search_warm(network: &Network, rate: f64, steps: u64) {
         descent.step(&mut []).expect("the step succeeds");
     }
     println!(
-        "| steps since | images | products | start | g-eq to 0.5 %: median | 90th | corrected: median | 90th | searches |"
+        "| steps since | images | products | start | g-eq to 0.5 %: median | 90th | corrected: median | 90th | \
+            searches |"
     );
     println!("|---|---|---|---|---|---|---|---|---|");
     for search in &mut searches {

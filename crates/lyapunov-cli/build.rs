@@ -1,5 +1,5 @@
-//! Tells the tests whether the real images are beside the workspace, so that those that want them are reported as ignored
-//! where they are not.
+//! Tells the tests whether the real images are beside the workspace, so that those that want them are reported as
+//! ignored where they are not.
 
 use std::path::Path;
 

@@ -142,20 +142,20 @@ mod tests {
     fn what_is_wrong_with_a_file_is_said() {
         let (images, labels) = (images(), labels());
         let cut = |file: &ImageFile, length| ImageFile { bytes: file.bytes[..length].to_vec(), ..file.clone() };
-        let told_of = |images: &ImageFile, labels: &ImageFile, expected: &str| {
+        let refused = |images: &ImageFile, labels: &ImageFile, expected: &str| {
             let found = message(images, labels);
             assert!(found.contains(expected), "{found}");
         };
-        told_of(&cut(&images, 0), &labels, "images: 0 bytes are too few for the header");
-        told_of(&cut(&images, 15), &labels, "too few for the header");
-        told_of(&cut(&images, 16 + 784 + 5), &labels, "promises 2 images and ends inside image 1");
-        told_of(&images, &cut(&labels, 9), "labels: the file promises 2 labels and ends inside label 1");
-        told_of(&labels, &labels, "begins with 2049, not with 2051");
-        told_of(&images, &file("labels", &[2049, 2], vec![9, 10]), "record 1 has label 10");
-        told_of(&images, &file("labels", &[2049, 1], vec![9]), "1 labels for the 2 images in images");
-        told_of(&images, &file("labels", &[2049, 2], vec![1, 2, 3]), "1 bytes more");
-        told_of(&file("images", &[2051, 2, 28, 29], vec![]), &labels, "28×29");
-        told_of(&file("images", &[2051, 0, 28, 28], vec![]), &labels, "no images");
-        told_of(&file("images", &[2051, u32::MAX, 28, 28], vec![0]), &labels, "ends inside image 0");
+        refused(&cut(&images, 0), &labels, "images: 0 bytes are too few for the header");
+        refused(&cut(&images, 15), &labels, "too few for the header");
+        refused(&cut(&images, 16 + 784 + 5), &labels, "promises 2 images and ends inside image 1");
+        refused(&images, &cut(&labels, 9), "labels: the file promises 2 labels and ends inside label 1");
+        refused(&labels, &labels, "begins with 2049, not with 2051");
+        refused(&images, &file("labels", &[2049, 2], vec![9, 10]), "record 1 has label 10");
+        refused(&images, &file("labels", &[2049, 1], vec![9]), "1 labels for the 2 images in images");
+        refused(&images, &file("labels", &[2049, 2], vec![1, 2, 3]), "1 bytes more");
+        refused(&file("images", &[2051, 2, 28, 29], vec![]), &labels, "28×29");
+        refused(&file("images", &[2051, 0, 28, 28], vec![]), &labels, "no images");
+        refused(&file("images", &[2051, u32::MAX, 28, 28], vec![0]), &labels, "ends inside image 0");
     }
 }

@@ -8,8 +8,8 @@ use peak_alloc::PeakAlloc;
 #[global_allocator]
 static MEMORY: PeakAlloc = PeakAlloc;
 
-/// The bytes that `work` with a fresh network needs at its peak, beyond what was held before: a network keeps what a pass
-/// has used.
+/// The bytes that `work` with a fresh network needs at its peak, beyond what was held before: a network keeps what a
+/// pass has used.
 fn peak<T>(network: impl Fn() -> Network, work: impl Fn(&Network) -> T) -> f64 {
     // What is made once and kept is nobody's need.
     work(&network());

@@ -36,20 +36,22 @@ const OF_NETWORKS: [&str; 10] =
 pub enum CommonCommand {
     /// Measure the Lyapunov exponents of a classical system
     ///
-    /// Exponents come with standard errors, in nats per step for maps and per unit of time for flows, and the values of the
-    /// literature beside them. A system that diverges is a result, not a failure: the exponents up to there are
+    /// Exponents come with standard errors, in nats per step for maps and per unit of time for flows, and the values of
+    /// the literature beside them. A system that diverges is a result, not a failure: the exponents up to there are
     /// reported.
     Exponents(ExponentsArguments),
     /// Show runs in one page: curves, thresholds, fits and a table
     ///
-    /// The page is one HTML file that needs no network and no other file. It shows each run (loss, accuracy, learning rate, the
-    /// sharpness against 1/η and the edge of stability, exponents with their errors, cost) and the runs beside each other:
-    /// λ_max against 1/η with the fitted slope, exponents against curvature, losses against η, and a table to sort and filter.
-    /// A run that cannot be read is named and left out; the exit code is then 1, and the page is written all the same.
+    /// The page is one HTML file that needs no network and no other file. It shows each run (loss, accuracy, learning
+    /// rate, the sharpness against 1/η and the edge of stability, exponents with their errors, cost) and the runs
+    /// beside each other: λ_max against 1/η with the fitted slope, exponents against curvature, losses against η, and a
+    /// table to sort and filter. A run that cannot be read is named and left out; the exit code is then 1, and the page
+    /// is written all the same.
     Report(ReportArguments),
     /// List stored runs, one line each
     ///
-    /// Runs are found in and below the folders. A run that is `running` in its manifest and held by no process is `killed`.
+    /// Runs are found in and below the folders. A run that is `running` in its manifest and held by no process is
+    /// `killed`.
     List(ListArguments),
     /// Show everything worth knowing of one stored run
     Show(ShowArguments),

@@ -189,7 +189,8 @@ fn among(kind: &str, name: &str, known: &[&str]) -> String {
     }
 }
 
-const NO_CURVATURE_HELP: &str = "set `control.rule` to \"none\" and a learning rate of your own (`optimizer.learning_rate`), or choose a loss that \
+const NO_CURVATURE_HELP: &str = "set `control.rule` to \"none\" and a learning rate of your own \
+    (`optimizer.learning_rate`), or choose a loss that \
                                  bends, such as `loss.name = \"cross-entropy\"`";
 
 impl Error {
@@ -213,8 +214,9 @@ impl Error {
         matches!(self, Self::Output(cause) if cause.kind() == io::ErrorKind::BrokenPipe)
     }
 
-    /// 2 where the command or the configuration is wrong, 1 where the work failed; 75 where another process is at it, as
-    /// `sysexits.h` calls what may be tried again; 128 and the number of the signal after a signal, as shells have it.
+    /// 2 where the command or the configuration is wrong, 1 where the work failed; 75 where another process is at it,
+    /// as `sysexits.h` calls what may be tried again; 128 and the number of the signal after a signal, as shells have
+    /// it.
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Busy { .. } => 75,

@@ -1,4 +1,5 @@
-//! What tests ask of a build with debug assertions: writes that fail, and a word about every step. A release build has none of it.
+//! What tests ask of a build with debug assertions: writes that fail, and a word about every step. A release build has
+//! none of it.
 
 use std::{
     env,
@@ -25,10 +26,10 @@ pub fn point() -> io::Result<()> {
     if !fails(&asked, number) {
         return Ok(());
     }
-    let told = format!("write {number} fails for a test");
-    // A test has to know of it also where the fault is not the one that is told.
-    eprintln!("{told}");
-    Err(io::Error::other(told))
+    let message = format!("write {number} fails for a test");
+    // A test has to know of it also where the fault is not the one that is reported.
+    eprintln!("{message}");
+    Err(io::Error::other(message))
 }
 
 fn fails(asked: &str, number: u64) -> bool {

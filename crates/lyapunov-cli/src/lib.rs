@@ -1,7 +1,7 @@
 //! The program `lyapunov`: trains networks and shows how stable their training is.
 //!
-//! Without the feature `networks` it trains nothing and needs no engine: it shows what training loops have left, whatever they ran
-//! on. The Python package carries that one.
+//! Without the feature `networks` it trains nothing and needs no engine: it shows what training loops have left,
+//! whatever they ran on. The Python package carries that one.
 #![cfg_attr(
     not(feature = "networks"),
     allow(dead_code, unused_imports, reason = "lower rooms hold what the rooms of networks need")
@@ -55,7 +55,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     let arguments = match cli::Arguments::try_parse_from(arguments) {
         Ok(arguments) => arguments,
         Err(refusal) => {
-            // Where nobody reads it, nobody is left to tell.
+            // Where nobody reads it, nobody is left to read it.
             let _ = refusal.print();
             return refusal.exit_code().try_into().unwrap_or(1);
         }
@@ -79,7 +79,7 @@ fn report(fault: &error::Error) {
     let handler =
         GraphicalReportHandler::new_themed(theme).with_links(false).with_wrap_lines(false).without_cause_chain();
     let mut text = String::new();
-    // Where standard error is closed, nobody is left to tell.
+    // Where standard error is closed, nobody is left to read it.
     let _ = match handler.render_report(&mut text, fault) {
         Ok(()) => stderr.write_all(outdented(&text).as_bytes()),
         Err(_) => writeln!(stderr, "error: {fault}"),

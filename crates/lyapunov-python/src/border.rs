@@ -1,7 +1,7 @@
 //! Errors between Rust and Python.
 //!
-//! A verb of a vector cannot fail in the core, but torch can: out of memory, a tensor on another device, Ctrl-C. The exception
-//! unwinds through the core, past its own code only, and becomes an exception again at the border.
+//! A verb of a vector cannot fail in the core, but torch can: out of memory, a tensor on another device, Ctrl-C. The
+//! exception unwinds through the core, past its own code only, and becomes an exception again at the border.
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 

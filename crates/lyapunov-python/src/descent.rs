@@ -13,8 +13,8 @@ use crate::{
     tensor::Tensor,
 };
 
-/// A loss of Python over the batches of a run: `gradient(at, step)` is the pair of loss and gradient on the batch of that step,
-/// `product(at, step, v)` the product with its Hessian.
+/// A loss of Python over the batches of a run: `gradient(at, step)` is the pair of loss and gradient on the batch of
+/// that step, `product(at, step, v)` the product with its Hessian.
 struct Batches(Py<PyAny>);
 
 impl Clone for Batches {
@@ -178,8 +178,8 @@ where
 
 #[pymethods]
 impl Descent {
-    /// The optimizer `name` (`"sgd"`, `"momentum"`, `"adam"`) after `taken` steps, with `count` random deviations; `state` is the
-    /// weights and what is remembered of each, flat.
+    /// The optimizer `name` (`"sgd"`, `"momentum"`, `"adam"`) after `taken` steps, with `count` random deviations;
+    /// `state` is the weights and what is remembered of each, flat.
     #[new]
     #[pyo3(signature = (name, batches, groups, state, *, taken = 0, count = 0, seed = 0))]
     #[allow(clippy::too_many_arguments, reason = "named in Python")]
@@ -221,7 +221,8 @@ impl Descent {
         })
     }
 
-    /// Takes steps, the deviations re-orthonormalised every `every` of them. The step before which numbers were not finite, or `None`.
+    /// Takes steps, the deviations re-orthonormalised every `every` of them. The step before which numbers were not
+    /// finite, or `None`.
     fn advance(&mut self, py: Python<'_>, steps: u64, every: u64) -> PyResult<Option<u64>> {
         border(py, || self.0.advance(steps, every)).map(|outcome| match outcome {
             Outcome::Completed => None,

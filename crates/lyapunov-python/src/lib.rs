@@ -1,7 +1,8 @@
 //! `lyapunov._core`: the mathematics of `lyapunov` over PyTorch tensors, as a module of Python.
 //!
-//! A vector is a flat tensor that stays where torch put it ([`tensor`]); an operator is a callable of Python; exceptions of
-//! Python pass through unchanged ([`border`]). Nothing here knows a model: that is the business of the Python half.
+//! A vector is a flat tensor that stays where torch put it ([`tensor`]); an operator is a callable of Python;
+//! exceptions of Python pass through unchanged ([`border`]). Nothing here knows a model: that is the business of the
+//! Python half.
 
 mod border;
 mod control;

@@ -15,7 +15,8 @@ enum Kind {
 #[pyclass(frozen)]
 pub struct Optimizer(Kind);
 
-/// (threshold, whether it speaks of the preconditioned sharpness, whether mini-batch runs hold the batch sharpness there).
+/// (threshold, whether it speaks of the preconditioned sharpness, whether mini-batch runs hold the batch sharpness
+/// there).
 type Edge = (f64, bool, bool);
 
 #[pymethods]
@@ -66,7 +67,8 @@ impl Optimizer {
         Ok(heading.bind(py).clone())
     }
 
-    /// The diagonal of P^-½ at the coming step, the `count`-th, from Adam's second moment before it; `None` for the others.
+    /// The diagonal of P^-½ at the coming step, the `count`-th, from Adam's second moment before it; `None` for the
+    /// others.
     fn root<'py>(
         &self,
         second: &Bound<'py, PyAny>,

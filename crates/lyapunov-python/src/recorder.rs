@@ -24,7 +24,8 @@ pub struct Recorder {
 /// (quantity, value, residual, kind, cost).
 type Reading = (String, f64, Option<f64>, String, f64);
 
-/// (threshold, whether it speaks of the preconditioned sharpness, whether mini-batch runs hold the batch sharpness there).
+/// (threshold, whether it speaks of the preconditioned sharpness, whether mini-batch runs hold the batch sharpness
+/// there).
 type OptimizersEdge = (f64, bool, bool);
 
 #[pymethods]
@@ -154,8 +155,8 @@ fn evaluation(loss: Option<f64>, accuracy: Option<f64>) -> Option<Evaluation> {
 }
 
 fn sharpness(step: u64, (quantity, value, residual, kind, cost): Reading) -> PyResult<Sharpness> {
-    let told = |fault: lyapunov::Error| PyValueError::new_err(fault.to_string());
-    let (quantity, product) = (quantity.parse::<Quantity>().map_err(told)?, kind.parse::<Product>().map_err(told)?);
+    let shown = |fault: lyapunov::Error| PyValueError::new_err(fault.to_string());
+    let (quantity, product) = (quantity.parse::<Quantity>().map_err(shown)?, kind.parse::<Product>().map_err(shown)?);
     Ok(Sharpness { quantity, value, residual: unknown(residual), on: Sample::Mini(step), product, cost })
 }
 

@@ -37,8 +37,8 @@ impl Operator<Tensor> for Scaled<'_, '_> {
     }
 }
 
-/// A loss of Python: `gradient(at, batch)` is the pair of loss and gradient, `product(batch, v)` the product with the Hessian; `batch` is
-/// an index, or `None` for all of the data.
+/// A loss of Python: `gradient(at, batch)` is the pair of loss and gradient, `product(batch, v)` the product with the
+/// Hessian; `batch` is an index, or `None` for all of the data.
 struct Loss<'a, 'py>(&'a Bound<'py, PyAny>);
 
 fn index(on: Sample) -> Option<u64> {
@@ -207,7 +207,8 @@ pub fn batch_sharpness(loss: &Bound<'_, PyAny>, at: &Bound<'_, PyAny>, batches: 
     Ok(found.map(|found| (found.value, found.std_error, found.spread, found.batches)))
 }
 
-/// The Rayleigh quotient of an operator at a direction with its residual: (value, residual); `None` where the direction is zero.
+/// The Rayleigh quotient of an operator at a direction with its residual: (value, residual); `None` where the direction
+/// is zero.
 #[pyfunction]
 #[pyo3(signature = (operator, direction, root = None))]
 pub fn rayleigh(
@@ -226,8 +227,8 @@ pub fn rayleigh(
     })
 }
 
-/// (slope, curvature, stretch, reach) along the step against `heading`, in the metric of the preconditioner whose inverse root is the
-/// diagonal `root`; `None` where the heading is zero or the product is not finite.
+/// (slope, curvature, stretch, reach) along the step against `heading`, in the metric of the preconditioner whose
+/// inverse root is the diagonal `root`; `None` where the heading is zero or the product is not finite.
 #[pyfunction]
 #[pyo3(signature = (operator, heading, gradient, root = None))]
 pub fn along(
@@ -333,7 +334,8 @@ impl Tracker {
         Ok(found)
     }
 
-    /// The vector that the next burst starts from, as bytes; `None` before the first one. `like` is a tensor of its shape and type.
+    /// The vector that the next burst starts from, as bytes; `None` before the first one. `like` is a tensor of its
+    /// shape and type.
     fn vector<'py>(&mut self, like: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
         let py = like.py();
         let (tracker, like) = (&mut self.tracker, Tensor::new(like));

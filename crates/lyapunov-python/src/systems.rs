@@ -89,7 +89,8 @@ impl NamedSystem {
     }
 }
 
-/// A map of Python: `step(x)` gives the image of a state, `tangent(x, deviations)` those of deviations, all as bytes of f64.
+/// A map of Python: `step(x)` gives the image of a state, `tangent(x, deviations)` those of deviations, all as bytes of
+/// f64.
 struct Own {
     step: Py<PyAny>,
     tangent: Py<PyAny>,

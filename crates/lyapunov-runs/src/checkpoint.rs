@@ -1,7 +1,7 @@
 //! Checkpoints of a run: all that it needs to go on, in one file that appears whole or not at all.
 //!
-//! The file comes first and then its line in the database, together with the rows that belong to it: what the database lists is
-//! on the disk. What is on the disk and not listed, or not what it was, is not used.
+//! The file comes first and then its line in the database, together with the rows that belong to it: what the database
+//! lists is on the disk. What is on the disk and not listed, or not what it was, is not used.
 
 use std::{
     fs::{self, File},
@@ -85,8 +85,8 @@ pub type Found = (Snapshot, Note);
 /// The newest checkpoint that is whole and of this configuration; what is wrong with those that were passed over.
 ///
 /// # Errors
-/// [`Error::Unusable`] where the newest one that is whole was written by another version: the run would not go on to the
-/// same bits, nor may it begin again over what there is.
+/// [`Error::Unusable`] where the newest one that is whole was written by another version: the run would not go on to
+/// the same bits, nor may it begin again over what there is.
 pub fn newest(folder: &Path, listed: &[Listed], configuration: &str) -> Result<(Option<Found>, Vec<String>)> {
     let mut faults = Vec::new();
     for listed in listed {
@@ -103,7 +103,8 @@ pub fn newest(folder: &Path, listed: &[Listed], configuration: &str) -> Result<(
 fn other_version(path: &Path, format: u32) -> Error {
     let which = if format < FORMAT { "an earlier" } else { "a later" };
     let message = format!(
-        "{} is of version {format}, from {which} version of lyapunov, whose sums round otherwise: the run would not go on \
+        "{} is of version {format}, from {which} version of lyapunov, whose sums round otherwise: the run would not \
+            go on \
          to the same bits",
         path.display()
     );
@@ -164,7 +165,8 @@ pub struct Clock {
 }
 
 impl Clock {
-    /// The clock of a run that begins or goes on now: a checkpoint after each `every` steps and each `minutes` minutes; 0 is never.
+    /// The clock of a run that begins or goes on now: a checkpoint after each `every` steps and each `minutes` minutes;
+    /// 0 is never.
     pub fn new(every: u64, minutes: f64) -> Self {
         // So long a period that it has no duration never passes.
         let period = Duration::try_from_secs_f64(60.0 * minutes).ok().filter(|period| !period.is_zero());

@@ -243,8 +243,8 @@ impl Row {
         }
     }
 
-    /// What is known after the last step, `step` in all: evaluations on all training data and on test data, and the cost
-    /// of all measurements in g-eq.
+    /// What is known after the last step, `step` in all: evaluations on all training data and on test data, and the
+    /// cost of all measurements in g-eq.
     pub fn at_end(
         step: u64,
         (train, test): (Evaluation, Option<Evaluation>),

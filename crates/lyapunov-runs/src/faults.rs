@@ -1,13 +1,14 @@
 //! Write faults for tests: before each part of a write, a build with debug assertions asks a function whether it fails.
 //!
-//! A release build asks nothing. The function is handed over by the program under test: this crate reads no environment.
+//! A release build asks nothing. The function is handed over by the program under test: this crate reads no
+//! environment.
 
 use std::{io, sync::OnceLock};
 
 static HOOK: OnceLock<fn() -> io::Result<()>> = OnceLock::new();
 
-/// From now on, `hook` is called before each part of a write of this process, and its error is that of the write. Without debug
-/// assertions this does nothing; a second call changes nothing.
+/// From now on, `hook` is called before each part of a write of this process, and its error is that of the write.
+/// Without debug assertions this does nothing; a second call changes nothing.
 pub fn inject(hook: fn() -> io::Result<()>) {
     if cfg!(debug_assertions) {
         let _ = HOOK.set(hook);

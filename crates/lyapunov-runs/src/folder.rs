@@ -87,7 +87,7 @@ impl RunFolder {
         Ok(Taken::Ours(Self { path, _lock: lock }))
     }
 
-    /// Takes the folder of a run that is there; tells who is at it, where that is another process.
+    /// Takes the folder of a run that is there; says who is at it, where that is another process.
     ///
     /// # Errors
     /// [`Error::Io`] where the folder cannot be made, [`Error::Busy`] where
@@ -207,9 +207,9 @@ fn unwritable(path: &Path, source: io::Error) -> Error {
     Error::Io { action: "make the output folder", path: path.to_owned(), source, help }
 }
 
-/// Writes an output where a person has asked for it. A regular file appears whole or not at all, and replaces an earlier
-/// one with the permissions of that; a link is followed, and stays; what is no regular file (a pipe, a device, a
-/// descriptor of the shell such as `/dev/fd/63`) is written into, and never replaced.
+/// Writes an output where a person has asked for it. A regular file appears whole or not at all, and replaces an
+/// earlier one with the permissions of that; a link is followed, and stays; what is no regular file (a pipe, a device,
+/// a descriptor of the shell such as `/dev/fd/63`) is written into, and never replaced.
 ///
 /// # Errors
 /// [`Error::Io`] where the file system refuses, and for a file that is read-only.
@@ -275,7 +275,8 @@ fn write_into(path: &Path, contents: &[u8]) -> io::Result<()> {
 /// What the names of files begin with that are being written.
 const GROWING: &str = ".writing-";
 
-/// Writes beside the target, then renames: readers see the old file or the new one, never a part, also after a loss of power.
+/// Writes beside the target, then renames: readers see the old file or the new one, never a part, also after a loss of
+/// power.
 fn write_whole(path: &Path, contents: &[u8]) -> io::Result<()> {
     faults::point()?;
     let mut file = readable_by_others(tempfile::Builder::new().prefix(GROWING)).tempfile_in(parent_of(path))?;

@@ -1,9 +1,9 @@
-//! How SQLite keeps a database whole while it is written: by a log beside it, or by a rollback journal where that log is
-//! not safe.
+//! How SQLite keeps a database whole while it is written: by a log beside it, or by a rollback journal where that log
+//! is not safe.
 //!
-//! The write-ahead log lets readers see rows while they are written, but readers and writer share memory through a file,
-//! which works on one machine only. On network file systems a rollback journal does what a log cannot: then a reader
-//! and the writer wait for each other.
+//! The write-ahead log lets readers see rows while they are written, but readers and writer share memory through a
+//! file, which works on one machine only. On network file systems a rollback journal does what a log cannot: then a
+//! reader and the writer wait for each other.
 
 use std::{fs, path::Path};
 

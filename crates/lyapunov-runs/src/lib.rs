@@ -1,11 +1,11 @@
 //! What a training run leaves behind: written while it goes on, and read back.
 //!
-//! A run is a folder: `run.toml` (its configuration), `manifest.json` (what it was made of and how it ended), `run.sqlite` (a row
-//! per step), perhaps `weights.safetensors` and checkpoints, and digests of the files of an ended run. The program
-//! `lyapunov` lists, shows, reports, watches and exports such folders, whoever wrote them.
+//! A run is a folder: `run.toml` (its configuration), `manifest.json` (what it was made of and how it ended),
+//! `run.sqlite` (a row per step), perhaps `weights.safetensors` and checkpoints, and digests of the files of an ended
+//! run. The program `lyapunov` lists, shows, reports, watches and exports such folders, whoever wrote them.
 //!
-//! **Write one** from any training loop, with a [`Recorder`]. A row takes some microseconds, and is on the disk a second
-//! later at most; a run that is killed keeps its rows.
+//! **Write one** from any training loop, with a [`Recorder`]. A row takes some microseconds, and is on the disk a
+//! second later at most; a run that is killed keeps its rows.
 //!
 //! ```
 //! use lyapunov::{Evaluation, Measurement, Observer, Outcome};
@@ -35,11 +35,12 @@
 //! # Ok::<(), Box<dyn std::error::Error + Send + Sync>>(())
 //! ```
 //!
-//! **Read any of them** with [`StoredRun`]; runs of every earlier version are read. [`columns`] says what each number is,
-//! with its unit: the database, the exports and the reports follow it. [`checkpoint`] and [`lock`] are for loops that go
-//! on after they were killed; [`faults`] makes every write fail in turn, for tests.
+//! **Read any of them** with [`StoredRun`]; runs of every earlier version are read. [`columns`] says what each number
+//! is, with its unit: the database, the exports and the reports follow it. [`checkpoint`] and [`lock`] are for loops
+//! that go on after they were killed; [`faults`] makes every write fail in turn, for tests.
 //!
-//! Nothing here prints, reads the environment, or opens a path that it was not handed. Files appear whole or not at all.
+//! Nothing here prints, reads the environment, or opens a path that it was not handed. Files appear whole or not at
+//! all.
 
 pub mod checkpoint;
 pub mod columns;

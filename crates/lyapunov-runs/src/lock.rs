@@ -85,8 +85,8 @@ mod tests {
         assert_eq!(holder(folder.path()), None);
         let lock = Lock::take(folder.path()).unwrap().unwrap();
         assert!(Lock::take(folder.path()).unwrap().is_none());
-        let told = holder(folder.path()).unwrap();
-        assert!(told.starts_with(&format!("process {}", std::process::id())), "{told}");
+        let message = holder(folder.path()).unwrap();
+        assert!(message.starts_with(&format!("process {}", std::process::id())), "{message}");
         drop(lock);
         assert_eq!(holder(folder.path()), None);
         assert!(Lock::take(folder.path()).unwrap().is_some(), "a lock that was left is there to be taken");

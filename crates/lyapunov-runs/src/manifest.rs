@@ -81,8 +81,8 @@ pub struct Manifest {
     pub parameters: usize,
     /// Training steps per pass over the images.
     pub steps_per_epoch: u64,
-    /// How the database of its rows is kept whole: `wal`, or `rollback` on a network file system; `null` where that is not
-    /// known.
+    /// How the database of its rows is kept whole: `wal`, or `rollback` on a network file system; `null` where that is
+    /// not known.
     pub journal: Option<Journal>,
     /// When the run started, in UTC.
     pub started: String,
@@ -149,8 +149,8 @@ impl Manifest {
     pub fn read(folder: &Path) -> Result<Self> {
         let path = folder.join(MANIFEST);
         let text = std::fs::read(&path).map_err(|cause| Error::io("read", &path, cause))?;
-        let unusable = |told: String, help: Option<&str>| {
-            Err(Error::Unusable { message: format!("{} {told}", path.display()), help: help.map(str::to_owned) })
+        let unusable = |output: String, help: Option<&str>| {
+            Err(Error::Unusable { message: format!("{} {output}", path.display()), help: help.map(str::to_owned) })
         };
         match serde_json::from_slice::<Self>(&text) {
             Ok(manifest) if manifest.format > FORMAT => unusable(

@@ -19,8 +19,8 @@ use crate::{
 
 /// A run that is being recorded: its folder, which no other process writes to, and its rows.
 ///
-/// Rows wait a second at most for the next one, which writes them; [`Recorder::flush`] writes them at once. A run that is killed
-/// keeps what was written and is listed as killed.
+/// Rows wait a second at most for the next one, which writes them; [`Recorder::flush`] writes them at once. A run that
+/// is killed keeps what was written and is listed as killed.
 pub struct Recorder {
     folder: RunFolder,
     store: Store,
@@ -31,8 +31,8 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    /// Makes `out/name`, or the first free one of `out/name-2`, `out/name-3`, …, and writes `configuration`, a text in TOML with
-    /// sections, and `manifest`, as [`Manifest::starting`] begins it.
+    /// Makes `out/name`, or the first free one of `out/name-2`, `out/name-3`, …, and writes `configuration`, a text in
+    /// TOML with sections, and `manifest`, as [`Manifest::starting`] begins it.
     ///
     /// # Errors
     /// Where the folder or its files cannot be written.
@@ -44,8 +44,8 @@ impl Recorder {
         Ok(Self { folder, store, manifest, began: Instant::now(), earlier: 0.0, cost: 0.0 })
     }
 
-    /// Goes on with the run in the folder at `path` after `steps` steps, which took `seconds`: rows of later steps are forgotten,
-    /// since the run takes these again. A run that has ended goes on as well.
+    /// Goes on with the run in the folder at `path` after `steps` steps, which took `seconds`: rows of later steps are
+    /// forgotten, since the run takes these again. A run that has ended goes on as well.
     ///
     /// # Errors
     /// Where there is no run, another process is at it, or its rows are damaged or of another version.
@@ -89,9 +89,9 @@ impl Recorder {
         self.store.write_waiting()
     }
 
-    /// Writes how the run has ended after so many steps, with the evaluations of the final weights on the training data and on
-    /// held-out data, and the digest of the rows; a run that took all its steps may have blown up all the same. Returns the
-    /// folder.
+    /// Writes how the run has ended after so many steps, with the evaluations of the final weights on the training data
+    /// and on held-out data, and the digest of the rows; a run that took all its steps may have blown up all the same.
+    /// Returns the folder.
     ///
     /// # Errors
     /// Where a file cannot be written.
@@ -111,8 +111,8 @@ impl Recorder {
         self.end()
     }
 
-    /// Writes that the run stops after so many steps without having come to its end: by a fault, or else interrupted, as one that
-    /// can be resumed. Returns the folder.
+    /// Writes that the run stops after so many steps without having come to its end: by a fault, or else interrupted,
+    /// as one that can be resumed. Returns the folder.
     ///
     /// # Errors
     /// Where a file cannot be written.

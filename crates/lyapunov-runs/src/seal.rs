@@ -1,4 +1,5 @@
-//! Digests of what a run has left, in the form of `sha256sum`: rows and weights that are no longer what they were are refused, not read.
+//! Digests of what a run has left, in the form of `sha256sum`: rows and weights that are no longer what they were are
+//! refused, not read.
 //!
 //! Neither SQLite nor safetensors has a checksum: a bit that flips in a loss or a weight makes another loss or weight.
 
@@ -21,7 +22,8 @@ pub fn seal(folder: &RunFolder) -> Result<()> {
     folder.write(SUMS, lines.collect::<Result<String>>()?.as_bytes())
 }
 
-/// Whether the file is the one that its run has left: `false` where nobody wrote down what that was, as while a run lasts.
+/// Whether the file is the one that its run has left: `false` where nobody wrote down what that was, as while a run
+/// lasts.
 ///
 /// # Errors
 /// Where it is another one.

@@ -73,8 +73,8 @@ fn length(row: &Numbers) -> usize {
     }
 }
 
-/// The rows and the note in a file that [`saved_to_safetensors`] made. Nothing in it is believed: no length that the bytes
-/// cannot hold, no name that is twice in it.
+/// The rows and the note in a file that [`saved_to_safetensors`] made. Nothing in it is believed: no length that the
+/// bytes cannot hold, no name that is twice in it.
 ///
 /// # Errors
 /// [`Error`] for bytes that are not such a file.
@@ -150,7 +150,7 @@ mod tests {
     #[test]
     fn weights_are_no_saved_run() {
         let weights = serialize([("w", Outgoing { row: &Numbers::F32(vec![1.0]), shape: [1] })], None);
-        let told = saved_from_safetensors(&weights.unwrap()).unwrap_err().to_string();
-        assert_eq!(told, "the file holds weights, not a run");
+        let message = saved_from_safetensors(&weights.unwrap()).unwrap_err().to_string();
+        assert_eq!(message, "the file holds weights, not a run");
     }
 }

@@ -1,4 +1,4 @@
-//! Runs as their folders tell them: what lists, exports and reports are made of. Nothing here touches a network.
+//! Runs as their folders show them: what lists, exports and reports are made of. Nothing here touches a network.
 
 use std::{
     collections::BTreeMap,
@@ -24,7 +24,8 @@ pub struct StoredRun {
     pub folder: PathBuf,
     /// What is known beside the numbers.
     pub manifest: Manifest,
-    /// The keys of its configuration by their full names, such as `optimizer.learning_rate`, in the order of their file.
+    /// The keys of its configuration by their full names, such as `optimizer.learning_rate`, in the order of their
+    /// file.
     pub keys: Vec<(String, Value)>,
 }
 
@@ -50,7 +51,8 @@ impl StoredRun {
         name.unwrap_or_else(|| self.folder.display().to_string())
     }
 
-    /// `running`, `completed`, `diverged`, `blown-up`, `failed`, or `killed` where nobody is at a run that has not ended.
+    /// `running`, `completed`, `diverged`, `blown-up`, `failed`, or `killed` where nobody is at a run that has not
+    /// ended.
     pub fn state(&self) -> &'static str {
         match self.manifest.outcome {
             Outcome::Running if lock::holder(&self.folder).is_none() => "killed",

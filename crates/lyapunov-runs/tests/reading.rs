@@ -183,8 +183,8 @@ fn a_newer_version_is_refused_by_its_number() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("run.sqlite");
     made(&path, &[TABLES_2, "PRAGMA user_version = 9;"]);
-    let told = read(&path).unwrap_err().to_string();
-    assert!(told.contains("newer version of lyapunov: its tables have version 9, this one knows"), "{told}");
+    let message = read(&path).unwrap_err().to_string();
+    assert!(message.contains("newer version of lyapunov: its tables have version 9, this one knows"), "{message}");
 }
 
 #[test]
@@ -198,8 +198,8 @@ fn a_file_cut_short_is_a_fault_that_names_it_and_never_fewer_rows() {
     assert_eq!(read(&path).unwrap().rows.len(), 2001);
     for length in [0, 10, 99, 1000, 4096, whole.len() / 2, whole.len() - 4096, whole.len() - 1] {
         fs::write(&path, &whole[..length]).unwrap();
-        let told = read(&path).map(|history| history.rows.len()).expect_err(&format!("cut to {length}")).to_string();
-        assert!(told.contains("run.sqlite"), "{told}");
+        let message = read(&path).map(|history| history.rows.len()).expect_err(&format!("cut to {length}")).to_string();
+        assert!(message.contains("run.sqlite"), "{message}");
     }
     fs::write(&path, "loss,step\n1,2\n").unwrap();
     assert!(read(&path).unwrap_err().to_string().contains("run.sqlite"));

@@ -1,7 +1,7 @@
 //! Files in the safetensors format, opened without trust.
 //!
-//! The format's own library accepts two tensors of one name and names like `../x`, and makes gigabytes of a header that says so. [`open`] refuses
-//! these; [`View`] and [`serialize`] are the format's own.
+//! The format's own library accepts two tensors of one name and names like `../x`, and makes gigabytes of a header that
+//! says so. [`open`] refuses these; [`View`] and [`serialize`] are the format's own.
 //!
 //! Source: the format is that of Hugging Face's safetensors 0.8: eight bytes of length, a header in JSON, the numbers.
 //!
@@ -44,8 +44,8 @@ impl Error {
 /// The result of reading.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// Most bytes of a header that is read. That of the deepest network here, with all that a checkpoint keeps, has some hundred thousand; the
-/// format allows a hundred million, of which a reader makes gigabytes.
+/// Most bytes of a header that is read. That of the deepest network here, with all that a checkpoint keeps, has some
+/// hundred thousand; the format allows a hundred million, of which a reader makes gigabytes.
 const MOST_HEADER: u64 = 8 << 20;
 
 /// The tensors in a file, none of whose names is twice in it or looks like a path.
@@ -57,7 +57,8 @@ const MOST_HEADER: u64 = 8 << 20;
 pub fn open(bytes: &[u8]) -> Result<SafeTensors<'_>> {
     if let Some(length) = bytes.first_chunk().map(|length| u64::from_le_bytes(*length)).filter(|n| *n > MOST_HEADER) {
         return Err(Error::of_file(format!(
-            "the file is not in the safetensors format: its header would have {length} bytes, and at most {MOST_HEADER} are read"
+            "the file is not in the safetensors format: its header would have {length} bytes, and at most \
+                {MOST_HEADER} are read"
         )));
     }
     // Before the format's own library, which sees one of two tensors of a name only, and blames what is left over.

@@ -9,8 +9,9 @@ pub trait Named: Copy + 'static {
     fn name(self) -> &'static str;
 }
 
-/// Gives an enum `ALL`, `name`, `from_name`, [`Display`](std::fmt::Display), [`FromStr`](std::str::FromStr) and [`Named`],
-/// from one list of its variants with their names. A variant that carries something says what it carries when it is read.
+/// Gives an enum `ALL`, `name`, `from_name`, [`Display`](std::fmt::Display), [`FromStr`](std::str::FromStr) and
+/// [`Named`], from one list of its variants with their names. A variant that carries something says what it carries
+/// when it is read.
 ///
 /// A variant that the list lacks does not compile. [`FromStr`](std::str::FromStr) refuses an unknown name with
 /// [`Error::Unknown`](crate::Error::Unknown), which holds the names that are known.

@@ -282,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_is_told_by_its_name() {
+    fn what_does_not_fit_is_reported_by_its_name() {
         let mut saved = Snapshot::default();
         (vec![1.0], vec![2.0]).keep("state", &mut Archive::saving(&mut saved)).unwrap();
         let refusal =

@@ -1,8 +1,8 @@
 //! Batch normalisation of pixels [pixels, channels]: each channel to mean 0 and variance 1, then a scale and a shift,
 //! and a ReLU behind it where one is asked for; the tangent, and the gradients of both.
 //!
-//! With the mean μ, the inverse deviation r = (σ² + ε)^−½ and c = (x − μ) r the value is y = γ c + β. Means ⟨·⟩ are over
-//! pixels. Since μ and r move with x, a tangent t of x moves c by r (t − ⟨t⟩ − c⟨c t⟩) = r P t, so that
+//! With the mean μ, the inverse deviation r = (σ² + ε)^−½ and c = (x − μ) r the value is y = γ c + β. Means ⟨·⟩ are
+//! over pixels. Since μ and r move with x, a tangent t of x moves c by r (t − ⟨t⟩ − c⟨c t⟩) = r P t, so that
 //!
 //! ẏ = γ̇ c + γ r (t − a − b c) + β̇ with a = ⟨t⟩, b = ⟨c t⟩.
 //!

@@ -2,8 +2,8 @@
 //! channel; the tangent, and the gradients of both. With one pixel and one group it is the layer normalisation of a
 //! token.
 //!
-//! The formulas are those of [`super::batch_norm`], with means over the numbers of a group, among which γ differs: where
-//! γ u stands there, a number û = γ u of its own channel stands here.
+//! The formulas are those of [`super::batch_norm`], with means over the numbers of a group, among which γ differs:
+//! where γ u stands there, a number û = γ u of its own channel stands here.
 
 use pulp::Arch;
 

@@ -1,8 +1,8 @@
 //! The inner loop of a convolution: a few pixels by two registers of channels, summed over a window in registers.
 //!
 //! A pixel of the output is a sum over runs of consecutive numbers of the framed input, one for each row of the kernel;
-//! each number meets a row of the packed weights. Every sum is taken in the order of the rows, from the bias on, in parts
-//! of up to 256 terms, by multiplications and additions that are rounded once: so its bits depend neither on the
+//! each number meets a row of the packed weights. Every sum is taken in the order of the rows, from the bias on, in
+//! parts of up to 256 terms, by multiplications and additions that are rounded once: so its bits depend neither on the
 //! instruction set nor on the tile that a pixel falls into.
 
 use pulp::{Simd, WithSimd};

@@ -1,8 +1,8 @@
 //! The gradient of a convolution in its kernel, and in its bias.
 //!
 //! dw[row, output] is a sum over all pixels of all images, of a number of the window times one of dy. It is taken over
-//! strips of pixels that stay in the first cache, each from zero, and the strips are added in their order. Threads height
-//! the rows of dw, not the images: so no sum depends on how many there are.
+//! strips of pixels that stay in the first cache, each from zero, and the strips are added in their order. Threads
+//! height the rows of dw, not the images: so no sum depends on how many there are.
 
 use pulp::{Arch, Simd, WithSimd};
 

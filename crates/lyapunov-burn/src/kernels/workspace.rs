@@ -1,8 +1,8 @@
 //! What kernels work with beside their operands: memory that is used again, and threads.
 //!
 //! A network has a workspace of its own and enters it for every pass. Outside of one, kernels take fresh memory and run
-//! on the thread that calls them. Neither changes a bit of any result: work is cut in the same parts whatever the number
-//! of threads, and sums of parts are added in their order.
+//! on the thread that calls them. Neither changes a bit of any result: work is cut in the same parts whatever the
+//! number of threads, and sums of parts are added in their order.
 
 use std::{
     cell::RefCell,

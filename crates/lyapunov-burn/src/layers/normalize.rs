@@ -29,7 +29,8 @@ pub(crate) enum Over {
     Groups(usize),
 }
 
-/// Images of `pixels` pixels with `channels` channels, those of a pixel side by side; features are channels of one pixel.
+/// Images of `pixels` pixels with `channels` channels, those of a pixel side by side; features are channels of one
+/// pixel.
 #[derive(Clone, Debug)]
 pub(crate) struct Normalize {
     pub over: Over,

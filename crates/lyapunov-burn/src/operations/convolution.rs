@@ -48,8 +48,8 @@ impl Operation for Convolve {
     }
 }
 
-/// y [examples, side × side × outputs] of x [examples, size × size × inputs], w [outputs × inputs × kernel × kernel] and
-/// b [outputs].
+/// y [examples, side × side × outputs] of x [examples, size × size × inputs], w [outputs × inputs × kernel × kernel]
+/// and b [outputs].
 pub(crate) fn convolve(x: Tensor<2>, weights: Tensor<1>, bias: Option<Tensor<1>>, shape: Shape) -> Tensor<2> {
     match bias {
         _ if !is_direct(&x) => plain(x, weights, bias, shape),

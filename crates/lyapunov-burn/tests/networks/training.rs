@@ -84,7 +84,7 @@ fn a_network_with_two_exponents_resumes_to_the_same_bits() {
 }
 
 #[test]
-fn twins_differ_in_what_they_are_told_to_and_nothing_else() {
+fn twins_differ_in_what_they_are_asked_to_and_nothing_else() {
     let plain = || network(Architecture::Mlp { widths: vec![12, 9] }, Activation::Tanh);
     let w = plain().initial_weights();
     let gradient = |network: &Network, on| network.gradient(&w, on).unwrap().1.to_data();

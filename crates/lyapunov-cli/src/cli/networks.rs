@@ -23,8 +23,8 @@ use crate::{
 
 /// Train a neural network and watch its stability.
 ///
-/// Training is a dynamical system. lyapunov measures it while it runs: the sharpness λ_max (the largest eigenvalue of the
-/// Hessian of the loss) and where η·λ_max stands against the thresholds 1 and 2.
+/// Training is a dynamical system. lyapunov measures it while it runs: the sharpness λ_max (the largest eigenvalue of
+/// the Hessian of the loss) and where η·λ_max stands against the thresholds 1 and 2.
 ///
 /// Without a command it trains: the same as `lyapunov train`.
 #[derive(Debug, Parser)]
@@ -52,54 +52,55 @@ pub struct Arguments {
 pub enum Command {
     /// Train a network and measure its sharpness on the way
     ///
-    /// Every run gets a folder of its own, with its configuration (config.toml), its measurements (run.sqlite), a picture
-    /// (run.svg), its final weights (weights.safetensors) and a manifest (manifest.json). A run that diverges is a result,
-    /// not a failure: the exit code is 0, and its rows are kept.
+    /// Every run gets a folder of its own, with its configuration (config.toml), its measurements (run.sqlite), a
+    /// picture (run.svg), its final weights (weights.safetensors) and a manifest (manifest.json). A run that diverges
+    /// is a result, not a failure: the exit code is 0, and its rows are kept.
     ///
-    /// A run that was killed goes on from its last checkpoint by `--resume`, to the bits that it would have reached. Ctrl-C,
-    /// SIGTERM, SIGUSR1 and SIGXCPU let a run save itself first; the exit code is then 128 and the number of the signal, and a
-    /// second Ctrl-C leaves at once. A run that another process is at is refused with exit code 75.
+    /// A run that was killed goes on from its last checkpoint by `--resume`, to the bits that it would have reached.
+    /// Ctrl-C, SIGTERM, SIGUSR1 and SIGXCPU let a run save itself first; the exit code is then 128 and the number of
+    /// the signal, and a second Ctrl-C leaves at once. A run that another process is at is refused with exit code 75.
     Train(TrainArguments),
     /// Train two copies that differ in almost nothing, and see how far they part
     ///
-    /// Both see the same batches in the same order. Told are the distance of their weights, the difference of their losses, the
-    /// share of test images on which their predictions differ, the rate at which the distance grows with its standard
-    /// error, the level at which it comes to rest, and what that means for repeating the run. Nothing is kept but the
-    /// picture that `--plot` asks for.
+    /// Both see the same batches in the same order. Told are the distance of their weights, the difference of their
+    /// losses, the share of test images on which their predictions differ, the rate at which the distance grows with
+    /// its standard error, the level at which it comes to rest, and what that means for repeating the run. Nothing is
+    /// kept but the picture that `--plot` asks for.
     Twin(TwinArguments),
     /// Put a claim about training to the test
     #[command(subcommand)]
     Verify(VerifyCommand),
     /// Measure the spectrum of the Hessian at the weights of a run
     ///
-    /// Measures at fixed weights: the final ones of a run, those of a file, or the initial ones of a configuration. Every
-    /// number comes with its error, its cost in gradient-equivalents (one is a forward and a backward pass over a training
-    /// batch), the images it speaks of, and the kind of its products with the Hessian. Not to have converged is a finding,
-    /// not a failure.
+    /// Measures at fixed weights: the final ones of a run, those of a file, or the initial ones of a configuration.
+    /// Every number comes with its error, its cost in gradient-equivalents (one is a forward and a backward pass over a
+    /// training batch), the images it speaks of, and the kind of its products with the Hessian. Not to have converged
+    /// is a finding, not a failure.
     Measure(MeasureArguments),
     /// Suggest a range of learning rates for an optimizer of one's own
     ///
-    /// At the initial weights of a configuration, at those of a run or of a file: measures the sharpness that limits the
-    /// learning rate, with errors, and trains for some steps by the rule edge-step, to see where the rate settles. The trial is
-    /// thrown away and nothing is changed.
+    /// At the initial weights of a configuration, at those of a run or of a file: measures the sharpness that limits
+    /// the learning rate, with errors, and trains for some steps by the rule edge-step, to see where the rate settles.
+    /// The trial is thrown away and nothing is changed.
     SuggestRate(SuggestRateArguments),
     /// Compare rules for the learning rate on a suite of problems
     ///
-    /// A suite is a file with keys for every run, problems and rules, each a part of a configuration. Every rule trains on every
-    /// problem with every seed, one run per core; a rule with a grid is shown at its best value, by the final loss on the training
-    /// images. The folder gets the runs, comparison.csv (a line per run), comparison.json and comparison.svg. Runs that are
-    /// there already are not made again.
+    /// A suite is a file with keys for every run, problems and rules, each a part of a configuration. Every rule trains
+    /// on every problem with every seed, one run per core; a rule with a grid is shown at its best value, by the final
+    /// loss on the training images. The folder gets the runs, comparison.csv (a line per run), comparison.json and
+    /// comparison.svg. Runs that are there already are not made again.
     CompareRates(CompareRatesArguments),
     /// Make every run of a grid of configurations, on all cores or on a cluster
     ///
-    /// A run is found again by the hash of its configuration, so that a sweep which is repeated, changed or was interrupted makes only
-    /// what is missing, and several processes may work on one folder. A run that fails or diverges does not stop the others.
+    /// A run is found again by the hash of its configuration, so that a sweep which is repeated, changed or was
+    /// interrupted makes only what is missing, and several processes may work on one folder. A run that fails or
+    /// diverges does not stop the others.
     Sweep(SweepArguments),
     /// Put the paper's claims to the test, on whatever images there are
     ///
-    /// Makes the runs of four experiments, as one sweep, and one page (report.html) that shows each claim of Sasdelli and others (2021) beside
-    /// what was measured: what the paper says, the numbers with their errors, where it holds and where not. Repeated, it makes what is
-    /// missing.
+    /// Makes the runs of four experiments, as one sweep, and one page (report.html) that shows each claim of Sasdelli
+    /// and others (2021) beside what was measured: what the paper says, the numbers with their errors, where it holds
+    /// and where not. Repeated, it makes what is missing.
     Reproduce(ReproduceArguments),
     /// Print the default configuration, with comments
     #[command(after_help = "Example:\n  lyapunov config > run.toml")]

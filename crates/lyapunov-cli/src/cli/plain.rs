@@ -10,11 +10,12 @@ use crate::{
 
 /// See how stable the training of a neural network was.
 ///
-/// Training is a dynamical system. lyapunov shows what was measured of it: the sharpness λ_max (the largest eigenvalue of the
-/// Hessian of the loss), where it stands against the edge of stability of the optimizer, exponents with their errors.
+/// Training is a dynamical system. lyapunov shows what was measured of it: the sharpness λ_max (the largest eigenvalue
+/// of the Hessian of the loss), where it stands against the edge of stability of the optimizer, exponents with their
+/// errors.
 ///
-/// This build trains no networks of its own: it reads the folders that training loops leave, such as those of `lyapunov.Monitor`
-/// in Python.
+/// This build trains no networks of its own: it reads the folders that training loops leave, such as those of
+/// `lyapunov.Monitor` in Python.
 #[derive(Debug, Parser)]
 #[command(
     name = "lyapunov",
@@ -72,7 +73,7 @@ fn unknown(name: &str) -> Error {
 mod tests {
     use super::*;
 
-    fn told(words: &[&str]) -> String {
+    fn shown(words: &[&str]) -> String {
         let words = std::iter::once("lyapunov").chain(words.iter().copied());
         match Arguments::try_parse_from(words).unwrap().execute().unwrap_err() {
             Error::Usage { message, help } => format!("{message}; {}", help.unwrap_or_default()),
@@ -82,8 +83,8 @@ mod tests {
 
     #[test]
     fn a_command_that_needs_networks_is_refused_by_name_and_another_with_the_nearest_one() {
-        assert!(told(&["train", "--set", "run.steps=3"]).starts_with("`train` needs networks"));
-        assert!(told(&["lsit"]).ends_with("did you mean `list`?"));
-        assert!(told(&["frobnicate"]).contains("the commands are exponents, report, list"));
+        assert!(shown(&["train", "--set", "run.steps=3"]).starts_with("`train` needs networks"));
+        assert!(shown(&["lsit"]).ends_with("did you mean `list`?"));
+        assert!(shown(&["frobnicate"]).contains("the commands are exponents, report, list"));
     }
 }

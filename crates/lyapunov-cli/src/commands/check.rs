@@ -145,8 +145,8 @@ impl Report {
         if let (Some(now), Some(then)) = (&self.sha256, &self.recorded_sha256)
             && now != then
         {
-            let told = "the images are not those that were fetched: another SHA-256 is written down in SHA256SUMS";
-            self.faults.push(told.to_owned());
+            let message = "the images are not those that were fetched: another SHA-256 is written down in SHA256SUMS";
+            self.faults.push(message.to_owned());
         }
     }
 
@@ -186,17 +186,17 @@ impl Report {
             }
         }
         if let Some(md5) = &self.md5 {
-            let told = match self.published_md5 {
+            let message = match self.published_md5 {
                 Some(true) => ", the published one",
                 Some(false) => ", not the published one",
                 None => "",
             };
-            let _ = writeln!(text, "MD5 of the archive: {md5}{told}");
+            let _ = writeln!(text, "MD5 of the archive: {md5}{message}");
         }
         if let Some(sha256) = &self.sha256 {
-            let told = if self.recorded_sha256.is_some() { ", as it was fetched" } else { "" };
-            let told = if self.faults.is_empty() { told } else { "" };
-            let _ = writeln!(text, "SHA-256 of labels and pixels: {sha256}{told}");
+            let message = if self.recorded_sha256.is_some() { ", as it was fetched" } else { "" };
+            let message = if self.faults.is_empty() { message } else { "" };
+            let _ = writeln!(text, "SHA-256 of labels and pixels: {sha256}{message}");
         }
         for fault in &self.faults {
             let _ = writeln!(text, "{fault}");

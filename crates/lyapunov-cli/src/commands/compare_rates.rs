@@ -62,10 +62,10 @@ pub fn execute(arguments: &CompareRatesArguments) -> Result<()> {
     let (outcomes, faults) = run_all(&suite, out, jobs, *json)?;
     let comparison = Comparison::of(&suite, &outcomes);
     write_file(&out.join("comparison.csv"), &Comparison::to_csv(&suite, &outcomes))?;
-    let told = serde_json::to_string_pretty(&comparison).expect("numbers and texts have a JSON form") + "\n";
-    write_file(&out.join("comparison.json"), told.as_bytes())?;
+    let object = serde_json::to_string_pretty(&comparison).expect("numbers and texts have a JSON form") + "\n";
+    write_file(&out.join("comparison.json"), object.as_bytes())?;
     write_file(&out.join("comparison.svg"), plot::comparison_figure(&comparison).to_svg().as_bytes())?;
-    print(if *json { told } else { comparison.to_text() }.as_bytes())?;
+    print(if *json { object } else { comparison.to_text() }.as_bytes())?;
     match &faults[..] {
         [] => Ok(()),
         [first, ..] => {

@@ -22,16 +22,17 @@ pub enum DataCommand {
     Synthesize(SynthesizeArguments),
     /// Download CIFAR-10 or CIFAR-100
     ///
-    /// Downloads the published archive, checks its MD5, and unpacks the images into DIR/cifar10 or DIR/cifar100, which appears
-    /// whole or not at all. A download that was cut, or killed, goes on where it ended. No other command opens a connection.
+    /// Downloads the published archive, checks its MD5, and unpacks the images into DIR/cifar10 or DIR/cifar100, which
+    /// appears whole or not at all. A download that was cut, or killed, goes on where it ended. No other command opens
+    /// a connection.
     #[command(after_help = "Examples:\n  \
         lyapunov data fetch cifar10 && lyapunov train --data data/cifar10\n  \
         lyapunov data fetch cifar100 --dir images --mirror https://example.org/cifar-100-binary.tar.gz")]
     Fetch(super::fetch::FetchArguments),
     /// Look at the files of images: sizes, labels, fingerprints, and whether they can be used
     ///
-    /// The SHA-256 of a set is that of its unpacked files one after another, training before test. Where `data fetch` has written one
-    /// down (SHA256SUMS), the two must agree. The exit code is 1 where the files cannot be used.
+    /// The SHA-256 of a set is that of its unpacked files one after another, training before test. Where `data fetch`
+    /// has written one down (SHA256SUMS), the two must agree. The exit code is 1 where the files cannot be used.
     #[command(after_help = "Examples:\n  \
         lyapunov data check data/cifar10\n  \
         lyapunov data check cifar-10-binary.tar.gz --json | jq .verdict")]
@@ -65,8 +66,8 @@ pub fn synthesize(arguments: &SynthesizeArguments) -> Result<()> {
     }
     let dataset = Dataset::synthetic(*seed, *train, *test)?;
     make_folder_of_files(folder, &files(&dataset.train, &dataset.test))?;
-    let told = format!("Wrote {train} training images and {test} test images to {}\n", folder.display());
-    print(told.as_bytes())
+    let text = format!("Wrote {train} training images and {test} test images to {}\n", folder.display());
+    print(text.as_bytes())
 }
 
 /// The training images in five parts as equal as can be, the test images in one.

@@ -388,7 +388,8 @@ fn verdict(found: &Exponents, in_warm_up: bool) -> String {
         Outcome::Diverged { step } if in_warm_up => {
             let step = number(step as f64, 0);
             format!(
-                "The state diverged at step {step} of the warm-up: nothing was measured; this is the growth up to there."
+                "The state diverged at step {step} of the warm-up: nothing was measured; this is the growth up to \
+                    there."
             )
         }
         Outcome::Diverged { step } => {

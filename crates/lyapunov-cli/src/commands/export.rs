@@ -33,7 +33,8 @@ fn columns() -> String {
         ("One row per step, one column per recorded number:".to_owned(), lines::<Row>(str::to_owned)),
         (
             format!(
-                "For every quantity and kind of data (batch, subset=COUNT, full); _product is the kind of product with the \
+                "For every quantity and kind of data (batch, subset=COUNT, full); _product is the kind of product \
+                    with the \
                  Hessian:\n  {quantities}"
             ),
             lines::<SharpnessPoint>(|name| series("lambda_max[batch]", name)),
@@ -45,7 +46,8 @@ fn columns() -> String {
     ];
     let text = parts.map(|(head, lines)| format!("{head}\n  {}\n", lines.trim_end().replace('\n', "\n  "))).join("\n");
     format!(
-        "{text}\nNumbers read back to the same bits, but TensorBoard holds 32 bits of each. What was not measured is empty, or \
+        "{text}\nNumbers read back to the same bits, but TensorBoard holds 32 bits of each. What was not measured is \
+            empty, or \
          null. Several runs in one file have a column `run`.\n"
     )
 }
@@ -65,8 +67,10 @@ fn lines<T: Recorded>(named: impl Fn(&str) -> String) -> String {
 #[derive(Args, Clone, Debug)]
 #[command(
     after_help = format!(
-        "One row per step, one column per recorded number; `lyapunov export --help` lists them. Numbers read back to the same \
-        bits, but TensorBoard holds 32 bits of each. What was not measured is empty, or null. Several runs in one file have a \
+        "One row per step, one column per recorded number; `lyapunov export --help` lists them. Numbers read back to \
+            the same \
+        bits, but TensorBoard holds 32 bits of each. What was not measured is empty, or null. Several runs in one \
+        file have a \
         column `run`.\n\n{EXAMPLES}"
     ),
     after_long_help = format!("{}\n{EXAMPLES}", columns())
@@ -78,8 +82,8 @@ pub struct ExportArguments {
     /// The format
     #[arg(long, value_enum, default_value_t = Format::Csv)]
     pub format: Format,
-    /// A file for all, or a folder (there already, or ending in /) for one file per run; without it, csv and jsonl go to
-    /// standard output
+    /// A file for all, or a folder (there already, or ending in /) for one file per run; without it, csv and jsonl go
+    /// to standard output
     #[arg(long, value_name = "DIR|FILE")]
     pub out: Option<PathBuf>,
 }

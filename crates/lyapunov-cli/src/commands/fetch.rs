@@ -46,8 +46,8 @@ pub struct FetchArguments {
 pub fn execute(arguments: &FetchArguments) -> Result<()> {
     let FetchArguments { set, dir, quiet, .. } = arguments;
     let target = dir.join(set.layout().name());
-    let told = if occupied(&target) { already_there(arguments, &target)? } else { fetch(arguments, &target)? };
-    let next = format!("{told}\nTrain on them: lyapunov train --data {}\n", target.display());
+    let message = if occupied(&target) { already_there(arguments, &target)? } else { fetch(arguments, &target)? };
+    let next = format!("{message}\nTrain on them: lyapunov train --data {}\n", target.display());
     if *quiet { Ok(()) } else { print(next.as_bytes()) }
 }
 
@@ -111,9 +111,9 @@ fn fetch(arguments: &FetchArguments, target: &Path) -> Result<String> {
         // The archive is good: the next call begins with it.
         Err(lyapunov_burn::Error::Io { path, source }) => Err(unwritable(&path, source)),
         Err(fault) => {
-            let told = fault.to_string().replace(&download.path().display().to_string(), set.archive());
+            let text = fault.to_string().replace(&download.path().display().to_string(), set.archive());
             download.discard()?;
-            Err(Error::Download { message: told, help: Some("no part of it has been kept".to_owned()) })
+            Err(Error::Download { message: text, help: Some("no part of it has been kept".to_owned()) })
         }
     }
 }

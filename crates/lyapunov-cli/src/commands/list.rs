@@ -16,8 +16,10 @@ use crate::{
 /// Which runs, and what of them.
 #[derive(Args, Clone, Debug)]
 #[command(
-    after_help = "Names are fields of the manifest (test_accuracy, steps, wall_seconds …), keys of the configuration by their full or \
-        last name, run, folder, state, model, loss, optimizer, rule, and of the last measurement lambda_max, lambda_max_residual, \
+    after_help = "Names are fields of the manifest (test_accuracy, steps, wall_seconds …), keys of the configuration \
+        by their full or \
+        last name, run, folder, state, model, loss, optimizer, rule, and of the last measurement lambda_max, \
+        lambda_max_residual, \
         scaled_lambda_max (η·λ_max), edge_share (of the optimizer's own edge) and last_loss.\n\n\
         Examples:\n  \
         lyapunov list\n  \
@@ -62,8 +64,8 @@ const COLUMNS: [&str; 14] = [
 
 /// Whether a column is shown where none are named: `rule` where a run has one.
 ///
-/// Loops of somebody else's seldom evaluate their final weights, and under Adam they do not measure λ_max: where there is
-/// such a run, the last loss and the share of the edge are shown, and no empty column.
+/// Loops of somebody else's seldom evaluate their final weights, and under Adam they do not measure λ_max: where there
+/// is such a run, the last loss and the share of the edge are shown, and no empty column.
 fn is_shown(column: &str, entries: &[Entry]) -> bool {
     let foreign = entries.iter().any(|entry| entry.run.manifest.engine.is_some());
     let known = || entries.iter().any(|entry| entry.value(column).is_some());
@@ -94,8 +96,8 @@ pub fn execute(arguments: &ListArguments) -> Result<()> {
         check_name(by.trim_start_matches('-'), &entries)?;
         sort(&mut entries, by);
     }
-    let told = if arguments.json { object(&entries, &columns, &faults) } else { text(&entries, &columns) };
-    print(told.as_bytes())?;
+    let message = if arguments.json { object(&entries, &columns, &faults) } else { text(&entries, &columns) };
+    print(message.as_bytes())?;
     unread(&faults, runs)
 }
 

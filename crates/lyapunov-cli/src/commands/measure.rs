@@ -75,8 +75,8 @@ pub struct MeasureArguments {
     /// The quantities, separated by commas
     #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "lambda_max,lambda_min")]
     pub what: Vec<String>,
-    /// The images: full, subset=COUNT (fixed, drawn by the run's seed) or batch=STEP (the mini-batch of that training step)
-    /// [default: subset=1000, or full where there are fewer]
+    /// The images: full, subset=COUNT (fixed, drawn by the run's seed) or batch=STEP (the mini-batch of that training
+    /// step) [default: subset=1000, or full where there are fewer]
     #[arg(long, value_name = "IMAGES")]
     pub on: Option<String>,
     /// How products with the Hessian are computed; auto is the best that the network offers, here exact
@@ -97,7 +97,8 @@ pub struct MeasureArguments {
     /// Draw the density: a .svg or .png file
     #[arg(long, value_name = "FILE")]
     pub plot: Option<PathBuf>,
-    /// Write the images as the network sees them, their labels and the network's outputs, in training and in evaluation, for other programs
+    /// Write the images as the network sees them, their labels and the network's outputs, in training and in
+    /// evaluation, for other programs
     #[arg(long, value_name = "FILE.safetensors")]
     pub export: Option<PathBuf>,
 }

@@ -31,18 +31,18 @@ pub struct ReportArguments {
     pub title: String,
 }
 
-/// Writes the page; what could not be read is told in it and again at the end.
+/// Writes the page; what could not be read is named in it and again at the end.
 pub fn execute(arguments: &ReportArguments) -> Result<()> {
     let ReportArguments { places, out, title } = arguments;
     let (runs, faults) = stored::runs_in(places)?;
     let options = PageOptions { title: title.clone(), preface: Vec::new(), commands: vec![command(arguments)] };
     let page = report::build(&runs, &faults, &options)?;
     write_file(out, page.html.as_bytes())?;
-    print(told(&page, out).as_bytes())?;
+    print(in_words(&page, out).as_bytes())?;
     if page.faults.is_empty() { Ok(()) } else { Err(unread(&page)) }
 }
 
-fn told(page: &report::Built, out: &Path) -> String {
+fn in_words(page: &report::Built, out: &Path) -> String {
     format!("{}\nwritten to {}, {:.1} MB\n", page.finding, out.display(), page.html.len() as f64 / 1e6)
 }
 

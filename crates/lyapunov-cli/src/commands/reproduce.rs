@@ -71,18 +71,18 @@ pub fn execute(arguments: &ReproduceArguments) -> Result<()> {
     }
     if *plan_only {
         let (runs, folder) = (counted(whole.runs.len(), "run"), out.display());
-        let told = format!(
+        let output = format!(
             "Planned {runs} in {folder}.\nHand them to a cluster by `lyapunov sweep submit {folder} --engine slurm`; \
              the same command without `--plan` makes what is missing, and the page.\n"
         );
-        return print(told.as_bytes());
+        return print(output.as_bytes());
     }
     let cores = || thread::available_parallelism().map_or(1, usize::from);
     let jobs = jobs.map_or_else(cores, |jobs| jobs as usize);
     let failed = if *page_only { Vec::new() } else { sweep::drive(&whole, out, jobs, *json)?.failed };
     let (claims, mut faults) = experiments.claims(out);
     let page = write_page(arguments, &claims, experiments.shown(out), &mut faults)?;
-    print(if *json { told(arguments, &claims) } else { in_words(&claims, &page) }.as_bytes())?;
+    print(if *json { to_json(arguments, &claims) } else { in_words(&claims, &page) }.as_bytes())?;
     match (&failed[..], &faults[..]) {
         ([], []) => Ok(()),
         ([], [first, ..]) => {
@@ -135,8 +135,8 @@ impl Experiments {
         Plan::new(command.to_owned(), ["experiment", "of"].map(str::to_owned).to_vec(), runs)
     }
 
-    /// The folders of the runs that have charts on the page: those across networks, losses and learning rates. Others would only hide them;
-    /// `lyapunov report` shows all.
+    /// The folders of the runs that have charts on the page: those across networks, losses and learning rates. Others
+    /// would only hide them; `lyapunov report` shows all.
     fn shown(&self, out: &Path) -> Vec<PathBuf> {
         let edge = self.sweeps.iter().filter(|(experiment, _)| *experiment == Experiment::Edge);
         let folders = edge.flat_map(|(_, plan)| plan.runs.iter().map(|run| run.folder(out)));
@@ -173,7 +173,7 @@ fn write_page(
     faults: &mut Vec<Error>,
 ) -> Result<PathBuf> {
     let out = &arguments.out;
-    write_file(&out.join("claims.json"), told(arguments, claims).as_bytes())?;
+    write_file(&out.join("claims.json"), to_json(arguments, claims).as_bytes())?;
     let places = if places.is_empty() { vec![out.clone()] } else { places };
     let (runs, unread) = stored::runs_in(&places)?;
     faults.extend(unread.into_iter().map(Error::from));
@@ -197,7 +197,7 @@ fn command(arguments: &ReproduceArguments) -> String {
     format!("lyapunov reproduce --scale {scale}{} --out {out}", data.unwrap_or_default())
 }
 
-fn told(arguments: &ReproduceArguments, claims: &[Claim]) -> String {
+fn to_json(arguments: &ReproduceArguments, claims: &[Claim]) -> String {
     let version = env!("CARGO_PKG_VERSION");
     let object = serde_json::json!({ "command": command(arguments), "version": version, "claims": claims });
     serde_json::to_string_pretty(&object).expect("numbers and texts have a JSON form") + "\n"

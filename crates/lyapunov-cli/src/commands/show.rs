@@ -120,7 +120,8 @@ impl Shown {
         text
     }
 
-    /// The keys that differ from the default file, with what it has. A network that is not of the program has no defaults.
+    /// The keys that differ from the default file, with what it has. A network that is not of the program has no
+    /// defaults.
     fn differing(&self) -> Vec<(&str, &Value, Option<Value>)> {
         let defaults = keys_of(DEFAULTS).unwrap_or_default();
         let default = |key: &str| defaults.iter().find(|(name, _)| name == key).map(|(_, value)| value.clone());
@@ -174,9 +175,9 @@ impl Shown {
 
     fn exponents(&self) -> String {
         let line = |(number, point): (u64, &ExponentPoint)| {
-            let told = |value: Option<f64>| value.map_or("unknown".to_owned(), |value| significant(value, 4));
+            let formatted = |value: Option<f64>| value.map_or("unknown".to_owned(), |value| significant(value, 4));
             let error = point.std_error.map_or("unknown".to_owned(), |error| significant(error, 2));
-            [format!("Λ_{number}"), told(point.value), format!("± {error}"), format!("at step {}", point.step)]
+            [format!("Λ_{number}"), formatted(point.value), format!("± {error}"), format!("at step {}", point.step)]
         };
         aligned(&(1..).zip(&self.latest.exponents).map(line).collect::<Vec<_>>(), &[1])
     }

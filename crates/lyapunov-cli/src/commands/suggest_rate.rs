@@ -59,7 +59,7 @@ pub struct SuggestRateArguments {
 /// Images on which the sharpness is measured, where there are more.
 const SUBSET: usize = 1000;
 
-/// Mini-batches whose spread is told.
+/// Mini-batches whose spread is shown.
 const BATCHES: u64 = 5;
 
 /// Steps with frozen weights that fill momentum and moments before anything is measured.
@@ -102,7 +102,8 @@ struct Suggestion {
     model: String,
     optimizer: String,
     batch_size: usize,
-    /// The range to try: from half of the trial's tenth percentile to its ninetieth, or to the largest stable rate if that is less.
+    /// The range to try: from half of the trial's tenth percentile to its ninetieth, or to the largest stable rate if
+    /// that is less.
     suggested: [f64; 2],
     /// The learning rate at which the trial ended.
     trial_rate: f64,
@@ -295,7 +296,8 @@ impl Suggestion {
                 self.optimizer, self.batch_size, self.model, weights
             ),
             format!(
-                "  a trial of {} steps by edge-step ended at {rate}; eight of ten of its readings allowed {from} to {to}",
+                "  a trial of {} steps by edge-step ended at {rate}; eight of ten of its readings allowed {from} to \
+                    {to}",
                 self.trial_steps
             ),
             format!("Largest stable one at these weights: {stable}, limited by {}", self.limited_by),

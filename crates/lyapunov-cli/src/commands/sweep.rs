@@ -28,7 +28,8 @@ use crate::{
 #[command(
     args_conflicts_with_subcommands = true,
     subcommand_negates_reqs = true,
-    after_help = "A sweep is the configuration of a run with a table of axes, whose keys are those of the configuration:\n  \
+    after_help = "A sweep is the configuration of a run with a table of axes, whose keys are those of the \
+        configuration:\n  \
         [sweep]\n  \
         \"optimizer.learning_rate\" = { logspace = [0.01, 1.0], count = 5 }\n  \
         \"model.name\" = [\"mlp\", \"cnn\"]\n  \
@@ -137,7 +138,7 @@ pub enum SweepCommand {
 pub fn execute(arguments: &SweepArguments) -> Result<()> {
     match &arguments.command {
         None => run_all(arguments),
-        Some(SweepCommand::Plan { grid, json }) => tell_plan(grid, *json),
+        Some(SweepCommand::Plan { grid, json }) => show_plan(grid, *json),
         Some(SweepCommand::Run { folder, index, quiet, id, with_parent }) => {
             if *with_parent {
                 worker::end_with_parent();
@@ -157,7 +158,7 @@ fn run_all(arguments: &SweepArguments) -> Result<()> {
     let jobs = arguments.jobs.map_or_else(cores, |jobs| jobs as usize);
     let tallied = sweep::drive(&plan, out, jobs, arguments.json)?;
     if arguments.json {
-        print(told(&plan, out, &standings(&plan, out)).as_bytes())?;
+        print(to_json(&plan, out, &standings(&plan, out)).as_bytes())?;
     } else {
         print(in_words(&plan, out, &tallied).as_bytes())?;
     }
@@ -189,15 +190,15 @@ fn plan(grid: &Grid) -> Result<Plan> {
     Ok(plan)
 }
 
-fn tell_plan(grid: &Grid, json: bool) -> Result<()> {
+fn show_plan(grid: &Grid, json: bool) -> Result<()> {
     let plan = plan(grid)?;
-    let told = if json {
+    let message = if json {
         serde_json::to_string_pretty(&plan).expect("numbers and texts have a JSON form") + "\n"
     } else {
         let table = table(&plan, &[]);
         format!("{table}\n{}; the plan is {}\n", counted(plan.runs.len(), "run"), grid.out.join(sweep::PLAN).display())
     };
-    print(told.as_bytes())
+    print(message.as_bytes())
 }
 
 fn run_one(folder: &Path, index: Option<usize>, id: Option<&str>, quiet: bool) -> Result<()> {
@@ -206,20 +207,20 @@ fn run_one(folder: &Path, index: Option<usize>, id: Option<&str>, quiet: bool) -
         (_, Some(id)) => (plan.run_of(id)?, id.to_owned()),
         (index, None) => (plan.run(index.unwrap_or_default())?, index.unwrap_or_default().to_string()),
     };
-    let told = match worker::make(run, folder, quiet)? {
+    let message = match worker::make(run, folder, quiet)? {
         Made::Now(summary) => summary.to_text(),
         Made::Before => format!("run {name} has ended before: {}\n", run.folder(folder).display()),
         Made::Elsewhere(owner) => format!("run {name} is being made by {owner}: {}\n", run.folder(folder).display()),
     };
-    if quiet { Ok(()) } else { print(told.as_bytes()) }
+    if quiet { Ok(()) } else { print(message.as_bytes()) }
 }
 
 fn status(folder: &Path, json: bool) -> Result<()> {
     let plan = Plan::read(folder)?;
     let standings = standings(&plan, folder);
-    let told =
-        if json { told(&plan, folder, &standings) } else { table(&plan, &standings) + "\n" + &count(&standings) };
-    print(told.as_bytes())
+    let message =
+        if json { to_json(&plan, folder, &standings) } else { table(&plan, &standings) + "\n" + &count(&standings) };
+    print(message.as_bytes())
 }
 
 fn submit(folder: &Path, engine: Engine, options: &[String], most: usize, dry_run: bool) -> Result<()> {
@@ -307,7 +308,7 @@ fn count(standings: &[RunStatus]) -> String {
 }
 
 /// The sweep and where its runs stand, as one JSON object.
-fn told(plan: &Plan, out: &Path, standings: &[RunStatus]) -> String {
+fn to_json(plan: &Plan, out: &Path, standings: &[RunStatus]) -> String {
     let run = |(i, (run, standing)): (usize, (&Planned, &RunStatus))| {
         let values = plan.keys.iter().cloned().zip(run.values.iter().map(|value| stored::value_of(value)));
         let (ended, fault) = match standing {

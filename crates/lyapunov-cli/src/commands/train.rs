@@ -103,8 +103,8 @@ fn tell(summary: &Summary, json: bool, quiet: bool) -> Result<()> {
     }
 }
 
-/// Trains `network` by resolved `settings` in a folder that is ours. Where it holds a run of these settings that has not ended, that run
-/// goes on from its last checkpoint; whatever else it holds is removed.
+/// Trains `network` by resolved `settings` in a folder that is ours. Where it holds a run of these settings that has
+/// not ended, that run goes on from its last checkpoint; whatever else it holds is removed.
 pub fn run_in(
     folder: RunFolder,
     settings: &Settings,

@@ -32,9 +32,9 @@ pub struct TwinArguments {
     /// The configuration; without it, the defaults that `lyapunov config` prints
     #[arg(value_name = "RUN.toml")]
     pub file: Option<PathBuf>,
-    /// What the two differ in: weights=SHARE (of the norm of the initial weights, in a random direction), image=NUMBER (one
-    /// training image is another) or order=STEP (of the images inside the batch of that training step, which only changes
-    /// the rounding)
+    /// What the two differ in: weights=SHARE (of the norm of the initial weights, in a random direction), image=NUMBER
+    /// (one training image is another) or order=STEP (of the images inside the batch of that training step, which only
+    /// changes the rounding)
     #[arg(long, value_name = "WHAT", default_value = "weights=1e-6")]
     pub differ: String,
     /// Steps between two rows [default: a two-hundredth of the run]
@@ -57,7 +57,7 @@ pub struct TwinArguments {
     pub plot: Option<PathBuf>,
 }
 
-/// Rows that a run is told in, where `--every` says nothing.
+/// Rows in which a run is shown, where `--every` says nothing.
 const ROWS: u64 = 200;
 
 /// Trains the two and says how they part.
@@ -325,12 +325,13 @@ impl Report {
                     text,
                     "The two are {most:.1e} of their norm apart at most: rounding that has not grown out of rounding."
                 ),
-                _ => writeln!(text, "Too few rows to tell how fast they part: use a smaller `--every`, or more steps."),
+                _ => writeln!(text, "Too few rows to say how fast they part: use a smaller `--every`, or more steps."),
             };
             return text;
         };
         if self.kinks {
-            text += "ReLU and max-pooling have kinks: where an input crosses one in one run and not in the other, the distance leaps,\n\
+            text += "ReLU and max-pooling have kinks: where an input crosses one in one run and not in the other, the \
+                distance leaps,\n\
                      so its growth lies above the exponents of the run.\n";
         }
         let error = self.growth_std_error.map_or(String::new(), |error| format!(" ± {error:.5}"));
@@ -344,36 +345,44 @@ impl Report {
             let _ = writeln!(text, "In the end the two disagree on {:.1} % of the test images.", 100.0 * share);
         }
         let error = self.growth_std_error.unwrap_or(f64::INFINITY);
-        let told = match growth {
+        let message = match growth {
             _ if growth.abs() <= 2.0 * error => match self.grown {
                 Some(grown) if grown >= 10.0 => format!(
-                    "The two are {} times as far apart in the end as at first, but not by a steady rate, which lies within two of\n\
+                    "The two are {} times as far apart in the end as at first, but not by a steady rate, which lies \
+                        within two of\n\
                      its errors of zero: the difference has grown, and how fast it goes on is not known.\n",
                     significant(grown, 2)
                 ),
                 Some(grown) if grown <= 0.1 => format!(
-                    "The two are {} times closer in the end than at first, but not by a steady rate, which lies within two of its\n\
+                    "The two are {} times closer in the end than at first, but not by a steady rate, which lies \
+                        within two of its\n\
                      errors of zero: the difference has shrunk, and how fast it goes on is not known.\n",
                     significant(1.0 / grown, 2)
                 ),
-                _ => "The distance is of the same size in the end as at first: the rate lies within two of its errors of zero.\n"
+                _ => "The distance is of the same size in the end as at first: the rate lies within two of its errors \
+                    of zero.\n"
                     .to_owned(),
             },
             _ if !self.once => {
-                "The other image is met again in every epoch, so the distance does not grow from one small difference alone.\n".to_owned()
+                "The other image is met again in every epoch, so the distance does not grow from one small difference \
+                    alone.\n"
+                    .to_owned()
             }
             growth if growth > 0.0 => format!(
-                "A small difference grows e-fold every {:.0} steps. At that rate the rounding of single precision ({ROUNDING:.0e}) would\n\
-                 become 1 % of the weights in about {} steps: beyond them, another order of summation, another library or\n\
+                "A small difference grows e-fold every {:.0} steps. At that rate the rounding of single precision \
+                    ({ROUNDING:.0e}) would\n\
+                 become 1 % of the weights in about {} steps: beyond them, another order of summation, another \
+                 library or\n\
                  another machine gives another network.\n",
                 1.0 / growth,
                 number(((0.01 / ROUNDING).ln() / growth).round(), 0)
             ),
-            _ => "Small differences shrink: another order of summation, another library or another machine gives the same\n\
+            _ => "Small differences shrink: another order of summation, another library or another machine gives the \
+                same\n\
                   network, up to rounding.\n"
                 .to_owned(),
         };
-        text.push_str(&told);
+        text.push_str(&message);
         text
     }
 }
@@ -431,7 +440,7 @@ mod tests {
         report.growth_std_error = Some(0.003);
         let text = report.meaning();
         assert!(
-            text.contains("times as far apart in the end as at first") && !text.contains("cannot be told"),
+            text.contains("times as far apart in the end as at first") && !text.contains("cannot be decided"),
             "{text}"
         );
         assert!((100.0..200.0).contains(&report.grown.unwrap()));
@@ -441,7 +450,7 @@ mod tests {
     }
 
     #[test]
-    fn what_grows_is_told_with_what_it_means() {
+    fn what_grows_is_reported_with_what_it_means() {
         let text = report(0.02).to_text(&Subject { model: "cnn".to_owned(), ..Subject::default() });
         assert!(text.contains("Growth of the distance: 0.02000") && text.contains("e-fold every 50 steps"), "{text}");
         assert!(text.contains("comes to rest at 4.00e-1") && text.contains("disagree on 12.5 %"), "{text}");

@@ -1,9 +1,9 @@
-//! `lyapunov verify exponent-curvature`: the claim that the largest exponent of descent, per unit of training time, is minus
-//! the most negative eigenvalue of the Hessian, put to the test on a small network.
+//! `lyapunov verify exponent-curvature`: the claim that the largest exponent of descent, per unit of training time, is
+//! minus the most negative eigenvalue of the Hessian, put to the test on a small network.
 //!
-//! Frozen weights: the map is δ' = (I − ηH)δ with one H, and Λ = max ln|1 − ηλᵢ| exactly; the claim is its limit for small η,
-//! up to the switch to the sharp end at ηλ_max = 2 + η|λ_min|. Moving weights: the deviation has to follow a bottom of the
-//! spectrum that turns, and what it sees is −⟨vᵀHv⟩.
+//! Frozen weights: the map is δ' = (I − ηH)δ with one H, and Λ = max ln|1 − ηλᵢ| exactly; the claim is its limit for
+//! small η, up to the switch to the sharp end at ηλ_max = 2 + η|λ_min|. Moving weights: the deviation has to follow a
+//! bottom of the spectrum that turns, and what it sees is −⟨vᵀHv⟩.
 
 use std::{fmt::Write, time::Instant};
 
@@ -25,9 +25,10 @@ use std::path::PathBuf;
 pub enum VerifyCommand {
     /// That the largest exponent of descent per unit of training time is minus the smallest eigenvalue of the Hessian
     ///
-    /// A small smooth network is trained for a while; from there one deviation is carried along gradient descent, at learning
-    /// rates over two decades, with the weights frozen and with the weights moving. Told is the exponent beside what theory
-    /// has for it, −⟨λ_min⟩ and −⟨vᵀHv⟩, and where the claim holds (Sasdelli and others 2021). Takes some minutes.
+    /// A small smooth network is trained for a while; from there one deviation is carried along gradient descent, at
+    /// learning rates over two decades, with the weights frozen and with the weights moving. Told is the exponent
+    /// beside what theory has for it, −⟨λ_min⟩ and −⟨vᵀHv⟩, and where the claim holds (Sasdelli and others 2021). Takes
+    /// some minutes.
     #[command(after_help = "Examples:\n  \
         lyapunov verify exponent-curvature --plot claim.svg\n  \
         lyapunov verify exponent-curvature --data data/cifar10 --set run.seed=1")]
@@ -126,7 +127,8 @@ impl Report {
     fn to_text(&self, subject: &Subject) -> String {
         let Subject { model, data, images, .. } = subject;
         let mut text = format!(
-            "The {model} ({} weights) on all {images} {data} images at every step, in {}.\nλ_max = {:.4}, λ_min = {:.4} where it begins.\n\n",
+            "The {model} ({} weights) on all {images} {data} images at every step, in {}.\nλ_max = {:.4}, λ_min = \
+                {:.4} where it begins.\n\n",
             number(self.parameters as f64, 0),
             duration(self.wall_seconds),
             self.lambda_max,
@@ -156,7 +158,8 @@ impl Report {
             let off = 100.0 * (found / predicted - 1.0).abs();
             let _ = writeln!(
                 text,
-                "The sharp end takes over at η·λ_max = {found:.3}; 2 + η|λ_min| is {predicted:.3} there ({off:.1} % off)."
+                "The sharp end takes over at η·λ_max = {found:.3}; 2 + η|λ_min| is {predicted:.3} there ({off:.1} % \
+                    off)."
             );
         }
         text.push('\n');
@@ -165,23 +168,24 @@ impl Report {
 
     fn moving_table(&self) -> String {
         let mut text = format!(
-            "Moving weights, {} steps, per unit of training time:\n{:>9}  {:>16}  {:>9}  {:>8}  {:>9}  {:>9}  {:>14}  {:>14}\n",
+            "Moving weights, {} steps, per unit of training time:\n{:>9}  {:>16}  {:>9}  {:>8}  {:>9}  {:>9}  {:>14}  \
+                {:>14}\n",
             self.steps, "η", "η·λ_max, at most", "Λ/η", "±", "−⟨vᵀHv⟩", "−⟨λ_min⟩", "Λ/η ÷ −⟨vᵀHv⟩", "Λ/η ÷ −⟨λ_min⟩"
         );
         for row in &self.moving {
-            let told = |x: Option<f64>, decimals: usize| x.map_or("—".to_owned(), |x| format!("{x:.decimals$}"));
+            let shown = |x: Option<f64>, decimals: usize| x.map_or("—".to_owned(), |x| format!("{x:.decimals$}"));
             let _ = writeln!(
                 text,
                 "{:>9.5}  {:>7.3}  {:>7.3}  {:>9}  {:>8}  {:>9}  {:>9}  {:>14}  {:>14}",
                 row.learning_rate,
                 row.scaled,
                 row.scaled_most,
-                told(row.exponent_per_time, 5),
-                told(row.std_error, 5),
-                told(row.negative_rayleigh, 5),
-                told(row.negative_lambda_min, 5),
-                told(row.identity(), 3),
-                told(row.claim(), 3)
+                shown(row.exponent_per_time, 5),
+                shown(row.std_error, 5),
+                shown(row.negative_rayleigh, 5),
+                shown(row.negative_lambda_min, 5),
+                shown(row.identity(), 3),
+                shown(row.claim(), 3)
             );
         }
         text.push('\n');
@@ -218,7 +222,8 @@ impl Report {
         }
         let _ = writeln!(
             text,
-            "Λ/η = −⟨vᵀHv⟩ holds within {:.1} % where η·λ_max stays below 0.7: the deviation sees the curvature of its own direction, which\nneed not be the bottom of a spectrum that turns.",
+            "Λ/η = −⟨vᵀHv⟩ holds within {:.1} % where η·λ_max stays below 0.7: the deviation sees the curvature of \
+                its own direction, which\nneed not be the bottom of a spectrum that turns.",
             100.0 * worst
         );
         text

@@ -68,7 +68,7 @@ struct Guard;
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        // A panic has restored it already; once more would move the cursor onto what was told of the panic.
+        // A panic has restored it already; once more would move the cursor onto what was printed of the panic.
         if !std::thread::panicking() {
             ratatui::restore();
         }
@@ -133,12 +133,12 @@ fn plain(board: &mut Board) -> Result<()> {
 fn line(watched: &Watched) -> String {
     let (step, all) = watched.progress();
     let all = all.map(|all| format!("/{all}")).unwrap_or_default();
-    let told = |value: Option<f64>| value.map_or("—".to_owned(), |value| significant(value, 4));
-    let loss = told(watched.latest.row.and_then(|row| row.loss));
+    let shown = |value: Option<f64>| value.map_or("—".to_owned(), |value| significant(value, 4));
+    let loss = shown(watched.latest.row.and_then(|row| row.loss));
     // Under Adam nobody measures λ_max.
     let sharpness = match (watched.scaled(), watched.latest.edge_share()) {
         (None, Some(share)) => format!("of its edge {} %", significant(100.0 * share, 3)),
-        (scaled, _) => format!("η·λ_max {}", told(scaled)),
+        (scaled, _) => format!("η·λ_max {}", shown(scaled)),
     };
     format!("{}  {}  step {step}{all}  loss {loss}  {sharpness}\n", watched.run.name(), watched.state)
 }
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn a_panic_leaves_the_terminal_as_it_was_and_is_told() {
+    fn a_panic_leaves_the_terminal_as_it_was_and_is_reported() {
         let mut command = Command::new(std::env::current_exe().unwrap());
         command.args(["--ignored", "--nocapture", "--exact", "commands::watch::tests::draws_and_panics"]);
         let (mut terminal, before) = terminal::Terminal::start(command);

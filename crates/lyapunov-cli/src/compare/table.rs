@@ -159,7 +159,8 @@ struct Record<'a> {
     run: Option<&'a str>,
 }
 
-/// The line of one rule on one problem: the value of its grid with the lowest mean loss, among those where every run ended.
+/// The line of one rule on one problem: the value of its grid with the lowest mean loss, among those where every run
+/// ended.
 fn line(problem: &str, rule: &str, own: &[(&Case, &Option<Outcome>)]) -> Line {
     let groups: Vec<&[(&Case, &Option<Outcome>)]> = own.chunk_by(|a, b| a.0.value == b.0.value).collect();
     let grid: Vec<(String, Option<Mean>)> =

@@ -68,7 +68,8 @@ impl OptimizerName {
         }
     }
 
-    /// Whether its steps shrink by themselves, or an average takes the place of that, so that a schedule that falls would decay twice.
+    /// Whether its steps shrink by themselves, or an average takes the place of that, so that a schedule that falls
+    /// would decay twice.
     pub fn decays_by_itself(self) -> bool {
         matches!(self, Self::Dog | Self::ScheduleFree)
     }

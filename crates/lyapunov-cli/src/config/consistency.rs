@@ -25,14 +25,14 @@ pub fn check(draft: &Draft, config: &Config) -> Result<()> {
 fn data(draft: &Draft, config: &Config) -> Result<()> {
     match config.data.name {
         None if !config.data.path.is_empty() => {
-            let told = "`data.path` is given, but `data.name` is \"synthetic\", which reads no files";
-            let fault = draft.fault_at("data.path", |_| told.into());
+            let message = "`data.path` is given, but `data.name` is \"synthetic\", which reads no files";
+            let fault = draft.fault_at("data.path", |_| message.into());
             let help = "set `data.name` to the set that it holds, or use `--data PATH`, which sets both";
             Err(fault(Some(help.to_owned())))
         }
         Some(layout) if config.data.path.is_empty() => {
-            let told = format!("`data.name` is \"{layout}\", but `data.path` is empty");
-            let fault = draft.fault_at("data.name", |_| told.clone());
+            let message = format!("`data.name` is \"{layout}\", but `data.path` is empty");
+            let fault = draft.fault_at("data.name", |_| message.clone());
             Err(fault(Some("name the folder or archive of the files by `data.path`, or by `--data PATH`".to_owned())))
         }
         _ => Ok(()),
@@ -49,12 +49,12 @@ fn model(draft: &Draft, config: &Config) -> Result<()> {
 
 fn widths(draft: &Draft, config: &Config) -> Result<()> {
     let contradictory = config.model.name == ModelName::Linear && !config.model.widths.is_empty();
-    let told = "must be \"auto\" or [] where `model.name` is \"linear\"";
-    if contradictory { Err(draft.blame("model.widths", told)) } else { Ok(()) }
+    let message = "must be \"auto\" or [] where `model.name` is \"linear\"";
+    if contradictory { Err(draft.blame("model.widths", message)) } else { Ok(()) }
 }
 
-/// Refuses a value that the choice `section.name` would not look at; `choices` are all there are, with the keys that each
-/// has no use for. One that says the same as the default does no harm: a resolved configuration has them all.
+/// Refuses a value that the choice `section.name` would not look at; `choices` are all there are, with the keys that
+/// each has no use for. One that says the same as the default does no harm: a resolved configuration has them all.
 fn unused(
     draft: &Draft,
     section: &str,
@@ -66,11 +66,11 @@ fn unused(
     for unused in unused_keys {
         let key = format!("{section}.{unused}");
         if plain(draft.value(&key)) != plain(defaults.value(&key)) {
-            let told = format!("`{key}` is given, but \"{name}\" has none");
+            let message = format!("`{key}` is given, but \"{name}\" has none");
             let users = choices.iter().filter(|(_, others)| !others.contains(unused));
             let users: Vec<String> = users.map(|(user, _)| format!("\"{user}\"")).collect();
             let help = format!("`{section}.name` may be {}", users.join(" or "));
-            return Err(draft.fault_at(&key, |flag| format!("{flag}{told}"))(Some(help)));
+            return Err(draft.fault_at(&key, |flag| format!("{flag}{message}"))(Some(help)));
         }
     }
     Ok(())
@@ -81,9 +81,9 @@ fn optimizer(draft: &Draft, config: &Config) -> Result<()> {
     let used = OptimizerName::ALL.map(|other| (other.name(), other.unused_keys().to_vec()));
     unused(draft, "optimizer", name.name(), name.unused_keys(), &used)?;
     if !name.is_preconditioned() && config.measure.what.contains(&Quantity::PreconditionedSharpness) {
-        let told = format!("`measure.what` names preconditioned_sharpness, but \"{name}\" has no preconditioner");
+        let message = format!("`measure.what` names preconditioned_sharpness, but \"{name}\" has no preconditioner");
         let help = "only \"adam\", \"adamw\", \"prodigy\" and \"dog\" have one".to_owned();
-        return Err(draft.fault_at("measure.what", |flag| format!("{flag}{told}"))(Some(help)));
+        return Err(draft.fault_at("measure.what", |flag| format!("{flag}{message}"))(Some(help)));
     }
     Ok(())
 }
@@ -93,10 +93,10 @@ fn decay(draft: &Draft, config: &Config) -> Result<()> {
     if config.loss.l2 == 0.0 || config.optimizer.weight_decay == 0.0 {
         return Ok(());
     }
-    let told = "`loss.l2` and `optimizer.weight_decay` are both given: they do the same to a gradient, twice";
+    let message = "`loss.l2` and `optimizer.weight_decay` are both given: they do the same to a gradient, twice";
     let help =
         "`loss.l2` is part of the loss and of what is measured, `optimizer.weight_decay` of the step: set one to 0";
-    Err(draft.fault_at("loss.l2", |flag| format!("{flag}{told}"))(Some(help.to_owned())))
+    Err(draft.fault_at("loss.l2", |flag| format!("{flag}{message}"))(Some(help.to_owned())))
 }
 
 fn schedule(draft: &Draft, config: &Config) -> Result<()> {
@@ -109,32 +109,34 @@ fn schedule(draft: &Draft, config: &Config) -> Result<()> {
     }
 }
 
-/// Refuses a rule that has no theory for the optimizer, that is not fed, or that decays twice; and keys that nobody would look at.
+/// Refuses a rule that has no theory for the optimizer, that is not fed, or that decays twice; and keys that nobody
+/// would look at.
 fn control(draft: &Draft, config: &Config) -> Result<()> {
     let (rule, optimizer) = (config.control.rule, config.optimizer.name);
     let falls = config.schedule.name == Shape::Cosine || config.schedule.cooldown > 0.0;
     if optimizer.decays_by_itself() && falls {
         let key = if config.schedule.cooldown > 0.0 { "schedule.cooldown" } else { "schedule.name" };
-        let told = format!("`{key}` lets the learning rate fall, and \"{optimizer}\" decays by itself");
+        let message = format!("`{key}` lets the learning rate fall, and \"{optimizer}\" decays by itself");
         let help = "two decays leave a run unfinished: leave the schedule constant, without a cooldown".to_owned();
-        return Err(draft.fault_at(key, |flag| format!("{flag}{told}"))(Some(help)));
+        return Err(draft.fault_at(key, |flag| format!("{flag}{message}"))(Some(help)));
     }
     let Some(rule) = rule else { return unused_control(draft) };
     if !optimizers(rule).contains(&optimizer) {
         let names: Vec<String> = optimizers(rule).iter().map(|name| format!("\"{name}\"")).collect();
-        let told = format!("`control.rule` is \"{rule}\", which has no theory for \"{optimizer}\"");
+        let message = format!("`control.rule` is \"{rule}\", which has no theory for \"{optimizer}\"");
         let help = format!("it works with {}", names.join(", "));
-        return Err(draft.fault_at("control.rule", |flag| format!("{flag}{told}"))(Some(help)));
+        return Err(draft.fault_at("control.rule", |flag| format!("{flag}{message}"))(Some(help)));
     }
     if config.schedule.name == Shape::Cosine {
-        let told = "`schedule.name` is \"cosine\", but a rule of [control] already follows the curvature down: that would decay twice";
+        let message = "`schedule.name` is \"cosine\", but a rule of [control] already follows the curvature down: \
+            that would decay twice";
         let help = "use \"constant\" with its cooldown".to_owned();
-        return Err(draft.fault_at("schedule.name", |flag| format!("{flag}{told}"))(Some(help)));
+        return Err(draft.fault_at("schedule.name", |flag| format!("{flag}{message}"))(Some(help)));
     }
     if draft.is_given("optimizer.learning_rate") && config.optimizer.learning_rate != optimizer.automatic_rate() {
-        let told = format!("`optimizer.learning_rate` is given, but \"{rule}\" sets the learning rate");
+        let message = format!("`optimizer.learning_rate` is given, but \"{rule}\" sets the learning rate");
         let help = "leave it out, or set `control.rule` to \"none\"".to_owned();
-        return Err(draft.fault_at("optimizer.learning_rate", |flag| format!("{flag}{told}"))(Some(help)));
+        return Err(draft.fault_at("optimizer.learning_rate", |flag| format!("{flag}{message}"))(Some(help)));
     }
     fed(draft, config, rule)
 }
@@ -149,9 +151,9 @@ fn fed(draft: &Draft, config: &Config, rule: Rule) -> Result<()> {
     match unmeasured.or(unnamed).or(nowhere) {
         None => Ok(()),
         Some(key) => {
-            let told = format!("\"{rule}\" decides by {quantity}, which is not measured");
+            let message = format!("\"{rule}\" decides by {quantity}, which is not measured");
             let help = format!("`{key}` must ask for it; `measure.every = 20` follows it well");
-            Err(draft.fault_at(key, |flag| format!("{flag}{told}"))(Some(help)))
+            Err(draft.fault_at(key, |flag| format!("{flag}{message}"))(Some(help)))
         }
     }
 }
@@ -161,9 +163,9 @@ fn unused_control(draft: &Draft) -> Result<()> {
     let defaults = Draft::default();
     for key in ["control.sigma", "control.every", "control.bounds"] {
         if plain(draft.value(key)) != plain(defaults.value(key)) {
-            let told = format!("`{key}` is given, but `control.rule` is \"none\"");
+            let message = format!("`{key}` is given, but `control.rule` is \"none\"");
             let help = "name a rule, such as `control.rule = \"edge-step\"`".to_owned();
-            return Err(draft.fault_at(key, |flag| format!("{flag}{told}"))(Some(help)));
+            return Err(draft.fault_at(key, |flag| format!("{flag}{message}"))(Some(help)));
         }
     }
     Ok(())
@@ -172,13 +174,15 @@ fn unused_control(draft: &Draft) -> Result<()> {
 /// The Gauss–Newton matrix needs a loss that is curved in the outputs, and the tangent of a step the whole Hessian.
 fn products(draft: &Draft, config: &Config) -> Result<()> {
     if config.loss.name == Loss::Hinge && config.measure.product == Some(Product::GaussNewton) {
-        let reason = "must be \"auto\", \"exact\" or \"difference\" with the hinge loss: that is piecewise linear in the outputs, \
+        let reason = "must be \"auto\", \"exact\" or \"difference\" with the hinge loss: that is piecewise linear in \
+            the outputs, \
                       and its Gauss–Newton matrix zero";
         return Err(draft.blame("measure.product", reason));
     }
     let lowest = config.measure.what.contains(&Quantity::LambdaMin);
     if lowest && config.measure.product == Some(Product::GaussNewton) {
-        let reason = "must be \"auto\", \"exact\" or \"difference\" where `measure.what` names lambda_min: the Gauss–Newton matrix \
+        let reason = "must be \"auto\", \"exact\" or \"difference\" where `measure.what` names lambda_min: the \
+            Gauss–Newton matrix \
                       has no negative eigenvalues";
         return Err(draft.blame("measure.product", reason));
     }
@@ -188,9 +192,9 @@ fn products(draft: &Draft, config: &Config) -> Result<()> {
         return Err(draft.blame("exponents.product", reason));
     }
     if config.exponents.weights == WeightsName::Frozen && config.exponents.count == 0 {
-        let told = "`exponents.weights` is \"frozen\", but no exponents are asked for: nothing would move";
+        let message = "`exponents.weights` is \"frozen\", but no exponents are asked for: nothing would move";
         let help = "set `exponents.count` to 1 or more".to_owned();
-        return Err(draft.fault_at("exponents.weights", |flag| format!("{flag}{told}"))(Some(help)));
+        return Err(draft.fault_at("exponents.weights", |flag| format!("{flag}{message}"))(Some(help)));
     }
     Ok(())
 }

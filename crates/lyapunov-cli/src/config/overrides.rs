@@ -49,7 +49,7 @@ pub fn settings(file: Option<&Path>, overrides: &Overrides) -> Result<Settings> 
 /// Trains on the images in `path`, as `--data` asks.
 pub fn use_data(draft: &mut Draft, path: &Path) {
     let flag = format!("--data {}", path.display());
-    // A set that the configuration names is that set; else the files tell.
+    // A set that the configuration names is that set; else the files decide.
     if draft.text("data.name").is_some_and(|name| name == SYNTHETIC) {
         let layout = Source::at(path).layout().unwrap_or(Layout::Cifar10);
         draft.assign("data.name", layout.name(), flag.clone());

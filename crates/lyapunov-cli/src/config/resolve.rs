@@ -46,8 +46,8 @@ impl Draft {
         let Some(named) = self.text("model.name").and_then(Shorthand::read) else { return Ok(()) };
         for key in ["model.depth", "model.widths"] {
             if self.text(key) != Some("auto") {
-                let told = "must be \"auto\" where `model.name` says it";
-                return Err(self.blame(key, told));
+                let message = "must be \"auto\" where `model.name` says it";
+                return Err(self.blame(key, message));
             }
         }
         self.replace("model.name", named.model.name().into());
@@ -81,8 +81,8 @@ impl Draft {
         self.resolve_automatic("optimizer.learning_rate", Some(rate.into()));
     }
 
-    /// The same with what `"auto"` means for the rule. Without a rule the written configuration keeps its `"auto"`, so that a rule which is
-    /// named later finds it.
+    /// The same with what `"auto"` means for the rule. Without a rule the written configuration keeps its `"auto"`, so
+    /// that a rule which is named later finds it.
     fn with_control(&mut self) -> Self {
         let rule = self.text("control.rule").and_then(Rule::from_name);
         let falls = self.text("schedule.name") != Some("constant");
@@ -114,8 +114,8 @@ impl Settings {
         changed.filter_map(|key| Some(format!("{key}={}", written(&self.draft, &key)?))).collect()
     }
 
-    /// Writes the place of the images down in full, so that the configuration of a run means the same wherever it is read
-    /// again, and however it was spelt. A place that is not there is left for the reader of images to refuse.
+    /// Writes the place of the images down in full, so that the configuration of a run means the same wherever it is
+    /// read again, and however it was spelt. A place that is not there is left for the reader of images to refuse.
     fn resolve_path(&mut self) {
         if let Ok(path) = fs::canonicalize(&self.config.data.path) {
             self.config.data.path = path.display().to_string();
@@ -152,10 +152,11 @@ impl Settings {
             return Err(self.draft.blame("exponents.count", &format!("must be at most the dimension, {dimension}")));
         }
         if exponents.count > 0 && matches!(exponents.product, Some(Product::Difference(_))) && subject.has_kinks {
-            let told = "`exponents.product` is \"difference\", but differences of gradients take the kinks of ReLU and \
+            let message = "`exponents.product` is \"difference\", but differences of gradients take the kinks of ReLU \
+                and \
                         max-pooling for curvature";
             let help = "use \"exact\", which every network here offers".to_owned();
-            return Err(self.draft.fault_at("exponents.product", |flag| format!("{flag}{told}"))(Some(help)));
+            return Err(self.draft.fault_at("exponents.product", |flag| format!("{flag}{message}"))(Some(help)));
         }
         Ok(())
     }
@@ -193,8 +194,8 @@ impl Settings {
             lyapunov_burn::Error::Core(lyapunov::Error::Product { .. }) => "measure.product",
             _ => return fault.into(),
         };
-        let told = fault.to_string();
-        self.draft.fault_at(key, |flag| format!("{flag}{told}"))(None)
+        let message = fault.to_string();
+        self.draft.fault_at(key, |flag| format!("{flag}{message}"))(None)
     }
 }
 

@@ -44,7 +44,8 @@ pub struct Config {
 }
 
 impl Config {
-    /// η, where the configuration has it: not with a rule, and not with an optimizer that multiplies it by a rate of its own.
+    /// η, where the configuration has it: not with a rule, and not with an optimizer that multiplies it by a rate of
+    /// its own.
     pub fn fixed_rate(&self) -> Option<f64> {
         let own = matches!(self.optimizer.name, OptimizerName::Prodigy | OptimizerName::Dog);
         (self.control.rule.is_none() && !own).then_some(self.optimizer.learning_rate)

@@ -166,8 +166,8 @@ pub fn classes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D:
         Some(Written::Numbers(numbers)) => Some(numbers).filter(|list| list.len() > 1 && distinct(list)),
         _ => None,
     };
-    let told = "\"all\" or a list of at least two different class numbers, such as [0, 1]";
-    found.ok_or_else(|| D::Error::custom(told))
+    let message = "\"all\" or a list of at least two different class numbers, such as [0, 1]";
+    found.ok_or_else(|| D::Error::custom(message))
 }
 
 /// The classes as they are written.

@@ -42,8 +42,8 @@ pub fn first_of<'a>(path: &Path, names: &[&'a str]) -> Result<Option<&'a str>> {
     Ok(None)
 }
 
-/// Hands each file of the archive at `path` that `names` names to `take`, in the order in which they come. Only when this
-/// has returned is it known that they are whole, and all.
+/// Hands each file of the archive at `path` that `names` names to `take`, in the order in which they come. Only when
+/// this has returned is it known that they are whole, and all.
 pub fn walk(path: &Path, names: &[&str], mut take: impl FnMut(&str, &mut dyn Read) -> Result<()>) -> Result<()> {
     let failed = |cause| damaged(path, cause);
     let mut archive = Archive::new(unpacked(path)?);

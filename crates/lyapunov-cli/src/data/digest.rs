@@ -1,7 +1,7 @@
 //! Fingerprints: the MD5 that archives are published with, and our SHA-256 of labels and pixels.
 //!
-//! The SHA-256 of a set is that of its unpacked files one after another, training before test: `cat train.bin test.bin |
-//! sha256sum`. `data fetch` writes it beside the files, in a form that `sha256sum --check` reads too.
+//! The SHA-256 of a set is that of its unpacked files one after another, training before test: `cat train.bin test.bin
+//! | sha256sum`. `data fetch` writes it beside the files, in a form that `sha256sum --check` reads too.
 
 use std::{
     fmt::Write as _,

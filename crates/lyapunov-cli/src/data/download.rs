@@ -1,9 +1,9 @@
 //! One file from the first of several addresses that has it: resumed where it was cut, believed only by its checksum.
 //!
-//! This is the only place of the program that opens a connection. What has arrived stays in a hidden file until it is used,
-//! with a note of where it came from, so that the next call goes on there, even after this one was killed. A server may
-//! cut, stall, lie about the length, ignore the range it is asked for, or have another file by now: none of it ends up in the
-//! result, since the checksum of all bytes decides.
+//! This is the only place of the program that opens a connection. What has arrived stays in a hidden file until it is
+//! used, with a note of where it came from, so that the next call goes on there, even after this one was killed. A
+//! server may cut, stall, lie about the length, ignore the range it is asked for, or have another file by now: none of
+//! it ends up in the result, since the checksum of all bytes decides.
 
 mod origin;
 mod trouble;
@@ -43,8 +43,8 @@ pub struct Download {
 }
 
 impl Download {
-    /// Begins, or goes on with what an earlier call left at `path`. An address that says nothing for as long as `patience` is
-    /// given up.
+    /// Begins, or goes on with what an earlier call left at `path`. An address that says nothing for as long as
+    /// `patience` is given up.
     pub fn begin(path: PathBuf, patience: Duration, meter: Meter) -> Result<Self> {
         let opened = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
         let mut file = opened.map_err(|cause| unwritable(&path, cause))?;
@@ -54,7 +54,7 @@ impl Download {
                 let message = format!("another download is writing to {}", path.display());
                 return Err(Error::usage(message, Some("wait for it, or end it".to_owned())));
             }
-            // Where files cannot be locked, two downloads at once spoil each other, and the checksum tells.
+            // Where files cannot be locked, two downloads at once spoil each other, and the checksum shows it.
             Err(TryLockError::Error(_)) | Ok(()) => {}
         }
         let note = fs::read(note_of(&path)).ok().and_then(|text| serde_json::from_slice(&text).ok());
@@ -207,7 +207,8 @@ impl Download {
         self.file.seek(SeekFrom::Start(0)).map_err(failed)?;
         self.origin = origin;
         let note = serde_json::to_vec(&self.origin).expect("texts and numbers have a JSON form");
-        // In its place: a note by half is no note, and the download begins again. A file beside it would outlive a kill.
+        // In its place: a note by half is no note, and the download begins again. A file beside it would outlive a
+        // kill.
         let path = note_of(&self.path);
         fs::write(&path, note).map_err(|cause| unwritable(&path, cause))
     }
@@ -231,7 +232,7 @@ fn made_of_parts(before: u64, now: u64) -> bool {
     before > 0 && now > before
 }
 
-/// Reads until there are enough bytes to tell an archive by.
+/// Reads until there are enough bytes to recognise an archive.
 fn first_bytes(body: &mut impl Read, buffer: &mut [u8]) -> std::result::Result<usize, Trouble> {
     let mut here = 0;
     while here < 64 {
@@ -249,7 +250,8 @@ fn note_of(path: &Path) -> PathBuf {
     name.into()
 }
 
-const ROOM: &str = "a download needs about 370 MB of room; what has arrived is kept, and the same command goes on from there. \
+const ROOM: &str = "a download needs about 370 MB of room; what has arrived is kept, and the same command goes on \
+    from there. \
                     `--dir DIR` names another folder";
 
 /// The fault of a file that cannot be written.

@@ -2,7 +2,8 @@
 
 use crate::error::Error;
 
-const DATA_HELP: &str = "`lyapunov data fetch cifar10` downloads images, `lyapunov data synthesize DIR` makes some up, and \
+const DATA_HELP: &str = "`lyapunov data fetch cifar10` downloads images, `lyapunov data synthesize DIR` makes some \
+    up, and \
                          `lyapunov data check PATH` looks at what is there";
 
 impl From<lyapunov_burn::Error> for Error {

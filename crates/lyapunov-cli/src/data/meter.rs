@@ -8,7 +8,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 pub enum Meter {
     /// On a terminal.
     Bar(ProgressBar),
-    /// Elsewhere; the tenths that have been told.
+    /// Elsewhere; the tenths that have been shown.
     Lines(u64),
     /// Not at all.
     Silent,
@@ -31,8 +31,8 @@ impl Meter {
                 bar.set_length(all.unwrap_or(bytes));
                 bar.set_position(bytes);
             }
-            (Self::Lines(told), Some(all)) if bytes * 10 / all.max(1) > *told => {
-                *told = bytes * 10 / all.max(1);
+            (Self::Lines(tenths), Some(all)) if bytes * 10 / all.max(1) > *tenths => {
+                *tenths = bytes * 10 / all.max(1);
                 let (here, all) = (bytes as f64 / 1e6, all as f64 / 1e6);
                 let _ = writeln!(io::stderr(), "{here:.1} of {all:.1} MB");
             }
@@ -45,8 +45,8 @@ impl Meter {
         match self {
             Self::Bar(bar) => bar.println(sentence),
             // Where standard error is closed, nobody is left to watch.
-            Self::Lines(told) => {
-                *told = 0;
+            Self::Lines(tenths) => {
+                *tenths = 0;
                 let _ = writeln!(io::stderr(), "{sentence}");
             }
             Self::Silent => {}

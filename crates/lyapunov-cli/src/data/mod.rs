@@ -152,8 +152,8 @@ mod tests {
     fn pickled_files_are_refused_with_a_hint() {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("data_batch_1"), [0x80, 2]).unwrap();
-        let told = Source::at(folder.path()).read(Layout::Cifar10).unwrap_err().to_string();
-        assert!(told.contains("pickled") && told.contains("cifar-10-binary.tar.gz"), "{told}");
+        let message = Source::at(folder.path()).read(Layout::Cifar10).unwrap_err().to_string();
+        assert!(message.contains("pickled") && message.contains("cifar-10-binary.tar.gz"), "{message}");
     }
 
     /// MNIST's files with three training images and two held-out ones.
@@ -188,8 +188,8 @@ mod tests {
             assert_eq!(source.layout(), Some(Layout::Mnist));
             let set = source.read(Layout::FashionMnist).unwrap();
             assert_eq!((set.train.labels(), set.test.labels()), (&[1, 2, 3][..], &[4, 5][..]));
-            let told = source.read(Layout::Cifar10).unwrap_err().to_string();
-            assert!(told.contains("these are the files of \"mnist\", not of \"cifar10\""), "{told}");
+            let message = source.read(Layout::Cifar10).unwrap_err().to_string();
+            assert!(message.contains("these are the files of \"mnist\", not of \"cifar10\""), "{message}");
         }
     }
 
@@ -200,7 +200,7 @@ mod tests {
         let path = folder.path().join("train-labels-idx1-ubyte.gz");
         let whole = fs::read(&path).unwrap();
         fs::write(&path, &whole[..whole.len() - 9]).unwrap();
-        let told = Source::at(folder.path()).read(Layout::Mnist).unwrap_err().to_string();
-        assert!(told.contains("train-labels-idx1-ubyte.gz") && told.contains("truncated"), "{told}");
+        let message = Source::at(folder.path()).read(Layout::Mnist).unwrap_err().to_string();
+        assert!(message.contains("train-labels-idx1-ubyte.gz") && message.contains("truncated"), "{message}");
     }
 }

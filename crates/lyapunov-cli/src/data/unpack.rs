@@ -14,8 +14,8 @@ use super::{
     digest::{Fingerprint, SUMS, sha256, sums},
 };
 
-/// Unpacks the files of `layout` into `target`, which is not there yet or is empty, and gives the images and the SHA-256 of
-/// labels and pixels. `growing`, a path beside the target that nobody else uses, is where they grow.
+/// Unpacks the files of `layout` into `target`, which is not there yet or is empty, and gives the images and the
+/// SHA-256 of labels and pixels. `growing`, a path beside the target that nobody else uses, is where they grow.
 pub fn unpack(archive: &Path, layout: Layout, growing: &Path, target: &Path) -> Result<(Dataset, String)> {
     remove(growing)?;
     let made = grow(archive, layout, growing).and_then(|made| {
@@ -24,7 +24,7 @@ pub fn unpack(archive: &Path, layout: Layout, growing: &Path, target: &Path) -> 
         Ok(made)
     });
     if made.is_err() {
-        // The first fault is the one to tell.
+        // The first fault is the one to report.
         let _ = remove(growing);
     }
     made
@@ -60,7 +60,7 @@ fn grow(archive: &Path, layout: Layout, folder: &Path) -> Result<(Dataset, Strin
     Ok((images, whole))
 }
 
-/// Copies, and tells apart an archive that cannot be read and a file that cannot be written.
+/// Copies, and distinguishes an archive that cannot be read from a file that cannot be written.
 fn copy(archive: &Path, from: &mut dyn Read, path: &Path, to: &mut File) -> Result<()> {
     let mut buffer = vec![0; 1 << 16];
     loop {

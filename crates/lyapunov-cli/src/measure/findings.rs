@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn findings_are_told_in_a_table() {
+    fn findings_are_reported_in_a_table() {
         insta::assert_snapshot!(findings().to_text(), @r"
         The cnn (21,098 weights: runs/cnn-sgd-0123abcd/weights.safetensors)
         on 64 of 5,000 synthetic images: loss 0.4123.

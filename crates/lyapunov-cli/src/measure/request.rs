@@ -34,7 +34,7 @@ pub enum Quantity {
 const NAMES: [&str; 8] =
     ["lambda_max", "lambda_min", "lambda_max_full", "top=COUNT", "layers", "batch_sharpness=COUNT", "trace", "density"];
 
-/// Mini-batches that the batch sharpness is a mean over, unless told otherwise.
+/// Mini-batches that the batch sharpness is a mean over, unless asked otherwise.
 const BATCHES: usize = 20;
 
 impl Quantity {

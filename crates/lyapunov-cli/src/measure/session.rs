@@ -245,8 +245,8 @@ impl<'a> MeasureSession<'a> {
         Watched { hessian, spinner: &self.spinner }
     }
 
-    /// The gradient, which leans towards the top of the spectrum, and as much of a random direction, which leaves nothing
-    /// out.
+    /// The gradient, which leans towards the top of the spectrum, and as much of a random direction, which leaves
+    /// nothing out.
     fn start(&self) -> Weights {
         let mut start = self.at.zeros_like();
         start.randomize(&mut Stream::new(self.search.seed, Purpose::Probe, 0));

@@ -19,7 +19,8 @@ const BLOWN_UP: &str = "blown-up";
 pub struct Summary {
     /// The folder of the run.
     pub run: String,
-    /// `completed`, `diverged`, or `blown-up` where all numbers are finite and the loss ended above ten times the first.
+    /// `completed`, `diverged`, or `blown-up` where all numbers are finite and the loss ended above ten times the
+    /// first.
     pub outcome: &'static str,
     /// The step that could not be taken, where the run diverged.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -146,7 +147,8 @@ impl EdgeFound {
         Some(Self::new(reading, last))
     }
 
-    /// The reading that theory speaks of: the batch sharpness where the edge holds it, else the first one of which it speaks.
+    /// The reading that theory speaks of: the batch sharpness where the edge holds it, else the first one of which it
+    /// speaks.
     pub fn headline(course: &Course) -> Option<Self> {
         let spoken_of = || course.edge.iter().filter(|reading| reading.share.is_some());
         let batch = spoken_of().find(|reading| reading.quantity == Quantity::BatchSharpness);
@@ -206,7 +208,8 @@ pub struct ChaosFound {
     pub exponent_product: String,
     /// −⟨vᵀHv⟩ over training time for the first deviation.
     pub negative_rayleigh: Option<f64>,
-    /// The worst disagreement of growth and curvature in a step, in nats; `null` for optimizers other than plain descent.
+    /// The worst disagreement of growth and curvature in a step, in nats; `null` for optimizers other than plain
+    /// descent.
     pub identity_violation: Option<f64>,
 }
 
@@ -229,7 +232,7 @@ impl ChaosFound {
     }
 
     fn sentences(&self) -> String {
-        let told = |(value, error): (&Option<f64>, &Option<f64>)| match (value, error) {
+        let shown = |(value, error): (&Option<f64>, &Option<f64>)| match (value, error) {
             (Some(value), Some(error)) => format!("{value:.5} ± {error:.5}"),
             (Some(value), None) => format!("{value:.5}, its error unknown"),
             _ => "unknown".to_owned(),
@@ -237,7 +240,7 @@ impl ChaosFound {
         let several = self.exponents.len() > 1;
         let name = if several { "Lyapunov exponents" } else { "Lyapunov exponent" };
         let each = self.exponents.iter().zip(&self.exponent_std_errors);
-        let list: Vec<String> = each.map(told).collect();
+        let list: Vec<String> = each.map(shown).collect();
         let aligned = if self.exponents_aligned { "settled" } else { "not settled: the run was too short for a limit" };
         let steps = number(self.exponent_steps as f64, 0);
         let first = self.exponents_per_time.first().copied().flatten();
@@ -329,7 +332,8 @@ impl Summary {
         if let Some(factor) = self.backed_off {
             let _ = writeln!(
                 text,
-                "The rule backed off: the loss had gone above its first value, and the learning rate is 1/{} of what it asks for.",
+                "The rule backed off: the loss had gone above its first value, and the learning rate is 1/{} of what \
+                    it asks for.",
                 compact(1.0 / factor, 0)
             );
         }
@@ -357,7 +361,8 @@ impl Summary {
         if self.outcome == BLOWN_UP {
             return format!(
                 "The run blew up, though its numbers are finite: {network}, {steps} steps in {time}.{result}\n\
-                 It ended above ten times its first loss: nothing is said of its stability. Try a smaller learning rate."
+                 It ended above ten times its first loss: nothing is said of its stability. Try a smaller learning \
+                 rate."
             );
         }
         if self.weights_frozen {
@@ -372,8 +377,8 @@ impl Summary {
     }
 }
 
-/// Where a sharpness stands that is this share of the threshold. λ_max of a mini-batch differs by 10 to 15 % from batch to
-/// batch and lies above that of the whole set: this tells a place, not whether the run is stable.
+/// Where a sharpness stands that is this share of the threshold. λ_max of a mini-batch differs by 10 to 15 % from batch
+/// to batch and lies above that of the whole set: this is a place, not whether the run is stable.
 pub fn verdict(share: f64) -> &'static str {
     match share {
         x if x > 1.25 => "above the edge of stability",
@@ -439,7 +444,7 @@ mod tests {
     }
 
     #[test]
-    fn a_completed_run_is_told_in_sentences() {
+    fn a_completed_run_is_reported_in_sentences() {
         insta::assert_snapshot!(summary().to_text(), @r"
         Trained the cnn (21,098 weights) on 5,000 synthetic images: 1,975 steps in 1 min 12 s.
         Training loss 0.412, test accuracy 61.3 %.
@@ -463,7 +468,7 @@ mod tests {
     }
 
     #[test]
-    fn exponents_are_told_with_what_explains_them() {
+    fn exponents_are_reported_with_what_explains_them() {
         let chaos = ChaosFound {
             exponents: vec![Some(0.01234), None],
             exponent_std_errors: vec![Some(0.0004), None],
@@ -486,7 +491,7 @@ mod tests {
     }
 
     #[test]
-    fn a_diverged_run_is_told_in_sentences() {
+    fn a_diverged_run_is_reported_in_sentences() {
         let run = Summary {
             outcome: "diverged",
             diverged_at: Some(12),

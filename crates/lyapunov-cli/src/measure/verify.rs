@@ -62,7 +62,8 @@ impl<'a> Experiment<'a> {
             let help = "train longer or shorter: `--train STEPS`".to_owned();
             let (low, high) = (ends.smallest, ends.largest);
             let message = format!(
-                "the Hessian at the weights of the experiment lies between {low:.3e} and {high:.3e}: it needs a negative and a positive end"
+                "the Hessian at the weights of the experiment lies between {low:.3e} and {high:.3e}: it needs a \
+                    negative and a positive end"
             );
             return Err(Error::usage(message, Some(help)));
         }
@@ -157,8 +158,8 @@ impl<'a> Experiment<'a> {
         })
     }
 
-    /// ηλ_max at which the growth at frozen weights goes over to the sharp end, by bisection: there the deviation sees a
-    /// positive curvature.
+    /// ηλ_max at which the growth at frozen weights goes over to the sharp end, by bisection: there the deviation sees
+    /// a positive curvature.
     fn switch(&self, weights: &Weights, ends: &Ends) -> Result<Option<Switch>> {
         let predicted = 2.0 / (ends.largest + ends.smallest);
         if predicted <= 0.0 {

@@ -28,7 +28,8 @@ fn tar() -> Vec<u8> {
     builder.into_inner().unwrap()
 }
 
-/// Reads it; nothing may appear beside it, and what is read is what the archive was made of, or other bytes under the expected names.
+/// Reads it; nothing may appear beside it, and what is read is what the archive was made of, or other bytes under the
+/// expected names.
 fn read(path: &Path, bytes: &[u8]) -> bool {
     fs::write(path, bytes).unwrap();
     let _ = archive::first_of(path, &NAMES);

@@ -62,14 +62,19 @@ fn refused(section: &str, name: &str, value: &str) -> bool {
         }
         Err(fault) => fault,
     };
-    let told = fault.to_string();
+    let message = fault.to_string();
     // Other keys are named where two do not go together.
-    assert!(told.contains(&format!("{section}.")), "{section}.{name} = {value}: {told}");
-    let Error::Configuration(place) = &fault else { panic!("{section}.{name} = {value}: {told}") };
-    if told.contains(&format!("`{section}.{name}`")) {
-        let label = place.labels().and_then(|mut labels| labels.next()).unwrap_or_else(|| panic!("no place: {told}"));
+    assert!(message.contains(&format!("{section}.")), "{section}.{name} = {value}: {message}");
+    let Error::Configuration(place) = &fault else { panic!("{section}.{name} = {value}: {message}") };
+    if message.contains(&format!("`{section}.{name}`")) {
+        let label = place.labels().and_then(|mut labels| labels.next()).unwrap_or_else(|| {
+            panic!(
+                "no place: \
+            {message}"
+            )
+        });
         let line = fs::read_to_string(&path).unwrap()[..label.offset()].lines().count();
-        assert_eq!(line, 4, "{section}.{name} = {value}: {told}");
+        assert_eq!(line, 4, "{section}.{name} = {value}: {message}");
     }
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "no run is started");
     true

@@ -139,7 +139,8 @@ fn order(plan: &Plan, groups: &[Group], table: Vec<Vec<String>>) -> Claim {
     let measured = match middle {
         None => "No run succeeded: nothing can be said.".to_owned(),
         Some(middle) => format!(
-            "Where training succeeds ({} of {}), η·λ_max has the median {}; it lies between ½ and 4 in {of_order} of them.",
+            "Where training succeeds ({} of {}), η·λ_max has the median {}; it lies between ½ and 4 in {of_order} of \
+                them.",
             succeeded.len(),
             counted(plan.runs.len(), "run"),
             four_digits(middle)
@@ -172,7 +173,9 @@ fn order(plan: &Plan, groups: &[Group], table: Vec<Vec<String>>) -> Claim {
         number: 3,
         title: "SGD travels where λ_max is of the order of 1/η",
         says: "Over a large range of learning rates SGD travels where the largest eigenvalue is of the order of 1/η.",
-        test: "λ_max of the mini-batch over the last fifth of each run; a run succeeds where its loss ends at four fifths of the first or less.".to_owned(),
+        test: "λ_max of the mini-batch over the last fifth of each run; a run succeeds where its loss ends at four \
+            fifths of the first or less."
+            .to_owned(),
         measured,
         verdict,
         table,
@@ -191,8 +194,9 @@ fn breadth(groups: &[Group], table: Vec<Vec<String>>) -> Claim {
     } else {
         let (least, most) = (slopes().fold(f64::INFINITY, f64::min), slopes().fold(f64::NEG_INFINITY, f64::max));
         format!(
-            "The slope of log λ_max against log η lies between {} and {}. By its interval of 95 % (Student's t) it is −1 in {} of {} groups of \
-             network and loss, another number in {}, and not to be told in {}.",
+            "The slope of log λ_max against log η lies between {} and {}. By its interval of 95 % (Student's t) it is \
+                −1 in {} of {} groups of \
+             network and loss, another number in {}, and not to be parts in {}.",
             four_digits(least),
             four_digits(most),
             inverse.len(),
@@ -201,22 +205,24 @@ fn breadth(groups: &[Group], table: Vec<Vec<String>>) -> Claim {
             unknown.len()
         )
     };
-    let named = |told: &str, labels: &[&str]| match labels {
+    let named = |parts: &str, labels: &[&str]| match labels {
         [] => String::new(),
-        labels => format!("{told} {}. ", labels.join("; ")),
+        labels => format!("{parts} {}. ", labels.join("; ")),
     };
     let verdict = if inverse.is_empty() && others.is_empty() {
         "Undecided.".to_owned()
     } else {
-        let told =
+        let parts =
             [named("It holds for", &inverse), named("It does not hold for", &others), named("Undecided:", &unknown)];
-        told.concat().trim_end().to_owned()
+        parts.concat().trim_end().to_owned()
     };
     Claim {
         number: 5,
         title: "all this holds across architectures and losses",
         says: "All this holds across architectures and losses on CIFAR-10.",
-        test: "The same runs, network by network and loss by loss: a line through log λ_max against log η where training succeeds.".to_owned(),
+        test: "The same runs, network by network and loss by loss: a line through log λ_max against log η where \
+            training succeeds."
+            .to_owned(),
         measured,
         verdict,
         table,

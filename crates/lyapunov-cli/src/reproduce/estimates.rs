@@ -75,8 +75,10 @@ pub fn claim(plan: &Plan, runs: &[Ended]) -> Claim {
     Claim {
         number: 2,
         title: "the largest eigenvalue is cheap",
-        says: "The same idea with its sign flipped gives a cheap estimate of the largest eigenvalue while training goes on.",
-        test: "λ_max of the mini-batch by a few products from the last vector and the gradient, beside many products at the same weights of the \
+        says: "The same idea with its sign flipped gives a cheap estimate of the largest eigenvalue while training \
+            goes on.",
+        test: "λ_max of the mini-batch by a few products from the last vector and the gradient, beside many products \
+            at the same weights of the \
                same run."
             .to_owned(),
         measured,
@@ -105,8 +107,8 @@ fn verdict(found: &[Found]) -> &'static str {
 
 /// What a run is, but for the products; without the seed, where seeds are pooled.
 fn problem(plan: &Plan, run: &Ended, seeds: bool) -> String {
-    let told = |key: &&String| key.as_str() != PRODUCTS && (seeds || short(key) != "seed");
-    let named = plan.keys.iter().zip(&run.values).filter(|(key, _)| told(key));
+    let shown = |key: &&String| key.as_str() != PRODUCTS && (seeds || short(key) != "seed");
+    let named = plan.keys.iter().zip(&run.values).filter(|(key, _)| shown(key));
     named.map(|(_, value)| value.trim_matches('"')).collect::<Vec<_>>().join(", ")
 }
 

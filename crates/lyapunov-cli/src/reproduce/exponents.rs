@@ -97,17 +97,21 @@ pub fn claim(plan: &Plan, runs: &[Ended]) -> Claim {
         "No run has ended.".to_owned()
     } else {
         format!(
-            "Λ₁/η agrees with −⟨λ_min⟩ within 10 % or two standard errors in {still} of {of_still} runs with frozen weights, and in {moving} of \
-             {of_moving} along training. With ln max(1 + η|λ_min|, |1 − ηλ_max|)/η, which theory has for steps of finite length on one Hessian, \
+            "Λ₁/η agrees with −⟨λ_min⟩ within 10 % or two standard errors in {still} of {of_still} runs with frozen \
+                weights, and in {moving} of \
+             {of_moving} along training. With ln max(1 + η|λ_min|, |1 − ηλ_max|)/η, which theory has for steps of \
+             finite length on one Hessian, \
              it agrees in {theory} of the {of_still}."
         )
     };
     Claim {
         number: 1,
         title: "the largest exponent is minus the smallest eigenvalue",
-        says: "The largest Lyapunov exponent of SGD per unit of training time equals minus the most negative eigenvalue of the Hessian.",
+        says: "The largest Lyapunov exponent of SGD per unit of training time equals minus the most negative \
+            eigenvalue of the Hessian.",
         test: format!(
-            "{} runs of a small smooth network: one deviation carried along, λ_min of all images followed by {} products a time.",
+            "{} runs of a small smooth network: one deviation carried along, λ_min of all images followed by {} \
+                products a time.",
             plan.runs.len(),
             runs.first().and_then(|run| run.run.key("measure.products")).map(ToString::to_string).unwrap_or_default()
         ),
@@ -125,14 +129,14 @@ fn verdict(found: &[Found]) -> String {
     let mut losses: Vec<&str> = found.iter().map(|run| run.loss.as_str()).collect();
     losses.sort_unstable();
     losses.dedup();
-    let told: Vec<String> = losses.into_iter().map(|loss| at_fixed_weights(loss, found)).collect();
+    let parts: Vec<String> = losses.into_iter().map(|loss| at_fixed_weights(loss, found)).collect();
     let along = found.iter().filter(|run| !run.frozen).filter(|run| run.holds()).count();
     let along = match (along, found.iter().filter(|run| !run.frozen).count()) {
         (_, 0) => String::new(),
         (0, _) => " Along training it holds in no run here.".to_owned(),
         (some, all) => format!(" Along training it holds in {some} of {all} runs."),
     };
-    format!("At fixed weights it holds for slow steps: {}.{along}", told.join("; "))
+    format!("At fixed weights it holds for slow steps: {}.{along}", parts.join("; "))
 }
 
 /// The largest learning rate up to which the claim holds at fixed weights.

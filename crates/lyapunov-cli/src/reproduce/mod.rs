@@ -1,7 +1,7 @@
 //! The claims of the paper, each put to the test by the runs of a sweep.
 //!
-//! Sasdelli, Ajanthan, Chin and Carneiro, *A Chaos Theory Approach to Understand Neural Network Optimization* (2021). What is told of a
-//! claim is a pure function of the folders of its runs.
+//! Sasdelli, Ajanthan, Chin and Carneiro, *A Chaos Theory Approach to Understand Neural Network Optimization* (2021).
+//! What is said of a claim is a pure function of the folders of its runs.
 
 mod claim;
 mod edge;

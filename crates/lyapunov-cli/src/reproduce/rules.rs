@@ -13,7 +13,7 @@ const RULE: &str = "quasi-newton";
 pub fn claim(comparison: &Comparison) -> Claim {
     let own: Vec<&Line> = comparison.lines.iter().filter(|line| line.rule == RULE).collect();
     let reference = comparison.lines.first().map(|line| line.rule.clone()).unwrap_or_default();
-    let told: Vec<String> = own.iter().map(|line| format!("on {} {}", line.problem, end(line))).collect();
+    let parts: Vec<String> = own.iter().map(|line| format!("on {} {}", line.problem, end(line))).collect();
     let completed = own.iter().filter(|line| line.train_loss.is_some()).count();
     let others = comparison.lines.chunk_by(|a, b| a.problem == b.problem).map(others).collect::<Vec<_>>();
     let known = own.iter().any(|line| line.train_loss.is_some() || line.completed > 0);
@@ -22,10 +22,11 @@ pub fn claim(comparison: &Comparison) -> Claim {
         title: "a quasi-Newton rule sets the learning rate",
         says: "A quasi-Newton method can set the learning rate from the estimate of λ_max while training.",
         test: format!(
-            "The rule η = σ/λ_max, and others, beside {reference} with the best learning rate of a grid: final training loss over the reference's. \
+            "The rule η = σ/λ_max, and others, beside {reference} with the best learning rate of a grid: final \
+                training loss over the reference's. \
              Rules on another optimizer are to be compared with that optimizer's grid."
         ),
-        measured: format!("Final training loss over that of {reference}: {}.", told.join(", ")),
+        measured: format!("Final training loss over that of {reference}: {}.", parts.join(", ")),
         verdict: if known || comparison.lines.iter().any(|line| line.train_loss.is_some()) {
             format!(
                 "It trains without a learning rate on {completed} of {} problems. The others: {}.",
@@ -46,9 +47,13 @@ pub fn claim(comparison: &Comparison) -> Claim {
 
 /// The other lines of a problem, but for the reference.
 fn others(lines: &[Line]) -> String {
-    let told = lines.iter().skip(1).filter(|line| line.rule != RULE && line.train_loss.is_some());
-    let told: Vec<String> = told.map(|line| format!("{}{} {}", line.rule, tuned(line), end(line))).collect();
-    format!("on {} {}", lines[0].problem, if told.is_empty() { "none has ended".to_owned() } else { told.join(", ") })
+    let message = lines.iter().skip(1).filter(|line| line.rule != RULE && line.train_loss.is_some());
+    let message: Vec<String> = message.map(|line| format!("{}{} {}", line.rule, tuned(line), end(line))).collect();
+    format!(
+        "on {} {}",
+        lines[0].problem,
+        if message.is_empty() { "none has ended".to_owned() } else { message.join(", ") }
+    )
 }
 
 /// How a rule with a grid was tuned.

@@ -1,7 +1,8 @@
-//! Whether there is room for a run: an estimate of its memory, told before any work.
+//! Whether there is room for a run: an estimate of its memory, before any work.
 //!
-//! The estimate is of the largest moment of a run, from the vectors it holds and what a pass over a batch makes. It is right to a factor of
-//! about two (BENCHMARKS.md, "Faults"), which is enough to tell a slip of the pen from a run.
+//! The estimate is of the largest moment of a run, from the vectors it holds and what a pass over a batch makes. It is
+//! right to a factor of about two (BENCHMARKS.md, "Faults"), which is enough to distinguish a slip of the pen from a
+//! run.
 
 use std::{
     fs,
@@ -22,8 +23,8 @@ const NUMBER: f64 = 4.0;
 /// The program itself and the database, in bytes.
 const PROGRAM: f64 = 40e6;
 
-/// Vectors as long as the weights that a step needs beside the state: the gradient and its parts, the next state, the weights as they were
-/// drawn, in double precision.
+/// Vectors as long as the weights that a step needs beside the state: the gradient and its parts, the next state, the
+/// weights as they were drawn, in double precision.
 const PASSING: usize = 6;
 
 /// Copies of an output of a layer that a pass holds at its largest moment, fitted to the peaks of real runs.
@@ -102,7 +103,7 @@ pub fn check(settings: &Settings, options: &NetworkOptions) -> Result<()> {
     }
 }
 
-/// How many images and classes the data have, as far as the configuration tells.
+/// How many images and classes the data have, as far as the configuration says.
 fn size(config: &Config) -> (usize, usize) {
     let layout = config.data.name;
     let (train, test) = layout.map_or((TRAINING_IMAGES, TEST_IMAGES), Layout::published_size);
@@ -119,7 +120,8 @@ fn refusal(settings: &Settings, estimate: &Estimate, size: NetworkSize, availabl
     let message = format!("the run needs about {needed} of memory, {there} are there: change `{key}`");
     let Estimate { weights, deviations, batch, .. } = *estimate;
     let help = format!(
-        "{} weights and what an optimizer and measurements keep beside them: {}; deviations: {}; a pass over {} images: {}; try {remedy}",
+        "{} weights and what an optimizer and measurements keep beside them: {}; deviations: {}; a pass over {} \
+            images: {}; try {remedy}",
         size.parameters,
         amount(weights),
         amount(deviations),
@@ -137,8 +139,8 @@ fn amount(bytes: f64) -> String {
     if number < 10.0 { format!("{number:.1} {unit}") } else { format!("{number:.0} {unit}") }
 }
 
-/// Bytes that this process may still take, where the system tells: the memory that is free or can be freed, and what is left of the limits of
-/// its control groups.
+/// Bytes that this process may still take, where the system says: the memory that is free or can be freed, and what is
+/// left of the limits of its control groups.
 fn available() -> Option<f64> {
     let meminfo = fs::read_to_string("/proc/meminfo").ok()?;
     let free = field(&meminfo, "MemAvailable:")? * 1024.0;
@@ -187,8 +189,8 @@ mod tests {
     fn refused(assignments: &[&str], key: &str) {
         let began = std::time::Instant::now();
         let Err(fault) = setup::network(&settings(assignments)) else { panic!("there is no such memory") };
-        let told = fault.to_string();
-        assert!(told.contains("of memory") && told.contains(key), "{told}");
+        let message = fault.to_string();
+        assert!(message.contains("of memory") && message.contains(key), "{message}");
         assert!(began.elapsed().as_secs() < 1, "{:?}", began.elapsed());
     }
 
@@ -207,8 +209,8 @@ mod tests {
     #[test]
     fn usual_runs_are_not_refused() {
         for model in ["cnn", "mlp", "linear", "resnet20"] {
-            let told = setup::network(&settings(&[&format!("model.name={model}"), "exponents.count=2"]));
-            assert!(told.is_ok(), "{model}: {}", told.err().unwrap());
+            let made = setup::network(&settings(&[&format!("model.name={model}"), "exponents.count=2"]));
+            assert!(made.is_ok(), "{model}: {}", made.err().unwrap());
         }
     }
 
@@ -229,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_are_told_with_their_unit() {
+    fn bytes_are_reported_with_their_unit() {
         assert_eq!([2.5e6, 1.2e10, 4e13, 3e20].map(amount), ["2.5 MB", "12 GB", "40 TB", "300 EB"]);
         assert_eq!(field("a: 1\nMemAvailable:   17 kB\n", "MemAvailable:"), Some(17.0));
     }

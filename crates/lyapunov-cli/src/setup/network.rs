@@ -12,7 +12,7 @@ use crate::{
     error::Result,
 };
 
-/// The network on its data, every fault told where the configuration asked for it.
+/// The network on its data, every fault shown where the configuration asked for it.
 pub fn network(settings: &Settings) -> Result<(Network, Subject)> {
     let config = &settings.config;
     let device = lyapunov_burn::device(&config.run.device).map_err(|fault| settings.explain(fault))?;

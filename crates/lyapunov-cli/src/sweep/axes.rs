@@ -322,8 +322,8 @@ mod tests {
         let document = Document::parse(text.to_owned()).unwrap();
         let table = document.as_table().get(SWEEP).and_then(Item::as_table_like).unwrap();
         let axes = Axes::read(table, &Draft::default(), &source)?;
-        let told = |point: &Point| point.iter().map(|(_, value)| super::text(value)).collect::<Vec<_>>().join(" ");
-        Ok(axes.points(&source)?.iter().map(told).collect())
+        let shown = |point: &Point| point.iter().map(|(_, value)| super::text(value)).collect::<Vec<_>>().join(" ");
+        Ok(axes.points(&source)?.iter().map(shown).collect())
     }
 
     fn refusal(text: &str) -> String {
@@ -349,7 +349,8 @@ mod tests {
 
     #[test]
     fn zipped_axes_go_together_and_exclusions_leave_points_out() {
-        let text = "[sweep]\nzip = [{ \"model.name\" = [\"mlp\", \"cnn\"], \"model.normalization\" = [\"none\", \"batch\"] }]\n\
+        let text = "[sweep]\nzip = [{ \"model.name\" = [\"mlp\", \"cnn\"], \"model.normalization\" = [\"none\", \
+            \"batch\"] }]\n\
                     \"loss.name\" = [\"cross-entropy\", \"hinge\"]\nseed = [7]\n\
                     exclude = [{ \"model.name\" = \"cnn\", \"loss.name\" = [\"hinge\"] }]\n";
         let found = points(text).unwrap();
@@ -363,16 +364,16 @@ mod tests {
 
     #[test]
     fn what_is_no_axis_is_refused() {
-        let told = refusal("[sweep]\n\"optimizer.rate\" = [1]\n");
-        assert!(told.contains("unknown key `optimizer.rate`"), "{told}");
+        let message = refusal("[sweep]\n\"optimizer.rate\" = [1]\n");
+        assert!(message.contains("unknown key `optimizer.rate`"), "{message}");
         assert!(refusal("[sweep]\n").contains("no axis"));
         assert!(refusal("[sweep]\nseed = 0\n").contains("`run.seed` has no values"));
         assert!(refusal("[sweep]\n\"run.epochs\" = 3\n").contains("must be a list of values"));
         for spaced in
             ["{ logspace = [0.0, 1.0], count = 5 }", "{ logspace = [0.01, 1.0] }", "{ linspace = [1], count = 2 }"]
         {
-            let told = refusal(&format!("[sweep]\n\"optimizer.learning_rate\" = {spaced}\n"));
-            assert!(told.contains("must have two ends and a count"), "{told}");
+            let message = refusal(&format!("[sweep]\n\"optimizer.learning_rate\" = {spaced}\n"));
+            assert!(message.contains("must have two ends and a count"), "{message}");
         }
         assert!(refusal("[sweep]\nseed = 2\n\"run.seed\" = [1]\n").contains("two axes"));
         let uneven = "[sweep]\nzip = [{ \"run.epochs\" = [1, 2], \"run.batch_size\" = [8] }]\n";

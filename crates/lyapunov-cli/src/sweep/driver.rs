@@ -43,8 +43,8 @@ pub struct SweepOutcome {
 /// A run that another process is making is left to it, and waited for.
 ///
 /// # Errors
-/// Where this program cannot start itself, and where a signal asked to leave; the workers have saved their runs by then. A run that
-/// fails is told in what is returned.
+/// Where this program cannot start itself, and where a signal asked to leave; the workers have saved their runs by
+/// then. A run that fails is named in what is returned.
 pub fn drive(plan: &Plan, out: &Path, jobs: usize, silent: bool) -> Result<SweepOutcome> {
     let program = env::current_exe().map_err(|cause| Error::io("find", Path::new("this program"), cause))?;
     let open = (0..plan.runs.len()).filter(|i| !matches!(RunStatus::of(&plan.runs[*i], out), RunStatus::Ended(_)));
@@ -146,7 +146,7 @@ impl Sweep<'_> {
                     return Seen::Ended;
                 }
                 Ok(Worked::Through) => return Seen::Elsewhere,
-                Ok(Worked::Refused(told)) => return Seen::Failed(told),
+                Ok(Worked::Refused(message)) => return Seen::Failed(message),
                 Ok(Worked::Killed(how)) => {
                     // A worker that came further than the one before it is not lost.
                     let step = step_of(&folder);
@@ -166,7 +166,7 @@ impl Sweep<'_> {
         command.arg(self.out).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = command.spawn()?;
         let folder = run.folder(self.out);
-        let told = child.stderr.take().map(|stderr| thread::spawn(|| last_words(stderr)));
+        let message = child.stderr.take().map(|stderr| thread::spawn(|| last_words(stderr)));
         let mut looked = Instant::now();
         let status = loop {
             if let Some(status) = child.try_wait()? {
@@ -182,11 +182,11 @@ impl Sweep<'_> {
             }
             thread::sleep(GLANCE);
         };
-        let told = told.and_then(|told| told.join().ok()).unwrap_or_default();
+        let message = message.and_then(|message| message.join().ok()).unwrap_or_default();
         Ok(match status.code() {
             Some(0) => Worked::Through,
             // From 128 on it is a signal that ended it.
-            Some(..128) if !told.is_empty() => Worked::Refused(told),
+            Some(..128) if !message.is_empty() => Worked::Refused(message),
             _ => Worked::Killed(status.to_string()),
         })
     }
@@ -230,12 +230,12 @@ enum Worked {
     Killed(String),
 }
 
-/// The error that a worker has told, without the picture around it; of a panic, what there is.
+/// The error that a worker has printed, without the picture around it; of a panic, what there is.
 fn last_words(mut stderr: ChildStderr) -> String {
-    let mut told = Vec::new();
-    let _ = stderr.read_to_end(&mut told);
-    let told = String::from_utf8_lossy(&told);
-    let line = told.lines().find_map(|line| line.split_once("error: ").map(|(_, rest)| rest.trim().to_owned()));
-    let first = || told.lines().map(str::trim).filter(|line| !line.is_empty()).take(2).collect::<Vec<_>>().join(" ");
+    let mut message = Vec::new();
+    let _ = stderr.read_to_end(&mut message);
+    let message = String::from_utf8_lossy(&message);
+    let line = message.lines().find_map(|line| line.split_once("error: ").map(|(_, rest)| rest.trim().to_owned()));
+    let first = || message.lines().map(str::trim).filter(|line| !line.is_empty()).take(2).collect::<Vec<_>>().join(" ");
     line.unwrap_or_else(first)
 }

@@ -52,16 +52,16 @@ pub struct Submission<'a> {
     pub part: (usize, usize),
 }
 
-/// How many tasks an array may have: of Slurm the `MaxArraySize` of its configuration, which counts the largest index and
-/// one; a thousand where that cannot be asked.
+/// How many tasks an array may have: of Slurm the `MaxArraySize` of its configuration, which counts the largest index
+/// and one; a thousand where that cannot be asked.
 pub fn largest_array(engine: Engine) -> usize {
     const USUAL: usize = 1000;
     if engine == Engine::Hyperqueue {
         return usize::MAX;
     }
     let answer = Command::new("scontrol").args(["show", "config"]).output();
-    let told = answer.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
-    max_array_size(&told).unwrap_or(USUAL)
+    let message = answer.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
+    max_array_size(&message).unwrap_or(USUAL)
 }
 
 /// `MaxArraySize            = 1001`.
@@ -93,7 +93,8 @@ impl Submission<'_> {
             one_line(&self.plan.file),
             counted(runs, "run")
         );
-        text += "# Each task makes its run, goes on with it, or leaves it alone where it has ended or another process is at it.\n";
+        text += "# Each task makes its run, goes on with it, or leaves it alone where it has ended or another process \
+            is at it.\n";
         let (directive, own, variable) = match engine {
             Engine::Slurm => (
                 "#SBATCH",
@@ -142,16 +143,16 @@ impl Submission<'_> {
         let [program, arguments @ ..] = engine.command() else { unreachable!("every engine has a command") };
         let by_hand = format!("`{} {}` on a machine that has it", engine.command().join(" "), path.display());
         let output = Command::new(program).args(arguments).arg(path).output().map_err(|cause| {
-            let told = if cause.kind() == std::io::ErrorKind::NotFound {
+            let text = if cause.kind() == std::io::ErrorKind::NotFound {
                 format!("`{program}` is not installed here")
             } else {
                 format!("cannot start `{program}`: {cause}")
             };
-            Error::usage(told, Some(format!("the script is written: submit it by {by_hand}")))
+            Error::usage(text, Some(format!("the script is written: submit it by {by_hand}")))
         })?;
         if !output.status.success() {
-            let told = String::from_utf8_lossy(&output.stderr);
-            let message = format!("`{program}` refuses the sweep: {}", told.trim());
+            let text = String::from_utf8_lossy(&output.stderr);
+            let message = format!("`{program}` refuses the sweep: {}", text.trim());
             return Err(Error::usage(
                 message,
                 Some(format!("the script is {}; `--option` adds a directive", path.display())),
@@ -199,8 +200,8 @@ mod tests {
             "exec '/opt/my tools/lyapunov' sweep run '/data/it'\\''s 5%' --id \"${runs[$SLURM_ARRAY_TASK_ID]}\"\n";
         assert!(slurm.ends_with(last), "{slurm}");
         assert!(slurm.starts_with("#!/bin/bash\n# The sweep of s rm: 3 runs, 2 of them"));
-        let told = "Configuration data as of 2026-11-30\nMaxArraySize            = 1001\nMaxJobCount = 10000\n";
-        assert_eq!((max_array_size(told), max_array_size("")), (Some(1001), None));
+        let message = "Configuration data as of 2026-11-30\nMaxArraySize            = 1001\nMaxJobCount = 10000\n";
+        assert_eq!((max_array_size(message), max_array_size("")), (Some(1001), None));
         let hq = script(Engine::Hyperqueue, "/data/sweep");
         assert!(
             hq.contains("#HQ --array 0-1\n") && hq.contains("sweep run /data/sweep --id \"${runs[$HQ_TASK_ID]}\""),

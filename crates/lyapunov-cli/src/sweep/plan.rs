@@ -70,7 +70,8 @@ impl Plan {
         base.take(document.as_table(), &[SWEEP], &source)?;
         prepare(&mut base)?;
         let Some(table) = document.as_table().get(SWEEP).and_then(Item::as_table_like) else {
-            let help = "write `[sweep]` and below it keys with their values, such as `\"optimizer.learning_rate\" = [0.01, 0.1]`";
+            let help = "write `[sweep]` and below it keys with their values, such as `\"optimizer.learning_rate\" = \
+                [0.01, 0.1]`";
             return Err(source.fault(None, format!("{name} has no table [sweep]"), Some(help.to_owned())));
         };
         let axes = Axes::read(table, &base, &source)?;
@@ -96,7 +97,7 @@ impl Plan {
     pub fn read(folder: &Path) -> Result<Self> {
         let path = folder.join(PLAN);
         let unusable =
-            |told: String, help: &str| Error::usage(format!("{} {told}", path.display()), Some(help.to_owned()));
+            |output: String, help: &str| Error::usage(format!("{} {output}", path.display()), Some(help.to_owned()));
         let text = fs::read(&path).map_err(|cause| match cause.kind() {
             std::io::ErrorKind::NotFound => {
                 let message = format!("{} is not the folder of a sweep: it has no {PLAN}", folder.display());
@@ -124,7 +125,7 @@ impl Plan {
         Ok(write_file(&folder.join(PLAN), &text)?)
     }
 
-    /// What tells a run of this plan from the others, in some words.
+    /// What distinguishes a run of this plan from the others, in some words.
     pub fn label(&self, run: &Planned) -> String {
         let parts = self.keys.iter().zip(&run.values).filter(|(_, value)| !value.is_empty());
         let parts = parts.map(|(key, value)| format!("{} {}", short(key), value.trim_matches('"')));
@@ -151,7 +152,8 @@ impl Plan {
     }
 }
 
-/// What a key is called where it stands beside its value: the last part of its name, or its section where that says more.
+/// What a key is called where it stands beside its value: the last part of its name, or its section where that says
+/// more.
 pub fn short(key: &str) -> &str {
     match key.split_once('.') {
         Some((section, "name")) => section,
@@ -262,11 +264,11 @@ mod tests {
 
     #[test]
     fn a_configuration_that_cannot_be_trained_is_refused_before_anything_runs() {
-        let told = |sweep: &str| plan(sweep).unwrap_err().to_string();
-        assert!(told("[sweep]\n\"run.batch_size\" = [20, 200]\n").contains("`run.batch_size` must be at most"));
-        assert!(told("[sweep]\n\"optimizer.learning_rate\" = [0.1, -1.0]\n").contains("`optimizer.learning_rate`"));
-        assert!(told("[sweep]\n\"run.seed\" = [1, 1]\n").contains("the same run twice: 1"));
-        assert!(told("").contains("has no table [sweep]"));
+        let shown = |sweep: &str| plan(sweep).unwrap_err().to_string();
+        assert!(shown("[sweep]\n\"run.batch_size\" = [20, 200]\n").contains("`run.batch_size` must be at most"));
+        assert!(shown("[sweep]\n\"optimizer.learning_rate\" = [0.1, -1.0]\n").contains("`optimizer.learning_rate`"));
+        assert!(shown("[sweep]\n\"run.seed\" = [1, 1]\n").contains("the same run twice: 1"));
+        assert!(shown("").contains("has no table [sweep]"));
         let flag = Plan::of_text("s", "[sweep]\nseed = 2\n".to_owned(), |draft| draft.set("run.seed=3"));
         assert!(flag.unwrap_err().to_string().contains("a flag sets it"));
     }

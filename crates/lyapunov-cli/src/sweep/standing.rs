@@ -1,4 +1,4 @@
-//! How far the runs of a sweep have come, as their folders tell it.
+//! How far the runs of a sweep have come, as their folders show it.
 
 use std::path::Path;
 

@@ -1,7 +1,7 @@
 //! Signals that ask the program to leave: noted in a flag, so that a run saves itself first.
 //!
-//! The run looks at the flag between two steps. Where a step takes too long, the program leaves all the same, and what is lost is
-//! what came after the last checkpoint. A Ctrl-C after any of these signals leaves at once.
+//! The run looks at the flag between two steps. Where a step takes too long, the program leaves all the same, and what
+//! is lost is what came after the last checkpoint. A Ctrl-C after any of these signals leaves at once.
 
 use std::{
     fmt,
@@ -17,8 +17,8 @@ use std::{
 
 use signal_hook::{consts, flag, low_level::signal_name};
 
-/// The signals that ask to leave: Ctrl-C, the usual one, those by which batch systems announce the end of the time, and the
-/// one that comes where a terminal or an ssh is closed.
+/// The signals that ask to leave: Ctrl-C, the usual one, those by which batch systems announce the end of the time, and
+/// the one that comes where a terminal or an ssh is closed.
 #[cfg(unix)]
 const SIGNALS: [i32; 5] = [consts::SIGINT, consts::SIGTERM, consts::SIGUSR1, consts::SIGXCPU, consts::SIGHUP];
 #[cfg(not(unix))]
@@ -83,7 +83,8 @@ fn set_handlers(noted: &Arc<AtomicUsize>) -> io::Result<()> {
     Ok(())
 }
 
-/// Whether the process was started to ignore this signal, as `nohup` does for the one of a closed terminal: then it stays so.
+/// Whether the process was started to ignore this signal, as `nohup` does for the one of a closed terminal: then it
+/// stays so.
 fn is_ignored(signal: i32) -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
@@ -91,7 +92,7 @@ fn is_ignored(signal: i32) -> bool {
     signal == consts::SIGHUP && mask & (1 << (signal - 1)) != 0
 }
 
-/// From now on, a file that may not grow any more is an error that can be told, and not the end of the process.
+/// From now on, a file that may not grow any more is an error that can be reported, and not the end of the process.
 pub fn outlive_full_files() {
     // Where the handler cannot be set, the system does what it always did.
     #[cfg(unix)]
@@ -107,9 +108,10 @@ fn leave_in_time() {
         }
     };
     thread::sleep(PATIENCE);
-    let told = "error: the step after the signal took too long to be waited for; a run goes on from its last checkpoint, by\n\
+    let message = "error: the step after the signal took too long to be waited for; a run goes on from its last \
+        checkpoint, by\n\
                 `lyapunov train --resume DIR`\n";
-    let _ = io::stderr().write_all(told.as_bytes());
+    let _ = io::stderr().write_all(message.as_bytes());
     process::exit(signal.exit_code().into());
 }
 

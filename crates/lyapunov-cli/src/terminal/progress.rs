@@ -27,7 +27,7 @@ pub struct Progress {
     timed: Option<(Instant, u64)>,
     foreseen: bool,
     /// When the last line was written.
-    told: Instant,
+    message: Instant,
 }
 
 /// The outlook is given after so many steps, or after the first that ends so late.
@@ -60,10 +60,11 @@ impl Progress {
             false if io::stderr().is_terminal() => Display::Bar(bar(steps)),
             false => Display::Lines,
         };
-        Self { display, steps, seen: Seen::default(), timed: None, foreseen: false, told: Instant::now() }
+        Self { display, steps, seen: Seen::default(), timed: None, foreseen: false, message: Instant::now() }
     }
 
-    /// Says once how long a step takes, and so how long the run will. The first step is left out: all is measured there.
+    /// Says once how long a step takes, and so how long the run will. The first step is left out: all is measured
+    /// there.
     fn foresee(&mut self, step: u64) {
         let Some((began, first)) = self.timed.filter(|_| !self.foreseen) else {
             self.timed.get_or_insert((Instant::now(), step));
@@ -154,14 +155,14 @@ impl Observer for Progress {
         if step > 0 {
             self.foresee(step);
         }
-        let silent = self.told.elapsed() >= pulse::PERIOD;
+        let silent = self.message.elapsed() >= pulse::PERIOD;
         match &self.display {
             Display::Bar(bar) => {
                 bar.set_position(step);
                 bar.set_message(self.seen.sentence());
             }
             Display::Lines if self.due(step) || silent => {
-                self.told = Instant::now();
+                self.message = Instant::now();
                 let width = self.steps.to_string().len();
                 // Where standard error is closed, nobody is left to watch; the run goes on.
                 let _ = writeln!(io::stderr(), "step {step:>width$}/{}  {}", self.steps, self.seen.sentence());
@@ -172,8 +173,8 @@ impl Observer for Progress {
     }
 }
 
-/// Shows that a measurement goes on, and how far it has come: on a terminal a spinner, or a bar with the time left where
-/// it is known how much there is to do; elsewhere a line every half minute.
+/// Shows that a measurement goes on, and how far it has come: on a terminal a spinner, or a bar with the time left
+/// where it is known how much there is to do; elsewhere a line every half minute.
 pub struct Spinner {
     bar: ProgressBar,
     pulse: RefCell<Option<Pulse>>,
@@ -231,8 +232,8 @@ impl Observer for Observers<'_> {
     }
 }
 
-/// The course of many runs on standard error: on a terminal a bar for each that is being made and one for all, with the time
-/// left; elsewhere a line for each that is done.
+/// The course of many runs on standard error: on a terminal a bar for each that is being made and one for all, with the
+/// time left; elsewhere a line for each that is done.
 pub struct Board {
     bars: Option<(MultiProgress, ProgressBar)>,
     runs: u64,
@@ -253,7 +254,7 @@ pub struct Line {
 /// The steps that all runs of a sweep have taken.
 struct SweepPulse {
     began: Instant,
-    told: Instant,
+    message: Instant,
     steps: u64,
     done: u64,
     before: u64,
@@ -262,14 +263,14 @@ struct SweepPulse {
 
 impl SweepPulse {
     fn new(runs: u64, done: u64) -> Self {
-        Self { began: Instant::now(), told: Instant::now(), steps: 0, done, before: done, runs }
+        Self { began: Instant::now(), message: Instant::now(), steps: 0, done, before: done, runs }
     }
 
     /// A line, where the last one is half a minute old.
     fn tell(&mut self) {
-        if self.told.elapsed() >= pulse::PERIOD {
-            self.told = Instant::now();
-            // Where standard error is closed, nobody is left to tell.
+        if self.message.elapsed() >= pulse::PERIOD {
+            self.message = Instant::now();
+            // Where standard error is closed, nobody is left to read it.
             let _ = writeln!(io::stderr(), "{}", self.line(self.began.elapsed()));
         }
     }
@@ -315,7 +316,7 @@ impl Board {
     pub fn tell(&self, label: &str, end: &str) {
         let done = self.done.fetch_add(1, Ordering::Relaxed) + 1;
         if let Ok(mut pulse) = self.pulse.lock() {
-            (pulse.done, pulse.told) = (done, Instant::now());
+            (pulse.done, pulse.message) = (done, Instant::now());
         }
         match &self.bars {
             Some((bars, all)) => {
@@ -323,7 +324,7 @@ impl Board {
                 all.inc(1);
             }
             None if self.silent => (),
-            // Where standard error is closed, nobody is left to tell.
+            // Where standard error is closed, nobody is left to read it.
             None => drop(writeln!(io::stderr(), "{done}/{} {label}: {end}", self.runs)),
         }
     }

@@ -1,4 +1,5 @@
-//! Signs of life where there is no terminal: a line every half minute, with how fast the work goes on and how long it will.
+//! Signs of life where there is no terminal: a line every half minute, with how fast the work goes on and how long it
+//! will.
 
 use std::{
     cell::Cell,
@@ -19,22 +20,22 @@ pub struct Pulse {
     total: Option<u64>,
     done: Cell<u64>,
     began: Instant,
-    told: Cell<Instant>,
+    message: Cell<Instant>,
 }
 
 impl Pulse {
     /// Work that begins now, of so many units where that is known.
     pub fn new(what: &str, unit: &'static str, total: Option<u64>) -> Self {
         let now = Instant::now();
-        Self { what: what.to_owned(), unit, total, done: Cell::new(0), began: now, told: Cell::new(now) }
+        Self { what: what.to_owned(), unit, total, done: Cell::new(0), began: now, message: Cell::new(now) }
     }
 
     /// So many units more; says so on standard error where the last line is half a minute old.
     pub fn add(&self, count: u64) {
         self.done.set(self.done.get() + count);
-        if self.told.get().elapsed() >= PERIOD {
-            self.told.set(Instant::now());
-            // Where standard error is closed, nobody is left to tell.
+        if self.message.get().elapsed() >= PERIOD {
+            self.message.set(Instant::now());
+            // Where standard error is closed, nobody is left to read it.
             let _ = writeln!(io::stderr(), "{}", self.line(self.began.elapsed()));
         }
     }

@@ -15,7 +15,8 @@ pub fn closest_by<T: Ord + AsRef<str>>(
     close.filter(|(distance, known)| *distance <= known.as_ref().len() / 3).min().map(|(_, known)| known)
 }
 
-/// The name that a typing error may have made `name` of, or that it is the beginning of: a third of its letters at most.
+/// The name that a typing error may have made `name` of, or that it is the beginning of: a third of its letters at
+/// most.
 pub fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
     let beginning = || known.iter().copied().find(|known| !name.is_empty() && known.starts_with(name));
     closest(name, known.iter().copied()).or_else(beginning)

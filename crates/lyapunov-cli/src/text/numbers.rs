@@ -54,8 +54,8 @@ mod tests {
 
     #[test]
     fn numbers_have_their_significant_digits() {
-        let told = [123.456_789, -0.001_234_567, 1e-9, 1_234_567.0, 0.0].map(|x| significant(x, 6));
-        assert_eq!(told, ["123.457", "-0.00123457", "1.00000e-9", "1.23457e6", "0"]);
+        let parts = [123.456_789, -0.001_234_567, 1e-9, 1_234_567.0, 0.0].map(|x| significant(x, 6));
+        assert_eq!(parts, ["123.457", "-0.00123457", "1.00000e-9", "1.23457e6", "0"]);
         assert_eq!(significant(23.4, 2), "23");
     }
 }

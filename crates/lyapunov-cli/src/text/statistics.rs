@@ -1,4 +1,4 @@
-//! The few statistics that are told of runs.
+//! The few statistics that are shown of runs.
 
 /// The mean of some numbers, and their standard deviation where there are two or more.
 pub fn mean_and_spread(values: &[f64]) -> Option<(f64, Option<f64>)> {

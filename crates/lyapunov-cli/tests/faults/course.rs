@@ -88,7 +88,8 @@ impl Ground {
         command
     }
 
-    /// The next attempt at the only run below `out`: it goes on, or begins where it was killed before there was anything to go on from.
+    /// The next attempt at the only run below `out`: it goes on, or begins where it was killed before there was
+    /// anything to go on from.
     pub fn attempt(&self, out: &str) -> Command {
         if let Some(run) = self.run(out).filter(|run| run.join("manifest.json").is_file()) {
             return resume(&run);
@@ -112,7 +113,7 @@ impl Ground {
 
 fn program() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_lyapunov"));
-    // Outside the repository, whose commit would be told in the manifest, and changes while people work.
+    // Outside the repository, whose commit would stand in the manifest, and changes while people work.
     command.current_dir(std::env::temp_dir());
     command.env_remove("BURN_DEVICE").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
@@ -128,9 +129,9 @@ pub fn resume(run: &Path) -> Command {
 /// The exit code; what went wrong is shown with the failure of the test.
 pub fn status(output: Output) -> Option<i32> {
     let Output { status, stderr, .. } = output;
-    let told = String::from_utf8_lossy(&stderr);
-    assert!(!told.contains("panicked"), "{told}");
-    print!("{told}");
+    let message = String::from_utf8_lossy(&stderr);
+    assert!(!message.contains("panicked"), "{message}");
+    print!("{message}");
     status.code()
 }
 

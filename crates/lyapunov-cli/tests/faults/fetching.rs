@@ -194,9 +194,9 @@ fn twenty_archives_that_mean_harm_leave_nothing() {
         let folder = outside.path().join("deep/data");
         let server = Server::good(file.clone());
         let output = fetch(&folder, &md5(&file), &[&server.address]).output().unwrap();
-        let told = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert_eq!(output.status.code(), Some(1), "{number}, {reason}: {told}");
-        assert!(told.contains(reason), "{number}, {reason}: {told}");
+        let message = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(1), "{number}, {reason}: {message}");
+        assert!(message.contains(reason), "{number}, {reason}: {message}");
         assert!(names(&folder).is_empty(), "{number}, {reason}: {:?}", names(&folder));
         assert_eq!(
             (names(outside.path()), names(&outside.path().join("deep"))),

@@ -58,8 +58,8 @@ fn a_run_that_has_ended_says_so() {
     let run = ground.run("whole").unwrap();
     let before = Traces::of(&run);
     let output = resume(&run).output().unwrap();
-    let told = String::from_utf8(output.stdout).unwrap();
-    assert!(output.status.success() && told.contains("has ended already: it completed after 30 steps"), "{told}");
+    let message = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success() && message.contains("has ended already: it completed after 30 steps"), "{message}");
     assert_eq!(Traces::of(&run), before);
 }
 
@@ -83,9 +83,9 @@ fn a_damaged_checkpoint_is_named_and_the_one_before_it_is_used() {
             fs::write(path, bytes).unwrap();
         }
         let output = resume(&run).output().unwrap();
-        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        let message = String::from_utf8_lossy(&output.stderr).into_owned();
         let then = if damaged == 1 { "the one before it is used" } else { "the run begins again" };
-        assert!(told.contains("its SHA-256 is another one") && told.contains(then), "{told}");
+        assert!(message.contains("its SHA-256 is another one") && message.contains(then), "{message}");
         assert_eq!(Traces::of(&run), expected);
     }
 }

@@ -1,4 +1,5 @@
-//! What befalls runs and downloads: kills, signals, races, writes that fail, hostile files. A run that goes on must reach the bits of one that was left alone.
+//! What befalls runs and downloads: kills, signals, races, writes that fail, hostile files. A run that goes on must
+//! reach the bits of one that was left alone.
 //!
 //! The short form takes some seconds per test; `LYAPUNOV_FAULTS=long` asks for the numbers in docs/reliability.md.
 #![cfg(unix)]

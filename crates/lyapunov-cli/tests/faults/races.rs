@@ -34,15 +34,15 @@ fn of_several_that_resume_a_run_exactly_one_does() {
 }
 
 #[test]
-fn who_holds_a_run_is_told() {
+fn who_holds_a_run_is_reported() {
     let ground = Ground::new();
     let child = ground.train("held").spawn().unwrap();
     while ground.run("held").is_none_or(|run| !run.join("manifest.json").is_file()) {
         thread::sleep(Duration::from_millis(5));
     }
     let output = resume(&ground.run("held").unwrap()).output().unwrap();
-    let told = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(told.contains(&format!("is in use by process {}", child.id())), "{told}");
+    let message = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(message.contains(&format!("is in use by process {}", child.id())), "{message}");
     assert_eq!(status(output), Some(75));
     send("KILL", &child);
     child.wait_with_output().unwrap();

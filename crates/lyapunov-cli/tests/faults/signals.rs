@@ -56,17 +56,17 @@ fn come_back(signal: &str, code: i32, seed: u64) {
         send(signal, &child);
         let asked = Instant::now();
         let output = child.wait_with_output().unwrap();
-        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        let message = String::from_utf8_lossy(&output.stderr).into_owned();
         let found = status(output);
         if found == Some(code) {
             slowest = slowest.max(asked.elapsed());
-            assert!(told.contains("lyapunov train --resume"), "{told}");
-            assert!(told.contains(&format!("SIG{signal}")), "{told}");
+            assert!(message.contains("lyapunov train --resume"), "{message}");
+            assert!(message.contains(&format!("SIG{signal}")), "{message}");
             assert_eq!(outcome(&ground, &name), "interrupted");
             sent += 1;
         } else {
             // It ended before the signal came.
-            assert_eq!(found, Some(0), "{told}");
+            assert_eq!(found, Some(0), "{message}");
             check(&ground, &name, &expected);
             (out, ended) = (out + 1, ended + 1);
         }
@@ -127,8 +127,8 @@ fn a_step_that_takes_too_long_is_not_waited_for() {
     let asked = Instant::now();
     send("TERM", &child);
     let output = child.wait_with_output().unwrap();
-    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    let message = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(asked.elapsed() < Duration::from_secs(10), "{:?}", asked.elapsed());
     assert_eq!(status(output), Some(143));
-    assert!(told.contains("goes on from its last checkpoint"), "{told}");
+    assert!(message.contains("goes on from its last checkpoint"), "{message}");
 }

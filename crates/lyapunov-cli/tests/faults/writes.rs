@@ -45,19 +45,24 @@ fn whichever_write_fails_the_last_checkpoint_is_whole_and_the_run_goes_on_to_the
     let ground = Ground::of(TINY);
     let expected = ground.unbroken();
     let mut seen = Seen::default();
-    // One write, or that and all that come after it, as on a disk that stays full. The short form takes one of the two in turn.
+    // One write, or that and all that come after it, as on a disk that stays full. The short form takes one of the two
+    // in turn.
     for (form, parity) in [("", 1), ("+", 0)] {
         for number in (1..).filter(|number| number % 2 == parity || times(0, 1) == 1) {
             let out = format!("run-{number}{form}");
             let output = ground.train(&out).env("LYAPUNOV_FAIL_WRITE", format!("{number}{form}")).output().unwrap();
-            let told = String::from_utf8_lossy(&output.stderr).into_owned();
+            let message = String::from_utf8_lossy(&output.stderr).into_owned();
             let code = status(output);
-            if !told.contains("fails for a test") {
-                assert_eq!(code, Some(0), "{told}");
+            if !message.contains("fails for a test") {
+                assert_eq!(code, Some(0), "{message}");
                 assert!(number > 20, "a run has more writes than {number}");
                 break;
             }
-            assert!(matches!(code, Some(1 | 2)) && told.contains("error:"), "write {number}{form}: {code:?}, {told}");
+            assert!(
+                matches!(code, Some(1 | 2)) && message.contains("error:"),
+                "write {number}{form}: {code:?}, \
+                {message}"
+            );
             seen.failures += 1;
             go_on(&ground, &out, &mut seen);
             assert_eq!(Traces::of(&ground.run(&out).unwrap()), expected, "write {number}{form}");
@@ -66,7 +71,8 @@ fn whichever_write_fails_the_last_checkpoint_is_whole_and_the_run_goes_on_to_the
     }
     let Seen { failures, with_checkpoint, ended } = seen;
     println!(
-        "{failures} failing writes, {with_checkpoint} with a checkpoint to go on from, {ended} after the end: all the same bits"
+        "{failures} failing writes, {with_checkpoint} with a checkpoint to go on from, {ended} after the end: all the \
+            same bits"
     );
     assert!(with_checkpoint > 0 && with_checkpoint < failures);
 }
@@ -77,11 +83,11 @@ fn go_on(ground: &Ground, out: &str, seen: &mut Seen) {
     let checkpoints = run.as_deref().map_or(0, whole_checkpoints);
     let outcome = run.as_deref().map(outcome);
     let output = ground.attempt(out).output().unwrap();
-    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    let message = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(status(output), Some(0));
     if checkpoints > 0 {
         seen.with_checkpoint += 1;
-        assert!(!told.contains("warning:"), "the last checkpoint is used: {told}");
+        assert!(!message.contains("warning:"), "the last checkpoint is used: {message}");
     }
     if outcome.as_deref() == Some("completed") {
         seen.ended += 1;

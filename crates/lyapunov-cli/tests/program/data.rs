@@ -26,8 +26,8 @@ fn trained(out: &Path, data: &Path, assignments: &[&str]) -> Value {
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
-/// What is told of a fault, with the folder of the test left out.
-fn told(command: &mut assert_cmd::Command, folder: &Path, code: i32) -> String {
+/// What is said of a fault, with the folder of the test left out.
+fn printed(command: &mut assert_cmd::Command, folder: &Path, code: i32) -> String {
     let output = command.assert().code(code).get_output().clone();
     String::from_utf8(output.stderr).unwrap().replace(&folder.display().to_string(), "DIR")
 }
@@ -63,7 +63,7 @@ fn a_folder_and_an_archive_of_it_give_the_same_run() {
     // The set that the configuration names is that set.
     let coarse = trained(folder.path(), &files, &["data.name=cifar100-coarse"]);
     assert_eq!((&coarse["data"], &coarse["classes"]), (&"cifar100-coarse".into(), &20.into()));
-    let other = told(&mut train(folder.path(), &files, &["data.name=cifar10"]), folder.path(), 1);
+    let other = printed(&mut train(folder.path(), &files, &["data.name=cifar10"]), folder.path(), 1);
     assert!(other.contains("DIR/files: these are the files of \"cifar100\", not of \"cifar10\""), "{other}");
 }
 
@@ -75,26 +75,30 @@ fn classes_are_chosen_and_counted() {
     assert_eq!(run["data"], "cifar100-coarse[3, 0, 19]");
     let few = trained(folder.path(), &files, &["data.name=cifar100-coarse", "data.classes=[3, 0]", "data.subset=10"]);
     assert_eq!((&few["classes"], &few["training_images"]), (&2.into(), &10.into()));
-    let refusal = |assignments: &[&str]| told(&mut train(folder.path(), &files, assignments), folder.path(), 2);
-    insta::assert_snapshot!(refusal(&["data.classes=[3, 100]"]), @"error: `--set data.classes=[3, 100]`: `data.classes` must name classes from 0 to 99 of cifar100, not [3, 100]");
+    let refusal = |assignments: &[&str]| printed(&mut train(folder.path(), &files, assignments), folder.path(), 2);
+    insta::assert_snapshot!(refusal(&["data.classes=[3, 100]"]), @"error: `--set data.classes=[3, 100]`: \
+        `data.classes` must name classes from 0 to 99 of cifar100, not [3, 100]");
     insta::assert_snapshot!(refusal(&["data.classes=[3, 3]"]), @r#"error: `--set data.classes=[3, 3]`: `data.classes` must be "all" or a list of at least two different class numbers, such as [0, 1], not [3, 3]"#);
     let many = refusal(&["data.name=cifar100-coarse", "data.classes=[0, 1]", "data.subset=11"]);
     assert!(many.contains("the number of training images, 10"), "{many}");
 }
 
 #[test]
-fn an_archive_that_cannot_be_used_is_told() {
+fn an_archive_that_cannot_be_used_is_reported() {
     let (folder, _, packed) = both();
     let whole = fs::read(&packed).unwrap();
     fs::write(&packed, &whole[..whole.len() - 1000]).unwrap();
-    insta::assert_snapshot!("archive-cut-short", told(&mut train(folder.path(), &packed, &[]), folder.path(), 1));
+    insta::assert_snapshot!("archive-cut-short", printed(&mut train(folder.path(), &packed, &[]), folder.path(), 1));
     fs::write(&packed, archive(&[("a/data_batch_1.bin", b"x")])).unwrap();
-    insta::assert_snapshot!("archive-without-files", told(&mut train(folder.path(), &packed, &[]), folder.path(), 1));
+    insta::assert_snapshot!(
+        "archive-without-files",
+        printed(&mut train(folder.path(), &packed, &[]), folder.path(), 1)
+    );
     assert_eq!(names(folder.path()), ["files", "images.tar.gz"], "nothing is made");
 }
 
 #[test]
-fn a_check_tells_what_is_there() {
+fn a_check_shows_what_is_there() {
     let (folder, files, packed) = both();
     let output = program().args(["data", "check"]).arg(&files).assert().success().get_output().clone();
     let text = String::from_utf8(output.stdout).unwrap().replace(&folder.path().display().to_string(), "DIR");
@@ -157,11 +161,12 @@ fn what_was_fetched_checks_with_other_programs_too() {
 /// The children of a process.
 #[cfg(target_os = "linux")]
 fn children(parent: u32) -> Vec<u32> {
-    let told = fs::read_to_string(format!("/proc/{parent}/task/{parent}/children")).unwrap_or_default();
-    told.split_whitespace().filter_map(|child| child.parse().ok()).collect()
+    let message = fs::read_to_string(format!("/proc/{parent}/task/{parent}/children")).unwrap_or_default();
+    message.split_whitespace().filter_map(|child| child.parse().ok()).collect()
 }
 
-/// Runs the program to its end and looks at it and its children meanwhile: a socket is a file that is open. How often it was looked.
+/// Runs the program to its end and looks at it and its children meanwhile: a socket is a file that is open. How often
+/// it was looked.
 #[cfg(target_os = "linux")]
 fn looks_without_a_socket(command: &mut std::process::Command) -> usize {
     let mut child = command

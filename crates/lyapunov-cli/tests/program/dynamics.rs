@@ -18,7 +18,7 @@ fn distances(twins: &Value) -> Vec<f64> {
 }
 
 #[test]
-fn twins_begin_as_far_apart_as_they_are_told() {
+fn twins_begin_as_far_apart_as_they_are_asked_to() {
     let twins = twin(&["--differ", "weights=1e-4", "--every", "3"]);
     let apart = distances(&twins);
     assert!((apart[0] / 1e-4 - 1.0).abs() < 1e-2 && apart.len() == 11, "{apart:?}");
@@ -42,7 +42,7 @@ fn one_other_image_moves_the_run_from_its_batch_on() {
 }
 
 #[test]
-fn twins_are_told_in_a_table_and_drawn() {
+fn twins_are_reported_in_a_table_and_drawn() {
     let folder = tempfile::tempdir().unwrap();
     let picture = folder.path().join("twins.svg");
     program()
@@ -59,19 +59,25 @@ fn twins_are_told_in_a_table_and_drawn() {
 
 #[test]
 fn what_twins_cannot_differ_in_is_refused() {
-    for (difference, told) in [
+    for (difference, expected) in [
         ("seed=1", "is no difference between two runs"),
         ("weights=0", "is no difference between two runs"),
         ("weights=1e-9", "would be lost in the rounding of the weights"),
         ("image=200", "must be less than the number of training images, 200"),
         ("order=30", "must name a step of the run, which has 30"),
     ] {
-        program().arg("twin").args(small(30)).args(["--differ", difference]).assert().code(2).stderr(contains(told));
+        program()
+            .arg("twin")
+            .args(small(30))
+            .args(["--differ", difference])
+            .assert()
+            .code(2)
+            .stderr(contains(expected));
     }
 }
 
 #[test]
-fn rounding_is_not_told_as_chaos() {
+fn rounding_is_not_reported_as_chaos() {
     let flags = ["--differ", "order=0", "--set", "model.activation=tanh", "--set", "optimizer.learning_rate=0.01"];
     program().arg("twin").args(small(30)).args(flags).assert().success().stdout(contains("not grown out of rounding"));
     program()
@@ -85,12 +91,12 @@ fn rounding_is_not_told_as_chaos() {
 
 #[test]
 fn the_experiment_refuses_what_it_would_not_look_at() {
-    for (set, told) in [
+    for (set, expected) in [
         ("optimizer.name=adam", "has no place in the experiment"),
         ("run.batch_size=4", "takes all 64 images at every step"),
     ] {
         let verify = ["verify", "exponent-curvature", "--set", set];
-        program().args(verify).assert().code(2).stderr(contains(told));
+        program().args(verify).assert().code(2).stderr(contains(expected));
     }
 }
 

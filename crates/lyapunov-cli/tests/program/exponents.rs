@@ -53,7 +53,7 @@ fn the_object_holds_what_was_found() {
 }
 
 #[test]
-fn flows_are_told_per_time_and_the_seed_is_kept() {
+fn flows_are_reported_per_time_and_the_seed_is_kept() {
     let lorenz = ["lorenz63", "--steps", "20000", "--count", "1", "--seed", "7"];
     let found = json(&lorenz);
     assert!((found["exponents"][0].as_f64().unwrap() - 0.9056).abs() < 0.1);

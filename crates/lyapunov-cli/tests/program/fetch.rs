@@ -15,7 +15,7 @@ fn arrived(folder: &Path, seed: u64) {
     assert_eq!(fs::read(images.join("test.bin")).unwrap(), records(20, seed + 1));
 }
 
-/// What is told of a download that fails; the folder of the images is not there.
+/// What is said of a download that fails; the folder of the images is not there.
 #[track_caller]
 fn failed(folder: &Path, md5: &str, addresses: &[&str]) -> String {
     let output = fetch(folder, md5, addresses).assert().code(1).get_output().clone();
@@ -28,9 +28,15 @@ fn failed(folder: &Path, md5: &str, addresses: &[&str]) -> String {
 fn a_good_server_is_asked_once() {
     let (folder, file) = (tempfile::tempdir().unwrap(), hundred(1));
     let server = Server::good(file.clone());
-    let told = fetch(folder.path(), &md5(&file), &[&server.address]).assert().success().get_output().clone();
-    let told = String::from_utf8(told.stdout).unwrap();
-    assert!(told.contains("Wrote 100 training images and 20 test images") && told.contains("lyapunov train --data"));
+    let message = fetch(folder.path(), &md5(&file), &[&server.address]).assert().success().get_output().clone();
+    let message = String::from_utf8(message.stdout).unwrap();
+    assert!(
+        message.contains("Wrote 100 training images and 20 test images")
+            && message.contains(
+                "lyapunov train \
+        --data"
+            )
+    );
     arrived(folder.path(), 1);
     // A call that was killed at its very end leaves the archive; the next one clears it away.
     fs::write(folder.path().join(".cifar-100-binary.tar.gz.part"), &file).unwrap();
@@ -81,7 +87,8 @@ fn short(seed: u64) -> Vec<u8> {
 fn a_file_that_has_changed_begins_again() {
     let (old, new) = (hundred(4), short(5));
     assert!(new.len() < 250_000);
-    // By the book; with a part of the new file under its new name; and with a part that nothing tells from the old.
+    // By the book; with a part of the new file under its new name; and with a part that nothing distinguishes from the
+    // old.
     for manners in 0..3 {
         let folder = tempfile::tempdir().unwrap();
         let (before, after) = (old.clone(), new.clone());
@@ -136,23 +143,23 @@ fn the_checksum_decides_and_not_the_length() {
             send(stream, "200 OK", &[("Content-Length", length.to_string())], &file);
         })
     };
-    let told = failed(folder.path(), &sum, &[&promising(-1000).address]);
-    assert!(told.contains("bytes with the MD5") && told.contains(&format!("not {sum}")), "{told}");
+    let message = failed(folder.path(), &sum, &[&promising(-1000).address]);
+    assert!(message.contains("bytes with the MD5") && message.contains(&format!("not {sum}")), "{message}");
     assert!(names(folder.path()).is_empty(), "nothing is kept");
-    let told = failed(folder.path(), &sum, &[&promising(8 << 30).address]);
-    assert!(told.contains("promises more than 268435456 bytes"), "{told}");
+    let message = failed(folder.path(), &sum, &[&promising(8 << 30).address]);
+    assert!(message.contains("promises more than 268435456 bytes"), "{message}");
     let endless = Server::start(|_, stream| {
         send(stream, "200 OK", &[], b"\x1f\x8b");
         while stream.write_all(&[0; 1 << 13]).is_ok() {}
     });
-    let told = failed(folder.path(), &sum, &[&endless.address]);
-    assert!(told.contains("gives more than 268435456 bytes") && names(folder.path()).is_empty(), "{told}");
+    let message = failed(folder.path(), &sum, &[&endless.address]);
+    assert!(message.contains("gives more than 268435456 bytes") && names(folder.path()).is_empty(), "{message}");
     fetch(folder.path(), &sum, &[&promising(1000).address]).assert().success();
     arrived(folder.path(), 7);
 }
 
 #[test]
-fn what_is_not_the_file_is_told_and_does_not_spoil_what_has_arrived() {
+fn what_is_not_the_file_is_reported_and_does_not_spoil_what_has_arrived() {
     let (folder, file) = (tempfile::tempdir().unwrap(), hundred(8));
     let (sum, part) = (md5(&file), file.clone());
     let cuts = Server::start(move |request, stream| {
@@ -165,7 +172,7 @@ fn what_is_not_the_file_is_told_and_does_not_spoil_what_has_arrived() {
     let round = Server::start(|_, stream| send(stream, "302 Found", &[("Location", "/again".to_owned())], b""));
     let nobody = "http://127.0.0.1:9/images.tar.gz";
     let addresses = [&cuts.address, &page.address, &missing.address, &round.address, nobody];
-    let told = failed(folder.path(), &sum, &addresses.map(|address| address as &str));
+    let message = failed(folder.path(), &sum, &addresses.map(|address| address as &str));
     let expected = [
         "answers 503",
         "gives a web page",
@@ -175,7 +182,7 @@ fn what_is_not_the_file_is_told_and_does_not_spoil_what_has_arrived() {
         "by other means",
     ];
     for expected in expected {
-        assert!(told.contains(expected), "{expected}: {told}");
+        assert!(message.contains(expected), "{expected}: {message}");
     }
     let part = fs::metadata(folder.path().join(".cifar-100-binary.tar.gz.part")).unwrap();
     assert_eq!(part.len(), 50_000);
@@ -201,15 +208,15 @@ fn a_hostile_archive_with_the_right_checksum_leaves_nothing() {
     for (reason, file) in cases {
         let outside = tempfile::tempdir().unwrap();
         let folder = outside.path().join("deep/data");
-        let told = failed(&folder, &md5(&file), &[&Server::good(file.clone()).address]);
-        assert!(told.contains(reason), "{reason}: {told}");
+        let message = failed(&folder, &md5(&file), &[&Server::good(file.clone()).address]);
+        assert!(message.contains(reason), "{reason}: {message}");
         assert!(names(&folder).is_empty() && names(outside.path()) == ["deep"], "{:?}", names(&folder));
     }
 }
 
 #[cfg(unix)]
 #[test]
-fn a_full_disk_is_told_and_the_same_command_goes_on() {
+fn a_full_disk_is_reported_and_the_same_command_goes_on() {
     let (folder, file) = (tempfile::tempdir().unwrap(), hundred(9));
     let (sum, server) = (md5(&file), Server::good(file));
     // A file may grow to so many blocks of 512 bytes and no further: in the download, then in what is unpacked.
@@ -222,8 +229,8 @@ fn a_full_disk_is_told_and_the_same_command_goes_on() {
             &server.address,
         );
         assert_eq!(output.status.code(), Some(1));
-        let told = String::from_utf8(output.stderr).unwrap();
-        assert!(told.contains("cannot write") && told.contains("needs about 370 MB of room"), "{told}");
+        let message = String::from_utf8(output.stderr).unwrap();
+        assert!(message.contains("cannot write") && message.contains("needs about 370 MB of room"), "{message}");
         assert!(!folder.path().join("cifar100").exists() && !folder.path().join(".cifar100.unpacking").exists());
     }
     fetch(folder.path(), &sum, &[&server.address]).assert().success();
@@ -263,11 +270,11 @@ fn a_download_that_was_killed_goes_on() {
 }
 
 #[test]
-fn without_a_network_the_way_out_is_told() {
+fn without_a_network_the_way_out_is_reported() {
     let folder = tempfile::tempdir().unwrap();
-    let told = failed(folder.path(), &md5(b"x"), &["http://no-such-host.invalid/"]);
-    assert!(told.contains("http://no-such-host.invalid/cifar-100-binary.tar.gz cannot be reached"), "{told}");
-    assert!(told.contains("lyapunov train --data cifar-100-binary.tar.gz"), "{told}");
+    let message = failed(folder.path(), &md5(b"x"), &["http://no-such-host.invalid/"]);
+    assert!(message.contains("http://no-such-host.invalid/cifar-100-binary.tar.gz cannot be reached"), "{message}");
+    assert!(message.contains("lyapunov train --data cifar-100-binary.tar.gz"), "{message}");
     let output = fetch(folder.path(), "12", &[]).assert().code(2).get_output().clone();
     assert!(String::from_utf8(output.stderr).unwrap().contains("32 hexadecimal digits"));
     let (file, server) = (folder.path().join("file"), Server::good(Vec::new()));

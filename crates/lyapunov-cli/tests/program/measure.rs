@@ -28,9 +28,9 @@ fn at(found: &Value, path: &str) -> f64 {
 }
 
 /// The digits of a run's identity say nothing to a reader.
-fn hidden_digits(told: &str) -> String {
-    let digits = told.split("mlp-sgd-").nth(1).map(|rest| rest[..8].to_owned()).unwrap_or_default();
-    told.replace(&digits, "DIGITS")
+fn hidden_digits(message: &str) -> String {
+    let digits = message.split("mlp-sgd-").nth(1).map(|rest| rest[..8].to_owned()).unwrap_or_default();
+    message.replace(&digits, "DIGITS")
 }
 
 #[test]
@@ -95,9 +95,9 @@ fn layers_are_blocks_of_the_whole_and_batches_have_a_sharpness() {
     let found = measured(&run, &["--what", "lambda_max,layers,batch_sharpness=4", "--on", "batch=2"]);
     let largest = at(&found, "/lambda_max/value");
     let layers = found["layers"].as_array().unwrap();
-    let told: Vec<_> =
+    let parts: Vec<_> =
         layers.iter().map(|l| (l["name"].as_str().unwrap(), l["parameters"].as_u64().unwrap())).collect();
-    assert_eq!(told, [("0", 24_584), ("2", 90)]);
+    assert_eq!(parts, [("0", 24_584), ("2", 90)]);
     for layer in layers {
         let (value, residual) = (at(layer, "/value"), at(layer, "/residual"));
         assert!(value <= largest * (1.0 + 1e-3) && residual <= 1e-3 * value.abs(), "{layer}");
@@ -226,13 +226,13 @@ fn a_network_must_be_named_once() {
 #[test]
 fn runs_without_weights_say_why() {
     let folder = tempfile::tempdir().unwrap();
-    let told = |run: &Value| fault(&measure(run, &[]).assert().code(2).get_output().clone(), &folder);
+    let shown = |run: &Value| fault(&measure(run, &[]).assert().code(2).get_output().clone(), &folder);
     let wild = json(&folder.path().join("wild"), &["--set", "optimizer.learning_rate=1e6", "--set", "run.steps=60"]);
-    insta::assert_snapshot!("measure-diverged-run", hidden_digits(&told(&wild)));
-    insta::assert_snapshot!("measure-no-run", told(&serde_json::json!({ "run": folder.path().join("nothing") })));
+    insta::assert_snapshot!("measure-diverged-run", hidden_digits(&shown(&wild)));
+    insta::assert_snapshot!("measure-no-run", shown(&serde_json::json!({ "run": folder.path().join("nothing") })));
     let run = json(folder.path(), &[]);
     fs::remove_file(folder_of(&run).join("weights.safetensors")).unwrap();
-    insta::assert_snapshot!("measure-run-without-weights", hidden_digits(&told(&run)));
+    insta::assert_snapshot!("measure-run-without-weights", hidden_digits(&shown(&run)));
 }
 
 #[test]

@@ -68,8 +68,8 @@ fn mistakes_in_flags_name_the_flag() {
         ("--set", "run.batch_size=201", "must be at most the number of training images, 200, not 201"),
         ("--device", "gpu", "`--device gpu`: unknown device \"gpu\": this build has flex"),
     ];
-    for (flag, value, told) in cases {
-        train(folder.path(), &[flag, value]).assert().code(2).stdout("").stderr(contains(told));
+    for (flag, value, expected) in cases {
+        train(folder.path(), &[flag, value]).assert().code(2).stdout("").stderr(contains(expected));
     }
     train(folder.path(), &[])
         .env("BURN_DEVICE", "tpu")

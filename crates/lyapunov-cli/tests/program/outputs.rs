@@ -58,7 +58,7 @@ impl Stage {
     }
 }
 
-fn told(output: &Output) -> String {
+fn printed(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
@@ -78,12 +78,12 @@ fn what_is_no_regular_file_is_written_into_and_never_replaced() {
             move || fs::read(fifo).unwrap()
         });
         let output = stage.run(&words, &fifo);
-        assert!(output.status.success(), "{words:?}: {}", told(&output));
+        assert!(output.status.success(), "{words:?}: {}", printed(&output));
         assert!(reader.join().unwrap().starts_with(head), "{words:?}");
         assert!(fs::symlink_metadata(&fifo).unwrap().file_type().is_fifo(), "{words:?} replaced the pipe");
 
         let output = stage.run(&words, &device);
-        assert!(output.status.success(), "{words:?}: {}", told(&output));
+        assert!(output.status.success(), "{words:?}: {}", printed(&output));
         assert!(fs::symlink_metadata(&device).unwrap().file_type().is_char_device(), "{words:?} replaced the device");
 
         // `--out >(cmd)`: a descriptor of the shell.
@@ -91,7 +91,7 @@ fn what_is_no_regular_file_is_written_into_and_never_replaced() {
         let program = env!("CARGO_BIN_EXE_lyapunov");
         let script = format!("'{program}' {line} >(cat > caught) && sleep 0.5 && test -s caught");
         let shell = Command::new("bash").current_dir(stage.folder.path()).args(["-c", &script]).output().unwrap();
-        assert!(shell.status.success(), "{words:?}: {}", told(&shell));
+        assert!(shell.status.success(), "{words:?}: {}", printed(&shell));
         fs::remove_file(stage.path("caught")).unwrap();
     }
 }
@@ -107,7 +107,7 @@ fn links_are_followed_permissions_stay_and_read_only_files_are_refused() {
         symlink("new.svg", &waiting).unwrap();
         for (output, target) in [(&link, &file), (&waiting, &stage.path("new.svg"))] {
             let done = stage.run(&words, output);
-            assert!(done.status.success(), "{words:?}: {}", told(&done));
+            assert!(done.status.success(), "{words:?}: {}", printed(&done));
             assert!(fs::symlink_metadata(output).unwrap().is_symlink(), "{words:?} replaced the link");
             assert!(fs::read(target).unwrap().starts_with(head) && fs::read(target).unwrap() != b"before", "{words:?}");
         }
@@ -116,7 +116,11 @@ fn links_are_followed_permissions_stay_and_read_only_files_are_refused() {
         fs::write(&file, "before").unwrap();
         fs::set_permissions(&file, fs::Permissions::from_mode(0o444)).unwrap();
         let refused = stage.run(&words, &file);
-        assert!(!refused.status.success() && told(&refused).contains("read-only"), "{words:?}: {}", told(&refused));
+        assert!(
+            !refused.status.success() && printed(&refused).contains("read-only"),
+            "{words:?}: {}",
+            printed(&refused)
+        );
         assert_eq!(fs::read(&file).unwrap(), b"before");
         for path in [file, link, waiting, stage.path("new.svg")] {
             fs::remove_file(path).unwrap();

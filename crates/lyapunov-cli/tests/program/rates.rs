@@ -16,12 +16,12 @@ fn json(command: &mut Command) -> Value {
 /// Trains with these keys, and gives what it says and its rows' learning rates.
 fn train(out: &Path, keys: &[&str]) -> (Value, Vec<f64>) {
     let keys = keys.iter().flat_map(|key| ["--set", key]);
-    let told = json(program().arg("train").args(small(40)).args(keys).arg("--out").arg(out));
-    let database = Path::new(told["run"].as_str().unwrap()).join("run.sqlite");
+    let object = json(program().arg("train").args(small(40)).args(keys).arg("--out").arg(out));
+    let database = Path::new(object["run"].as_str().unwrap()).join("run.sqlite");
     let connection = rusqlite::Connection::open(database).unwrap();
     let mut select = connection.prepare("SELECT learning_rate FROM rows WHERE learning_rate IS NOT NULL").unwrap();
     let rates = select.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
-    (told, rates)
+    (object, rates)
 }
 
 #[test]
@@ -29,14 +29,14 @@ fn every_rule_and_every_rival_trains_without_a_learning_rate() {
     let out = tempfile::tempdir().unwrap();
     let rules = ["edge-step", "quasi-newton", "on-edge", "batch-sharpness", "adgd"];
     for rule in rules {
-        let (told, rates) = train(out.path(), &[&format!("control.rule={rule}"), "measure.every=5"]);
-        assert_eq!(told["outcome"], "completed", "{rule}");
-        assert!(told["train_loss"].as_f64().unwrap() < 2.3, "{rule}: {told}");
+        let (object, rates) = train(out.path(), &[&format!("control.rule={rule}"), "measure.every=5"]);
+        assert_eq!(object["outcome"], "completed", "{rule}");
+        assert!(object["train_loss"].as_f64().unwrap() < 2.3, "{rule}: {object}");
         assert!(rates.len() == 40 && rates[39] < rates[20], "{rule}: {rates:?}");
     }
     for optimizer in ["prodigy", "dog", "schedule-free"] {
-        let (told, _) = train(out.path(), &[&format!("optimizer.name={optimizer}"), "exponents.count=1"]);
-        assert_eq!(told["outcome"], "completed", "{optimizer}");
+        let (object, _) = train(out.path(), &[&format!("optimizer.name={optimizer}"), "exponents.count=1"]);
+        assert_eq!(object["outcome"], "completed", "{optimizer}");
     }
 }
 
@@ -44,9 +44,9 @@ fn every_rule_and_every_rival_trains_without_a_learning_rate() {
 fn a_rule_keeps_what_it_measured_and_obeys_its_bounds() {
     let out = tempfile::tempdir().unwrap();
     let keys = ["control.rule=edge-step", "control.bounds=[0.0, 0.01]", "optimizer.name=heavy-ball"];
-    let (told, rates) = train(out.path(), &keys);
+    let (object, rates) = train(out.path(), &keys);
     assert!(rates.iter().all(|rate| *rate <= 0.01));
-    let connection = rusqlite::Connection::open(Path::new(told["run"].as_str().unwrap()).join("run.sqlite")).unwrap();
+    let connection = rusqlite::Connection::open(Path::new(object["run"].as_str().unwrap()).join("run.sqlite")).unwrap();
     let count = |query: &str| connection.query_row(query, [], |row| row.get::<_, i64>(0)).unwrap();
     assert_eq!(
         count("SELECT count(*) FROM along WHERE stretch > 0 AND product = 'exact'"),
@@ -92,8 +92,8 @@ fn suite(folder: &Path, text: &str) -> Command {
 #[test]
 fn a_comparison_tunes_its_reference_and_makes_no_run_twice() {
     let folder = tempfile::tempdir().unwrap();
-    let told = json(&mut suite(folder.path(), SUITE));
-    let lines = told["lines"].as_array().unwrap();
+    let object = json(&mut suite(folder.path(), SUITE));
+    let lines = object["lines"].as_array().unwrap();
     assert_eq!(lines.len(), 2);
     let (sgd, edge_step) = (&lines[0], &lines[1]);
     assert_eq!((&sgd["value"], &sgd["values"], &sgd["completed"]), (&"0.05".into(), &2.into(), &2.into()));
@@ -108,18 +108,18 @@ fn a_comparison_tunes_its_reference_and_makes_no_run_twice() {
     // What a killed run leaves is made again, once.
     let killed = Path::new(csv.lines().nth(1).unwrap().rsplit(',').next().unwrap()).join("manifest.json");
     fs::write(&killed, fs::read_to_string(&killed).unwrap().replace("completed", "running")).unwrap();
-    assert_eq!(json(&mut suite(folder.path(), SUITE)), told);
+    assert_eq!(json(&mut suite(folder.path(), SUITE)), object);
     let before = entries();
-    assert_eq!(json(&mut suite(folder.path(), SUITE)), told);
+    assert_eq!(json(&mut suite(folder.path(), SUITE)), object);
     assert_eq!(entries(), before);
 }
 
 #[test]
 fn a_suite_that_cannot_be_read_is_refused_where_it_is_written() {
     let folder = tempfile::tempdir().unwrap();
-    let refused = |from: &str, to: &str, told: &str| {
+    let refused = |from: &str, to: &str, expected: &str| {
         assert!(SUITE.contains(from));
-        suite(folder.path(), &SUITE.replace(from, to)).assert().code(2).stderr(contains(told));
+        suite(folder.path(), &SUITE.replace(from, to)).assert().code(2).stderr(contains(expected));
     };
     refused("seeds = 2", "seeds = 0", "`suite.seeds` must be a whole number from 1 up");
     refused("seeds = 2", "repeats = 2", "unknown key `suite.repeats`");
@@ -136,14 +136,14 @@ fn a_suite_that_cannot_be_read_is_refused_where_it_is_written() {
 fn a_suggestion_is_a_range_with_its_limits() {
     for optimizer in ["sgd", "heavy-ball", "adam"] {
         let name = format!("optimizer.name={optimizer}");
-        let told = json(program().arg("suggest-rate").args(small(40)).args(["--set", &name, "--trial", "30"]));
-        let [low, high] = [0, 1].map(|i| told["suggested"][i].as_f64().unwrap());
-        let stable = told["largest_stable"].as_f64().unwrap();
-        assert!(0.0 < low && low < high && high <= stable, "{told}");
-        let limits = told["limits"].as_array().unwrap();
-        assert_eq!(limits.len(), if optimizer == "sgd" { 3 } else { 2 }, "{told}");
+        let object = json(program().arg("suggest-rate").args(small(40)).args(["--set", &name, "--trial", "30"]));
+        let [low, high] = [0, 1].map(|i| object["suggested"][i].as_f64().unwrap());
+        let stable = object["largest_stable"].as_f64().unwrap();
+        assert!(0.0 < low && low < high && high <= stable, "{object}");
+        let limits = object["limits"].as_array().unwrap();
+        assert_eq!(limits.len(), if optimizer == "sgd" { 3 } else { 2 }, "{object}");
         let rates = limits.iter().map(|limit| limit["rate"].as_f64().unwrap());
-        assert_eq!(told["largest_stable"].as_f64().unwrap(), rates.fold(f64::INFINITY, f64::min));
+        assert_eq!(object["largest_stable"].as_f64().unwrap(), rates.fold(f64::INFINITY, f64::min));
     }
     let text = program().arg("suggest-rate").args(small(40)).assert().success().get_output().stdout.clone();
     let text = String::from_utf8(text).unwrap();

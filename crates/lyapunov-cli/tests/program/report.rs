@@ -29,8 +29,8 @@ fn train(out: &Path, settings: &[&str]) -> PathBuf {
         .arg("--out")
         .arg(out);
     let output = command.assert().success().get_output().clone();
-    let told: Value = serde_json::from_slice(&output.stdout).unwrap();
-    PathBuf::from(told["run"].as_str().unwrap())
+    let object: Value = serde_json::from_slice(&output.stdout).unwrap();
+    PathBuf::from(object["run"].as_str().unwrap())
 }
 
 /// Runs over two rates and two seeds, one that diverges, and one with a name that is a script.
@@ -44,11 +44,11 @@ fn runs() -> TempDir {
     }
     let run = train(folder.path(), &["optimizer.learning_rate=0.1", "measure.every=3"]);
     let manifest = run.join("manifest.json");
-    let mut told: Value = serde_json::from_slice(&fs::read(&manifest).unwrap()).unwrap();
+    let mut object: Value = serde_json::from_slice(&fs::read(&manifest).unwrap()).unwrap();
     for key in ["data", "version", "git_commit", "device", "fault"] {
-        told[key] = HOSTILE.into();
+        object[key] = HOSTILE.into();
     }
-    fs::write(&manifest, told.to_string()).unwrap();
+    fs::write(&manifest, object.to_string()).unwrap();
     let config = fs::read_to_string(run.join("config.toml")).unwrap();
     let quoted = format!("{HOSTILE:?}");
     fs::write(run.join("config.toml"), config.replacen("\"relu\"", &quoted, 1)).unwrap();
@@ -74,7 +74,8 @@ fn browser() -> Option<&'static str> {
 }
 
 /// Listens to faults before the page's own scripts run.
-const LISTEN: &str = "<script>const faults = []; addEventListener('error', (event) => faults.push(String(event.message || event.target)), true);
+const LISTEN: &str = "<script>const faults = []; addEventListener('error', (event) => \
+    faults.push(String(event.message || event.target)), true);
     addEventListener('securitypolicyviolation', (event) => faults.push('policy: ' + event.blockedURI));
     console.error = (...words) => faults.push(words.join(' ')); window.alert = () => faults.push('alert');</script>";
 
@@ -186,9 +187,9 @@ fn texts(value: &Value) -> Vec<&str> {
 fn a_page_works_in_a_browser_and_hostile_names_do_nothing() {
     let folder = runs();
     let page = folder.path().join("report.html");
-    let told = report(&[folder.path()], &page).success().get_output().clone();
-    let told = String::from_utf8(told.stdout).unwrap();
-    assert!(told.starts_with("6 runs: 5 completed, 1 diverged."), "{told}");
+    let message = report(&[folder.path()], &page).success().get_output().clone();
+    let message = String::from_utf8(message.stdout).unwrap();
+    assert!(message.starts_with("6 runs: 5 completed, 1 diverged."), "{message}");
     let html = fs::read_to_string(&page).unwrap();
     assert!(!html.contains("<img") && !html.contains("<script>alert"), "text is not markup");
     assert_eq!(html.matches("</script>").count(), 3, "nothing ends the scripts of the page but the page");
@@ -256,22 +257,25 @@ fn runs_that_cannot_be_read_are_named_and_do_not_hide_the_others() {
     fs::write(folder.path().join("newer/manifest.json"), r#"{"format": 99, "version": "9.9.9"}"#).unwrap();
     let page = folder.path().join("report.html");
     let output = report(&[folder.path()], &page).code(1).get_output().clone();
-    let (told, html) = (String::from_utf8(output.stderr).unwrap(), fs::read_to_string(&page).unwrap());
-    assert!(told.contains("3 of 4 runs could not be read"), "{told}");
-    for text in [&told, &html] {
+    let (message, html) = (String::from_utf8(output.stderr).unwrap(), fs::read_to_string(&page).unwrap());
+    assert!(message.contains("3 of 4 runs could not be read"), "{message}");
+    for text in [&message, &html] {
         for name in [
             "no-rows/run.sqlite",
             "no-manifest/manifest.json",
             "newer/manifest.json",
             "newer version of lyapunov, 9.9.9",
         ] {
-            assert!(text.contains(name), "{name} is named: {told}");
+            assert!(text.contains(name), "{name} is named: {message}");
         }
     }
     assert!(html.contains("1 run: 1 completed.") && html.contains("Left out: 3 runs"));
     let only = report(&[&folder.path().join("no-rows")], &folder.path().join("none.html")).code(2).get_output().clone();
-    let told = String::from_utf8(only.stderr).unwrap();
-    assert!(told.contains("there is no run that can be read") && told.contains("no-rows/run.sqlite"), "{told}");
+    let message = String::from_utf8(only.stderr).unwrap();
+    assert!(
+        message.contains("there is no run that can be read") && message.contains("no-rows/run.sqlite"),
+        "{message}"
+    );
     assert!(!folder.path().join("none.html").exists());
 }
 
@@ -279,25 +283,29 @@ fn runs_that_cannot_be_read_are_named_and_do_not_hide_the_others() {
 fn a_report_of_nothing_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let output = report(&[folder.path()], &folder.path().join("report.html")).code(2).get_output().clone();
-    let told = String::from_utf8(output.stderr).unwrap().replace(&folder.path().display().to_string(), "DIR");
+    let message = String::from_utf8(output.stderr).unwrap().replace(&folder.path().display().to_string(), "DIR");
     assert!(
-        told.starts_with("error: there is no run in DIR\n") && told.contains("a run is a folder with a manifest.json"),
-        "{told}"
+        message.starts_with("error: there is no run in DIR\n")
+            && message.contains(
+                "a run is a folder with a \
+            manifest.json"
+            ),
+        "{message}"
     );
     program().arg("report").assert().code(2);
 }
 
 #[test]
-fn a_run_that_was_killed_is_told_as_killed() {
+fn a_run_that_was_killed_is_reported_as_killed() {
     let folder = tempfile::tempdir().unwrap();
     let run = train(folder.path(), &[]);
     let manifest = run.join("manifest.json");
-    let mut told: Value = serde_json::from_slice(&fs::read(&manifest).unwrap()).unwrap();
+    let mut object: Value = serde_json::from_slice(&fs::read(&manifest).unwrap()).unwrap();
     for key in ["finished", "steps", "train_loss", "test_accuracy", "wall_seconds", "measuring_cost"] {
-        told[key] = Value::Null;
+        object[key] = Value::Null;
     }
-    told["outcome"] = "running".into();
-    fs::write(&manifest, told.to_string()).unwrap();
+    object["outcome"] = "running".into();
+    fs::write(&manifest, object.to_string()).unwrap();
     let page = folder.path().join("report.html");
     let output = report(&[&run], &page).success().get_output().clone();
     assert!(String::from_utf8(output.stdout).unwrap().starts_with("1 run: 1 killed."));

@@ -15,7 +15,7 @@ fn reproduce(out: &Path, flag: &str) -> Command {
 }
 
 #[test]
-fn the_page_tells_of_every_claim_what_the_runs_that_have_ended_say() {
+fn the_page_says_of_every_claim_what_the_runs_that_have_ended_say() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("out");
     reproduce(&out, "--page").assert().code(2).stderr(contains("there is no run in"));
@@ -49,8 +49,8 @@ fn the_page_tells_of_every_claim_what_the_runs_that_have_ended_say() {
         assert!(page.contains(&format!("<h2>C{number}: ")), "C{number}");
     }
     // What a script says of numbers that are none stands after the data.
-    let told = page.split("<script>").next().unwrap();
-    assert!(!told.contains("NaN") && told.contains("application/json"));
+    let message = page.split("<script>").next().unwrap();
+    assert!(!message.contains("NaN") && message.contains("application/json"));
     let finding = page.split("<p class=\"finding\">").nth(1).unwrap().split("</p>").next().unwrap();
     assert!(finding.starts_with("1 run: 1 diverged."), "{finding}");
 }

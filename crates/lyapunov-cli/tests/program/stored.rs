@@ -66,14 +66,14 @@ fn copies(names: &[&str]) -> tempfile::TempDir {
 }
 
 /// What a command prints about the three runs.
-fn told(arguments: &[&str]) -> String {
+fn printed(arguments: &[&str]) -> String {
     let output = program().args(arguments).current_dir(&*RUNS).assert().success().get_output().clone();
     assert!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()
 }
 
 fn json(arguments: &[&str]) -> Value {
-    serde_json::from_str(&told(arguments)).unwrap()
+    serde_json::from_str(&printed(arguments)).unwrap()
 }
 
 /// Reads, and leaves the file as it is.
@@ -118,7 +118,7 @@ fn assert_same(left: &Numbers, right: &Numbers) {
 
 #[test]
 fn a_list_has_a_line_for_every_run() {
-    let text = told(&["list"]);
+    let text = printed(&["list"]);
     let lines: Vec<&str> = text.lines().collect();
     let words = |i: usize| lines[i].split_whitespace().collect::<Vec<_>>();
     assert_eq!(lines.len(), 4);
@@ -133,7 +133,7 @@ fn a_list_has_a_line_for_every_run() {
 #[test]
 fn a_list_is_sorted_chosen_and_cut_to_columns() {
     let names = |arguments: &[&str]| {
-        let text = told(&[&["list", "--columns", "run"], arguments].concat());
+        let text = printed(&[&["list", "--columns", "run"], arguments].concat());
         text.lines().skip(1).map(str::trim).collect::<Vec<_>>().join(" ")
     };
     assert_eq!(names(&["--sort", "seed"]), "fast diverged slow");
@@ -143,7 +143,7 @@ fn a_list_is_sorted_chosen_and_cut_to_columns() {
     assert_eq!(names(&["--where", "learning_rate>=.05", "--where", "state = completed"]), "fast slow");
     assert_eq!(names(&["--where", "optimizer.learning_rate < 0.07"]), "slow");
     assert_eq!(names(&["--where", "run ~ ast", "--where", "seed != 3"]), "fast");
-    assert_eq!(told(&["list", "--where", "seed = 9"]), "no run fulfils these conditions\n");
+    assert_eq!(printed(&["list", "--where", "seed = 9"]), "no run fulfils these conditions\n");
 }
 
 #[test]
@@ -169,9 +169,9 @@ fn the_numbers_of_a_list_are_those_on_record() {
 
 #[test]
 fn lists_that_mean_nothing_are_refused() {
-    let refused = |arguments: &[&str], told: &'static str| {
+    let refused = |arguments: &[&str], expected: &'static str| {
         let assert = program().arg("list").args(arguments).current_dir(&*RUNS).assert();
-        assert.stdout("").stderr(contains(told))
+        assert.stdout("").stderr(contains(expected))
     };
     refused(&["--where", "lerning_rate > 1"], "did you mean `learning_rate`?").code(2);
     refused(&["--columns", "run,steppes"], "unknown column `steppes`").code(2);
@@ -202,7 +202,7 @@ fn a_broken_run_is_named_and_hides_no_other() {
 
 #[test]
 fn a_run_is_shown_with_what_is_on_record() {
-    let text = told(&["show", "slow"]);
+    let text = printed(&["show", "slow"]);
     for expected in [
         "slow: completed, 12 steps in ",
         "model.widths             [8]",
@@ -236,8 +236,8 @@ fn a_run_is_shown_with_what_is_on_record() {
         assert_eq!(number(&series["value"]), at(&name, step), "{name}");
         assert_eq!(number(&series["residual"]), at(&format!("{name}_residual"), step), "{name}");
     }
-    let refused = |run: &str, told: &'static str| {
-        program().args(["show", run]).current_dir(&*RUNS).assert().code(2).stdout("").stderr(contains(told));
+    let refused = |run: &str, wanted: &'static str| {
+        program().args(["show", run]).current_dir(&*RUNS).assert().code(2).stdout("").stderr(contains(wanted));
     };
     refused("slaw", "did you mean `slow`?");
     refused("runs", "there is no run in runs");
@@ -247,11 +247,11 @@ fn a_run_is_shown_with_what_is_on_record() {
 fn exports_have_every_number_to_the_last_bit() {
     let run = RUNS.join("runs/slow");
     let expected = recorded(&run);
-    assert_same(&of_csv(&told(&["export", "slow"])), &expected);
-    assert_same(&of_jsonl(&told(&["export", "slow", "--format", "jsonl"])), &expected);
+    assert_same(&of_csv(&printed(&["export", "slow"])), &expected);
+    assert_same(&of_jsonl(&printed(&["export", "slow", "--format", "jsonl"])), &expected);
     let out = tempfile::tempdir().unwrap();
     let file = out.path().join("deep/slow.parquet");
-    told(&["export", "slow", "--format", "parquet", "--out", file.to_str().unwrap()]);
+    printed(&["export", "slow", "--format", "parquet", "--out", file.to_str().unwrap()]);
     assert_same(&of_parquet(&file), &expected);
     assert_eq!(fs::read_dir(file.parent().unwrap()).unwrap().count(), 1, "nothing else is left");
     program().args(["export", "slow", "--format", "parquet"]).current_dir(&*RUNS).assert().code(2);
@@ -308,13 +308,13 @@ fn of_parquet(path: &Path) -> Numbers {
 
 #[test]
 fn several_runs_go_into_one_file_or_one_file_each() {
-    let text = told(&["export", "slow", "fast"]);
+    let text = printed(&["export", "slow", "fast"]);
     let lines: Vec<&str> = text.lines().collect();
     assert_eq!(lines.len(), 1 + 2 * 13);
     assert!(lines[0].starts_with("run,step,loss,") && lines[1].starts_with("slow,0,"), "{}", lines[1]);
     assert!(lines[26].starts_with("fast,12,"), "{}", lines[26]);
     let out = tempfile::tempdir().unwrap();
-    told(&["export", "slow", "fast", "--format", "jsonl", "--out", out.path().to_str().unwrap()]);
+    printed(&["export", "slow", "fast", "--format", "jsonl", "--out", out.path().to_str().unwrap()]);
     let jsonl = fs::read_to_string(out.path().join("fast.jsonl")).unwrap();
     assert_same(&of_jsonl(&jsonl), &recorded(&RUNS.join("runs/fast")));
     program()
@@ -328,7 +328,7 @@ fn several_runs_go_into_one_file_or_one_file_each() {
 #[test]
 fn events_for_tensorboard_have_every_number_as_near_as_32_bits_come() {
     let out = tempfile::tempdir().unwrap();
-    told(&["export", "slow", "fast", "--format", "tensorboard", "--out", out.path().to_str().unwrap()]);
+    printed(&["export", "slow", "fast", "--format", "tensorboard", "--out", out.path().to_str().unwrap()]);
     let (events, rest) = events_in(&out.path().join("slow"));
     assert_eq!((rest, events[0].version.as_deref()), (0, Some("brain.Event:2")));
     let recorded = recorded(&RUNS.join("runs/slow"));
@@ -384,15 +384,15 @@ fn wait_until(condition: impl Fn() -> bool) {
 }
 
 #[test]
-fn a_run_is_watched_while_it_goes_on_and_told_as_killed_when_it_was() {
+fn a_run_is_watched_while_it_goes_on_and_reported_as_killed_when_it_was() {
     let folder = tempfile::tempdir().unwrap();
     let going = begin(folder.path());
-    let told = |arguments: &[&str]| {
+    let printed = |arguments: &[&str]| {
         let output = program().args(arguments).current_dir(folder.path()).output().unwrap();
         String::from_utf8(output.stdout).unwrap()
     };
-    wait_until(|| told(&["list", "--where", "state = running", "--where", "steps > 10"]).contains("mlp-sgd"));
-    let once = told(&["watch", "--once"]);
+    wait_until(|| printed(&["list", "--where", "state = running", "--where", "steps > 10"]).contains("mlp-sgd"));
+    let once = printed(&["watch", "--once"]);
     assert!(once.contains("  running  step ") && once.contains("/9000000  loss "), "{once}");
     assert!(!once.contains("η·λ_max —"), "{once}");
     let mut watch = Process::new(assert_cmd::cargo::cargo_bin("lyapunov"));
@@ -406,16 +406,16 @@ fn a_run_is_watched_while_it_goes_on_and_told_as_killed_when_it_was() {
     let last: Vec<String> = lines.collect();
     assert_eq!(last.last().map(String::as_str), Some("no runs in progress"), "{last:?}");
     assert!(watch.wait().unwrap().success());
-    killed(folder.path(), &told);
+    killed(folder.path(), &printed);
 }
 
-/// What is told of the run that was killed.
-fn killed(folder: &Path, told: &impl Fn(&[&str]) -> String) {
+/// What is shown of the run that was killed.
+fn killed(folder: &Path, printed: &impl Fn(&[&str]) -> String) {
     let run = fs::read_dir(folder.join("runs")).unwrap().next().unwrap().unwrap().path();
-    assert!(told(&["list", "--where", "state = killed"]).contains("mlp-sgd"));
-    assert!(told(&["show", run.to_str().unwrap()]).contains(": killed, "));
+    assert!(printed(&["list", "--where", "state = killed"]).contains("mlp-sgd"));
+    assert!(printed(&["show", run.to_str().unwrap()]).contains(": killed, "));
     let recorded = recorded(&run);
-    let exported = told(&["export", run.to_str().unwrap()]);
+    let exported = printed(&["export", run.to_str().unwrap()]);
     assert_same(&of_csv(&exported), &recorded);
     // What was written live is whole up to its last record, and says what the rows say.
     let (events, rest) = events_in(&run);
@@ -487,10 +487,10 @@ fn held_for(seconds: u64) {
     assert!(child.try_wait().unwrap().is_none(), "the run waits for its end to be written");
     viewer.execute_batch("COMMIT").unwrap();
     let output = child.wait_with_output().unwrap();
-    let told = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(output.status.success(), "{told}");
+    let message = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{message}");
     let count: i64 = viewer.query_row("SELECT count(*) FROM rows", [], |row| row.get(0)).unwrap();
-    assert_eq!(count, 3001, "{told}");
+    assert_eq!(count, 3001, "{message}");
 }
 
 #[test]
@@ -524,15 +524,15 @@ fn the_events_of_a_run_end_with_its_final_weights() {
 fn a_run_of_somebody_elses_loop_is_read_as_any_other() {
     let folder = tempfile::tempdir().unwrap();
     let run = own_run::train(folder.path()).unwrap().display().to_string();
-    let told = |arguments: &[&str]| {
+    let printed = |arguments: &[&str]| {
         let output = program().args(arguments).current_dir(folder.path()).assert().success().get_output().clone();
         String::from_utf8(output.stdout).unwrap()
     };
-    assert!(told(&["list", folder.path().to_str().unwrap()]).contains("quadratic"));
-    let shown = told(&["show", &run]);
+    assert!(printed(&["list", folder.path().to_str().unwrap()]).contains("quadratic"));
+    let shown = printed(&["show", &run]);
     assert!(shown.contains("own: completed, 50 steps") && shown.contains("gradient_norm"), "{shown}");
-    let exported = told(&["export", &run]);
+    let exported = printed(&["export", &run]);
     assert!(exported.lines().count() == 52 && exported.lines().nth(1).unwrap().starts_with("0,2.995,"), "{exported}");
-    told(&["report", &run, "--out", "page.html"]);
+    printed(&["report", &run, "--out", "page.html"]);
     assert!(fs::read_to_string(folder.path().join("page.html")).unwrap().contains("quadratic"));
 }

@@ -70,7 +70,7 @@ pub fn images(folder: &TempDir) -> PathBuf {
     path
 }
 
-/// What is told of a fault, with the folder of the test left out.
+/// What is said of a fault, with the folder of the test left out.
 pub fn fault(output: &Output, folder: &TempDir) -> String {
     assert!(output.stdout.is_empty());
     text(&output.stderr).replace(&folder.path().display().to_string(), "DIR")

@@ -26,8 +26,8 @@ fn write(folder: &Path, axes: &str) -> PathBuf {
 
 fn status(out: &Path) -> Vec<Value> {
     let output = program().args(["sweep", "status", "--json"]).arg(out).assert().success();
-    let told: Value = serde_json::from_slice(&output.get_output().stdout).unwrap();
-    told["runs"].as_array().unwrap().clone()
+    let object: Value = serde_json::from_slice(&output.get_output().stdout).unwrap();
+    object["runs"].as_array().unwrap().clone()
 }
 
 /// The losses of every run, bit for bit, by its identity.
@@ -179,8 +179,8 @@ fn a_sweep_of_24_runs_survives_50_kills() {
     survive(24, 50, 1200, 60);
 }
 
-/// A sweep whose drivers and workers are killed in turn ends as one that was left alone, and no kill costs a run more than the steps
-/// between two checkpoints.
+/// A sweep whose drivers and workers are killed in turn ends as one that was left alone, and no kill costs a run more
+/// than the steps between two checkpoints.
 fn survive(runs: usize, kills: usize, steps: u64, every: u64) {
     let folder = tempfile::tempdir().unwrap();
     let (calm, rough) = (folder.path().join("calm"), folder.path().join("rough"));
@@ -294,7 +294,7 @@ fn children_of(parent: u32) -> Vec<u32> {
 #[test]
 fn what_cannot_be_swept_is_refused_with_the_place() {
     let folder = tempfile::tempdir().unwrap();
-    let refused = |axes: &str, told: &'static str| {
+    let refused = |axes: &str, expected: &'static str| {
         let file = write(folder.path(), axes);
         program()
             .arg("sweep")
@@ -303,7 +303,7 @@ fn what_cannot_be_swept_is_refused_with_the_place() {
             .arg(folder.path().join("out"))
             .assert()
             .code(2)
-            .stderr(contains(told))
+            .stderr(contains(expected))
     };
     refused("\"optimizer.learning_rates\" = [0.1]\n", "did you mean `optimizer.learning_rate`?");
     refused("\"optimizer.learning_rate\" = []\n", "has no values");

@@ -80,8 +80,8 @@ fn a_run_folder_holds_everything_and_nothing_else_is_written() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("deep/runs");
     let output = train(&out, &["--set", "measure.every=4"]).current_dir(folder.path()).assert().success();
-    let told = text(&output.get_output().stdout);
-    assert!(told.contains("η·λ_max = ") && told.contains("Run folder: "), "{told}");
+    let message = text(&output.get_output().stdout);
+    assert!(message.contains("η·λ_max = ") && message.contains("Run folder: "), "{message}");
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     let run = fs::read_dir(&out).unwrap().next().unwrap().unwrap().path();
     let mut names: Vec<_> = fs::read_dir(&run).unwrap().map(|file| file.unwrap().file_name()).collect();
@@ -192,7 +192,7 @@ fn a_schedule_moves_the_learning_rate_of_every_row() {
 }
 
 #[test]
-fn what_is_told_of_a_sharpness_is_what_was_measured_whatever_the_schedule() {
+fn what_is_reported_of_a_sharpness_is_what_was_measured_whatever_the_schedule() {
     let folder = tempfile::tempdir().unwrap();
     let flags = ["--set", "schedule.name=cosine", "--set", "measure.every=1", "--set", "run.steps=20"];
     let run = json(folder.path(), &flags);
@@ -200,7 +200,7 @@ fn what_is_told_of_a_sharpness_is_what_was_measured_whatever_the_schedule() {
     let query = "SELECT avg(value) FROM sharpness WHERE quantity = 'batch_sharpness' AND step >= 16";
     let mean: f64 = connection.query_row(query, [], |row| row.get(0)).unwrap();
     assert!((run["batch_sharpness"]["value"].as_f64().unwrap() / mean - 1.0).abs() < 1e-9);
-    // Under another optimizer it is told without a share of an edge that does not hold it.
+    // Under another optimizer it is shown without a share of an edge that does not hold it.
     let what = ["--set", "measure.what=[\"batch_sharpness\", \"lambda_max\"]", "--set", "optimizer.name=heavy-ball"];
     let ball = json(folder.path(), &[&what[..], &["--set", "optimizer.learning_rate=0.01"]].concat());
     assert!(ball["batch_sharpness"]["share"].is_null() && ball["batch_sharpness"]["value"].is_f64());
@@ -221,8 +221,8 @@ fn frozen_weights_stay_where_they_began() {
 #[test]
 fn exponents_that_cannot_be_had_are_refused() {
     let folder = tempfile::tempdir().unwrap();
-    let refused = |flags: &[&str], told: &str| {
-        train(folder.path(), flags).assert().code(2).stdout("").stderr(contains(told));
+    let refused = |flags: &[&str], expected: &str| {
+        train(folder.path(), flags).assert().code(2).stdout("").stderr(contains(expected));
     };
     refused(&["--set", "exponents.count=24675"], "must be at most the dimension, 24674, not 24675");
     let kinks = ["--set", "exponents.count=1", "--set", "exponents.product=difference"];

@@ -1,8 +1,8 @@
 //! Event records as TensorBoard reads them: length, body and their checksums; the body is a protocol buffer.
 //!
-//! A record is the length of the body (8 bytes, little-endian), its masked CRC-32C, the body, its masked CRC-32C. The bodies are
-//! messages `Event { double wall_time = 1; int64 step = 2; string file_version = 3; Summary summary = 5; }` with
-//! `Summary { repeated Value value = 1; }` and `Value { string tag = 1; float simple_value = 2; }`.
+//! A record is the length of the body (8 bytes, little-endian), its masked CRC-32C, the body, its masked CRC-32C. The
+//! bodies are messages `Event { double wall_time = 1; int64 step = 2; string file_version = 3; Summary summary = 5; }`
+//! with `Summary { repeated Value value = 1; }` and `Value { string tag = 1; float simple_value = 2; }`.
 
 use std::{
     io::{self, Write},

@@ -20,7 +20,7 @@ use crate::{
     error::{Error, Result},
 };
 
-/// The events of a table, all told at one time: rows do not know when they were made.
+/// The events of a table, all at one time: rows do not know when they were made.
 #[allow(clippy::missing_panics_doc, reason = "what is expected here always holds")]
 pub fn bytes(table: &Wide, wall_time: f64) -> Vec<u8> {
     let mut file = Vec::new();
@@ -115,8 +115,8 @@ impl Live {
         begin().map_err(|cause| Error::io("write", &path, cause))
     }
 
-    /// Begins a file with these rows, in the place of all files of events that are in this folder: for a run that goes on,
-    /// so that events equal rows however it was killed.
+    /// Begins a file with these rows, in the place of all files of events that are in this folder: for a run that goes
+    /// on, so that events equal rows however it was killed.
     ///
     /// # Errors
     /// Where a file cannot be written or removed.

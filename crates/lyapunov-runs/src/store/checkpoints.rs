@@ -57,12 +57,12 @@ impl Store {
         connection.busy_timeout(BUSY).map_err(failed)?;
         let version: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(failed)?;
         let health: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)).map_err(failed)?;
-        let told = match (version, health.as_str()) {
+        let text = match (version, health.as_str()) {
             (SCHEMA_VERSION, "ok") => return Ok(Self::new(connection, path, journal)),
             (SCHEMA_VERSION, fault) => format!("is damaged: {fault}"),
             _ => format!("has tables of version {version}, where a run that goes on needs {SCHEMA_VERSION}"),
         };
-        Err(Error::Unusable { message: format!("{} {told}", path.display()), help: None })
+        Err(Error::Unusable { message: format!("{} {text}", path.display()), help: None })
     }
 
     /// The checkpoints, newest first.
@@ -103,8 +103,8 @@ impl Store {
         self.insert_with(LIMIT, forget).map_err(|cause| Error::store("rewind", &self.path, cause))
     }
 
-    /// Writes the rows that are waiting and lists a checkpoint that is on the disk, both or neither, and keeps the newest `keep`.
-    /// Says which files these are.
+    /// Writes the rows that are waiting and lists a checkpoint that is on the disk, both or neither, and keeps the
+    /// newest `keep`. Says which files these are.
     ///
     /// # Errors
     /// [`Error::Store`] where the database cannot be read or written.

@@ -82,7 +82,7 @@ pub struct SharpnessSeries {
 /// # Errors
 /// For a file that is no database of a run, or one of a newer version.
 pub fn read(path: &Path) -> Result<History> {
-    // A digest tells more than SQLite's own look at its pages, which sees no wrong number.
+    // A digest sees more than SQLite's own look at its pages, which sees no wrong number.
     if !seal::check(path)? {
         tables::check_pages(path)?;
     }

@@ -34,7 +34,8 @@ impl Latest {
         batch.or_else(|| found().next()).and_then(|series| series.points.last())
     }
 
-    /// The sharpness over the threshold of the optimizer, of the quantity that the edge speaks of on mini-batches first.
+    /// The sharpness over the threshold of the optimizer, of the quantity that the edge speaks of on mini-batches
+    /// first.
     pub fn edge_share(&self) -> Option<f64> {
         let rank = |series: &&SharpnessSeries| match Quantity::from_name(&series.quantity) {
             Some(Quantity::BatchSharpness) => 0,

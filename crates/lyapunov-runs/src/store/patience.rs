@@ -8,7 +8,7 @@ use std::{
 use rusqlite::{Connection, ErrorCode};
 
 /// How long a run goes on with its rows in memory before it gives up, and how long what must be written waits.
-pub const LIMIT: Duration = Duration::from_secs(30 * 60);
+pub const LIMIT: Duration = Duration::from_mins(30);
 
 /// Between two attempts.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -18,8 +18,8 @@ pub(super) fn is_busy(fault: &rusqlite::Error) -> bool {
     matches!(fault.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
 }
 
-/// Does `work` in one transaction; begins, and ends it, again and again where the database is held by somebody else, for
-/// this long.
+/// Does `work` in one transaction; begins, and ends it, again and again where the database is held by somebody else,
+/// for this long.
 pub(super) fn in_transaction<T>(
     connection: &Connection,
     patience: Duration,

@@ -93,8 +93,8 @@ pub fn open(path: &Path) -> Result<Connection> {
     let failed = |cause| Error::store("read", path, cause);
     // SQLite would make a file that is not there.
     let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(failed)?;
-    // What SQLite advises for files of unknown origin: nothing in the schema is run, and cells are looked at before they
-    // are used.
+    // What SQLite advises for files of unknown origin: nothing in the schema is run, and cells are looked at before
+    // they are used.
     connection.execute_batch("PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON;").map_err(failed)?;
     let version: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(failed)?;
     check_version(path, version)?;
@@ -117,7 +117,8 @@ pub fn check_pages(path: &Path) -> Result<()> {
     Err(Error::unusable(message, Some("take it from a copy, or train again".to_owned())))
 }
 
-/// SQLite reads a page of which the end is missing as if it ended in zeros; it sees itself where whole pages are missing.
+/// SQLite reads a page of which the end is missing as if it ended in zeros; it sees itself where whole pages are
+/// missing.
 fn check_length(connection: &Connection, path: &Path) -> Result<()> {
     let page: i64 = connection
         .query_row("PRAGMA page_size", [], |row| row.get(0))

@@ -1,8 +1,9 @@
 //! Databases of runs.
 //!
-//! SQLite has no checksum: where a bit of a loss flips, it is another loss, and nothing in the file tells. So an ended run has the digest of
-//! its rows beside them, and with that nothing is accepted that is not the file that the run has left. Without one, as for runs of earlier
-//! versions and runs that were killed, "accepted" means that every page, key and type fits (`PRAGMA quick_check`).
+//! SQLite has no checksum: where a bit of a loss flips, it is another loss, and nothing in the file shows it. So an
+//! ended run has the digest of its rows beside them, and with that nothing is accepted that is not the file that the
+//! run has left. Without one, as for runs of earlier versions and runs that were killed, "accepted" means that every
+//! page, key and type fits (`PRAGMA quick_check`).
 
 use std::{fs, path::Path};
 

@@ -3,13 +3,13 @@
 use super::{Controller, Probes};
 use crate::{error::Result, record::Measurement, snapshot::Archive};
 
-/// The learning rate of a rule times a factor, which begins at 1 and is halved whenever the loss has gone above the first
-/// one: its mean over the last 20 steps above twice that of the first ten, over the last 100 above 1.5 times, or over the
-/// last 500 above 1.3 times. On batches of one image, whose losses scatter by half, these are six, three and two
-/// standard errors for a loss that stays where it began.
+/// The learning rate of a rule times a factor, which begins at 1 and is halved whenever the loss has gone above the
+/// first one: its mean over the last 20 steps above twice that of the first ten, over the last 100 above 1.5 times, or
+/// over the last 500 above 1.3 times. On batches of one image, whose losses scatter by half, these are six, three and
+/// two standard errors for a loss that stays where it began.
 ///
 /// Rules go by curvature, and what they probe now and then is a batch like most others. Where a few batches are far
-/// sharper, as outliers among the images make them, every rule steps too far on these; no probe tells, but the loss
+/// sharper, as outliers among the images make them, every rule steps too far on these; no probe shows it, but the loss
 /// does. The factor never rises again: so a run cannot end above its first loss for want of a smaller rate.
 ///
 /// ```

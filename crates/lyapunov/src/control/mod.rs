@@ -38,12 +38,12 @@ pub trait Controller {
     /// step before it used. Must be finite and not negative.
     ///
     /// # Errors
-    /// [`Error::Unmeasured`] where the rule has nothing to decide by; [`Error::NoCurvature`] where it goes by curvature and
-    /// there is none.
+    /// [`Error::Unmeasured`] where the rule has nothing to decide by; [`Error::NoCurvature`] where it goes by curvature
+    /// and there is none.
     fn next(&mut self, measurement: &Measurement) -> Result<f64>;
 
-    /// By what factor the rule has lowered its learning rate because the loss had gone up: see [`BackedOff`]. 1 where it
-    /// has not.
+    /// By what factor the rule has lowered its learning rate because the loss had gone up: see [`BackedOff`]. 1 where
+    /// it has not.
     fn back_off(&self) -> f64 {
         1.0
     }

@@ -95,9 +95,9 @@ impl<V: Vector> Benettin<V> {
         self.tally.renormalize(&mut self.deviations, steps, time).then_some(self.tally.factors.as_slice())
     }
 
-    /// Whether the deviations have to be re-orthonormalised now, for loops that do so every few steps only: one of them has left
-    /// [1e-12, 1e12], or they have become so nearly parallel that the smaller exponents would be lost to rounding. So the
-    /// spectrum does not depend on how rarely a loop would like to renormalise.
+    /// Whether the deviations have to be re-orthonormalised now, for loops that do so every few steps only: one of them
+    /// has left [1e-12, 1e12], or they have become so nearly parallel that the smaller exponents would be lost to
+    /// rounding. So the spectrum does not depend on how rarely a loop would like to renormalise.
     ///
     /// **Cost**: k(k + 1)/2 inner products.
     pub fn is_strained(&self) -> bool {
@@ -210,8 +210,8 @@ struct Tally {
     refinement: Refinement,
 }
 
-/// What finer steps would add to the growth, from single steps that were taken both ways. It is not saved: a measurement
-/// that is resumed samples anew.
+/// What finer steps would add to the growth, from single steps that were taken both ways. It is not saved: a
+/// measurement that is resumed samples anew.
 #[derive(Clone, Debug)]
 struct Refinement {
     /// Steps that were compared.
@@ -349,15 +349,15 @@ impl Tally {
     }
 }
 
-/// Whether the deviations have to be re-orthonormalised now: one of them is about to leave the range of numbers, or they are
-/// so nearly dependent that the next steps would drown the smaller ones in rounding.
+/// Whether the deviations have to be re-orthonormalised now: one of them is about to leave the range of numbers, or
+/// they are so nearly dependent that the next steps would drown the smaller ones in rounding.
 fn is_strained<V: Vector>(deviations: &[V]) -> bool {
     const RANGE: std::ops::RangeInclusive<f64> = 1e-24..=1e24;
     deviations.iter().any(|deviation| !RANGE.contains(&deviation.dot(deviation))) || are_nearly_dependent(deviations)
 }
 
-/// Whether less than a share of one of the deviations points out of the span of those before it: 1e-6 in double precision,
-/// where R_ii then has ten digits, and .01 in single, where it has five.
+/// Whether less than a share of one of the deviations points out of the span of those before it: 1e-6 in double
+/// precision, where R_ii then has ten digits, and .01 in single, where it has five.
 ///
 /// A Cholesky factorisation of the Gram matrix, whose pivots are the squares of R_ii. **Cost**: k²/2 inner products.
 fn are_nearly_dependent<V: Vector>(deviations: &[V]) -> bool {

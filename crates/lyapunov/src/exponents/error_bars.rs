@@ -44,8 +44,8 @@ const FEWEST: usize = 16;
 /// telescoping sum leaks into them: M = d + ℓc and v = d + c are solved for d and c ≥ 0. The answer is √(dB + c), both
 /// terms scaled to hold the truth in 68.3 % of all cases, as a standard error should: d by the excess of Student's law
 /// with K degrees of freedom over the normal one, 1 + 1.1/K; c by the half-width that holds 68.3 % of the blocks, since
-/// ends often have exponential tails. Where the series has a [long memory](has_long_memory), the answer is at least that
-/// of its power law. Few blocks give the plain √(vB).
+/// ends often have exponential tails. Where the series has a [long memory](has_long_memory), the answer is at least
+/// that of its power law. Few blocks give the plain √(vB).
 pub(super) fn deviation_of_sum(blocks: &[f64]) -> f64 {
     let count = blocks.len() as f64;
     if blocks.len() < 2 {
@@ -70,8 +70,8 @@ pub(super) fn deviation_of_sum(blocks: &[f64]) -> f64 {
     short.max(long).sqrt()
 }
 
-/// Whether `blocks` remember so long that their mean is not to be trusted: their spectrum rises to its lowest frequency,
-/// by two standard errors.
+/// Whether `blocks` remember so long that their mean is not to be trusted: their spectrum rises to its lowest
+/// frequency, by two standard errors.
 pub(super) fn has_long_memory(blocks: &[f64]) -> bool {
     if blocks.len() < FEWEST {
         return false;

@@ -36,8 +36,8 @@ pub struct SpectrumOptions {
     pub steps: u64,
     /// Steps before them, in which the state finds its attractor and the deviations find their directions.
     pub warm_up: u64,
-    /// Most steps between two re-orthonormalisations. Deviations that outgrow the numbers, or are about to become parallel in
-    /// them, are renormalised earlier: the exponents do not depend on this number.
+    /// Most steps between two re-orthonormalisations. Deviations that outgrow the numbers, or are about to become
+    /// parallel in them, are renormalised earlier: the exponents do not depend on this number.
     pub every: u64,
     /// The seed of the initial deviations.
     pub seed: u64,
@@ -58,13 +58,13 @@ pub struct Exponents {
     /// Λ_1 … Λ_k in the order of the QR factorisation, which is largest first once the deviations are aligned; equal
     /// exponents may trade places within their errors. A direction that is contracted to nothing has −∞.
     pub values: Vec<f64>,
-    /// The standard error of each, from the scatter of blocks (see [`Growth::exponents`]), and with it what the steps of
-    /// a flow leave out ([`Exponents::discretization`]), as the root of the sum of squares. Infinite where fewer than two
-    /// blocks say nothing of it.
+    /// The standard error of each, from the scatter of blocks (see [`Growth::exponents`]), and with it what the steps
+    /// of a flow leave out ([`Exponents::discretization`]), as the root of the sum of squares. Infinite where fewer
+    /// than two blocks say nothing of it.
     pub std_errors: Vec<f64>,
-    /// How much larger each would be with steps that are infinitely short, as steps of half the length say: 16/15 of what
-    /// they add to the growth over single steps from the same states. All 0 for maps. What the change of the path itself
-    /// does to the averages, of the same order in h, is not seen.
+    /// How much larger each would be with steps that are infinitely short, as steps of half the length say: 16/15 of
+    /// what they add to the growth over single steps from the same states. All 0 for maps. What the change of the path
+    /// itself does to the averages, of the same order in h, is not seen.
     pub discretization: Vec<f64>,
     /// Whether the averages have settled: see [`Growth::exponents`]. If not, errors are not to be trusted.
     pub aligned: bool,

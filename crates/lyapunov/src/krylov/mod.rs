@@ -45,8 +45,8 @@ pub struct Ritz<V> {
     pub smallest: Vec<Eigenpair<V>>,
     /// How often the operator was applied: the cost.
     pub applications: usize,
-    /// Whether every residual is below the tolerance times the magnitude of its eigenvalue (or a small part of the norm of
-    /// the operator: see the method), and nothing was missed.
+    /// Whether every residual is below the tolerance times the magnitude of its eigenvalue (or a small part of the norm
+    /// of the operator: see the method), and nothing was missed.
     pub converged: bool,
 }
 

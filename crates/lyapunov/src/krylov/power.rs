@@ -10,8 +10,8 @@ use crate::{
     vector::{Vector, storage_epsilon},
 };
 
-/// Power iteration from `start`: v ← A v / ‖A v‖ until the residual ‖A v − θ v‖ is at most `tolerance` times the norm of
-/// the image, or `max_applications` are spent. The stopping rule in common use, that the Rayleigh quotient θ hardly
+/// Power iteration from `start`: v ← A v / ‖A v‖ until the residual ‖A v − θ v‖ is at most `tolerance` times the norm
+/// of the image, or `max_applications` are spent. The stopping rule in common use, that the Rayleigh quotient θ hardly
 /// changes, stops at once where two eigenvalues of opposite sign share the largest magnitude, at a number that is
 /// neither: there the residual never falls, and nothing is called converged.
 ///

@@ -92,7 +92,7 @@ impl<'a, A> Search<'a, A> {
             // The small problem costs O(m³), far less than a product until the basis is large: then it is solved every
             // fifth step.
             let m = space.order();
-            if !(m <= 60 || m % 5 == 0 || m == room || space.is_closed()) {
+            if !(m <= 60 || m.is_multiple_of(5) || m == room || space.is_closed()) {
                 continue;
             }
             let pairs = space.pairs();

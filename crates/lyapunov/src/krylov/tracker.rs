@@ -49,8 +49,8 @@ impl<V: Vector> Tracker<V> {
         Self { tolerance, stop_early: true, ..Self::new(12) }
     }
 
-    /// The largest Ritz value of `operator` in the space of this burst, with its explicit residual, which is at least the
-    /// rounding of the storage times the norm of the operator.
+    /// The largest Ritz value of `operator` in the space of this burst, with its explicit residual, which is at least
+    /// the rounding of the storage times the norm of the operator.
     ///
     /// The space starts from unit(v) + unit(`hint`), v the Ritz vector of the last call; the first call starts from the
     /// hint alone. A product that is not finite gives an empty, unconverged result and leaves the tracker as it was.

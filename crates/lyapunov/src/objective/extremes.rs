@@ -16,8 +16,8 @@ use crate::{
 pub struct Extreme<V> {
     /// The estimate, in units of loss per weight².
     pub value: f64,
-    /// ‖Hv − value·v‖ for the unit vector v, by one more product, and not less than the rounding of the weights times ‖H‖:
-    /// some eigenvalue lies within this distance.
+    /// ‖Hv − value·v‖ for the unit vector v, by one more product, and not less than the rounding of the weights times
+    /// ‖H‖: some eigenvalue lies within this distance.
     pub residual: f64,
     /// The unit vector v.
     pub vector: V,

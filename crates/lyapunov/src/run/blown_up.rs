@@ -8,9 +8,9 @@ const FACTOR: f64 = 10.0;
 /// the last step), both lie above ten times the first loss.
 ///
 /// `losses` are those of the mini-batches, step after step, from initial weights. A plateau ends where it began, or
-/// below. A catapult, where the loss shoots up once and finds a flatter place, is judged where it has come down to; only
-/// a run that ends on the way up, after a tenth of its steps there, counts as blown up. Losses that are not finite are
-/// another matter: [`Outcome::Diverged`](crate::Outcome::Diverged).
+/// below. A catapult, where the loss shoots up once and finds a flatter place, is judged where it has come down to;
+/// only a run that ends on the way up, after a tenth of its steps there, counts as blown up. Losses that are not finite
+/// are another matter: [`Outcome::Diverged`](crate::Outcome::Diverged).
 ///
 /// ```
 /// use lyapunov::has_blown_up;
@@ -34,8 +34,8 @@ mod tests {
     #[test]
     fn it_does_not_fire_on_a_plateau_a_catapult_or_noise() {
         let steps = 0..200_u32;
-        let plateau = steps.clone().map(|_| 2.302_585);
-        assert!(!has_blown_up(plateau, Some(2.302_585)));
+        let plateau = steps.clone().map(|_| 2.25);
+        assert!(!has_blown_up(plateau, Some(2.25)));
         // A rise to 1,000 times the first loss that comes down before the end; at once, and slowly.
         for width in [5.0, 20.0] {
             let catapult = steps.clone().map(|t| 0.5 + 500.0 * (-(f64::from(t) - 40.0).powi(2) / width).exp());

@@ -95,8 +95,8 @@ impl<S: Vector, V: Vector> Training<S, V> {
         due(self.plan.measure_every, step) || self.is_batch_sharpness_due(step) || wanted.along || wanted.secant
     }
 
-    /// Whether the batch sharpness is due: with everything else, and in the last fifth of the steps often enough for some
-    /// thirty readings, since single batches scatter by half and the end of a run is what it is judged by.
+    /// Whether the batch sharpness is due: with everything else, and in the last fifth of the steps often enough for
+    /// some thirty readings, since single batches scatter by half and the end of a run is what it is judged by.
     fn is_batch_sharpness_due(&self, step: u64) -> bool {
         let Plan { steps, measure_every, .. } = self.plan;
         let late = steps - steps / 5;

@@ -85,8 +85,9 @@ impl<V: Vector> SharpnessMonitor<V> {
 
     /// Measures all of it at the weights `at` before step `step`, whose mini-batch has this `gradient` there;
     /// `preconditioner` is what P^-½ of the optimizer does to a vector, where there is one: without it there is no
-    /// preconditioned sharpness. Where the gradient is zero eigenvalues are looked for from where they were last, or from
-    /// a random direction: they are measured all the same. The batch sharpness is a quotient 0/0 there, and left out.
+    /// preconditioned sharpness. Where the gradient is zero eigenvalues are looked for from where they were last, or
+    /// from a random direction: they are measured all the same. The batch sharpness is a quotient 0/0 there, and left
+    /// out.
     ///
     /// **Cost**: a burst of products for each quantity and kind of data, booked in [`SharpnessMonitor::cost`].
     ///

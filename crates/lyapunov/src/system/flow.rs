@@ -22,8 +22,8 @@ pub trait Field: Clone {
 /// State: k₁ = f(x), k₂ = f(x + ½hk₁), k₃ = f(x + ½hk₂), k₄ = f(x + hk₃), x' = x + h(k₁ + 2k₂ + 2k₃ + k₄)/6. A
 /// deviation takes the same four stages with the Jacobian at the four points that the state visits, which is the exact
 /// derivative of the discrete step: exponents belong to the map that is computed, and the map's to the flow's within
-/// O(h⁴). That distance is estimated by steps of half the length now and then, and is part of the error of the exponents
-/// ([`Exponents::discretization`](crate::Exponents::discretization)).
+/// O(h⁴). That distance is estimated by steps of half the length now and then, and is part of the error of the
+/// exponents ([`Exponents::discretization`](crate::Exponents::discretization)).
 ///
 /// **Units**: exponents come in nats per step; divide by h (see [`Exponents::per_time`](crate::Exponents::per_time)).
 /// **Cost** per step: 4 velocities, and 4 tangents per deviation. **Memory**: 9 states. **Source**: Kutta 1901.

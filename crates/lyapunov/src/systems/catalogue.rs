@@ -419,8 +419,8 @@ impl Choice {
         study.study(system)
     }
 
-    /// The sum of all exponents, in the units of the entry, where it is known in closed form: the mean of ln|det Df|, or
-    /// of the divergence of a flow, is a constant there.
+    /// The sum of all exponents, in the units of the entry, where it is known in closed form: the mean of ln|det Df|,
+    /// or of the divergence of a flow, is a constant there.
     ///
     /// ```
     /// use lyapunov::systems::Choice;

@@ -52,8 +52,8 @@ impl Logistic {
     }
 }
 
-/// 1 − 2x; 0 where x is the critical point ½ to rounding, since then the difference has no digit left: its logarithm would
-/// be a number that says nothing.
+/// 1 − 2x; 0 where x is the critical point ½ to rounding, since then the difference has no digit left: its logarithm
+/// would be a number that says nothing.
 #[inline]
 pub(super) fn slope(x: f64) -> f64 {
     let slope = 1.0 - 2.0 * x;

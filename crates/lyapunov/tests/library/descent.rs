@@ -176,7 +176,7 @@ fn the_exponents_of_a_run_on_a_quadratic_are_those_of_its_optimizer() {
 }
 
 #[test]
-fn deviations_start_where_they_are_told_and_forget_their_warm_up() {
+fn deviations_start_where_they_are_asked_to_and_forget_their_warm_up() {
     let quadratic = || Quadratic::new(vec![3.0, 2.0, 1.0, -0.5]);
     let run = |carry: ExponentOptions| {
         let mut descent = Sgd::new(quadratic(), vec![0.0; 4], 0.1, Product::Exact);

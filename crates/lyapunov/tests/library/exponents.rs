@@ -464,7 +464,8 @@ fn a_difference_tangent_finds_the_same_exponents() {
 // ---- both methods, resumption, arguments
 // --------------------------------------------------------------------------------
 
-/// However rarely a loop would like to renormalise: the smaller exponents are not lost to rounding, and the sum is ln|det|.
+/// However rarely a loop would like to renormalise: the smaller exponents are not lost to rounding, and the sum is
+/// ln|det|.
 #[test]
 fn the_spectrum_does_not_depend_on_how_often_it_is_renormalised() {
     fn close(of: impl Fn(u64) -> Exponents, tolerance: f64) {

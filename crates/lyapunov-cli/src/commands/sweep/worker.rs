@@ -46,7 +46,8 @@ pub fn make(run: &Planned, out: &Path, silent: bool) -> Result<Made> {
     train::run_in(folder, &settings, &network, subject, silent).map(|summary| Made::Now(Box::new(summary)))
 }
 
-/// Asks this process to leave when standard input ends: a driver that is gone, however it went, leaves no workers behind.
+/// Asks this process to leave when standard input ends: a driver that is gone, however it went, leaves no workers
+/// behind.
 pub fn end_with_parent() {
     interrupt::watch();
     thread::spawn(|| {

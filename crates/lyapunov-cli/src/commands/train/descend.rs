@@ -47,8 +47,8 @@ pub(super) struct End {
     pub course: Course,
     /// Loss and accuracy of the final weights on training and test images; `None` where the run diverged.
     pub evaluations: Option<(Evaluation, Option<Evaluation>)>,
-    /// The final weights as a file; `None` where the run diverged: there, loss or gradient is not finite, and nothing can
-    /// be measured.
+    /// The final weights as a file; `None` where the run diverged: there, loss or gradient is not finite, and nothing
+    /// can be measured.
     pub weights: Option<Vec<u8>>,
     /// The factor by which the rule backed off: 1 where it did not.
     pub back_off: f64,
@@ -139,7 +139,7 @@ impl<'a> Descend<'a, '_> {
     fn warn_of_the_holder(&self, held: Option<Duration>, warned: bool) -> bool {
         let Some(time) = held.filter(|time| !warned && *time >= Duration::from_secs(2)) else { return false };
         let rows = self.session.folder.file(ROWS);
-        // Where standard error is closed, nobody is left to tell.
+        // Where standard error is closed, nobody is left to read it.
         let _ = writeln!(
             io::stderr(),
             "warning: another program has held {} for {:.0} s: rows wait in memory, and the run goes on",

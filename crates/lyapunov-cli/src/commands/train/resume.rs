@@ -46,7 +46,7 @@ pub(super) fn execute(path: &Path, tensorboard: bool, json: bool, quiet: bool) -
     let manifest = Manifest::read(path)?;
     of_program(path, &manifest)?;
     if manifest.outcome.is_final() {
-        return tell_end(path, &manifest, json);
+        return report_end(path, &manifest, json);
     }
     let mut settings = written_settings(path)?;
     check_version(path, &manifest)?;
@@ -74,7 +74,7 @@ fn written_settings(folder: &Path) -> Result<Settings> {
 }
 
 /// Says that a run has ended already.
-fn tell_end(path: &Path, manifest: &Manifest, json: bool) -> Result<()> {
+fn report_end(path: &Path, manifest: &Manifest, json: bool) -> Result<()> {
     let (outcome, steps) = (manifest.outcome.name(), manifest.steps);
     if json {
         let latest = store::latest(&path.join(ROWS))?;
@@ -82,15 +82,15 @@ fn tell_end(path: &Path, manifest: &Manifest, json: bool) -> Result<()> {
         let lambda_max = point.map(
             |point| json!({ "value": point.value, "residual": point.residual, "step": point.step, "cost": point.cost }),
         );
-        // Every key that the run itself has told; what is not on record is null.
-        let told = json!({
+        // Every key that the run itself has printed; what is not on record is null.
+        let object = json!({
             "run": path.display().to_string(), "outcome": outcome, "diverged_at": manifest.diverged_at, "steps": steps,
             "data": manifest.data, "training_images": manifest.training_images, "classes": manifest.classes,
             "train_loss": manifest.train_loss, "test_accuracy": manifest.test_accuracy,
             "learning_rate": latest.row.and_then(|row| row.learning_rate), "lambda_max": lambda_max, "batch_sharpness": null, "edge": null,
             "measuring_cost": manifest.measuring_cost, "wall_seconds": manifest.wall_seconds,
         });
-        return print(format!("{told}\n").as_bytes());
+        return print(format!("{object}\n").as_bytes());
     }
     let steps = steps.map(|steps| format!(" after {}", counted(steps, "step"))).unwrap_or_default();
     let outcome = if outcome == "blown-up" { "blew up" } else { outcome };
@@ -115,10 +115,10 @@ fn check_subject(path: &Path, manifest: &Manifest, subject: &Subject) -> Result<
     if then == now {
         return Ok(());
     }
-    let told = |(data, images, classes, parameters): (&String, usize, usize, usize)| {
+    let shown = |(data, images, classes, parameters): (&String, usize, usize, usize)| {
         format!("{images} images of {data} in {classes} classes and {parameters} weights")
     };
-    let message = format!("{} began with {}, and would go on with {}", path.display(), told(then), told(now));
+    let message = format!("{} began with {}, and would go on with {}", path.display(), shown(then), shown(now));
     let help = "the files at `data.path` are others than they were: put the old ones back".to_owned();
     Err(Error::Usage { message, help: Some(help) })
 }
@@ -184,6 +184,6 @@ fn past(folder: &RunFolder, config: &Config) -> Result<Option<Past>> {
 
 /// Tells what is wrong, and goes on.
 fn warn(text: &str) {
-    // Where standard error is closed, nobody is left to tell.
+    // Where standard error is closed, nobody is left to read it.
     let _ = writeln!(io::stderr(), "warning: {text}");
 }

@@ -23,10 +23,10 @@ fn the_defaults_are_a_valid_configuration() {
 }
 
 #[test]
-fn the_comment_on_automatic_widths_tells_the_truth() {
+fn the_comment_on_automatic_widths_is_true() {
     for model in ModelName::ALL {
-        let told = format!("\"{model}\" {:?}", model.usual_widths());
-        assert!(DEFAULTS.contains(&told), "{told}");
+        let message = format!("\"{model}\" {:?}", model.usual_widths());
+        assert!(DEFAULTS.contains(&message), "{message}");
     }
 }
 

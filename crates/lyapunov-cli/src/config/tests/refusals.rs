@@ -72,8 +72,8 @@ fn rules_that_cannot_work_are_refused() {
         (&["control.sigma=2.5"], "`control.sigma` is given, but `control.rule` is \"none\""),
     ];
     for (assignments, expected) in cases {
-        let told = refusal_of(assignments);
-        assert!(told.contains(expected), "{assignments:?}: {told}");
+        let message = refusal_of(assignments);
+        assert!(message.contains(expected), "{assignments:?}: {message}");
     }
 }
 
@@ -141,10 +141,10 @@ fn values_outside_their_domain_are_refused_by_name() {
         ("data.classes=some", "must be \"all\" or"),
         ("data.path=somewhere", "reads no files"),
     ];
-    for (assignment, told) in cases {
+    for (assignment, expected) in cases {
         let message = refusal(assignment);
         let key = assignment.split('=').next().unwrap();
-        assert!(message.contains(told) && message.contains(key), "{assignment}: {message}");
+        assert!(message.contains(expected) && message.contains(key), "{assignment}: {message}");
     }
 }
 

@@ -56,7 +56,7 @@ fn written(bytes: &[u8]) -> (TempDir, PathBuf) {
 }
 
 /// Why an archive is refused.
-fn told(bytes: &[u8]) -> String {
+fn refusal(bytes: &[u8]) -> String {
     let (folder, path) = written(bytes);
     let fault = read(&path, &NAMES).unwrap_err().to_string();
     assert!(fault.contains("images.tar.gz"), "{fault}");
@@ -66,7 +66,7 @@ fn told(bytes: &[u8]) -> String {
 
 #[track_caller]
 fn refused_for(bytes: &[u8], reason: &str) {
-    let fault = told(bytes);
+    let fault = refusal(bytes);
     assert!(fault.contains(reason), "{fault}");
 }
 
@@ -104,7 +104,7 @@ fn links_and_devices_are_refused() {
             refused_for(&packed(&[vec![hostile], good()].concat()), "which is no plain file");
         }
     }
-    told(&packed(&[entry(EntryType::GNUSparse, "train.bin", "", b"")]));
+    refusal(&packed(&[entry(EntryType::GNUSparse, "train.bin", "", b"")]));
 }
 
 #[test]
@@ -156,7 +156,7 @@ fn an_archive_that_is_cut_short_anywhere_is_refused() {
     // The compression is whole and the archive inside is not.
     let tar = good().concat();
     for length in [tar.len() - 505, tar.len() - 700] {
-        let fault = told(&pack(&tar[..length]));
+        let fault = refusal(&pack(&tar[..length]));
         assert!(fault.contains("ends inside") || fault.contains("damaged"), "{fault}");
     }
     refused_for(&[], "the file is empty");
@@ -184,7 +184,7 @@ fn bytes_after_the_end_are_refused() {
 }
 
 #[test]
-fn what_is_no_archive_is_told_by_what_it_is() {
+fn what_is_no_archive_is_reported_by_what_it_is() {
     refused_for(b"\n<!DOCTYPE html><html>Not found</html>", "this is a web page");
     refused_for(b"PK\x03\x04", "this is not a gzip archive");
     refused_for(&pack(b"neither this"), "image");

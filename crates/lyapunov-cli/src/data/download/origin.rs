@@ -8,7 +8,7 @@ use ureq::http::HeaderMap;
 pub struct Origin {
     /// The address.
     pub url: String,
-    /// What tells this file from its successor at the same address: its ETag or its date.
+    /// What distinguishes this file from its successor at the same address: its ETag or its date.
     pub validator: Option<String>,
     /// The length of the whole, where it was promised.
     pub length: Option<u64>,

@@ -46,11 +46,11 @@ impl From<Error> for Trouble {
 
 /// Refuses what does not begin as an archive does.
 pub fn check_archive(start: &[u8]) -> Result<(), Trouble> {
-    let told = match start {
+    let message = match start {
         [0x1f, 0x8b, ..] => return Ok(()),
         [] => "gives nothing",
         _ if start.trim_ascii_start().starts_with(b"<") => "gives a web page, not the archive",
         _ => "gives something that is no gzip archive",
     };
-    Err(Trouble::Refused(told.to_owned()))
+    Err(Trouble::Refused(message.to_owned()))
 }

@@ -115,7 +115,7 @@ mod tests {
 
     #[test]
     fn conditions_choose_runs_and_what_is_lacking_fulfils_none() {
-        let told = [
+        let parts = [
             ("learning_rate > .05", "bd"),
             ("learning_rate>=.05", "abd"),
             ("learning_rate < 0.1", "a"),
@@ -129,7 +129,7 @@ mod tests {
             ("seed = 3", "abcd"),
             ("run > b", "cd"),
         ];
-        for (condition, expected) in told {
+        for (condition, expected) in parts {
             assert_eq!(found(condition), expected, "{condition}");
         }
     }

@@ -20,7 +20,7 @@ use crate::{
 /// What is known of a run beside its manifest and its keys.
 const TOLD: [&str; 9] = ["run", "folder", "state", "model", "loss", "optimizer", "rule", "learning_rate", "steps"];
 
-/// What its rows tell.
+/// What its rows say.
 const MEASURED: [&str; 6] =
     ["last_loss", "lambda_max", "lambda_max_step", "lambda_max_residual", "scaled_lambda_max", "edge_share"];
 
@@ -125,12 +125,12 @@ pub fn check_name(name: &str, entries: &[Entry]) -> Result<()> {
     let names: Vec<&str> = known.iter().map(String::as_str).collect();
     let help = match nearest(name, &names) {
         Some(meant) => format!("did you mean `{meant}`?"),
-        None => format!("beside the keys of `lyapunov config` there are {}", told_names().join(", ")),
+        None => format!("beside the keys of `lyapunov config` there are {}", names_of_entries().join(", ")),
     };
     Err(Error::usage(format!("unknown column `{name}`"), Some(help)))
 }
 
-fn told_names() -> Vec<String> {
+fn names_of_entries() -> Vec<String> {
     let manifest = serde_json::to_value(Manifest::default()).unwrap_or_default();
     let fields = manifest.as_object().into_iter().flat_map(|fields| fields.keys().cloned());
     let mut names: Vec<String> = TOLD.iter().chain(&MEASURED).map(|name| (*name).to_owned()).chain(fields).collect();
@@ -139,9 +139,9 @@ fn told_names() -> Vec<String> {
     names
 }
 
-/// Every name with a meaning: what is told, full keys, and last parts that a run has once.
+/// Every name with a meaning: what is shown, full keys, and last parts that a run has once.
 fn known_names(entries: &[Entry]) -> Vec<String> {
-    let mut names = told_names();
+    let mut names = names_of_entries();
     for entry in entries {
         for (key, _) in &entry.run.keys {
             let short = last_part(key);

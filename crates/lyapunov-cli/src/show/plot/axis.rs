@@ -26,8 +26,8 @@ impl Axis {
         Self { low, high: high * (high / low).powf(0.06), logarithmic: true }
     }
 
-    /// An axis that shows all of these finite numbers with a little room: logarithmic where they span decades, from zero
-    /// where zero is near.
+    /// An axis that shows all of these finite numbers with a little room: logarithmic where they span decades, from
+    /// zero where zero is near.
     pub fn around(numbers: impl Iterator<Item = f64>) -> Self {
         let (mut low, mut high) = (f64::INFINITY, f64::NEG_INFINITY);
         for number in numbers.filter(|number| number.is_finite()) {
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn decades_begin_where_they_are_told_to() {
+    fn decades_begin_where_they_are_asked_to() {
         assert_eq!([5e-6 - 4e-14, 3.000_000_000_4e-8, 1e-30].map(scientific), ["5e-6", "3e-8", "1e-30"]);
         let axis = Axis::decades(1e-3, [1e-30, f64::NAN, 10.0].into_iter());
         assert_eq!(axis.position(1e-3), Some(0.0));

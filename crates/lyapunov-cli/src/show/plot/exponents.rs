@@ -154,8 +154,8 @@ fn range(curves: &[Vec<f64>]) -> (f64, f64) {
     (low - room, most + room)
 }
 
-/// The ends of an axis around a running estimate: all of the band, and never less than a hundredth of the value, so that
-/// rounding does not look like news.
+/// The ends of an axis around a running estimate: all of the band, and never less than a hundredth of the value, so
+/// that rounding does not look like news.
 fn around(band: &[(f64, f64, f64)], known: Option<f64>) -> Vertical {
     let Some(last) = band.last() else { return Vertical::Automatic };
     let centre = f64::midpoint(last.1, last.2);

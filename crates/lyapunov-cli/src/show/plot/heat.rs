@@ -158,7 +158,8 @@ fn text(svg: &mut String, text: &str, (x, y): (f64, f64), size: f64, colour: &st
     let escaped = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
     let _ = writeln!(
         svg,
-        "<text x=\"{x:.2}\" y=\"{y:.2}\" font-size=\"{size}\" fill=\"{colour}\" text-anchor=\"{anchor}\">{escaped}</text>"
+        "<text x=\"{x:.2}\" y=\"{y:.2}\" font-size=\"{size}\" fill=\"{colour}\" \
+            text-anchor=\"{anchor}\">{escaped}</text>"
     );
 }
 

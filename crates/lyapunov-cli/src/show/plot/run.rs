@@ -138,8 +138,8 @@ fn sharpness_panel(title: &str, measured: &[&SharpnessSeries]) -> Panel {
     }
 }
 
-/// The threshold of stability in units of 1/η, at the first measurement that it speaks of: a number of the optimizer, up to
-/// the weight decay.
+/// The threshold of stability in units of 1/η, at the first measurement that it speaks of: a number of the optimizer,
+/// up to the weight decay.
 fn edge(measured: &[&SharpnessSeries]) -> Option<f64> {
     let points = measured.iter().flat_map(|series| &series.points);
     let mut known = points.filter_map(|point| Some(point.learning_rate * point.value / point.edge?));
@@ -225,8 +225,8 @@ fn subscript(number: usize) -> String {
     number.to_string().chars().map(digit).collect()
 }
 
-/// A fortieth of the points at a time: the median, which does not smear a spike over its neighbours as a mean does, then
-/// the mean, which takes the steps out of the medians.
+/// A fortieth of the points at a time: the median, which does not smear a spike over its neighbours as a mean does,
+/// then the mean, which takes the steps out of the medians.
 fn smoothed(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
     let values: Vec<f64> = points.iter().map(|(_, y)| *y).collect();
     let smooth = over_windows(&over_windows(&values, median), mean);

@@ -212,7 +212,7 @@ const Charts = (() => {
     return high / low;
   }
 
-  // Levels far above all values do not squeeze these: they are told at the upper end.
+  // Levels far above all values do not squeeze these: they are named at the upper end.
   function vertical(spec, seen, log) {
     const values = settled(spec, seen).map((point) => point.y);
     const top = values.reduce((a, b) => Math.max(a, b), -Infinity);

@@ -36,14 +36,14 @@ pub struct Group {
     /// The same as the page draws it: slope, intercept, smallest and largest η.
     line: Option<[f64; 4]>,
     /// The slope with its error, in words.
-    told: Option<String>,
+    slope: Option<String>,
 }
 
 impl Group {
     /// Runs of this name, with their fit.
     pub fn new(label: String, fit: Option<Fit>) -> Self {
         let line = fit.map(|fit| [fit.slope, fit.intercept, fit.range.0, fit.range.1].map(short));
-        Self { label, fit, line, told: fit.as_ref().map(slope_in_words) }
+        Self { label, fit, line, slope: fit.as_ref().map(slope_in_words) }
     }
 }
 
@@ -164,7 +164,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn slopes_are_told_with_their_errors() {
+    fn slopes_are_reported_with_their_errors() {
         let fit = Fit { slope: -0.934, std_error: Some(0.041), intercept: 0.0, count: 5, range: (0.1, 1.0) };
         assert_eq!(slope_in_words(&fit), "−0.93 ± 0.04");
         assert_eq!(slope_in_words(&Fit { std_error: None, ..fit }), "−0.93 (two points, no error)");

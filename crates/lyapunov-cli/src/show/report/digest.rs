@@ -15,8 +15,8 @@ const KINDS_OF_DATA: [&str; 3] = ["full", "subset", "batch"];
 /// Readings in this share of a run, at its end, speak for it.
 const LAST: f64 = 0.2;
 
-/// Training has succeeded where its loss has fallen to this share of the first one, and the share of test images that are classified
-/// correctly is this many times that of guessing: a loss alone may begin far above that of a guess.
+/// Training has succeeded where its loss has fallen to this share of the first one, and the share of test images that
+/// are classified correctly is this many times that of guessing: a loss alone may begin far above that of a guess.
 const FALLEN: f64 = 0.8;
 const BETTER: f64 = 1.5;
 
@@ -39,7 +39,8 @@ pub struct Digest {
     pub first_loss: Option<f64>,
     /// The mean loss on all training images after the last step.
     pub train_loss: Option<f64>,
-    /// The loss of the last mini-batch, of a network that is not of the program: its loop may never evaluate the final weights.
+    /// The loss of the last mini-batch, of a network that is not of the program: its loop may never evaluate the final
+    /// weights.
     pub last_loss: Option<f64>,
     /// The share of test images classified correctly after the last step.
     pub test_accuracy: Option<f64>,
@@ -105,8 +106,8 @@ impl Digest {
         }
     }
 
-    /// Whether training has succeeded: it took all its steps, its loss is at most four fifths of the first one, and it tells test images
-    /// apart better than by guessing.
+    /// Whether training has succeeded: it took all its steps, its loss is at most four fifths of the first one, and it
+    /// tells test images apart better than by guessing.
     pub fn succeeded(&self) -> bool {
         let guesses =
             self.classes > 0 && self.test_accuracy.is_some_and(|accuracy| accuracy < BETTER / self.classes as f64);
@@ -137,8 +138,8 @@ fn is_full(rate: f64, largest: f64) -> bool {
 
 /// The last fifth of the steps at the largest η, or the last reading where that has none.
 ///
-/// Warm-up and cooldown are left out: while η falls, the sharpness is not yet where the smaller η would hold it. Where η
-/// was at its height for less than a fifth of the run, as under a cosine, the last reading speaks for the run.
+/// Warm-up and cooldown are left out: while η falls, the sharpness is not yet where the smaller η would hold it. Where
+/// η was at its height for less than a fifth of the run, as under a cosine, the last reading speaks for the run.
 fn reading(series: &SharpnessSeries, rows: &[Row]) -> Option<Reading> {
     let largest = largest_rate(rows)?;
     let points =
@@ -254,8 +255,8 @@ pub mod tests {
         assert!(digest("completed", Some(1.6)).succeeded());
         assert!(!digest("completed", Some(1.61)).succeeded());
         assert!(!digest("completed", None).succeeded());
-        let told = |test_accuracy| Digest { classes: 10, test_accuracy, ..digest("completed", Some(1.0)) };
-        assert!(told(Some(0.16)).succeeded() && told(None).succeeded() && !told(Some(0.14)).succeeded());
+        let shown = |test_accuracy| Digest { classes: 10, test_accuracy, ..digest("completed", Some(1.0)) };
+        assert!(shown(Some(0.16)).succeeded() && shown(None).succeeded() && !shown(Some(0.14)).succeeded());
         assert!(!digest("killed", Some(0.1)).succeeded());
         let foreign = |last_loss, train_loss| Digest { last_loss, ..digest("completed", train_loss) };
         assert!(foreign(Some(0.1), None).succeeded() && !foreign(Some(1.7), None).succeeded());

@@ -1,4 +1,5 @@
-//! What tells runs apart: the keys that differ, the groups of runs that are alike but for η and seed, and grids of two keys.
+//! What distinguishes runs: the keys that differ, the groups of runs that are alike but for η and seed, and grids of
+//! two keys.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -47,18 +48,19 @@ fn text(value: &Value) -> String {
     }
 }
 
-/// The name of a run's group: its model and its loss, and what else differs among runs of the same model, loss, optimizer, …
+/// The name of a run's group: its model and its loss, and what else differs among runs of the same model, loss,
+/// optimizer, …
 pub fn groups(runs: &[&StoredRun], differing: &[String]) -> Vec<String> {
     let counts = |key: &&String| {
         KINDS.iter().any(|kind| key.starts_with(kind))
             && !["optimizer.learning_rate", "model.name", "loss.name"].contains(&key.as_str())
     };
-    let telling: Vec<&String> = differing.iter().filter(counts).filter(|key| tells(runs, key)).collect();
+    let telling: Vec<&String> = differing.iter().filter(counts).filter(|key| distinguishes(runs, key)).collect();
     runs.iter().map(|run| label(run, &telling)).collect()
 }
 
-/// Whether a key differs among runs that agree on the name of its section: the widths of another model tell nothing new.
-fn tells(runs: &[&StoredRun], key: &str) -> bool {
+/// Whether a key differs among runs that agree on the name of its section: the widths of another model say nothing new.
+fn distinguishes(runs: &[&StoredRun], key: &str) -> bool {
     let section = key.split('.').next().unwrap_or_default();
     let name = format!("{section}.name");
     let mut seen: BTreeMap<String, String> = BTreeMap::new();
@@ -90,7 +92,8 @@ pub struct Grid {
     pub places: Vec<[usize; 2]>,
 }
 
-/// The grid that runs form where two keys, other than the seed, differ independently, and most of its places have a run.
+/// The grid that runs form where two keys, other than the seed, differ independently, and most of its places have a
+/// run.
 pub fn grid(runs: &[&StoredRun], differing: &[String]) -> Option<Grid> {
     let [first, second] = <[&String; 2]>::try_from(independent(runs, differing)).ok()?;
     let keys = [first.clone(), second.clone()];
@@ -105,7 +108,7 @@ pub fn grid(runs: &[&StoredRun], differing: &[String]) -> Option<Grid> {
     (size >= 4 && 4 * taken >= 3 * size).then_some(Grid { keys, values, places })
 }
 
-/// The keys that are not told by another one, as the widths are by the model.
+/// The keys that do not follow from another one, as the widths are by the model.
 fn independent<'a>(runs: &[&StoredRun], differing: &'a [String]) -> Vec<&'a String> {
     let mut kept: Vec<&String> = differing.iter().collect();
     let mut i = kept.len();
@@ -120,10 +123,10 @@ fn independent<'a>(runs: &[&StoredRun], differing: &'a [String]) -> Vec<&'a Stri
 }
 
 fn determines(runs: &[&StoredRun], by: &str, key: &str) -> bool {
-    let mut told: BTreeMap<String, String> = BTreeMap::new();
+    let mut parts: BTreeMap<String, String> = BTreeMap::new();
     runs.iter().all(|run| {
         let own = value(run, key);
-        *told.entry(value(run, by)).or_insert_with(|| own.clone()) == own
+        *parts.entry(value(run, by)).or_insert_with(|| own.clone()) == own
     })
 }
 

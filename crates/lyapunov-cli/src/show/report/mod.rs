@@ -119,7 +119,8 @@ fn runs_in_sections(shown: &[Shown<'_>], differing: &[String]) -> Vec<Section> {
     let across = "<div class=\"panels wide\" id=\"across\"></div>".to_owned();
     let each: String =
         shown.iter().enumerate().map(|(i, run)| words::run(i, run, differing, shown.len() <= OPEN)).collect();
-    let filter = "<p class=\"tools\"><label>Filter <input id=\"filter\" type=\"search\" placeholder=\"words that a row must contain\"></label> \
+    let filter = "<p class=\"tools\"><label>Filter <input id=\"filter\" type=\"search\" placeholder=\"words that a \
+        row must contain\"></label> \
                   <span id=\"count\" role=\"status\"></span></p>";
     let mut sections = vec![
         Section { title: "All runs".to_owned(), html: format!("{filter}{}", table::html(shown, differing)) },
@@ -127,7 +128,8 @@ fn runs_in_sections(shown: &[Shown<'_>], differing: &[String]) -> Vec<Section> {
             title: "Each run".to_owned(),
             html: format!(
                 "<p class=\"note\">Drag across a chart to zoom into its steps; all charts of the run follow. \
-            Double-click to see all again. With the keyboard: Tab to a chart, arrows to read values, + and − to zoom, 0 to see all.</p>{each}"
+            Double-click to see all again. With the keyboard: Tab to a chart, arrows to read values, + and − to zoom, \
+            0 to see all.</p>{each}"
             ),
         },
     ];
@@ -158,7 +160,8 @@ fn document(title: &str, finding: &str, sections: &[Section], json: &str) -> Str
          <meta http-equiv=\"Content-Security-Policy\" content=\"{POLICY}\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
          <link rel=\"icon\" href=\"data:,\">\n<title>{title}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n\
-         <header><h1>{title}</h1><button type=\"button\" id=\"theme\">dark</button></header>\n<p class=\"finding\">{}</p>\n\
+         <header><h1>{title}</h1><button type=\"button\" id=\"theme\">dark</button></header>\n<p \
+         class=\"finding\">{}</p>\n\
          <noscript><p>Without scripts the page has its table and its words, but no charts.</p></noscript>\n<main>\n",
         table::marked_up(finding)
     );
@@ -167,7 +170,8 @@ fn document(title: &str, finding: &str, sections: &[Section], json: &str) -> Str
     }
     let _ = write!(
         html,
-        "</main>\n<script type=\"application/json\" id=\"data\">{json}</script>\n<script>\n{CHARTS}</script>\n<script>\n{SCRIPT}</script>\n\
+        "</main>\n<script type=\"application/json\" \
+            id=\"data\">{json}</script>\n<script>\n{CHARTS}</script>\n<script>\n{SCRIPT}</script>\n\
          </body>\n</html>\n"
     );
     html

@@ -49,11 +49,11 @@
     const edges = new Set(runs.map((run) => run.edge && run.edge.panel === "sharpness" && Number(run.edge.at.toPrecision(3))).filter(Boolean));
     (edges.size ? [...edges] : [2]).slice(0, 4).forEach((at) => guides.push({ factor: at, label: `the edge, ${at}/η` }));
     for (const one of series) {
-      const { line, told } = groups[one.group];
+      const { line, slope } = groups[one.group];
       if (line) {
         const [slope, intercept, low, high] = line;
         guides.push({ colour: one.group, path: [low, high].map((rate) => [1 / rate, Math.exp(intercept + slope * Math.log(rate))]) });
-        one.name += `: slope ${told}`;
+        one.name += `: slope ${slope}`;
       }
     }
     const on = [...new Set(runs.map((run) => run.max && run.max.on).filter(Boolean))];

@@ -21,7 +21,7 @@ struct Cell {
 
 /// The table as HTML; columns in which no run has anything are left out.
 pub fn html(shown: &[Shown<'_>], differing: &[String]) -> String {
-    let columns: Vec<Column> = columns(shown, differing).into_iter().filter(is_told).collect();
+    let columns: Vec<Column> = columns(shown, differing).into_iter().filter(is_shown).collect();
     let mut html = String::from("<div class=\"scroll\"><table id=\"runs-table\"><thead><tr>");
     for Column { heading, .. } in &columns {
         let _ = write!(
@@ -42,7 +42,7 @@ pub fn html(shown: &[Shown<'_>], differing: &[String]) -> String {
     html
 }
 
-fn is_told(column: &Column) -> bool {
+fn is_shown(column: &Column) -> bool {
     column.cells.iter().any(|cell| !cell.text.is_empty())
 }
 
@@ -98,8 +98,8 @@ fn columns(shown: &[Shown<'_>], differing: &[String]) -> Vec<Column> {
 pub fn heading(key: &str, differing: &[String]) -> String {
     let last = |key: &str| key.rsplit('.').next().unwrap_or_default().to_owned();
     let alone = differing.iter().filter(|other| last(other) == last(key)).count() == 1 && last(key) != "name";
-    let told = if alone { last(key) } else { key.trim_end_matches(".name").replace('.', " ") };
-    told.replace('_', " ")
+    let message = if alone { last(key) } else { key.trim_end_matches(".name").replace('.', " ") };
+    message.replace('_', " ")
 }
 
 /// How a run ended, and where it went wrong.

@@ -37,12 +37,12 @@ fn ended(shown: &[Shown<'_>]) -> String {
     counts.iter().map(|(state, count)| format!("{count} {state}")).collect::<Vec<_>>().join(", ")
 }
 
-/// Slopes that are told one by one.
+/// Slopes that are listed one by one.
 const FEW: usize = 4;
 
 fn slopes(groups: &[Group]) -> String {
     let fits: Vec<_> = groups.iter().filter_map(|group| Some((&group.label, group.fit.as_ref()?))).collect();
-    let told = match &fits[..] {
+    let message = match &fits[..] {
         [] => return String::new(),
         few if few.len() <= FEW => {
             let one = |(label, fit): &(&String, &Fit)| format!("{} for {label}", slope_in_words(fit));
@@ -55,7 +55,7 @@ fn slopes(groups: &[Group]) -> String {
         }
     };
     format!(
-        " Where training succeeds, log λ_max against log η has the slope {told}; at the edge of stability it is −1."
+        " Where training succeeds, log λ_max against log η has the slope {message}; at the edge of stability it is −1."
     )
 }
 
@@ -82,32 +82,42 @@ fn at_the_end(shown: &[Shown<'_>]) -> String {
 const METHODS: [(&str, &str); 9] = [
     (
         "η, λ_max, λ_min",
-        "η is the learning rate of the step. λ_max and λ_min are the algebraically largest and smallest eigenvalues of the Hessian \
-      of the loss, on the data that is named (the mini-batch of the step, a fixed subset, or all training images), each by a Krylov method \
+        "η is the learning rate of the step. λ_max and λ_min are the algebraically largest and smallest eigenvalues \
+            of the Hessian \
+      of the loss, on the data that is named (the mini-batch of the step, a fixed subset, or all training images), \
+      each by a Krylov method \
       with a residual, which run.sqlite holds.",
     ),
     (
         "1/η and the edge",
-        "Gradient descent on a quadratic is unstable where λ_max exceeds 2/η; with momentum, or preconditioned as Adam is, \
+        "Gradient descent on a quadratic is unstable where λ_max exceeds 2/η; with momentum, or preconditioned as \
+            Adam is, \
       the edge lies elsewhere and is drawn where the run has recorded it.",
     ),
     (
         "the λ_max of a run",
-        "The mean of its readings over the last fifth of the steps at its largest η, so that warm-up and cooldown are left \
-      out; the last reading, if it is in the last fifth of the run, where there is none, or where η was at its largest for less than a fifth of the run. Its error bar is the \
+        "The mean of its readings over the last fifth of the steps at its largest η, so that warm-up and cooldown are \
+            left \
+      out; the last reading, if it is in the last fifth of the run, where there is none, or where η was at its \
+      largest for less than a fifth of the run. Its error bar is the \
       standard deviation of these readings.",
     ),
     (
         "the slope",
-        "Ordinary least squares of ln λ_max on ln η, for each group of runs that are alike but for η and seed. Seeds are averaged \
-      first (the mean of ln λ_max at each η is one point), and the standard error is that of the scatter of these points about the line. \
-      Only runs in which training succeeds count: they took all their steps, and the mean loss on all training images at the end is at \
-      most four fifths of the first mini-batch's loss (of another engine's network whose final weights nobody evaluated: the loss of the last \
+        "Ordinary least squares of ln λ_max on ln η, for each group of runs that are alike but for η and seed. Seeds \
+            are averaged \
+      first (the mean of ln λ_max at each η is one point), and the standard error is that of the scatter of these \
+      points about the line. \
+      Only runs in which training succeeds count: they took all their steps, and the mean loss on all training images \
+      at the end is at \
+      most four fifths of the first mini-batch's loss (of another engine's network whose final weights nobody \
+      evaluated: the loss of the last \
       mini-batch), and one and a half times as many test images as by guessing are classified correctly.",
     ),
     (
         "batch sharpness",
-        "The Rayleigh quotient gᵀHg / gᵀg of the mini-batch's own gradient; at the edge of stability of SGD its mean is 2/η.",
+        "The Rayleigh quotient gᵀHg / gᵀg of the mini-batch's own gradient; at the edge of stability of SGD its mean \
+            is 2/η.",
     ),
     (
         "preconditioned sharpness",
@@ -115,17 +125,21 @@ const METHODS: [(&str, &str); 9] = [
     ),
     (
         "exponents",
-        "Λ_1 is the largest Lyapunov exponent of the optimizer's map, in nats per step, by Benettin's method with QR along the run; \
-      the band is one standard error to each side. Λ_1/η is per unit of training time: per step, over the mean η since the warm-up.",
+        "Λ_1 is the largest Lyapunov exponent of the optimizer's map, in nats per step, by Benettin's method with QR \
+            along the run; \
+      the band is one standard error to each side. Λ_1/η is per unit of training time: per step, over the mean η \
+      since the warm-up.",
     ),
     (
         "losses and accuracy",
-        "The final loss is the mean over all training images at the final weights; the accuracy is the share of test images \
+        "The final loss is the mean over all training images at the final weights; the accuracy is the share of test \
+            images \
       that are classified correctly.",
     ),
     (
         "cost",
-        "All measurements so far, per training step, in gradient-equivalents (g-eq): one is a forward and a backward pass over a \
+        "All measurements so far, per training step, in gradient-equivalents (g-eq): one is a forward and a backward \
+            pass over a \
       training batch, counted in multiply-adds; where the network ran on another engine, by the clock.",
     ),
 ];
@@ -138,8 +152,10 @@ pub fn methods(points: usize) -> String {
     }
     let _ = write!(
         html,
-        "<dt>thinned curves</dt><dd>A curve has at most {points} points here. Of every stretch its smallest and its largest value are kept, so \
-         no spike is lost; <code>lyapunov export</code> writes all rows. Numbers have five significant digits.</dd></dl>"
+        "<dt>thinned curves</dt><dd>A curve has at most {points} points here. Of every stretch its smallest and its \
+            largest value are kept, so \
+         no spike is lost; <code>lyapunov export</code> writes all rows. Numbers have five significant \
+         digits.</dd></dl>"
     );
     html
 }
@@ -167,8 +183,8 @@ pub fn origins(shown: &[Shown<'_>]) -> String {
         for shown in shown {
             *counts.entry(of(shown)).or_default() += 1;
         }
-        let told: Vec<String> = counts.iter().map(|(text, count)| format!("{} ({count})", escape(text))).collect();
-        let _ = write!(html, "<dt>{term}</dt><dd>{}</dd>", told.join(", "));
+        let parts: Vec<String> = counts.iter().map(|(text, count)| format!("{} ({count})", escape(text))).collect();
+        let _ = write!(html, "<dt>{term}</dt><dd>{}</dd>", parts.join(", "));
     }
     html.push_str("</dl>");
     html
@@ -185,7 +201,8 @@ pub fn run(i: usize, shown: &Shown<'_>, differing: &[String], open: bool) -> Str
     let about = differences.chain([seed]).collect::<Vec<_>>().join(" · ");
     let open = if open { " open" } else { "" };
     format!(
-        "<details class=\"run\" id=\"run-{i}\" data-run=\"{i}\"{open}><summary><b>{}</b> <span class=\"state {}\">{}</span> \
+        "<details class=\"run\" id=\"run-{i}\" data-run=\"{i}\"{open}><summary><b>{}</b> <span class=\"state \
+            {}\">{}</span> \
          <span class=\"about\">{}</span></summary>{}<div class=\"panels\"></div></details>\n",
         escape(&shown.digest.name),
         shown.digest.state,
@@ -240,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn slopes_of_few_groups_are_told_one_by_one_and_of_many_by_their_range() {
+    fn slopes_of_few_groups_are_reported_one_by_one_and_of_many_by_their_range() {
         let group = |slope: f64| {
             let fit = Fit { slope, std_error: Some(0.1), intercept: 0.0, count: 3, range: (0.1, 1.0) };
             Group::new(format!("m{slope}"), Some(fit))

@@ -34,7 +34,8 @@ pub fn draw(frame: &mut Frame<'_>, board: &Board) {
 
 const HELP: &str = "q, Ctrl-C   leave\n↑ ↓ k j     choose a run\ntab 1 2 3   both curves, the loss, the sharpness\n\
                     f           follow the run that goes on\n?           these lines\n\n\
-                    η·λ_max is the learning rate times the sharpness of a mini-batch;\nfull-batch descent has its edge at 2.";
+                    η·λ_max is the learning rate times the sharpness of a mini-batch;\nfull-batch descent has its \
+                    edge at 2.";
 
 fn list(frame: &mut Frame<'_>, area: Rect, board: &Board) {
     let items = board.runs.iter().map(|watched| {
@@ -68,21 +69,21 @@ fn run(frame: &mut Frame<'_>, area: Rect, watched: &Watched, view: usize) {
 /// Loss, rate, gauges, exponents and cost; a gauge is `width` letters long where it is full.
 fn facts_of(watched: &Watched, width: usize) -> Vec<String> {
     let row = watched.latest.row.unwrap_or_default();
-    let told = |value: Option<f64>| value.map_or("—".to_owned(), |value| significant(value, 3));
+    let shown = |value: Option<f64>| value.map_or("—".to_owned(), |value| significant(value, 3));
     let exponents = watched.latest.exponents.iter().take(4).map(|point| {
         let error = point.std_error.map_or(String::new(), |error| format!(" ± {}", significant(error, 2)));
-        format!("{}{error}", told(point.value))
+        format!("{}{error}", shown(point.value))
     });
     let cost = row.measuring_cost.map(|cost| cost / row.step.max(1) as f64);
     vec![
-        format!("loss {}   accuracy {}   η {}", told(row.loss), told(row.test_accuracy), told(row.learning_rate)),
+        format!("loss {}   accuracy {}   η {}", shown(row.loss), shown(row.test_accuracy), shown(row.learning_rate)),
         gauge("η·λ_max against 1", watched.scaled(), width),
         gauge("share of the edge", watched.latest.edge_share(), width),
         format!(
             "exponents {}",
             if exponents.len() == 0 { "—".to_owned() } else { exponents.collect::<Vec<_>>().join(", ") }
         ),
-        format!("cost {} g-eq per step", told(cost)),
+        format!("cost {} g-eq per step", shown(cost)),
     ]
 }
 
@@ -144,14 +145,15 @@ fn last_step(watched: &Watched) -> f64 {
 
 type Points = Vec<(f64, f64)>;
 
-/// Lines over the steps; what is not finite is left out, and of many points in one column the lowest and the highest stay.
+/// Lines over the steps; what is not finite is left out, and of many points in one column the lowest and the highest
+/// stay.
 fn curves(frame: &mut Frame<'_>, area: Rect, title: &str, lines: &[(&str, Color, Points)], last: f64) {
     let columns = usize::from(area.width).max(1) * 2;
     let thin: Vec<Points> = lines.iter().map(|(_, _, points)| thinned(points, columns)).collect();
     let all = || thin.iter().flatten();
     let (low, high) = all().fold((0.0_f64, f64::MIN_POSITIVE), |(low, high), (_, y)| (low.min(*y), high.max(*y)));
     let sets = lines.iter().zip(&thin).filter(|(_, points)| !points.is_empty()).map(|((name, colour, _), points)| {
-        // The edge is told by its dots where there are no colours.
+        // The edge is known by its dots where there are no colours.
         let marker = if *name == "edge" { Marker::Dot } else { Marker::Braille };
         let set = Dataset::default().marker(marker).graph_type(GraphType::Line);
         set.style(Style::new().fg(*colour)).data(points)

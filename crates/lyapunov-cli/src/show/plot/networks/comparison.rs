@@ -1,4 +1,5 @@
-//! What the picture of a comparison shows: the final loss of each reference against its learning rate, and the rules beside it.
+//! What the picture of a comparison shows: the final loss of each reference against its learning rate, and the rules
+//! beside it.
 
 use crate::compare::{Comparison, Line};
 use crate::show::plot::{Colour, Figure, LOW, Marker, Panel, Series, Stroke, Vertical};
