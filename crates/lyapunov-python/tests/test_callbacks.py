@@ -106,13 +106,17 @@ def test_a_lightning_run_is_the_same_to_the_bit(tmp_path, accumulate, failing, p
     pytest.importorskip("lightning.pytorch")
     options = {"accumulate_grad_batches": accumulate, "precision": precision}
     plain, _ = lightning_run(**options)
-    callback = lyapunov.lightning.Callback(every=4, out=tmp_path / "mine", on_error="warn" if failing else "raise")
+    readings = []
+    callback = lyapunov.lightning.Callback(every=4, out=tmp_path / "mine", on_error="warn" if failing else "raise", log=readings.append)
     if failing:
         fails_once(callback, 4)
     watched, runner = lightning_run(callback, **options)
     assert same(told(plain), told(watched)) and runner.callback_metrics["loss"] == watched.seen[-1]
     measured = [step for (step,) in query(tmp_path / "mine", "SELECT DISTINCT step FROM sharpness")]
     assert measured == ([0, 8] if failing else [0, 4, 8])
+    if precision == "32-true":
+        # Measured under the dropout masks of the step, on its last batch.
+        assert [row.loss for row in readings] == pytest.approx([watched.seen[(row.step + 1) * accumulate - 1] for row in readings], rel=1e-5)
     rows = query(tmp_path / "mine", "SELECT step, loss, learning_rate FROM rows ORDER BY step")
     assert [row[0] for row in rows] == list(range(12)) and manifest(tmp_path / "mine")["outcome"] == "completed"
     # The loss of a row is the mean over the accumulated batches.
@@ -229,7 +233,8 @@ def hugging_face_run(tmp_path, callback=None, steps=9, accumulate=2, resume=None
 @pytest.mark.parametrize("bf16", [False, True])
 def test_a_hugging_face_run_is_the_same_to_the_bit(tmp_path, accumulate, failing, bf16):
     plain = hugging_face_run(tmp_path / "plain", accumulate=accumulate, bf16=bf16)
-    callback = lyapunov.transformers.Callback(every=4, out=tmp_path / "mine", on_error="warn" if failing else "raise")
+    readings = []
+    callback = lyapunov.transformers.Callback(every=4, out=tmp_path / "mine", on_error="warn" if failing else "raise", log=readings.append)
     if failing:
         fails_once(callback, 4)
     watched = hugging_face_run(tmp_path / "watched", callback, accumulate=accumulate, bf16=bf16)
@@ -238,6 +243,9 @@ def test_a_hugging_face_run_is_the_same_to_the_bit(tmp_path, accumulate, failing
     assert measured == ([0, 8] if failing else [0, 4, 8])
     rows = query(tmp_path / "mine", "SELECT step, loss, learning_rate FROM rows ORDER BY step")
     assert [row[0] for row in rows] == list(range(9)) and manifest(tmp_path / "mine")["outcome"] == "completed"
+    if accumulate == 1 and not bf16:
+        # Measured under the dropout masks of the step.
+        assert [row.loss for row in readings] == pytest.approx([rows[row.step][1] for row in readings], rel=1e-5)
     # The trainer rounds what it logs to four decimals.
     assert [row[1] for row in rows] == pytest.approx(watched[1], abs=2e-2 if bf16 else 1e-3)
     if bf16:
@@ -246,7 +254,7 @@ def test_a_hugging_face_run_is_the_same_to_the_bit(tmp_path, accumulate, failing
 
 
 def test_a_hugging_face_reading_is_that_of_the_last_batch_in_full_precision(tmp_path):
-    """Also under bf16, which Accelerate puts around forward."""
+    """Also under bf16, which Accelerate puts around forward. Two micro-batches are accumulated, whose losses the trainer sums."""
     found = {}
     for bf16 in (False, True):
         rows, expected = [], []
@@ -254,7 +262,7 @@ def test_a_hugging_face_reading_is_that_of_the_last_batch_in_full_precision(tmp_
         class Spy(lyapunov.transformers.Callback):
             def on_pre_optimizer_step(self, args, state, control, **given):
                 inputs = self._measuring.batch
-                h = lyapunov.hessian(self.monitor._problem.model, lambda out, b: out.loss, inputs, forward=lambda m, b: getattr(m, "_original_forward", m.forward)(**b), kind="exact")
+                h = lyapunov.hessian(self.monitor._problem.model, lambda out, b: 2 * out.loss, inputs, forward=lambda m, b: getattr(m, "_original_forward", m.forward)(**b), kind="exact")
                 self._measuring.busy = True
                 expected.append(h.lambda_max(1e-5).value)
                 self._measuring.busy = False
@@ -285,10 +293,10 @@ def test_a_hugging_face_run_that_raises_is_interrupted_where_nobody_says_more(tm
 
 
 def test_outputs_without_a_loss_are_said(tmp_path):
-    from lyapunov.transformers import _of_outputs
+    from lyapunov.transformers import _loss_of
 
     with pytest.raises(ValueError, match="give loss_fn="):
-        _of_outputs({"logits": torch.zeros(1)}, {})
+        _loss_of({"logits": torch.zeros(1)})
 
 
 def test_the_names_are_there_without_an_import_of_their_own():

@@ -84,7 +84,7 @@ def test_exponents_of_a_classical_system():
 def test_a_broken_pipe_is_silent(runs):
     writer = subprocess.Popen([sys.executable, "-m", "lyapunov", "export", str(runs / "sgd")], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     writer.stdout.close()
-    assert writer.stderr.read() == b"" and writer.wait(60) == 0
+    assert writer.stderr.read() == b"" and writer.wait(300) == 0
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals")
@@ -92,7 +92,7 @@ def test_ctrl_c_ends_it_at_once():
     process = subprocess.Popen([sys.executable, "-m", "lyapunov", "exponents", "lorenz63", "--steps", "100000000"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     time.sleep(5)
     process.send_signal(signal.SIGINT)
-    assert process.wait(20) == -signal.SIGINT
+    assert process.wait(120) == -signal.SIGINT
 
 
 def test_a_run_is_drawn(runs, tmp_path):
@@ -128,7 +128,7 @@ def test_without_matplotlib_the_way_is_said(runs, monkeypatch):
 
 def test_the_example_of_gpt2_comes_up_to_the_edge(tmp_path):
     pytest.importorskip("transformers"), pytest.importorskip("accelerate")
-    told = subprocess.run([sys.executable, str(EXAMPLES / "gpt2_small.py"), "--steps", "41"], cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    told = subprocess.run([sys.executable, str(EXAMPLES / "gpt2_small.py"), "--steps", "41"], cwd=tmp_path, capture_output=True, text=True, timeout=1200)
     assert told.returncode == 0, told.stderr
     shares = [float(line.split("%")[0].split()[-1]) for line in told.stdout.splitlines() if line.startswith("step")]
     assert len(shares) == 3 and all(0 < share < 400 for share in shares), told.stdout

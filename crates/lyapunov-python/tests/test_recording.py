@@ -255,7 +255,7 @@ def test_the_end_of_a_script_seals_the_run_and_a_kill_does_not(tmp_path, end, ou
     if outcome == "running":
         assert process.stdout.readline() == "ready\n"
         os.kill(process.pid, signal.SIGKILL)
-    _, errors = process.communicate(timeout=120)
+    _, errors = process.communicate(timeout=600)
     told = manifest(tmp_path / "mine")
     assert told["outcome"] == outcome, errors
     assert told["fault"] == ("ValueError: mine" if outcome == "failed" else None)

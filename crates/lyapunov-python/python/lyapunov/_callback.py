@@ -74,6 +74,12 @@ class Measuring:
             self.saved = None
         self.monitor.expect_close()
 
+    def sees(self, batch: Any) -> None:
+        """Before the forward pass over a batch: the dropout masks of a measurement are to be those of this pass."""
+        self.batch = batch
+        if self.monitor is not None:
+            self.monitor.capture()
+
     def step(self, accumulated: int) -> Row | None:
         """Before a step of the optimizer, which saw ``accumulated`` batches, the last of which is measured."""
         assert self.monitor is not None

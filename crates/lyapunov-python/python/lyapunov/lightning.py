@@ -78,7 +78,8 @@ class Callback(pl.Callback):  # type: ignore[misc]
 
     def on_train_batch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int) -> None:
         """Keeps the batch of the coming pass."""
-        self._measuring.batch, self._index = batch, batch_idx
+        self._measuring.sees(batch)
+        self._index = batch_idx
 
     def on_before_backward(self, trainer: pl.Trainer, pl_module: pl.LightningModule, loss: Tensor) -> None:
         """Keeps the loss, which is divided by the number of batches whose gradients are accumulated."""

@@ -33,7 +33,7 @@ class Callback(TrainerCallback):  # type: ignore[misc]
     """Measures a run of ``transformers.Trainer``: ``Trainer(…, callbacks=[lyapunov.transformers.Callback(every=100, out="runs/mine")])``.
 
     The options are those of :class:`lyapunov.Monitor`. A measurement is made before a step of the optimizer, after clipping, on the batch that the model has seen last: with
-    ``gradient_accumulation_steps``, on the last micro-batch of the step, as a mean over its own tokens. The loss of a row is that of all of them.
+    ``gradient_accumulation_steps``, on the last micro-batch of the step, times the number of micro-batches where the trainer sums their losses. The loss of a row is that of all of them.
 
     What is measured is ``outputs.loss`` of the model. Where the loss is computed elsewhere (``compute_loss_func``, label smoothing), give ``loss_fn(outputs, inputs)``. Under
     ``bf16`` or ``fp16`` the run computes as it does; the measurement computes in the precision of the weights.
@@ -53,7 +53,7 @@ class Callback(TrainerCallback):  # type: ignore[misc]
     ) -> None:
         self._measuring = Measuring(loss_fn, None, on_error, options)
         self._hooks: list[Any] = []
-        self._sums = False
+        self._sums, self._parts = False, 1
 
     @property
     def monitor(self) -> Monitor | None:
@@ -68,7 +68,7 @@ class Callback(TrainerCallback):  # type: ignore[misc]
         if state.global_step and saved.is_file():
             self._measuring.saved = torch.load(saved, map_location="cpu")
         model = unwrap(given["model"])
-        self._measuring.begin(model, self._measuring.loss_fn or _of_outputs, _forward, [given["optimizer"]])
+        self._measuring.begin(model, self._measuring.loss_fn or self._of_outputs, _forward, [given["optimizer"]])
         self._hooks = [
             model.register_forward_pre_hook(self._see_inputs, with_kwargs=True),
             model.register_forward_hook(self._see_outputs),
@@ -79,9 +79,9 @@ class Callback(TrainerCallback):  # type: ignore[misc]
 
     def _see_inputs(self, module: nn.Module, given: tuple[Any, ...], named: dict[str, Any]) -> None:
         if self._seen(module):
-            # Divided by this, losses are parts of a mean over the accumulated batch; the measurement takes the mean over its own.
+            # Divided by this, losses are parts of a sum over the micro-batches of the step.
             self._sums = named.get("num_items_in_batch") is not None
-            self._measuring.batch = {name: value for name, value in named.items() if name != "num_items_in_batch"}
+            self._measuring.sees(dict(named))
 
     def _see_outputs(self, module: nn.Module, given: tuple[Any, ...], outputs: Any) -> None:
         if self._seen(module):
@@ -93,6 +93,7 @@ class Callback(TrainerCallback):  # type: ignore[misc]
         """Measures where a row is due."""
         m = self._measuring
         accumulated = len(m.losses)
+        self._parts = accumulated if self._sums else 1
         if not self._sums:
             m.losses[:] = [loss / accumulated for loss in m.losses]
         m.step(accumulated)
@@ -109,8 +110,11 @@ class Callback(TrainerCallback):  # type: ignore[misc]
             hook.remove()
         self._measuring.end()
 
+    def _of_outputs(self, outputs: Any, inputs: Any) -> Tensor:
+        return self._parts * _loss_of(outputs)
 
-def _of_outputs(outputs: Any, inputs: Any) -> Tensor:
+
+def _loss_of(outputs: Any) -> Tensor:
     loss = outputs.get("loss") if isinstance(outputs, dict) else None
     if not isinstance(loss, Tensor):
         raise ValueError("the outputs of the model have no loss (are there labels among its inputs?): give loss_fn=, a function of outputs and inputs")
