@@ -333,10 +333,13 @@ def main():
     parser.add_argument("--cost", action="store_true", help="only the table of costs")
     parser.add_argument("--breaks", action="store_true", help="only the table of models that break things")
     parser.add_argument("--models", nargs="*", help="only these")
+    parser.add_argument("--tools", nargs="*", help="only these")
     parser.add_argument("--cifar", help="the folder of data_batch_1.bin; made-up images without it")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--train", type=int, default=200, help="steps of gradient descent before costs are measured")
     arguments = parser.parse_args()
+    for name in [name for name in TOOLS if arguments.tools and name not in arguments.tools]:
+        del TOOLS[name]
     wanted = lambda table: {k: v for k, v in table.items() if not arguments.models or k in arguments.models}
     if not arguments.breaks:
         print("| model | tool | cost in gradients, error in λ_max (products) |\n|---|---|---|")

@@ -28,7 +28,8 @@ mod config;
 mod data;
 #[cfg(feature = "networks")]
 mod measure;
-#[cfg(all(test, feature = "networks"))]
+#[cfg(test)]
+#[cfg(feature = "networks")]
 mod mutations;
 #[cfg(feature = "networks")]
 mod reproduce;

@@ -3,6 +3,7 @@
 //! A vector is a flat tensor that stays where torch put it ([`tensor`]); an operator is a callable of Python;
 //! exceptions of Python pass through unchanged ([`border`]). Nothing here knows a model: that is the business of the
 //! Python half.
+#![allow(clippy::needless_pass_by_value, reason = "Python hands arguments over by value")]
 
 mod border;
 mod control;

@@ -104,7 +104,7 @@ fn check(name: &str, found: &[f64], expected: &[f64], tolerance: f64) {
 /// What the kernels of a normalisation make of a point and a gradient: y, its gradients, ẏ and its gradients.
 type Made = [Vec<f64>; 10];
 
-fn compare(sets: &dyn Sets, point: &Point, u: &[f64], made: Made) {
+fn compare(sets: &dyn Sets, point: &Point, u: &[f64], made: &Made) {
     let [y, dx, dscale, dshift, y_dot, ..] = &made;
     check("y", y, &value(sets, point), 1e-12);
     let of_value = |point: &Point| value(sets, point);
@@ -135,7 +135,7 @@ fn batch_normalisation_its_tangent_and_their_gradients_are_the_derivatives() {
     batch_norm::tangent(&space, known, [x, t], [scale_dot, shift_dot], y_dot, &mut means);
     let of_channels = [&mut dscale_moved[..], &mut dscale_dot[..], &mut dshift_dot[..]];
     batch_norm::tangent_gradient(&space, known, scale_dot, &means, [x, t, &u], [dx_dot, dt], of_channels);
-    compare(&Batch(channels), &point, &u, made);
+    compare(&Batch(channels), &point, &u, &made);
 }
 
 #[test]
@@ -161,6 +161,6 @@ fn group_normalisation_its_tangent_and_their_gradients_are_the_derivatives() {
         let of_channels = [&mut dscale_moved[..], &mut dscale_dot[..], &mut dshift_dot[..]];
         let dots = [&scale_dot[..], &kept];
         group_norm::tangent_gradient(&space, groups, known, dots, [x, t, &u], [dx_dot, dt], of_channels);
-        compare(&OfImages(groups, images), &point, &u, made);
+        compare(&OfImages(groups, images), &point, &u, &made);
     }
 }

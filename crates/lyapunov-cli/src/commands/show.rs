@@ -146,7 +146,7 @@ impl Shown {
             fields.into_iter().filter(|(name, value)| !value.is_null() && name != "outcome" && name != "format");
         // What is said of images and epochs is 0 or empty where nobody said it.
         let foreign = self.run.manifest.engine.is_some();
-        let unsaid = |value: &Value| foreign && (value == "" || *value == Value::from(0));
+        let unsaid = |value: &Value| foreign && (value == "" || value == 0);
         let known = known.filter(|(name, value)| name == "seed" || !unsaid(value));
         aligned(&known.map(|(name, value)| [name, cell(Some(&value))]).collect::<Vec<_>>(), &[])
     }

@@ -226,7 +226,7 @@ impl Inquiry<'_> {
         let mut descent = setup::descent(&moving, self.network, self.at.clone(), rule)?;
         let edge = descent.edge_constant();
         let usual = RuleOptions::of(Rule::EdgeStep);
-        let options = setup::rule_options(&moving, Rule::EdgeStep, edge);
+        let options = setup::rule_options(&moving, edge);
         let options = RuleOptions { strength: usual.strength, period: usual.period, ..options };
         let mut controller = EdgeStep::of(&options)?;
         let plan = Plan { steps: self.trial, measure_every: 0, product, ..Plan::default() };

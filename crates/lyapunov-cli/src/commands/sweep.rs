@@ -1,7 +1,9 @@
 //! `lyapunov sweep`: a grid of runs, on the cores of this machine or on a cluster.
 
 use std::{
-    env, fs,
+    env,
+    fmt::Write,
+    fs,
     path::{Path, PathBuf},
     thread,
 };
@@ -237,18 +239,18 @@ fn submit(folder: &Path, engine: Engine, options: &[String], most: usize, dry_ru
     for (i, runs) in parts.iter().enumerate() {
         let part = (i + 1, parts.len());
         let path = Submission { plan: &plan, out: &out, program: &program, runs, options, part }.write(engine)?;
-        text += &if dry_run {
-            format!("the script is {}\n", path.display())
+        let _ = if dry_run {
+            writeln!(text, "the script is {}", path.display())
         } else {
-            format!("{}\n", Submission::submit(engine, &path)?)
+            writeln!(text, "{}", Submission::submit(engine, &path)?)
         };
     }
     if parts.len() > 1 {
-        text += &format!("the sweep is cut into {} arrays, since the cluster takes no larger ones\n", parts.len());
+        let _ = writeln!(text, "the sweep is cut into {} arrays, since the cluster takes no larger ones", parts.len());
     }
     if !dry_run {
         let (runs, folder) = (counted(runs.len(), "run"), folder.display());
-        text += &format!("Submitted {runs}; `lyapunov sweep status {folder}` shows how far they are\n");
+        let _ = writeln!(text, "Submitted {runs}; `lyapunov sweep status {folder}` shows how far they are");
     }
     print(text.as_bytes())
 }

@@ -13,6 +13,7 @@ use crate::{
 
 /// What came out of one run.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[allow(clippy::struct_field_names, reason = "the name of its column")]
 pub struct Outcome {
     /// The folder.
     pub run: String,

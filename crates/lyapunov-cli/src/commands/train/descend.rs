@@ -111,7 +111,7 @@ impl<'a> Descend<'a, '_> {
             due |= clock.is_due(taken);
             let held = self.store.held_for();
             warned = warned && held.is_some() || self.warn_of_the_holder(held, warned);
-            if taken > saved && due && (held.is_none() || held.is_some_and(|time| time >= LIMIT / 2)) {
+            if taken > saved && due && held.is_none_or(|time| time >= LIMIT / 2) {
                 self.save(moving, when.keep)?;
                 clock.reset();
                 (saved, due) = (taken, false);
