@@ -111,7 +111,7 @@ impl Objective for Network {
 }
 
 fn start() -> Vec<f64> {
-    (0..HIDDEN * (INPUTS + 2) + 1).map(|i| 0.6 * (2.0 * i as f64 + 1.0).sin()).collect()
+    (0..=HIDDEN * (INPUTS + 2)).map(|i| 0.6 * (2.0 * i as f64 + 1.0).sin()).collect()
 }
 
 /// The rates of 100 steps, every fourth.
@@ -123,6 +123,7 @@ fn rates<R: UpdateRule<Vec<f64>>>(rule: R, decay: Decay, controller: &mut dyn Co
     rows.iter().step_by(4).map(|row| row.learning_rate).collect()
 }
 
+#[allow(clippy::needless_pass_by_value, reason = "a rule is a few numbers")]
 fn every_rule<R: UpdateRule<Vec<f64>>>(
     name: &str,
     rule: R,
@@ -185,7 +186,9 @@ fn the_file_that_the_python_package_is_held_to_is_what_the_library_gives() {
         let mut text = String::new();
         for (name, numbers) in &found {
             write!(text, "{name}:").unwrap();
-            numbers.iter().for_each(|number| write!(text, " {number:.10e}").unwrap());
+            for number in numbers {
+                write!(text, " {number:.10e}").unwrap();
+            }
             text.push('\n');
         }
         std::fs::write(FILE, text).unwrap();
@@ -212,8 +215,8 @@ fn products_are_those_of_the_gradient() {
         Network.gradient(&moved, on).unwrap()
     };
     let (ahead, behind) = (end(1.0), end(-1.0));
-    for i in 0..w.len() {
-        assert!((image[i] - (ahead.1[i] - behind.1[i]) / 2e-5).abs() < 1e-8);
+    for (i, part) in image.iter().enumerate() {
+        assert!((part - (ahead.1[i] - behind.1[i]) / 2e-5).abs() < 1e-8);
     }
     let slope: f64 = Network.gradient(&w, on).unwrap().1.iter().zip(&v).map(|(g, v)| g * v).sum();
     assert!((slope - (ahead.0 - behind.0) / 2e-5).abs() < 1e-8);
