@@ -469,7 +469,7 @@ fn events_equal_rows_after_a_kill_and_a_resumption_that_does_not_name_them() {
 fn held_for(seconds: u64) {
     let folder = tempfile::tempdir().unwrap();
     let mut train = Process::new(assert_cmd::cargo::cargo_bin("lyapunov"));
-    train.args(settings(&["run.steps=3000", "checkpoint.every=50"])).arg("--quiet").current_dir(folder.path());
+    train.args(settings(&["run.steps=800", "checkpoint.every=50"])).arg("--quiet").current_dir(folder.path());
     let mut child = train.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
     let rows =
         || fs::read_dir(folder.path().join("runs")).ok()?.next()?.ok().map(|entry| entry.path().join("run.sqlite"));
@@ -490,7 +490,7 @@ fn held_for(seconds: u64) {
     let message = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(output.status.success(), "{message}");
     let count: i64 = viewer.query_row("SELECT count(*) FROM rows", [], |row| row.get(0)).unwrap();
-    assert_eq!(count, 3001, "{message}");
+    assert_eq!(count, 801, "{message}");
 }
 
 #[test]
@@ -499,7 +499,7 @@ fn a_viewer_that_holds_the_database_does_not_end_the_run() {
 }
 
 #[test]
-#[ignore = "a minute: cargo test --workspace --test stored held -- --ignored"]
+#[ignore = "a minute: cargo test --workspace --test program held -- --ignored"]
 fn a_viewer_that_has_held_the_database_for_a_minute_does_not_end_the_run() {
     held_for(60);
 }
