@@ -28,7 +28,7 @@ mod _core {
         exponents::Exponents,
         optimizer::Optimizer,
         program::program,
-        recorder::{Recorder, check_writable},
+        recorder::{Recorder, check_writable, history},
         search::{
             Density, Ritz, Trace, Tracker, along, batch_sharpness, check_determinism, density, difference, lanczos,
             rayleigh, trace,

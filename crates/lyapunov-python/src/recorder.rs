@@ -6,7 +6,11 @@ use std::{
 };
 
 use lyapunov::{Edge, Evaluation, Measurement, Observer, Outcome, Product, Quantity, Sample, Sharpness};
-use lyapunov_runs::{Error, Manifest, folder};
+use lyapunov_runs::{
+    Error, Manifest,
+    folder::{self, ROWS},
+    store::read_from,
+};
 use pyo3::{
     exceptions::{PyOSError, PyRuntimeError, PyValueError},
     prelude::*,
@@ -143,6 +147,25 @@ impl Recorder {
 #[pyfunction]
 pub fn check_writable(out: PathBuf) -> PyResult<()> {
     folder::check_writable(&out).map_err(|fault| exception(&fault))
+}
+
+/// Step, loss, learning rate and edge of a row.
+type StoredRow = (u64, Option<f64>, Option<f64>, Option<f64>);
+
+/// Quantity, data, and the step, value and residual of every reading.
+type StoredSeries = (String, String, Vec<(u64, f64, Option<f64>)>);
+
+/// The rows and the readings of the run in `folder`, read by the library that writes them: a second SQLite in this
+/// process would take the locks of a run that goes on.
+#[pyfunction]
+pub fn history(folder: PathBuf) -> PyResult<(Vec<StoredRow>, Vec<StoredSeries>)> {
+    let history = read_from(&folder.join(ROWS), 0).map_err(|fault| exception(&fault))?;
+    let rows = history.rows.iter().map(|row| (row.step, row.loss, row.learning_rate, row.edge));
+    let series = history.sharpness.into_iter().map(|series| {
+        let points = series.points.iter().map(|point| (point.step, point.value, point.residual));
+        (series.quantity, series.on, points.collect())
+    });
+    Ok((rows.collect(), series.collect()))
 }
 
 /// The store takes what is not a number for not known.

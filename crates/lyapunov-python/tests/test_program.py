@@ -131,5 +131,6 @@ def test_the_example_of_gpt2_comes_up_to_the_edge(tmp_path):
     told = subprocess.run([sys.executable, str(EXAMPLES / "gpt2_small.py"), "--steps", "41"], cwd=tmp_path, capture_output=True, text=True, timeout=1200)
     assert told.returncode == 0, told.stderr
     shares = [float(line.split("%")[0].split()[-1]) for line in told.stdout.splitlines() if line.startswith("step")]
-    assert len(shares) == 3 and all(0 < share < 400 for share in shares), told.stdout
+    # Before the first step Adam has seen one gradient, and its preconditioner speaks of that alone.
+    assert len(shares) == 3 and shares[0] > 0 and all(30 < share < 300 for share in shares[1:]), told.stdout
     assert "recorded in runs/gpt2" in told.stdout

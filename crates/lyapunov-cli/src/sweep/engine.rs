@@ -196,8 +196,7 @@ mod tests {
         assert!(slurm.contains("#SBATCH --array=0-1\n") && slurm.contains("#SBATCH --time=01:00:00\n"), "{slurm}");
         assert!(slurm.contains("#SBATCH --output=\"/data/it's 5%%/slurm-%A_%a.log\"\n"), "{slurm}");
         assert!(slurm.contains("\nruns=(mlp-1 mlp-3)\n"), "{slurm}");
-        let last =
-            "exec '/opt/my tools/lyapunov' sweep run \"/data/it's 5%\" --id \"${runs[$SLURM_ARRAY_TASK_ID]}\"\n";
+        let last = "exec '/opt/my tools/lyapunov' sweep run \"/data/it's 5%\" --id \"${runs[$SLURM_ARRAY_TASK_ID]}\"\n";
         assert!(slurm.ends_with(last), "{slurm}");
         assert!(slurm.starts_with("#!/bin/bash\n# The sweep of s rm: 3 runs, 2 of them"));
         let message = "Configuration data as of 2026-11-30\nMaxArraySize            = 1001\nMaxJobCount = 10000\n";

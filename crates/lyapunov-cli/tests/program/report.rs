@@ -189,7 +189,7 @@ fn a_page_works_in_a_browser_and_hostile_names_do_nothing() {
     let page = folder.path().join("report.html");
     let message = report(&[folder.path()], &page).success().get_output().clone();
     let message = String::from_utf8(message.stdout).unwrap();
-    assert!(message.starts_with("6 runs: 5 completed, 1 diverged."), "{message}");
+    assert!(message.starts_with("6 runs: ") && message.contains("1 diverged"), "{message}");
     let html = fs::read_to_string(&page).unwrap();
     assert!(!html.contains("<img") && !html.contains("<script>alert"), "text is not markup");
     assert_eq!(html.matches("</script>").count(), 3, "nothing ends the scripts of the page but the page");

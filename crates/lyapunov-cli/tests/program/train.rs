@@ -67,7 +67,7 @@ fn json_is_one_object_with_the_promised_keys() {
     assert_eq!(keys, promised);
     let mut keys: Vec<_> = run["lambda_max"].as_object().unwrap().keys().map(String::as_str).collect();
     keys.sort_unstable();
-    assert_eq!(keys, ["cost", "on", "product", "residual", "value"]);
+    assert_eq!(keys, ["cost", "on", "product", "residual", "step", "value"]);
     assert_eq!((&run["outcome"], &run["steps"]), (&"completed".into(), &12.into()));
     assert_eq!(run["edge"], run["batch_sharpness"], "what the edge of stochastic descent speaks of");
     let unmeasured = json(folder.path(), &["--set", "measure.every=0"]);
@@ -98,7 +98,8 @@ fn a_run_folder_holds_everything_and_nothing_else_is_written() {
     ];
     assert_eq!(names, expected);
     let run = serde_json::json!({ "run": run });
-    assert_eq!((count(&run, "rows"), count(&run, "sharpness")), (13, 6));
+    // λ_max at three steps, and the batch sharpness there and at every step of the last fifth.
+    assert_eq!((count(&run, "rows"), count(&run, "sharpness")), (13, 8));
     let manifest: Value = serde_json::from_slice(&fs::read(folder_of(&run).join("manifest.json")).unwrap()).unwrap();
     assert_eq!((&manifest["outcome"], &manifest["steps"]), (&"completed".into(), &12.into()));
     assert_eq!((&manifest["steps_per_epoch"], &manifest["parameters"]), (&10.into(), &24_674.into()));

@@ -186,6 +186,9 @@ class OwnMap:
 
 def program(arguments: list[str]) -> int: ...
 def check_writable(out: Path) -> None: ...
+def history(
+    folder: Path,
+) -> tuple[list[tuple[int, float | None, float | None, float | None]], list[tuple[str, str, list[tuple[int, float, float | None]]]]]: ...
 
 class Recorder:
     @staticmethod

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-import sqlite3
-from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from . import _core
 from ._monitor import Monitor
 
 if TYPE_CHECKING:
@@ -15,7 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["plot"]
 
-# What a curve is called, and how it is drawn where colours are not told apart.
+# What a curve is called, and how it is drawn where colours cannot be distinguished.
 CURVES = {
     "lambda_max": ("λ_max", "#1f5fa8", "o"),
     "batch_sharpness": ("batch sharpness", "#b5541c", "s"),
@@ -39,7 +38,7 @@ def plot(run: str | os.PathLike[str] | Monitor, file: str | os.PathLike[str] | N
     except ImportError as missing:
         raise ImportError("lyapunov.plot draws by matplotlib: pip install matplotlib") from missing
     folder = _folder(run)
-    rows, readings = _read(folder / "run.sqlite")
+    rows, readings = _read(folder)
     figure = Figure(figsize=(8.0, 7.5), layout="constrained")
     loss, sharpness, rate = figure.subplots(3, 1, sharex=True, height_ratios=[1.0, 1.4, 0.7])
     figure.suptitle(folder.name)
@@ -72,15 +71,10 @@ def _folder(run: str | os.PathLike[str] | Monitor) -> Path:
 _Rows = list[tuple[int, float | None, float | None, float | None]]
 
 
-def _read(path: Path) -> tuple[_Rows, dict[str, list[tuple[int, float, float | None]]]]:
+def _read(folder: Path) -> tuple[_Rows, dict[str, list[tuple[int, float, float | None]]]]:
     """Step, loss, learning rate and edge of every row; step, value and residual of every reading by its quantity."""
-    with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as database:
-        rows: _Rows = database.execute("SELECT step, loss, learning_rate, edge FROM rows ORDER BY step").fetchall()
-        found: dict[str, list[tuple[int, float, float | None]]] = {}
-        select = 'SELECT quantity, "on", step, value, residual FROM sharpness WHERE value IS NOT NULL ORDER BY step'
-        for quantity, on, step, value, residual in database.execute(select):
-            found.setdefault(quantity if on == "batch" else f"{quantity}[{on}]", []).append((step, value, residual))
-    return rows, found
+    rows, series = _core.history(folder)
+    return rows, {quantity if on == "batch" else f"{quantity}[{on}]": points for quantity, on, points in series}
 
 
 def _line(axes: Any, points: list[tuple[int, float]], **style: Any) -> None:
