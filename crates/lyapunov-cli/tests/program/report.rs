@@ -36,13 +36,13 @@ fn train(out: &Path, settings: &[&str]) -> PathBuf {
 /// Runs over two rates and two seeds, one that diverges, and one with a name that is a script.
 fn runs() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
-    for (rate, seed) in [("0.05", "0"), ("0.05", "1"), ("0.2", "0"), ("0.2", "1"), ("1e9", "0")] {
+    for (rate, seed) in [("0.05", "0"), ("0.05", "1"), ("0.02", "0"), ("0.02", "1"), ("1e9", "0")] {
         train(
             folder.path(),
             &[&format!("optimizer.learning_rate={rate}"), &format!("run.seed={seed}"), "measure.every=3"],
         );
     }
-    let run = train(folder.path(), &["optimizer.learning_rate=0.1", "measure.every=3"]);
+    let run = train(folder.path(), &["optimizer.learning_rate=0.03", "measure.every=3"]);
     let manifest = run.join("manifest.json");
     let mut object: Value = serde_json::from_slice(&fs::read(&manifest).unwrap()).unwrap();
     for key in ["data", "version", "git_commit", "device", "fault"] {
@@ -189,7 +189,7 @@ fn a_page_works_in_a_browser_and_hostile_names_do_nothing() {
     let page = folder.path().join("report.html");
     let message = report(&[folder.path()], &page).success().get_output().clone();
     let message = String::from_utf8(message.stdout).unwrap();
-    assert!(message.starts_with("6 runs: ") && message.contains("1 diverged"), "{message}");
+    assert!(message.starts_with("6 runs: 5 completed, 1 diverged."), "{message}");
     let html = fs::read_to_string(&page).unwrap();
     assert!(!html.contains("<img") && !html.contains("<script>alert"), "text is not markup");
     assert_eq!(html.matches("</script>").count(), 3, "nothing ends the scripts of the page but the page");
@@ -207,8 +207,8 @@ fn a_page_works_in_a_browser_and_hostile_names_do_nothing() {
         found["across"].as_u64().unwrap() >= 4 && found["before"] == 0,
         "runs are drawn when they are opened: {found}"
     );
-    assert_eq!(texts(&found["upwards"]), ["0.05", "0.05", "0.1", "0.2", "0.2", "1000000000.0"], "as numbers");
-    assert_eq!(texts(&found["downwards"]), ["1000000000.0", "0.2", "0.2", "0.1", "0.05", "0.05"]);
+    assert_eq!(texts(&found["upwards"]), ["0.02", "0.02", "0.03", "0.05", "0.05", "1000000000.0"], "as numbers");
+    assert_eq!(texts(&found["downwards"]), ["1000000000.0", "0.05", "0.05", "0.03", "0.02", "0.02"]);
     assert_eq!(found["sorted"], "descending");
     assert_eq!((&found["filtered"], &found["counted"]), (&1.into(), &"1 of 6 runs".into()));
     let panels =
