@@ -57,7 +57,7 @@ fn is_checkpoint(name: &str) -> bool {
 /// Writes a checkpoint, lists it with the rows before it, and removes all but the newest `keep`.
 ///
 /// # Errors
-/// [`Error::Io`](crate::Error::Io) and [`Error::Store`](crate::Error::Store) where it cannot be written; the
+/// [`Error::Io`] and [`Error::Store`] where it cannot be written; the
 /// checkpoint before it is still there then.
 #[allow(clippy::missing_panics_doc, reason = "what is expected here always holds")]
 pub fn write(folder: &RunFolder, store: &mut Store, saved: &Snapshot, note: &Note, keep: usize) -> Result<()> {
@@ -73,7 +73,7 @@ pub fn write(folder: &RunFolder, store: &mut Store, saved: &Snapshot, note: &Not
 /// Removes the checkpoints that are not among these.
 ///
 /// # Errors
-/// [`Error::Io`](crate::Error::Io) where the file system refuses.
+/// [`Error::Io`] where the file system refuses.
 pub fn remove_others(folder: &RunFolder, kept: &[String]) -> Result<()> {
     let others = folder.names()?.into_iter().filter(|name| is_checkpoint(name) && !kept.contains(name));
     others.into_iter().try_for_each(|name| folder.remove(&name))
