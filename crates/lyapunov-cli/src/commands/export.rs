@@ -13,7 +13,7 @@ use lyapunov_runs::columns::{
 use super::{print, show::run_at};
 use crate::{
     error::{Error, Result},
-    export::{Wide, csv, events, joined, jsonl, parquet, tensorboard},
+    export::{Wide, csv, events, exponent_name, joined, jsonl, numbered, parquet, sharpness_name, tensorboard},
     folder::write_file,
     stored::StoredRun,
     text::aligned,
@@ -30,18 +30,22 @@ fn columns() -> String {
     let quantities = QUANTITIES.iter().map(|words| format!("{}: {}", words.quantity.name(), words.meaning));
     let quantities = quantities.collect::<Vec<_>>().join("\n  ");
     let parts = [
-        ("One row per step, one column per recorded number:".to_owned(), lines::<Row>(str::to_owned)),
+        ("One row per step, one column per recorded number:".to_owned(), lines::<Row>(|column| column.name.to_owned())),
         (
             format!(
                 "For every quantity and kind of data (batch, subset=COUNT, full); _product is the kind of product \
                     with the \
                  Hessian:\n  {quantities}"
             ),
-            lines::<SharpnessPoint>(|name| series("lambda_max[batch]", name)),
+            lines::<SharpnessPoint>(|column| numbered(&sharpness_name("lambda_max", "batch"), column)),
         ),
-        ("For every exponent, largest first:".to_owned(), lines::<ExponentPoint>(|name| series("exponent_1", name))),
+        (
+            "For every exponent, largest first:".to_owned(),
+            lines::<ExponentPoint>(|column| numbered(&exponent_name(1), column)),
+        ),
         ("What a rule for the learning rate looked at:".to_owned(), {
-            lines::<AlongPoint>(|name| format!("along_{name}")) + &lines::<SecantPoint>(|name| format!("secant_{name}"))
+            lines::<AlongPoint>(|column| numbered("along", column))
+                + &lines::<SecantPoint>(|column| numbered("secant", column))
         }),
     ];
     let text = parts.map(|(head, lines)| format!("{head}\n  {}\n", lines.trim_end().replace('\n', "\n  "))).join("\n");
@@ -52,14 +56,9 @@ fn columns() -> String {
     )
 }
 
-/// A number of a series: its value goes by the name of the series.
-fn series(name: &str, number: &str) -> String {
-    if number == "value" { name.to_owned() } else { format!("{name}_{number}") }
-}
-
 /// The columns of a table under the names that they have in an export.
-fn lines<T: Recorded>(named: impl Fn(&str) -> String) -> String {
-    let line = |column: &Column<T>| [named(column.name), column.unit.to_owned(), column.meaning.to_owned()];
+fn lines<T: Recorded>(named: impl Fn(&Column<T>) -> String) -> String {
+    let line = |column: &Column<T>| [named(column), column.unit.to_owned(), column.meaning.to_owned()];
     aligned(&T::COLUMNS.iter().map(line).collect::<Vec<_>>(), &[])
 }
 

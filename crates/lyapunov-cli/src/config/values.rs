@@ -25,54 +25,30 @@ pub mod named {
     }
 }
 
-/// One of the choices, or `"auto"`: `None`.
-pub mod named_or_auto {
-    use super::{Deserializer, Named, Serializer, chosen};
-
-    const WORD: &str = "auto";
-
-    pub fn deserialize<'de, D: Deserializer<'de>, T: Named>(deserializer: D) -> Result<Option<T>, D::Error> {
-        chosen(deserializer, Some(WORD))
-    }
-
-    #[allow(clippy::ref_option, reason = "the form that serde calls")]
-    pub fn serialize<S: Serializer, T: Named>(choice: &Option<T>, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(choice.map_or(WORD, T::name))
-    }
-}
-
-/// One of the choices, or `"none"`: `None`.
-pub mod named_or_none {
-    use super::{Deserializer, Named, Serializer, chosen};
-
-    const WORD: &str = "none";
-
-    pub fn deserialize<'de, D: Deserializer<'de>, T: Named>(deserializer: D) -> Result<Option<T>, D::Error> {
-        chosen(deserializer, Some(WORD))
-    }
-
-    #[allow(clippy::ref_option, reason = "the form that serde calls")]
-    pub fn serialize<S: Serializer, T: Named>(choice: &Option<T>, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(choice.map_or(WORD, T::name))
-    }
-}
-
 /// The name of the images that are made up: they have no layout of files.
 pub const SYNTHETIC: &str = "synthetic";
 
-/// A layout of files, or the images that are made up: `None`.
-pub mod named_or_synthetic {
-    use super::{Deserializer, Named, SYNTHETIC, Serializer, chosen};
+/// One of the choices, or a word that stands for none of them: `None`.
+macro_rules! named_or {
+    ($module:ident, $word:expr) => {
+        pub mod $module {
+            use super::{Deserializer, Named, Serializer, chosen};
 
-    pub fn deserialize<'de, D: Deserializer<'de>, T: Named>(deserializer: D) -> Result<Option<T>, D::Error> {
-        chosen(deserializer, Some(SYNTHETIC))
-    }
+            pub fn deserialize<'de, D: Deserializer<'de>, T: Named>(deserializer: D) -> Result<Option<T>, D::Error> {
+                chosen(deserializer, Some($word))
+            }
 
-    #[allow(clippy::ref_option, reason = "the form that serde calls")]
-    pub fn serialize<S: Serializer, T: Named>(choice: &Option<T>, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(choice.map_or(SYNTHETIC, T::name))
-    }
+            #[allow(clippy::ref_option, reason = "the form that serde calls")]
+            pub fn serialize<S: Serializer, T: Named>(choice: &Option<T>, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(choice.map_or($word, T::name))
+            }
+        }
+    };
 }
+
+named_or!(named_or_auto, "auto");
+named_or!(named_or_none, "none");
+named_or!(named_or_synthetic, super::SYNTHETIC);
 
 /// One of the choices by its name; `None` for the `word` that stands for none of them.
 fn chosen<'de, D: Deserializer<'de>, T: Named>(deserializer: D, word: Option<&str>) -> Result<Option<T>, D::Error> {

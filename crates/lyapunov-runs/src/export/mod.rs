@@ -7,4 +7,4 @@ pub mod parquet;
 pub mod tensorboard;
 mod wide;
 
-pub use wide::{Column, Values, Wide, joined};
+pub use wide::{Column, Values, Wide, exponent_name, joined, numbered, sharpness_name};

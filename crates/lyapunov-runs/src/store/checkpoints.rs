@@ -24,18 +24,6 @@ pub struct Listed {
     pub sha256: String,
 }
 
-/// The name of their table.
-pub const TABLE: &str = "checkpoints";
-
-/// Files from which the run can go on; the rows before their step are whole.
-pub const SCHEMA: &str = "CREATE TABLE checkpoints (
-    step   INTEGER PRIMARY KEY, -- steps that had been taken
-    file   TEXT    NOT NULL,    -- its name in the folder of the run
-    bytes  INTEGER NOT NULL,    -- its length
-    sha256 TEXT    NOT NULL     -- its digest, in hexadecimal digits
-) STRICT;
-";
-
 impl Store {
     /// Opens the database of a run that is to go on.
     ///
@@ -95,7 +83,7 @@ impl Store {
         let forget = |connection: &Connection| {
             for table in tables::names() {
                 // A checkpoint after so many steps is the one that the run goes on from.
-                let after = if table == TABLE { ">" } else { ">=" };
+                let after = if table == tables::CHECKPOINTS { ">" } else { ">=" };
                 connection.execute(&format!("DELETE FROM {table} WHERE step {after} ?1"), [step.cast_signed()])?;
             }
             Ok(())

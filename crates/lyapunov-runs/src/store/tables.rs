@@ -4,15 +4,26 @@ use std::{fmt::Write, fs, path::Path};
 
 use rusqlite::{Connection, OpenFlags};
 
-use super::checkpoints;
 use crate::{
     columns::{AlongPoint, ExponentPoint, Key, Recorded, Row, SCHEMA_VERSION, SecantPoint, SharpnessPoint},
     error::{Error, Result},
 };
 
+/// The table of the checkpoints.
+pub const CHECKPOINTS: &str = "checkpoints";
+
+/// Files from which the run can go on; the rows before their step are whole.
+const CHECKPOINTS_SCHEMA: &str = "CREATE TABLE checkpoints (
+    step   INTEGER PRIMARY KEY, -- steps that had been taken
+    file   TEXT    NOT NULL,    -- its name in the folder of the run
+    bytes  INTEGER NOT NULL,    -- its length
+    sha256 TEXT    NOT NULL     -- its digest, in hexadecimal digits
+) STRICT;
+";
+
 /// The tables whose rows speak of a step, those that refer to others first.
 pub fn names() -> [&'static str; 6] {
-    [ExponentPoint::TABLE, SecantPoint::TABLE, AlongPoint::TABLE, SharpnessPoint::TABLE, checkpoints::TABLE, Row::TABLE]
+    [ExponentPoint::TABLE, SecantPoint::TABLE, AlongPoint::TABLE, SharpnessPoint::TABLE, CHECKPOINTS, Row::TABLE]
 }
 
 /// What makes the tables of a new database. Numbers may be NULL: not measured, or none.
@@ -23,7 +34,7 @@ pub fn schema() -> String {
         table::<AlongPoint>(),
         table::<SecantPoint>(),
         table::<ExponentPoint>(),
-        checkpoints::SCHEMA.to_owned(),
+        CHECKPOINTS_SCHEMA.to_owned(),
     ];
     format!("BEGIN;\n{}PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;", tables.concat())
 }
@@ -160,7 +171,7 @@ mod tests {
             drop_later::<Row>(&connection, version);
             drop_later::<SharpnessPoint>(&connection, version);
             connection.execute_batch(&views(version)).unwrap();
-            for table in names().iter().filter(|name| **name != checkpoints::TABLE) {
+            for table in names().iter().filter(|name| **name != CHECKPOINTS) {
                 connection.prepare(&format!("SELECT * FROM {table}")).unwrap();
             }
             let select =
