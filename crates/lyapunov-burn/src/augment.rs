@@ -3,7 +3,7 @@
 //! Source: the standard for CIFAR since He et al. (2015), in torchvision `RandomCrop(32, padding=4)` and
 //! `RandomHorizontalFlip()`.
 
-use super::{dataset::PIXELS, model::SIZE};
+use super::data::{PIXELS, SIZE};
 use lyapunov::Stream;
 
 /// Pixels of padding on each side.

@@ -5,16 +5,13 @@
 //! read from files or synthesized, and batches are a pure function of (seed, step).
 
 mod augment;
-mod cifar;
-mod dataset;
+mod data;
 mod device;
 mod dual;
 mod error;
-mod idx;
 mod initialization;
 mod kernels;
 mod layers;
-mod layout;
 mod loss;
 mod model;
 mod models;
@@ -26,18 +23,15 @@ mod pass;
 mod products;
 mod samples;
 mod size;
-mod synthetic;
 mod vector;
 mod weights;
 
 /// A device, and a dense tensor with `D` dimensions: what the numbers of [`Weights`] lie in.
 pub use burn::tensor::{Device, Tensor};
-pub use cifar::{BATCH_FILES, RECORD_BYTES, TEST_FILE};
-pub use dataset::{Dataset, Images};
+pub use data::{BATCH_FILES, Dataset, ImageFile, Images, Layout, RECORD_BYTES, TEST_FILE};
 pub use device::{DEVICES, device};
 pub use error::{Error, Result};
 pub use initialization::Initialization;
-pub use layout::{ImageFile, Layout};
 pub use loss::Loss;
 pub use model::{NamedLayer, NamedParameter};
 pub use module::{ModuleObjective, ModuleOptions, OutputLoss};

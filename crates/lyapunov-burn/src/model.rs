@@ -13,11 +13,6 @@ use super::{
 };
 use lyapunov::{Error, Purpose, Result, Stream};
 
-/// The side of an image in pixels.
-pub(super) const SIZE: usize = 32;
-/// The colour channels of an image.
-pub(super) const CHANNELS: usize = 3;
-
 /// One parameter of a network: its name, its shape, and where it stands in the flat weights.
 ///
 /// Names and layouts are those of a `torch.nn.Sequential` of the same layers, which PyTorch numbers from 0:

@@ -6,12 +6,12 @@ use burn::tensor::{DType, Device, Tensor, TensorData};
 
 use super::{
     augment::augmented,
-    dataset::{Dataset, Images, PIXELS, colour_statistics},
+    data::{CHANNELS, Dataset, Images, PIXELS, SIZE, colour_statistics},
     dual::Dual,
     kernels::Workspace,
     layers::Layer,
     loss::Loss,
-    model::{CHANNELS, Model, NamedLayer, NamedParameter, Order, SIZE},
+    model::{Model, NamedLayer, NamedParameter, Order},
     options::{NetworkOptions, Precision},
     pass::{Moments, Noise, Pass},
     samples::{Chunk, Samples},

@@ -71,6 +71,13 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     }
 }
 
+/// Whether a sweep of this text can be planned: for fuzz targets.
+#[cfg(feature = "networks")]
+#[doc(hidden)]
+pub fn plan_of(text: &str) -> bool {
+    sweep::Plan::of_text("sweep.toml", text.to_owned(), |_| Ok(())).is_ok()
+}
+
 /// Shows a fault on standard error: the sentence, the place, the hint.
 fn report(fault: &error::Error) {
     let mut stderr = io::stderr();

@@ -3,7 +3,7 @@
 //! A run that diverges or an eigenvalue that has not converged is part of the returned value; an [`Error`] means that
 //! the call could not be carried out as asked.
 
-use crate::objective::{SpectralTarget, Unsuitable};
+use crate::suitability::{SpectralTarget, Unsuitable};
 
 /// A fault. Fields are typed so that a program can act on them; the message says what to do.
 #[derive(Debug, thiserror::Error)]

@@ -43,6 +43,7 @@ mod operator;
 mod record;
 mod run;
 mod snapshot;
+mod suitability;
 mod system;
 pub mod systems;
 pub mod testing;

@@ -6,8 +6,8 @@ mod residual;
 mod tokens;
 
 use super::{
+    data::{CHANNELS, SIZE},
     layers::{AveragePool, Convolution, Dropout, Layer, Linear, MaxPool, Normalize, Over, Pointwise, Sequence},
-    model::{CHANNELS, SIZE},
     options::{Architecture, NetworkOptions, Normalization, Pooling},
 };
 use lyapunov::{Error, Result};

@@ -1,57 +1,10 @@
 //! Which kind of product can answer which question: what an objective offers, and what kinks spoil.
 
-use std::fmt;
-
 use super::{Objective, Product};
-use crate::error::{Error, Result};
-
-/// What a product with the Hessian is wanted for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SpectralTarget {
-    /// The algebraically largest eigenvalues, or a curvature along a given direction.
-    Largest,
-    /// The algebraically smallest eigenvalues.
-    Smallest,
-    /// All of the spectrum: its density, its sum.
-    Spectrum,
-}
-
-impl fmt::Display for SpectralTarget {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Largest => "the largest eigenvalues",
-            Self::Smallest => "the smallest eigenvalues",
-            Self::Spectrum => "the whole spectrum",
-        })
-    }
-}
-
-/// Why a kind of product cannot give what is wanted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Unsuitable {
-    /// The objective does not offer the kind.
-    NotOffered,
-    /// The matrix of the kind has no negative eigenvalues.
-    SemiDefinite,
-    /// The gradient jumps, and the kind takes the jumps for curvature.
-    Kinks,
-}
-
-impl fmt::Display for Unsuitable {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::NotOffered => "this model does not offer it",
-            Self::SemiDefinite => {
-                "the Gauss–Newton matrix has no negative eigenvalues, so its smallest one is not that of the Hessian"
-            }
-            Self::Kinks => {
-                "differences of gradients take the kinks of ReLU and max-pooling for curvature, and show \
-                 eigenvalues that are not there"
-            }
-        })
-    }
-}
+use crate::{
+    error::{Error, Result},
+    suitability::{SpectralTarget, Unsuitable},
+};
 
 impl Product {
     /// The best kind of product that `objective` offers for what is `wanted`: exact; else differences of gradients

@@ -118,7 +118,7 @@ mod tests {
     use super::*;
     use crate::{
         krylov::{TraceOptions, Tracker, trace},
-        objective::choice::Unsuitable,
+        suitability::Unsuitable,
         systems::{Quadratic, ScalarNetwork},
     };
 

@@ -6,12 +6,12 @@ mod determinism;
 mod extremes;
 
 pub use batch_sharpness::{BatchSharpness, batch_sharpness};
-pub use choice::{SpectralTarget, Unsuitable};
 pub use determinism::check_determinism;
 pub use extremes::{Extreme, lambda_max, lambda_min};
 
 use std::fmt;
 
+pub use crate::suitability::{SpectralTarget, Unsuitable};
 use crate::{
     error::{Error, Result},
     operator::Operator,

@@ -5,11 +5,7 @@
 //!
 //! Source: LeCun, Cortes, Burges, *The MNIST database of handwritten digits*, 1998.
 
-use super::{
-    dataset::{Images, PIXELS},
-    layout::ImageFile,
-    model::{CHANNELS, SIZE},
-};
+use super::images::{CHANNELS, ImageFile, Images, PIXELS, SIZE};
 use crate::error::{Error, Result};
 
 /// Rows and columns of a grey image.

@@ -1,7 +1,5 @@
 //! Reading databases of every version, of a run in progress, and of files that are not what they should be.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
 use std::{fs, path::Path};
 
 use lyapunov::Evaluation;

@@ -1,11 +1,11 @@
 //! The published layouts of image files: which files there are, how many classes, and how the files are read.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::{
     cifar::{self, BATCH_FILES, TEST_FILE},
-    dataset::Images,
     idx,
+    images::{ImageFile, Images},
 };
 use crate::error::{Error, Result};
 
@@ -32,15 +32,6 @@ lyapunov::named! { Layout, "data set":
     Cifar100Coarse = "cifar100-coarse",
     Mnist = "mnist",
     FashionMnist = "fashion-mnist",
-}
-
-/// A file of images: what an error calls it, and its bytes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ImageFile {
-    /// What an error calls it.
-    pub path: PathBuf,
-    /// All of it.
-    pub bytes: Vec<u8>,
 }
 
 impl Layout {
@@ -91,9 +82,14 @@ impl Layout {
             (Self::Mnist | Self::FashionMnist, [images, labels]) => idx::parse(images, labels),
             (Self::Mnist | Self::FashionMnist, _) => panic!("a set of IDX images is two files"),
             _ => {
+                let labels = match self {
+                    Self::Cifar100 => &cifar::FINE,
+                    Self::Cifar100Coarse => &cifar::COARSE,
+                    _ => &cifar::TEN,
+                };
                 let mut all = Images::default();
                 for file in files {
-                    cifar::parse_into(&mut all, self, &file.bytes, &file.path)?;
+                    cifar::parse_into(&mut all, labels, &file.bytes, &file.path)?;
                 }
                 Ok(all)
             }

@@ -4,10 +4,7 @@
 
 use std::path::Path;
 
-use super::{
-    dataset::{Images, PIXELS},
-    layout::Layout,
-};
+use super::images::{Images, PIXELS};
 use crate::error::{Error, Result};
 
 /// The files of the training set of CIFAR-10, in order.
@@ -21,24 +18,23 @@ pub const TEST_FILE: &str = "test_batch.bin";
 pub const RECORD_BYTES: usize = 1 + PIXELS;
 
 /// The labels of a record, in order: what they are called, how many classes they name, and which of them is taken.
-struct Labels {
+pub(super) struct Labels {
     set: &'static str,
     all: &'static [(&'static str, u8)],
     taken: usize,
 }
 
-fn labels(layout: Layout) -> Labels {
-    const HUNDRED: &[(&str, u8)] = &[("coarse label", 20), ("fine label", 100)];
-    match layout {
-        Layout::Cifar100 => Labels { set: "CIFAR-100", all: HUNDRED, taken: 1 },
-        Layout::Cifar100Coarse => Labels { set: "CIFAR-100", all: HUNDRED, taken: 0 },
-        _ => Labels { set: "CIFAR-10", all: &[("label", 10)], taken: 0 },
-    }
-}
+const HUNDRED: &[(&str, u8)] = &[("coarse label", 20), ("fine label", 100)];
+/// CIFAR-10.
+pub(super) const TEN: Labels = Labels { set: "CIFAR-10", all: &[("label", 10)], taken: 0 };
+/// CIFAR-100 by its hundred classes.
+pub(super) const FINE: Labels = Labels { set: "CIFAR-100", all: HUNDRED, taken: 1 };
+/// CIFAR-100 by its twenty classes.
+pub(super) const COARSE: Labels = Labels { set: "CIFAR-100", all: HUNDRED, taken: 0 };
 
 /// Adds the images in `bytes`; `path` is what an error calls them.
-pub(super) fn parse_into(images: &mut Images, layout: Layout, bytes: &[u8], path: &Path) -> Result<()> {
-    let Labels { set, all, taken } = labels(layout);
+pub(super) fn parse_into(images: &mut Images, labels: &Labels, bytes: &[u8], path: &Path) -> Result<()> {
+    let Labels { set, all, taken } = *labels;
     let record_bytes = all.len() + PIXELS;
     let wrong = |reason: String| Error::Data { path: path.to_owned(), reason };
     if bytes.is_empty() {
@@ -82,20 +78,20 @@ impl Images {
 mod tests {
     use super::*;
 
-    fn parse(layout: Layout, bytes: &[u8]) -> Result<Images> {
+    fn parse(labels: &Labels, bytes: &[u8]) -> Result<Images> {
         let mut images = Images::default();
-        parse_into(&mut images, layout, bytes, Path::new("x.bin")).map(|()| images)
+        parse_into(&mut images, labels, bytes, Path::new("x.bin")).map(|()| images)
     }
 
     fn message(bytes: &[u8]) -> String {
-        parse(Layout::Cifar10, bytes).unwrap_err().to_string()
+        parse(&TEN, bytes).unwrap_err().to_string()
     }
 
     #[test]
     fn records_come_back_as_they_went() {
         let mut bytes = vec![7; RECORD_BYTES];
         bytes.extend((0..RECORD_BYTES).map(|i| (i % 10) as u8));
-        let images = parse(Layout::Cifar10, &bytes).unwrap();
+        let images = parse(&TEN, &bytes).unwrap();
         assert_eq!((images.len(), images.labels()), (2, &[7, 0][..]));
         assert_eq!(images.to_records(), bytes);
     }
@@ -104,12 +100,12 @@ mod tests {
     fn a_record_of_a_hundred_classes_has_a_coarse_label_before_the_fine_one() {
         let record = |coarse, fine, pixel| [vec![coarse, fine], vec![pixel; PIXELS - 1], vec![255]].concat();
         let bytes = [record(19, 99, 3), record(0, 42, 4)].concat();
-        let fine = parse(Layout::Cifar100, &bytes).unwrap();
+        let fine = parse(&FINE, &bytes).unwrap();
         assert_eq!(fine.labels(), [99, 42]);
         assert_eq!((fine.image(0)[0], fine.image(0)[PIXELS - 1], fine.image(1)[0]), (3, 255, 4));
-        let coarse = parse(Layout::Cifar100Coarse, &bytes).unwrap();
+        let coarse = parse(&COARSE, &bytes).unwrap();
         assert_eq!((coarse.labels(), coarse.image(1)), (&[19, 0][..], fine.image(1)));
-        let message = |bytes: &[u8]| parse(Layout::Cifar100, bytes).unwrap_err().to_string();
+        let message = |bytes: &[u8]| parse(&FINE, bytes).unwrap_err().to_string();
         assert!(message(&[record(0, 0, 0), record(20, 0, 0)].concat()).contains("record 1 has coarse label 20"));
         assert!(message(&record(0, 100, 0)).contains("record 0 has fine label 100; CIFAR-100 has fine labels 0 to 99"));
         assert!(message(&bytes[..3075]).contains("1 records of 3074 bytes and 1 bytes more"));

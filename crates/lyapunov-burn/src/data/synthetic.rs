@@ -6,7 +6,7 @@
 
 use super::{
     cifar::RECORD_BYTES,
-    model::{CHANNELS, SIZE},
+    images::{CHANNELS, SIZE},
 };
 use lyapunov::{Purpose, Stream};
 
