@@ -51,7 +51,8 @@ impl Config {
         (self.control.rule.is_none() && !own).then_some(self.optimizer.learning_rate)
     }
 
-    /// The SHA-256 of all that decides the numbers, in hexadecimal digits: everything but `run.out` and `[checkpoint]`.
+    /// The SHA-256 of all that decides the numbers, in hexadecimal digits: everything but
+    /// `run.out`, `run.threads` and `[checkpoint]`.
     pub fn digest(&self) -> String {
         sha256(&serde_json::to_vec(self).expect("numbers, names and lists have a JSON form"))
     }
@@ -285,6 +286,9 @@ pub struct Run {
     /// Where to compute.
     #[serde(deserialize_with = "text")]
     pub device: String,
+    /// Threads that a run computes on; 0 = one per core, and in a sweep one. No number depends on it.
+    #[serde(deserialize_with = "whole", skip_serializing)]
+    pub threads: usize,
     /// The folder that receives one folder per run.
     #[serde(deserialize_with = "nonempty_text", skip_serializing)]
     pub out: String,
@@ -297,6 +301,11 @@ impl Run {
     /// How many steps to take, where an epoch has this many.
     pub fn step_count(&self, steps_per_epoch: u64) -> u64 {
         if self.steps > 0 { self.steps } else { self.epochs.saturating_mul(steps_per_epoch) }
+    }
+
+    /// How many threads to compute on.
+    pub fn thread_count(&self) -> usize {
+        if self.threads > 0 { self.threads } else { std::thread::available_parallelism().map_or(1, usize::from) }
     }
 
     /// The steps between two evaluations, where an epoch has this many.

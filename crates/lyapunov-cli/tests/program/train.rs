@@ -309,3 +309,21 @@ fn a_killed_run_keeps_its_rows_and_says_that_it_did_not_end() {
     let manifest: Value = serde_json::from_slice(&fs::read(run.join("manifest.json")).unwrap()).unwrap();
     assert_eq!(manifest["outcome"], "running");
 }
+
+#[test]
+fn no_number_depends_on_how_many_threads_a_run_has() {
+    let folder = tempfile::tempdir().unwrap();
+    let network = ["--set", "model.name=cnn", "--set", "model.widths=[4, 8, 8, 16, 16]"];
+    let runs = ["1", "2", "3"].map(|threads| {
+        let keys = [format!("run.threads={threads}"), "exponents.count=1".to_owned(), "run.steps=5".to_owned()];
+        let keys: Vec<&str> = keys.iter().flat_map(|key| ["--set", key]).collect();
+        json(&folder.path().join(threads), &[&network[..], &keys].concat())
+    });
+    let weights = |run: &Value| fs::read(folder_of(run).join("weights.safetensors")).unwrap();
+    for other in &runs[1..] {
+        assert_eq!(losses(&runs[0]), losses(other));
+        assert_eq!(weights(&runs[0]), weights(other));
+        assert_eq!(runs[0]["exponents"], other["exponents"]);
+        assert_eq!(folder_of(&runs[0]).file_name(), folder_of(other).file_name());
+    }
+}

@@ -37,6 +37,8 @@ pub fn make(run: &Planned, out: &Path, silent: bool) -> Result<Made> {
         Taken::Ours(folder) => folder,
     };
     let mut settings = run.settings()?;
+    // There is a run for every core.
+    settings.config.run.threads = settings.config.run.threads.max(1);
     let (network, subject) = setup::network(&settings)?;
     settings.resolve(&subject)?;
     if settings.config.identity() != run.id {

@@ -64,6 +64,7 @@ fn whatever_decides_the_numbers_decides_the_identity_and_the_folder_does_not() {
     let plain = config(&[]).identity();
     assert!(plain.starts_with("cnn-sgd-") && plain.len() == "cnn-sgd-".len() + 8);
     assert_eq!(plain, identity("run.out=elsewhere"));
+    assert_eq!(plain, identity("run.threads=3"));
     assert_eq!(plain, identity("checkpoint.every=7"));
     assert_eq!(plain, identity("optimizer.learning_rate=5e-2"), "the same number written otherwise");
     assert_ne!(plain, identity("run.seed=1"));

@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::stored::StoredRun;
 
 /// Keys that say where or how a run was made, not what it is.
-const ASIDE: [&str; 2] = ["run.out", "run.device"];
+const ASIDE: [&str; 3] = ["run.out", "run.device", "run.threads"];
 
 /// Where keys stand that make another kind of training.
 const KINDS: [&str; 7] = ["data.", "model.", "loss.", "optimizer.", "schedule.", "control.", "run."];
