@@ -21,9 +21,12 @@ pub(super) struct Windows {
 
 impl Windows {
     pub fn new<T>(shape: &Shape, examples: usize) -> Self {
-        let (size, padding) = (shape.size, shape.padding);
-        let frame = Frame { size, channels: shape.inputs, before: padding, after: padding };
-        let group = group::<T>(frame.len(), examples);
+        Self::of_group(shape, group::<T>(shape.frame().len(), shape.side().pow(2), examples))
+    }
+
+    /// The same with as many images in a group.
+    pub fn of_group(shape: &Shape, group: usize) -> Self {
+        let frame = shape.frame();
         let place = |index: usize| {
             let (image, pixel) = (index / shape.side().pow(2), index % shape.side().pow(2));
             let (row, column) = (pixel / shape.side(), pixel % shape.side());
@@ -58,9 +61,12 @@ pub(crate) fn convolve<T: Real>(
     let (taps, rows) = (shape.kernel * shape.kernel, shape.rows());
     let windows = Windows::new::<T>(shape, x.len() / shape.image());
     // Rows of weights are in the order in which a window lies in memory: row, column, channel.
-    let packed = Packed::new(space, [rows, shape.outputs], |row, output| {
-        weights[output * rows + row % shape.inputs * taps + row / shape.inputs]
-    });
+    let packed = match taps {
+        1 => Packed::transposed(space, [rows, shape.outputs], weights),
+        _ => Packed::new(space, [rows, shape.outputs], |row, output| {
+            weights[output * rows + row % shape.inputs * taps + row / shape.inputs]
+        }),
+    };
     let to: Vec<u32> = (0..windows.at.len()).map(|pixel| (pixel * shape.outputs) as u32).collect();
     let parts = x.chunks(windows.group * shape.image()).zip(y.chunks_mut(windows.group * shape.output()));
     space.for_each(parts, |(x, out)| {

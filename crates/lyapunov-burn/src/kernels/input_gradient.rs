@@ -55,7 +55,7 @@ pub(crate) fn input_gradient<T: Real>(space: &Workspace, shape: &Shape, dy: &[T]
     let before = reaches.iter().map(|reach| -reach.first).max().unwrap_or(0).max(0) as usize;
     let after = reaches.iter().map(|reach| reach.end() - side.cast_signed()).max().unwrap_or(0).max(0) as usize;
     let frame = Frame { size: side, channels: shape.outputs, before, after };
-    let group = group::<T>(frame.len().max(shape.image()), dx.len() / shape.image());
+    let group = group::<T>(frame.len().max(shape.image()), shape.size.pow(2), dx.len() / shape.image());
     let mut classes = Vec::new();
     for (row, down) in reaches.iter().enumerate() {
         for (column, across) in reaches.iter().enumerate() {

@@ -19,9 +19,19 @@ pub(crate) struct Shape {
 }
 
 impl Shape {
+    /// The product with a matrix [outputs, inputs]: images of one pixel.
+    pub fn of_matrix(inputs: usize, outputs: usize) -> Self {
+        Self { size: 1, inputs, outputs, kernel: 1, stride: 1, padding: 0 }
+    }
+
     /// The side of an image that comes out.
     pub fn side(&self) -> usize {
         (self.size + 2 * self.padding - self.kernel) / self.stride + 1
+    }
+
+    /// The frame of an image that comes in.
+    pub(super) fn frame(&self) -> Frame {
+        Frame { size: self.size, channels: self.inputs, before: self.padding, after: self.padding }
     }
 
     /// Numbers of an image that comes in.
@@ -86,8 +96,10 @@ impl Frame {
 
 /// Bytes of framed images that are worked on together: half of a usual second-level cache.
 const GROUP: usize = 1 << 18;
+/// Pixels that are worked on together, at least: they share what is read of the weights.
+const PIXELS: usize = 64;
 
-/// How many images are worked on together where each has as many numbers.
-pub(super) fn group<T>(numbers: usize, examples: usize) -> usize {
-    (GROUP / (numbers * size_of::<T>())).clamp(1, examples.max(1))
+/// How many images are worked on together where each has as many numbers, and as many pixels that go out.
+pub(super) fn group<T>(numbers: usize, pixels: usize, examples: usize) -> usize {
+    (GROUP / (numbers * size_of::<T>())).max(PIXELS / pixels).clamp(1, examples.max(1))
 }

@@ -56,6 +56,51 @@ impl Packed {
         }
         Self { numbers, rows, columns }
     }
+
+    /// Packs the transpose of a matrix [columns, rows].
+    pub fn transposed<T: Real>(space: &Workspace, [rows, columns]: [usize; 2], matrix: &[T]) -> Self {
+        let lanes = lanes_here::<T>();
+        let total = columns.next_multiple_of(lanes);
+        let mut numbers = space.numbers::<T>(rows * total);
+        let mut rest = numbers.slice_mut::<T>();
+        for first in (0..total).step_by(2 * lanes) {
+            let wide = (2 * lanes).min(total - first);
+            let there = wide.min(columns - first);
+            let (panel, others) = rest.split_at_mut(rows * wide);
+            if there < wide {
+                panel.fill(T::ZERO);
+            }
+            transpose([there, rows], (&matrix[first * rows..], rows), (panel, wide));
+            rest = others;
+        }
+        Self { numbers, rows, columns }
+    }
+}
+
+/// Numbers along a side of the squares in which a matrix is transposed: rows that are far apart fall into the same few
+/// places of the cache, unless whole lines of it are read and written.
+const SQUARE: usize = 16;
+
+/// to[column, row] = from[row, column], where rows of each are so far apart.
+pub(super) fn transpose<T: Real>(
+    [rows, columns]: [usize; 2],
+    (from, width): (&[T], usize),
+    (to, height): (&mut [T], usize),
+) {
+    let mut square = [[T::ZERO; SQUARE]; SQUARE];
+    for row in (0..rows).step_by(SQUARE) {
+        let tall = SQUARE.min(rows - row);
+        for column in (0..columns).step_by(SQUARE) {
+            let wide = SQUARE.min(columns - column);
+            for (line, square) in square[..tall].iter_mut().enumerate() {
+                square[..wide].copy_from_slice(&from[(row + line) * width + column..][..wide]);
+            }
+            for line in 0..wide {
+                let to = &mut to[(column + line) * height + row..][..tall];
+                to.iter_mut().zip(&square).for_each(|(to, square)| *to = square[line]);
+            }
+        }
+    }
 }
 
 /// out[to[i], :] = bias + Σ over runs of x[at[i] + run] × weights.
@@ -80,52 +125,45 @@ impl<T: Real> WithSimd for Tiles<'_, T> {
         let (lanes, rows) = (lanes::<T, S>(), self.weights.rows);
         let total = self.weights.columns.next_multiple_of(lanes);
         let weights = self.weights.numbers.slice::<T>();
-        for first in (0..total).step_by(2 * lanes) {
-            let wide = (2 * lanes).min(total - first);
-            let panel = &weights[first * rows..][..wide * rows];
-            // As many sums as registers hold beside the weights and a pixel.
-            match (wide == lanes, S::REGISTER_COUNT >= 32) {
-                (true, false) => self.panel::<S, 10, 1>(simd, panel, first),
-                (false, false) => self.panel::<S, 6, 2>(simd, panel, first),
-                (true, true) => self.panel::<S, 12, 1>(simd, panel, first),
-                (false, true) => self.panel::<S, 8, 2>(simd, panel, first),
+        // The window is taken in parts, for all pixels and channels before the next part, so that what is read again
+        // stays in the caches: long sums also lose less that way.
+        let (mut rest, mut done) = (self.runs, 0);
+        while !rest.is_empty() {
+            let (runs, others) = rest.split_at(together(rest));
+            let terms: usize = runs.iter().map(|run| run.length).sum();
+            for first in (0..total).step_by(2 * lanes) {
+                let wide = (2 * lanes).min(total - first);
+                let panel = &weights[first * rows + done * wide..][..wide * terms];
+                // As many sums as registers hold beside the weights and a pixel.
+                match (wide == lanes, S::REGISTER_COUNT >= 32) {
+                    (true, false) => self.panel::<S, 10, 1>(simd, runs, panel, first, done > 0),
+                    (false, false) => self.panel::<S, 6, 2>(simd, runs, panel, first, done > 0),
+                    (true, true) => self.panel::<S, 12, 1>(simd, runs, panel, first, done > 0),
+                    (false, true) => self.panel::<S, 8, 2>(simd, runs, panel, first, done > 0),
+                }
             }
+            (rest, done) = (others, done + terms);
         }
     }
 }
 
 impl<T: Real> Tiles<'_, T> {
-    /// The channels from `first` on that a panel of weights makes. The window is taken in parts whose weights stay in
-    /// the first cache, for all pixels before the next part: long sums also lose less that way.
+    /// What some of the runs give to the channels from `first` on that a panel of weights makes, of all pixels.
     #[inline(always)]
-    fn panel<S: Simd, const P: usize, const V: usize>(&mut self, simd: S, panel: &[T], first: usize) {
-        let mut weights = T::vectors::<S>(panel).as_chunks::<V>().0;
-        let width = (V * lanes::<T, S>()).min(self.weights.columns - first);
-        let mut start = [T::splat(simd, T::ZERO); V];
-        if let Some(bias) = self.bias {
-            bytemuck::cast_slice_mut(&mut start)[..width].copy_from_slice(&bias[first..][..width]);
-        }
-        let (mut rest, mut adds) = (self.runs, false);
-        while !rest.is_empty() {
-            let (runs, others) = rest.split_at(together(rest));
-            let (here, behind) = weights.split_at(runs.iter().map(|run| run.length).sum());
-            self.part::<S, P, V>(simd, runs, here, start, [first, width], adds);
-            (rest, weights) = (others, behind);
-            (start, adds) = ([T::splat(simd, T::ZERO); V], true);
-        }
-    }
-
-    /// What some of the runs give to all pixels.
-    #[inline(always)]
-    fn part<S: Simd, const P: usize, const V: usize>(
+    fn panel<S: Simd, const P: usize, const V: usize>(
         &mut self,
         simd: S,
         runs: &[Run],
-        weights: &[[T::Vector<S>; V]],
-        start: [T::Vector<S>; V],
-        [first, width]: [usize; 2],
+        panel: &[T],
+        first: usize,
         adds: bool,
     ) {
+        let weights = T::vectors::<S>(panel).as_chunks::<V>().0;
+        let width = (V * lanes::<T, S>()).min(self.weights.columns - first);
+        let mut start = [T::splat(simd, T::ZERO); V];
+        if let (Some(bias), false) = (self.bias, adds) {
+            bytemuck::cast_slice_mut(&mut start)[..width].copy_from_slice(&bias[first..][..width]);
+        }
         let (ats, at) = self.at.as_chunks::<P>();
         let (tos, to) = self.to.as_chunks::<P>();
         for (at, to) in ats.iter().zip(tos) {

@@ -10,17 +10,22 @@ use super::{
     convolve::{Windows, framed},
     number::{Real, lanes, lanes_here},
     shape::Shape,
-    tile::Run,
+    tile::{Run, transpose},
     workspace::Workspace,
 };
 
 /// Pixels of a strip.
-const STRIP: usize = 96;
+const STRIP: usize = 128;
 
 /// dw [outputs, inputs, kernel, kernel] of x [examples, size, size, inputs] and dy [examples, side, side, outputs].
 pub(crate) fn weight_gradient<T: Real>(space: &Workspace, shape: &Shape, x: &[T], dy: &[T], dw: &mut [T]) {
     let (rows, columns) = (shape.rows(), shape.outputs.next_multiple_of(lanes_here::<T>()));
-    let windows = Windows::new::<T>(shape, x.len() / shape.image());
+    let examples = x.len() / shape.image();
+    // Images of one pixel fill a strip together.
+    let windows = match shape.size {
+        1 => Windows::of_group(shape, examples),
+        _ => Windows::new::<T>(shape, examples),
+    };
     let mut sums = space.zeros::<T>(rows * columns);
     let height = rows.div_ceil(space.threads());
     let parts = sums.slice_mut::<T>().chunks_mut(height * columns).enumerate();
@@ -80,6 +85,9 @@ fn correlate<T: Real>(
 fn unpack<T: Real>(shape: &Shape, sums: &[T], columns: usize, dw: &mut [T]) {
     const BLOCK: usize = 16;
     let (taps, rows) = (shape.kernel * shape.kernel, shape.rows());
+    if taps == 1 {
+        return transpose([rows, shape.outputs], (sums, columns), (dw, rows));
+    }
     for (block, dw) in dw.chunks_mut(BLOCK * rows).enumerate() {
         for (input, tap) in (0..shape.inputs).flat_map(|input| (0..taps).map(move |tap| (input, tap))) {
             let from = &sums[(tap * shape.inputs + input) * columns + block * BLOCK..];

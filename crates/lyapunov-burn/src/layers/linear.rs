@@ -1,8 +1,7 @@
 //! The fully connected layer: y = x Wᵀ + b, with ẏ = ẋ Wᵀ + x Ẇᵀ + ḃ.
 
-use burn::tensor::Tensor;
-
-use super::{Dual, Layer, Parameter, Pass, Start, as_row};
+use super::{Dual, Layer, Parameter, Pass, Start, convolution::convolution};
+use crate::kernels::Shape;
 
 /// `inputs` features to `outputs`; the weight is [outputs, inputs], the bias [outputs], as in PyTorch.
 #[derive(Clone, Debug)]
@@ -25,10 +24,7 @@ impl Layer for Linear {
 
     fn forward(&self, parameters: &[Dual<1>], input: Dual<2>, _pass: &mut Pass) -> Dual<2> {
         let [weight, bias] = parameters else { unreachable!("a linear layer has two parameters") };
-        let weight = weight.clone().map_linear(|w| w.reshape([self.outputs, self.inputs]).transpose());
-        let bias = bias.clone().map_linear(as_row);
-        let product = input.value.clone().matmul(weight.value.clone());
-        input.bilinear(&weight, product, Tensor::matmul).plus(bias)
+        convolution(Shape::of_matrix(self.inputs, self.outputs), weight, Some(bias), input)
     }
 
     fn multiply_adds(&self) -> Vec<usize> {

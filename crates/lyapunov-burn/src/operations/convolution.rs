@@ -61,6 +61,13 @@ pub(crate) fn convolve(x: Tensor<2>, weights: Tensor<1>, bias: Option<Tensor<1>>
 fn plain(x: Tensor<2>, weights: Tensor<1>, bias: Option<Tensor<1>>, shape: Shape) -> Tensor<2> {
     let Shape { size, inputs, outputs, kernel, stride, padding } = shape;
     let examples = x.dims()[0];
+    if shape == Shape::of_matrix(inputs, outputs) {
+        let y = x.matmul(weights.reshape([outputs, inputs]).transpose());
+        return match bias {
+            Some(bias) => y + bias.unsqueeze(),
+            None => y,
+        };
+    }
     let images: Tensor<4> = x.reshape([examples, size, size, inputs]);
     let weights = weights.reshape([outputs, inputs, kernel, kernel]);
     let options = ConvOptions::new([stride, stride], [padding, padding], [1, 1], 1);
