@@ -84,6 +84,11 @@ impl<'a> Pass<'a> {
         Some(Stream::for_part(*seed, Purpose::Dropout, *step, part))
     }
 
+    /// Whether layers that normalise over a batch take its own statistics.
+    pub fn is_training(&self) -> bool {
+        matches!(self, Self::Training { .. })
+    }
+
     /// The statistics of the next layer that normalises over a batch; `None` in training, where it takes those of the
     /// batch.
     pub fn statistics(&mut self) -> Option<&'a Moments> {

@@ -28,7 +28,7 @@ pub(crate) use self::{
     input_gradient::input_gradient,
     number::{Real, has_registers},
     pooling::{Pool, means, means_gradient, winners, winners_gradient},
-    rectify::{gate, rectify},
+    rectify::{gate, rectify, rectify_sum},
     shape::Shape,
     weight_gradient::weight_gradient,
     workspace::{Numbers, Workspace},

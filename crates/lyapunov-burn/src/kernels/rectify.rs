@@ -14,6 +14,21 @@ pub(crate) fn rectify<T: Real>(space: &Workspace, x: &[T], y: &mut [T]) {
     );
 }
 
+/// The larger of a + b and 0; what is not a number stays so.
+pub(crate) fn rectify_sum<T: Real>(space: &Workspace, [a, b]: [&[T]; 2], y: &mut [T]) {
+    channels::map(
+        space,
+        [y],
+        [a, b],
+        [],
+        #[inline(always)]
+        |[a, b], []| {
+            let sum = a + b;
+            [if sum <= T::ZERO { T::ZERO } else { sum }]
+        },
+    );
+}
+
 /// t where y, the output of a ReLU, is not zero.
 pub(crate) fn gate<T: Real>(space: &Workspace, y: &[T], t: &[T], out: &mut [T]) {
     channels::map(

@@ -91,6 +91,10 @@ impl Layer for Pointwise {
         Dual { value, tangent }
     }
 
+    fn is_relu(&self) -> bool {
+        self.0 == Activation::Relu
+    }
+
     fn has_kinks(&self) -> bool {
         matches!(self.0, Activation::Relu | Activation::LeakyRelu | Activation::Hardtanh)
     }

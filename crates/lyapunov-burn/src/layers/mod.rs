@@ -44,7 +44,7 @@ pub(super) use self::{
     token_pool::TokenPool,
     transpose::Transpose,
 };
-use super::{dual::Dual, pass::Pass};
+use super::{dual::Dual, options::Activation, pass::Pass};
 
 /// One parameter of a layer.
 #[derive(Clone, Debug, PartialEq)]
@@ -103,6 +103,17 @@ pub(super) trait Layer: std::fmt::Debug + Send + Sync {
 
     /// The image of `input` under the layer with these parameters, each flat, and its tangent where one comes in.
     fn forward(&self, parameters: &[Dual<1>], input: Dual<2>, pass: &mut Pass) -> Dual<2>;
+
+    /// The same with a ReLU behind it, in one pass over the memory where a layer can.
+    fn forward_rectified(&self, parameters: &[Dual<1>], input: Dual<2>, pass: &mut Pass) -> Dual<2> {
+        let output = self.forward(parameters, input, pass);
+        Pointwise(Activation::Relu).forward(&[], output, pass)
+    }
+
+    /// Whether it is a ReLU and nothing else.
+    fn is_relu(&self) -> bool {
+        false
+    }
 
     /// Multiply-adds per example of one forward pass, in matrix products only, for each matrix or kernel: the unit of
     /// the nominal costs.

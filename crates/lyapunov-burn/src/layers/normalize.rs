@@ -9,11 +9,12 @@
 
 use burn::tensor::Tensor;
 
-use super::{Dual, Layer, Parameter, Pass, Start, as_row};
+use super::{Dual, Layer, Parameter, Pass, Pointwise, Start, as_row};
 use crate::{
     dual::beside,
     kernels::group_norm::Groups,
     operations::{self, Made, normalize, normalize_tangent, statistics},
+    options::Activation,
     pass::Moments,
 };
 
@@ -39,17 +40,29 @@ pub(crate) struct Normalize {
 }
 
 impl Normalize {
-    fn over(&self) -> operations::Over {
+    fn over(&self, rectified: bool) -> operations::Over {
         let Self { channels, pixels, .. } = *self;
         match self.over {
-            Over::Batch => operations::Over::Batch { channels, rectified: false },
+            Over::Batch => operations::Over::Batch { channels, rectified },
             Over::Groups(groups) => operations::Over::Groups(Groups { pixels, channels, groups }),
         }
     }
 
+    /// y and ẏ; over the batch of a training step with a ReLU behind them, where it is asked for.
+    fn normalized(&self, parameters: &[Dual<1>], x: Dual<2>, pass: &mut Pass, rectified: bool) -> Dual<2> {
+        let [scale, shift] = parameters else { unreachable!("a normalisation has two parameters") };
+        if self.over == Over::Batch {
+            if let Some(moments) = pass.statistics() {
+                return self.given([scale, shift], x, moments);
+            }
+            pass.note(|| self.moments(&x.value));
+        }
+        self.observed([scale, shift], x, self.over(rectified))
+    }
+
     /// y and ẏ, where μ and σ² move with x.
-    fn observed(&self, [scale, shift]: [&Dual<1>; 2], x: Dual<2>) -> Dual<2> {
-        let (over, epsilon) = (self.over(), EPSILON);
+    fn observed(&self, [scale, shift]: [&Dual<1>; 2], x: Dual<2>, over: operations::Over) -> Dual<2> {
+        let epsilon = EPSILON;
         let moments = statistics(&x.value, over, epsilon);
         let made = |scale, shift| Made { over, scale, shift, moments: moments.clone(), epsilon };
         let value = normalize(x.value.clone(), made(scale.value.clone(), shift.value.clone()));
@@ -111,14 +124,15 @@ impl Layer for Normalize {
     }
 
     fn forward(&self, parameters: &[Dual<1>], input: Dual<2>, pass: &mut Pass) -> Dual<2> {
-        let [scale, shift] = parameters else { unreachable!("a normalisation has two parameters") };
-        if self.over == Over::Batch {
-            if let Some(moments) = pass.statistics() {
-                return self.given([scale, shift], input, moments);
-            }
-            pass.note(|| self.moments(&input.value));
+        self.normalized(parameters, input, pass, false)
+    }
+
+    fn forward_rectified(&self, parameters: &[Dual<1>], input: Dual<2>, pass: &mut Pass) -> Dual<2> {
+        if self.over == Over::Batch && pass.is_training() {
+            return self.normalized(parameters, input, pass, true);
         }
-        self.observed([scale, shift], input)
+        let output = self.forward(parameters, input, pass);
+        Pointwise(Activation::Relu).forward(&[], output, pass)
     }
 }
 

@@ -3,6 +3,7 @@
 //! Source: He et al., *Deep residual learning* (2015), and without a *Identity mappings* (2016).
 
 use super::{Dual, Layer, Parameter, Pass, Pointwise, Sequence};
+use crate::operations::{gate, rectify_sum};
 
 /// A block; its parameters are those of the body, then those of the shortcut, by the names that these give them.
 #[derive(Debug)]
@@ -27,10 +28,11 @@ impl Layer for Residual {
     fn forward(&self, parameters: &[Dual<1>], input: Dual<2>, pass: &mut Pass) -> Dual<2> {
         let (of_body, of_shortcut) = parameters.split_at(self.body.parameters().len());
         let body = self.body.forward(of_body, input.clone(), pass);
-        let sum = body.plus(self.shortcut.forward(of_shortcut, input, pass));
+        let shortcut = self.shortcut.forward(of_shortcut, input, pass);
         match &self.activation {
-            Some(activation) => activation.forward(&[], sum, pass),
-            None => sum,
+            Some(relu) if relu.is_relu() => rectified_sum(body, shortcut),
+            Some(activation) => activation.forward(&[], body.plus(shortcut), pass),
+            None => body.plus(shortcut),
         }
     }
 
@@ -51,6 +53,15 @@ impl Layer for Residual {
     fn draws_masks(&self) -> bool {
         self.body.draws_masks() || self.shortcut.draws_masks()
     }
+}
+
+/// ReLU(a + b), whose tangent is ȧ + ḃ where it is not zero.
+fn rectified_sum(a: Dual<2>, b: Dual<2>) -> Dual<2> {
+    let value = rectify_sum(a.value, b.value);
+    let mut sum = Dual { value, tangent: a.tangent };
+    sum.move_by(b.tangent);
+    let tangent = sum.tangent.map(|dot| gate(sum.value.clone(), dot));
+    Dual { value: sum.value, tangent }
 }
 
 #[cfg(test)]

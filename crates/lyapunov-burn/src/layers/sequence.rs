@@ -41,11 +41,16 @@ impl Layer for Sequence {
 
     fn forward(&self, parameters: &[Dual<1>], input: Dual<2>, pass: &mut Pass) -> Dual<2> {
         let mut rest = parameters;
-        self.layers().fold(input, |input, layer| {
+        let (mut layers, mut value) = (self.layers().peekable(), input);
+        while let Some(layer) = layers.next() {
             let (own, others) = rest.split_at(layer.parameters().len());
             rest = others;
-            layer.forward(own, input, pass)
-        })
+            value = match layers.next_if(|next| next.is_relu()) {
+                Some(_) => layer.forward_rectified(own, value, pass),
+                None => layer.forward(own, value, pass),
+            };
+        }
+        value
     }
 
     fn multiply_adds(&self) -> Vec<usize> {

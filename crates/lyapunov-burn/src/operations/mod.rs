@@ -27,7 +27,7 @@ pub(crate) use self::{
     convolution::convolve,
     normalization::{Made, Over, normalize, normalize_tangent, statistics},
     pooling::{means, winners},
-    rectification::{gate, rectify},
+    rectification::{gate, rectify, rectify_sum},
 };
 use crate::kernels;
 

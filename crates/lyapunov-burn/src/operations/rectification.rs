@@ -32,6 +32,29 @@ impl Operation for Rectify {
     }
 }
 
+/// The larger of the sum of both inputs and 0.
+#[derive(Debug)]
+struct RectifySum;
+
+impl Operation for RectifySum {
+    fn shape(&self, inputs: &[Shape]) -> Vec<usize> {
+        inputs[0].to_vec()
+    }
+
+    fn keeps(&self) -> Vec<Keeps> {
+        vec![Keeps::Output]
+    }
+
+    fn forward<T: Real>(&self, space: &Workspace, inputs: &[&[T]], output: &mut [T]) -> Option<Numbers> {
+        kernels::rectify_sum(space, [inputs[0], inputs[1]], output);
+        None
+    }
+
+    fn gradients<T: Real>(&self, space: &Workspace, kept: &[&[T]], u: &[T], wanted: &[bool]) -> Vec<Option<Numbers>> {
+        wanted.iter().map(|wanted| wanted.then(|| gated(space, kept[0], u))).collect()
+    }
+}
+
 /// The second input where the first is not zero: linear in the second, and the first is a constant.
 #[derive(Debug)]
 struct Gate;
@@ -64,6 +87,11 @@ fn gated<T: Real>(space: &Workspace, y: &[T], u: &[T]) -> Numbers {
 /// The larger of x and 0.
 pub(crate) fn rectify(x: Tensor<2>) -> Tensor<2> {
     if is_direct(&x) { run!(Rectify, x) } else { activation::relu(x) }
+}
+
+/// The larger of a + b and 0.
+pub(crate) fn rectify_sum(a: Tensor<2>, b: Tensor<2>) -> Tensor<2> {
+    if is_direct(&a) { run!(RectifySum, a, b) } else { activation::relu(a + b) }
 }
 
 /// t where y, the output of a ReLU, is not zero; y takes no part in gradients.

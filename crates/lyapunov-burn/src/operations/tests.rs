@@ -35,6 +35,7 @@ fn convolutions() {
 #[test]
 fn rectifications_and_what_passes_them() {
     check_paths(&[77], |inputs| rectify(rows(&inputs[0], 7)));
+    check_paths(&[77, 77], |inputs| rectify_sum(rows(&inputs[0], 7), rows(&inputs[1], 7)));
     check_paths(&[70, 70], |inputs| gate(rectify(rows(&inputs[0], 7)), rows(&inputs[1], 7)));
 }
 
