@@ -9,18 +9,18 @@ use crate::{error::Result, snapshot::Archive};
 /// does. The principle is that of every descent with safeguards: **a stretch of steps that raised the loss above the
 /// first one is taken back, and tried again with half the learning rate**, which never rises again.
 ///
-/// - The first loss is the mean of the first ten; a run is *well* below 0.9 times that, and below 0.9 times the loss of
+/// - The first loss is the mean of the first ten; a run is *well* below 0.95 times that, and below 0.95 times the loss of
 ///   its very first step.
 /// - The factor is halved, and the run goes back, where the mean over the last 20 steps is above twice the first loss,
 ///   over the last 100 above 1.5 times, or over the last 500 above 1.3 times. On batches of one image, whose losses
 ///   scatter by half, these are six, three and two standard errors for a loss that stays where it began. So it is where
 ///   loss or gradient are not finite.
 /// - Where the mean over 50 steps is not well, the batches of the first steps are computed again, at the weights of now
-///   and at those of the start: the same batches, so that no scatter hides the difference. Above 1.05 times the loss
+///   and at those of the start: the same batches, so that no scatter hides the difference. Above 1.2 times the loss
 ///   there, the factor is halved and the run goes back too; else the next such look comes after twice as many steps.
 /// - It goes back to the middle of the last hundred steps of which both halves were well; until there are any, to the
 ///   start.
-/// - After the last step, where the losses of the last one, ten or hundred steps are not well, the loss on all data is
+/// - After the last step, where the losses of the last one, ten or fifty steps are not well, the loss on all data is
 ///   computed, at the weights of the end and at those that it would go back to, and the run ends at the better ones.
 ///
 /// **Cost**: none for a run that is well; else looks of 10 to 100 gradients, of which there are as many as the logarithm
@@ -35,9 +35,9 @@ pub struct Guard {
     start: f64,
     first: f64,
     seen: u64,
-    /// Averages over about ten and a hundred steps.
+    /// An average over about ten steps, and the mean of the last stage that ended.
     recent: f64,
-    slow: f64,
+    stage: f64,
     windows: [Window; 4],
     turn: Turn,
     /// How many stages pass without a look, and how many of these are left.
@@ -76,10 +76,10 @@ const FIRST: u64 = 10;
 const STAGE: u64 = 50;
 
 /// Below this times the first loss a run is well.
-const WELL: f64 = 0.9;
+const WELL: f64 = 0.95;
 
 /// Above this times the loss at the start, on the same batches, it is not.
-const WORSE: f64 = 1.05;
+const WORSE: f64 = 1.2;
 
 /// The least factor: a loss that rises with so small steps does not rise for their length.
 const LEAST: f64 = 1e-9;
@@ -88,7 +88,7 @@ impl Default for Guard {
     fn default() -> Self {
         let windows = [Window::default(); 4];
         let (turn, gap, skip) = (Turn::Ahead, 0, 0);
-        Self { factor: 1.0, start: 0.0, first: 0.0, seen: 0, recent: 0.0, slow: 0.0, windows, turn, gap, skip }
+        Self { factor: 1.0, start: 0.0, first: 0.0, seen: 0, recent: 0.0, stage: 0.0, windows, turn, gap, skip }
     }
 }
 
@@ -110,11 +110,10 @@ impl Guard {
         }
         if self.seen <= FIRST {
             self.first += (loss - self.first) / self.seen as f64;
-            (self.recent, self.slow) = (self.first, self.first);
+            (self.recent, self.stage) = (self.first, self.first);
             return;
         }
         self.recent += 0.1 * (loss - self.recent);
-        self.slow += 0.01 * (loss - self.slow);
         let (mut high, well, mut stage) = (false, self.well(), None);
         let limits = LIMITS.map(|(length, limit)| (length, self.times_first(limit)));
         for (window, (length, limit)) in self.windows.iter_mut().zip(limits) {
@@ -123,7 +122,7 @@ impl Guard {
                 let mean = window.sum / length as f64;
                 high |= mean > limit;
                 if length == STAGE {
-                    stage = Some(mean <= well);
+                    (self.stage, stage) = (mean, Some(mean <= well));
                 }
                 *window = Window::default();
             }
@@ -169,14 +168,14 @@ impl Guard {
     /// Whether a run may have ended above its first loss, whose last one this is.
     pub(crate) fn is_in_doubt(&self, last: f64) -> bool {
         let well = self.well();
-        !(self.recent <= well && self.slow <= well && last <= well)
+        !(self.recent <= well && self.stage <= well && last <= well)
     }
 
     /// What comes next is judged by itself.
     fn back_off(&mut self) {
         self.factor *= 0.5;
         self.windows = [Window::default(); 4];
-        (self.recent, self.slow) = (self.first, self.first);
+        (self.recent, self.stage) = (self.first, self.first);
         self.turn = Turn::Back;
         (self.gap, self.skip) = (0, 0);
     }
@@ -201,9 +200,9 @@ impl Guard {
     }
 
     pub(super) fn keep(&mut self, archive: &mut Archive<'_>) -> Result<()> {
-        let mut numbers = [self.factor, self.start, self.first, self.recent, self.slow];
+        let mut numbers = [self.factor, self.start, self.first, self.recent, self.stage];
         archive.array("back_off", &mut numbers)?;
-        [self.factor, self.start, self.first, self.recent, self.slow] = numbers;
+        [self.factor, self.start, self.first, self.recent, self.stage] = numbers;
         archive.count("back_off_seen", &mut self.seen)?;
         archive.count("back_off_gap", &mut self.gap)?;
         archive.count("back_off_skip", &mut self.skip)?;

@@ -1,0 +1,65 @@
+//! Tables in terminals of 40, 60 and 80 columns: no line of them is longer, and no number is cut.
+
+use std::{path::Path, process::Command};
+
+use crate::{
+    support::{SMALL, program, set, train},
+    terminal::Terminal,
+};
+
+/// What a command prints in a terminal of so many columns.
+fn shown(columns: u16, arguments: &[&str], at: &Path) -> Vec<String> {
+    let mut command = Command::new(assert_cmd::cargo::cargo_bin("lyapunov"));
+    command.args(arguments).current_dir(at).env("NO_COLOR", "1");
+    let (mut terminal, _) = Terminal::start_at(columns, command);
+    assert!(terminal.wait().success(), "{arguments:?}: {}", terminal.written());
+    terminal.written().lines().map(|line| line.trim_end_matches('\r').to_owned()).collect()
+}
+
+#[test]
+fn tables_fit_the_terminal_and_are_whole_in_a_pipe() {
+    let folder = tempfile::tempdir().unwrap();
+    let runs = folder.path().join("runs");
+    train(&runs, &["--quiet", "--set", "exponents.count=2"]).assert().success();
+    let run = std::fs::read_dir(&runs).unwrap().next().unwrap().unwrap().file_name();
+    let run = run.to_str().unwrap().to_owned();
+    let sweep = folder.path().join("sweep.toml");
+    let keys = "[sweep]\n\"optimizer.learning_rate\" = [0.01, 0.02]\n\"run.seed\" = [1, 2]\n";
+    std::fs::write(&sweep, format!("[model]\nname = \"mlp\"\n[run]\nsteps = 2\n{keys}")).unwrap();
+    let commands: [&[&str]; 6] = [
+        &["list"],
+        &["show", &run],
+        &["export", "--help"],
+        &["measure", &format!("runs/{run}"), "--quiet", "--on", "subset=20", "--what", "lambda_max"],
+        &["exponents", "henon", "--steps", "500", "--warm-up", "10"],
+        &["sweep", "plan", "sweep.toml"],
+    ];
+    for arguments in commands {
+        let piped = program().args(arguments).current_dir(folder.path()).assert().success().get_output().clone();
+        let piped = String::from_utf8(piped.stdout).unwrap();
+        assert!(!piped.contains("no room for"), "{arguments:?}: {piped}");
+        for columns in [40, 60, 80] {
+            let lines = shown(columns, arguments, folder.path());
+            // Sentences are left to the terminal; lines of tables have two spaces in a row.
+            let table = |line: &&String| line.trim_start().contains("  ");
+            let long = lines.iter().filter(table).find(|line| line.chars().count() > usize::from(columns));
+            assert_eq!(long, None, "{arguments:?} at {columns}");
+            assert!(lines.iter().any(|line| table(&line)), "{arguments:?} at {columns}: {lines:?}");
+        }
+    }
+}
+
+#[test]
+fn progress_fits_forty_columns() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = Command::new(assert_cmd::cargo::cargo_bin("lyapunov"));
+    command.arg("train").args(set(SMALL)).args(set(["run.steps=300", "measure.every=10"]));
+    command.current_dir(folder.path());
+    let (mut terminal, _) = Terminal::start_at(40, command);
+    assert!(terminal.wait().success());
+    let written = terminal.written();
+    // What a bar draws stands between moves of the cursor.
+    let bars = written.split(['\r', '\n', '\x1b']).filter(|part| part.contains('━'));
+    assert!(bars.clone().count() > 0, "{written:?}");
+    bars.for_each(|bar| assert!(bar.chars().count() <= 44, "{bar:?}"));
+}
