@@ -53,6 +53,7 @@ use miette::{GraphicalReportHandler, GraphicalTheme};
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     terminal::interrupt::outlive_full_files();
     lyapunov_runs::faults::inject(faults::point);
+    text::fit_to(terminal::columns());
     let arguments = match cli::Arguments::try_parse_from(arguments) {
         Ok(arguments) => arguments,
         Err(refusal) => {

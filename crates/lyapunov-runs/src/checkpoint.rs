@@ -54,7 +54,8 @@ fn is_checkpoint(name: &str) -> bool {
     name.starts_with("checkpoint-") && Path::new(name).extension().is_some_and(|extension| extension == "safetensors")
 }
 
-/// Writes a checkpoint, lists it with the rows before it, and removes all but the newest `keep`.
+/// Writes a checkpoint, lists it with the rows before it, and removes all but the newest `keep`. Where somebody else
+/// holds the database, list and rows are written beside it, and nothing is removed.
 ///
 /// # Errors
 /// [`Error::Io`] and [`Error::Store`] where it cannot be written; the
@@ -66,8 +67,13 @@ pub fn write(folder: &RunFolder, store: &mut Store, saved: &Snapshot, note: &Not
     let file = file_name(note.step);
     folder.write(&file, &bytes)?;
     let new = Listed { step: note.step, file, bytes: bytes.len() as u64, sha256: sha256(&bytes) };
-    let kept = store.list(&new, keep)?;
-    remove_others(folder, &kept)
+    match store.try_list(&new, keep)? {
+        Some(kept) => {
+            store.forget_aside()?;
+            remove_others(folder, &kept)
+        }
+        None => store.write_aside(&new),
+    }
 }
 
 /// Removes the checkpoints that are not among these.
@@ -226,6 +232,27 @@ mod tests {
         names.retain(|name| is_checkpoint(name));
         names.sort();
         assert_eq!(names, ["checkpoint-1000.safetensors", "checkpoint-1500.safetensors"]);
+    }
+
+    #[test]
+    fn a_checkpoint_does_not_need_a_database_that_is_held() {
+        let out = tempfile::tempdir().unwrap();
+        let (folder, mut store) = folder_with(out.path(), &[500], 2);
+        let holder = rusqlite::Connection::open(folder.file(ROWS)).unwrap();
+        holder.execute_batch("BEGIN IMMEDIATE").unwrap();
+        for step in [1000, 1500] {
+            write(&folder, &mut store, &saved(step), &note(step), 2).unwrap();
+        }
+        drop(store);
+        holder.execute_batch("COMMIT").unwrap();
+        let mut store = Store::resume(&folder.file(ROWS)).unwrap();
+        store.take_up_aside().unwrap();
+        let (found, faults) = newest(folder.path(), &store.checkpoints().unwrap(), "digest").unwrap();
+        assert_eq!((found, faults), (Some((saved(1500), note(1500))), vec![]));
+        // The next one that the database takes clears up.
+        write(&folder, &mut store, &saved(2000), &note(2000), 1).unwrap();
+        let checkpoints = folder.names().unwrap().into_iter().filter(|name| is_checkpoint(name));
+        assert_eq!(checkpoints.collect::<Vec<_>>(), ["checkpoint-2000.safetensors"]);
     }
 
     #[test]

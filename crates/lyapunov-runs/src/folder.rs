@@ -273,7 +273,7 @@ fn write_into(path: &Path, contents: &[u8]) -> io::Result<()> {
 }
 
 /// What the names of files begin with that are being written.
-const GROWING: &str = ".writing-";
+pub(crate) const GROWING: &str = ".writing-";
 
 /// Writes beside the target, then renames: readers see the old file or the new one, never a part, also after a loss of
 /// power.
@@ -296,7 +296,7 @@ fn write_whole(path: &Path, contents: &[u8]) -> io::Result<()> {
 }
 
 /// Makes the names in a folder as durable as the files; where a file system cannot do that, nothing is lost but this.
-fn sync_folder(path: &Path) -> io::Result<()> {
+pub(crate) fn sync_folder(path: &Path) -> io::Result<()> {
     if cfg!(not(unix)) {
         return Ok(());
     }

@@ -15,7 +15,7 @@ use super::print;
 use crate::{
     error::{Error, Result},
     show::plot::{self, Format},
-    text::number,
+    text::{aligned, number},
 };
 use clap::Args;
 use std::path::PathBuf;
@@ -344,22 +344,12 @@ fn table(found: &Exponents, literature: Option<&Literature>, exact_sum: Option<f
     let [value, error] = digits(found.sum);
     // The digits of single exponents end before those of their sum do: only a closed form stands beside it.
     rows.push(["sum".to_owned(), value, error, exact_sum.map_or(String::new(), finite)]);
-    aligned(&rows)
+    let table = aligned(&rows, &[0, 1, 2, 3]);
+    table.lines().flat_map(|line| ["  ", line, "\n"]).collect()
 }
 
 fn finite(value: f64) -> String {
     if value.is_finite() { number(value, 5) } else { "−∞".to_owned() }
-}
-
-/// Columns flush right.
-fn aligned(rows: &[[String; 4]]) -> String {
-    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
-    let widths = [0, 1, 2, 3].map(width);
-    let line = |row: &[String; 4]| {
-        let cells: Vec<String> = row.iter().zip(widths).map(|(cell, width)| format!("{cell:>width$}")).collect();
-        format!("{}\n", format!("  {}", cells.join("  ")).trim_end())
-    };
-    rows.iter().map(line).collect()
 }
 
 /// A number and its error, with as many decimals as the error has to say.

@@ -16,7 +16,7 @@ use crate::{
     export::{Wide, csv, events, exponent_name, joined, jsonl, numbered, parquet, sharpness_name, tensorboard},
     folder::write_file,
     stored::StoredRun,
-    text::aligned,
+    text::{columns as columns_of_terminal, fitted},
 };
 
 const EXAMPLES: &str = "Examples:\n  \
@@ -56,10 +56,15 @@ fn columns() -> String {
     )
 }
 
+/// The widest help.
+const HELP: usize = 100;
+
 /// The columns of a table under the names that they have in an export.
 fn lines<T: Recorded>(named: impl Fn(&Column<T>) -> String) -> String {
     let line = |column: &Column<T>| [named(column), column.unit.to_owned(), column.meaning.to_owned()];
-    aligned(&T::COLUMNS.iter().map(line).collect::<Vec<_>>(), &[])
+    // Help is printed two columns in, and never wider than this.
+    let room = columns_of_terminal().unwrap_or(HELP).min(HELP) - 2;
+    fitted(&T::COLUMNS.iter().map(line).collect::<Vec<_>>(), &[], &[], Some(room))
 }
 
 /// Which runs, and how.

@@ -10,7 +10,7 @@ use crate::{
     error::{Error, Result},
     show::list::{Condition, Entry, check_name, plain, sort},
     stored::runs_in,
-    text::{aligned, counted, significant},
+    text::{aligned_without, counted, significant},
 };
 
 /// Which runs, and what of them.
@@ -60,6 +60,20 @@ const COLUMNS: [&str; 14] = [
     "test_accuracy",
     "scaled_lambda_max",
     "edge_share",
+];
+
+/// Where a terminal is narrow, these are left out before others.
+const FIRST_TO_GO: [&str; 10] = [
+    "loss",
+    "seed",
+    "optimizer",
+    "model",
+    "rule",
+    "steps",
+    "edge_share",
+    "scaled_lambda_max",
+    "last_loss",
+    "learning_rate",
 ];
 
 /// Whether a column is shown where none are named: `rule` where a run has one.
@@ -131,7 +145,8 @@ fn text(entries: &[Entry], columns: &[String]) -> String {
     let right: Vec<usize> = (0..columns.len()).filter(numbers).collect();
     let mut rows = vec![columns.to_vec()];
     rows.extend(values.iter().map(|row| row.iter().map(|value| cell(value.as_ref())).collect()));
-    aligned(&rows, &right)
+    let to_go: Vec<usize> = FIRST_TO_GO.iter().filter_map(|name| columns.iter().position(|own| own == name)).collect();
+    aligned_without(&rows, &right, &to_go)
 }
 
 /// A number in at most eight characters; `—` where there is nothing.

@@ -17,7 +17,7 @@ use crate::{
     folder::{MANIFEST, ROWS},
     store::{self, ExponentPoint, Latest, Row, SharpnessSeries},
     stored::{StoredRun, keys_of},
-    text::{aligned, counted, duration, nearest, significant},
+    text::{aligned, aligned_without, counted, duration, nearest, significant},
 };
 
 /// Which run.
@@ -77,6 +77,9 @@ struct Shown {
     rows: Vec<Row>,
     files: Vec<(String, u64)>,
 }
+
+/// Fields of the manifest that are said elsewhere, or to programs only.
+const UNSHOWN: [&str; 3] = ["outcome", "format", "summary"];
 
 /// How many of the last rows are shown.
 const ROWS_SHOWN: u64 = 5;
@@ -142,8 +145,7 @@ impl Shown {
     fn manifest(&self) -> String {
         let fields = serde_json::to_value(&self.run.manifest).unwrap_or_default();
         let fields = fields.as_object().cloned().unwrap_or_default();
-        let known =
-            fields.into_iter().filter(|(name, value)| !value.is_null() && name != "outcome" && name != "format");
+        let known = fields.into_iter().filter(|(name, value)| !value.is_null() && !UNSHOWN.contains(&name.as_str()));
         // What is said of images and epochs is 0 or empty where nobody said it.
         let foreign = self.run.manifest.engine.is_some();
         let unsaid = |value: &Value| foreign && (value == "" || value == 0);
@@ -170,7 +172,7 @@ impl Shown {
                 .map(str::to_owned),
         ];
         rows.extend(self.latest.sharpness.iter().filter_map(sharpness_line));
-        if rows.len() == 1 { String::new() } else { aligned(&rows, &[3, 4, 5, 6, 7, 8]) }
+        if rows.len() == 1 { String::new() } else { aligned_without(&rows, &[3, 4, 5, 6, 7, 8], &[8, 2, 6, 3, 1]) }
     }
 
     fn exponents(&self) -> String {

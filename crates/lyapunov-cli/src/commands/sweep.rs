@@ -22,7 +22,7 @@ use crate::{
     store::Journal,
     stored,
     sweep::{self, Engine, Plan, Planned, RunStatus, Submission, SweepOutcome, largest_array, short, standings},
-    text::{aligned, compact, counted},
+    text::{aligned_without, compact, counted},
 };
 
 /// A sweep, or a part of its work.
@@ -280,7 +280,10 @@ fn table(plan: &Plan, standings: &[RunStatus]) -> String {
         row.push(run.id.clone());
         rows.push(row);
     }
-    aligned(&rows, &[0])
+    // The id says nothing that the values do not, and the end of a run says more than its steps.
+    let last = rows[0].len() - 1;
+    let steps = if standings.is_empty() { last } else { last - 3 };
+    aligned_without(&rows, &[0], &[last, steps])
 }
 
 fn cells(run: &Planned, standing: &RunStatus) -> [String; 4] {

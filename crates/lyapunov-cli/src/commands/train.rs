@@ -3,7 +3,11 @@
 mod descend;
 mod resume;
 
-use std::{path::Path, process::Command, time::Instant};
+use std::{
+    path::Path,
+    process::Command,
+    time::{Duration, Instant},
+};
 
 use lyapunov::{Plan, Product, Quantity, Summary as Course};
 use lyapunov_burn::Network;
@@ -130,6 +134,17 @@ fn journal(folder: &Path) -> Journal {
     }
 }
 
+/// How long a run waits for a database that somebody else holds: half an hour, or so many seconds as
+/// `LYAPUNOV_PATIENCE` says.
+fn patience() -> Result<Duration> {
+    let Ok(text) = std::env::var("LYAPUNOV_PATIENCE") else { return Ok(store::LIMIT) };
+    let seconds = text.trim().parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    seconds.ok_or_else(|| {
+        let message = format!("LYAPUNOV_PATIENCE is {text:?}, which is no number of seconds");
+        Error::usage(message, Some("set it to a number such as 1800, or leave it out".to_owned()))
+    })
+}
+
 /// A run from its folder to its summary.
 struct TrainingRun<'a> {
     config: &'a Config,
@@ -198,20 +213,26 @@ impl<'a> TrainingRun<'a> {
             self.manifest.outcome = manifest::Outcome::Failed;
             self.manifest.fault = Some(fault.to_string());
         }
+        let summary = match &end {
+            Ok(Left::Ended(end)) if drawn.is_ok() => Some(self.summary(end)),
+            _ => None,
+        };
+        self.manifest.summary = summary.as_ref().map(Summary::without_folder);
         let written = self.folder.write(MANIFEST, &self.manifest.to_json());
         let end = end?;
         drawn?;
         written?;
-        match end {
-            Left::Interrupted { step, signal } => {
+        match (end, summary) {
+            (Left::Interrupted { step, signal }, _) => {
                 Err(Error::Interrupted { folder: self.folder.path().to_owned(), step, signal })
             }
-            Left::Ended(end) => Ok(self.summary(&end)),
+            (Left::Ended(_), summary) => Ok(summary.expect("it was drawn, and so it was made")),
         }
     }
 
     fn train(&mut self, silent: bool) -> Result<Left> {
         let mut store = self.past.store.take().expect("a session trains once");
+        store.set_patience(patience()?);
         let from = self.past.saved.take();
         let mut progress = Progress::new(self.plan.steps, silent);
         let mut events = self.events(from.is_some())?;
@@ -220,9 +241,13 @@ impl<'a> TrainingRun<'a> {
         progress.finish();
         let left = left?;
         let Left::Ended(end) = &left else {
-            store.close()?;
+            // A signal does not wait for somebody else: what is not in the database is beside it.
+            if store.held_for().is_none() {
+                store.close()?;
+            }
             return Ok(left);
         };
+        store.take_up_aside()?;
         if let Some(evaluations) = end.evaluations {
             let Course { steps, measuring_cost, grown, .. } = &end.course;
             store.record_end(*steps, evaluations, grown.as_ref(), measuring_cost * *steps as f64)?;
@@ -271,7 +296,7 @@ impl<'a> TrainingRun<'a> {
         }
     }
 
-    fn summary(self, end: &End) -> Summary {
+    fn summary(&self, end: &End) -> Summary {
         let course = &end.course;
         let stable = self.manifest.outcome == manifest::Outcome::Completed;
         let last_rate = course.last.as_ref().map(|row| row.learning_rate);
@@ -288,6 +313,7 @@ impl<'a> TrainingRun<'a> {
             learning_rate: last_rate.unwrap_or(self.config.optimizer.learning_rate),
             lambda_max: LambdaMax::of(course),
             backed_off: (end.back_off < 1.0).then_some(end.back_off),
+            went_back: course.returns.clone(),
             weights_frozen: self.config.exponents.weights == WeightsName::Frozen,
             // Of a run that has blown up, finite or not, there is no saying how stable it was.
             stand: Stand::of(course).filter(|_| stable),
@@ -297,8 +323,8 @@ impl<'a> TrainingRun<'a> {
                 ChaosFound::new(chaos, self.config.exponents.product.map_or("auto", Product::name).to_owned())
             }),
             measuring_cost: course.measuring_cost,
-            wall_seconds: self.seconds(),
-            subject: self.subject,
+            wall_seconds: self.manifest.wall_seconds.unwrap_or_else(|| self.seconds()),
+            subject: self.subject.clone(),
         }
     }
 }

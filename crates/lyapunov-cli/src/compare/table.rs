@@ -5,7 +5,7 @@ use std::fmt::Write;
 use serde::Serialize;
 
 use super::{Case, Outcome, Suite};
-use crate::text::{aligned, statistics::mean_and_spread};
+use crate::text::{aligned_without, statistics::mean_and_spread};
 
 /// Each rule on each problem.
 #[derive(Debug, Serialize)]
@@ -95,7 +95,7 @@ impl Comparison {
             let mut rows = vec![heads.map(str::to_owned)];
             rows.extend(problem.iter().map(|line| self.cells(line)));
             let _ = writeln!(text, "{}", problem[0].problem);
-            for line in aligned(&rows, &[]).lines() {
+            for line in aligned_without(&rows, &[], &[3, 5, 6, 1]).lines() {
                 let _ = writeln!(text, "  {line}");
             }
             text.push('\n');

@@ -55,6 +55,10 @@ pub struct Summary {
     /// The factor by which the rule lowered its learning rate, because the loss had gone above its first value.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub backed_off: Option<f64>,
+    /// The steps before which the run went back to earlier weights, for the same reason; the number of its steps where
+    /// it did so at its end.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub went_back: Vec<u64>,
     /// Whether the weights stayed where they began.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub weights_frozen: bool,
@@ -293,6 +297,11 @@ impl Stand {
     }
 }
 
+/// What the JSON object of a run in this folder begins with.
+fn head(run: &str) -> String {
+    format!("{{\"run\":{},", serde_json::Value::from(run))
+}
+
 /// The data in a sentence.
 fn on_data(on: &str) -> String {
     match on {
@@ -315,6 +324,18 @@ impl Summary {
         text
     }
 
+    /// The same without the folder, which may be moved: what [`Summary::of_ended`] puts back.
+    pub fn without_folder(&self) -> String {
+        let text = serde_json::to_string(self).expect("numbers and texts have a JSON form");
+        let head = head(&self.run);
+        text.strip_prefix(&head).expect("the folder comes first").to_owned()
+    }
+
+    /// The line of JSON of a run that has ended, in a folder that may have been moved since.
+    pub fn of_ended(run: &str, rest: &str) -> String {
+        format!("{}{rest}\n", head(run))
+    }
+
     /// A few sentences.
     pub fn to_text(&self) -> String {
         let mut text = String::new();
@@ -329,13 +350,8 @@ impl Summary {
         if let Some(chaos) = &self.chaos {
             let _ = writeln!(text, "{}", chaos.sentences());
         }
-        if let Some(factor) = self.backed_off {
-            let _ = writeln!(
-                text,
-                "The rule backed off: the loss had gone above its first value, and the learning rate is 1/{} of what \
-                    it asks for.",
-                compact(1.0 / factor, 0)
-            );
+        if let Some(guarded) = self.guarded() {
+            let _ = writeln!(text, "{guarded}");
         }
         if self.measuring_cost > 0.0 {
             let _ = writeln!(text, "{}", self.cost());
@@ -343,6 +359,28 @@ impl Summary {
         let _ = writeln!(text, "Run folder: {}", self.run);
         let _ = writeln!(text, "Picture:    {}/run.svg", self.run);
         text
+    }
+
+    /// What the guard of a rule has done about a loss that went above its first value.
+    fn guarded(&self) -> Option<String> {
+        let lowered = self
+            .backed_off
+            .map(|factor| format!(" and the learning rate is 1/{} of what it asks for", compact(1.0 / factor, 0)));
+        let ended = self.went_back.last() == Some(&self.steps);
+        let times = match (self.went_back.len(), ended) {
+            (0, _) => None,
+            (1, true) => Some("it ended at the weights it had before".to_owned()),
+            (times, true) => {
+                Some(format!("it went back to earlier weights {} and ended at them", counted(times - 1, "time")))
+            }
+            (times, false) => Some(format!("it went back to earlier weights {}", counted(times, "time"))),
+        };
+        (lowered.is_some() || times.is_some()).then(|| {
+            let times = times.map(|times| format!(" {times},")).unwrap_or_default();
+            let lowered = lowered.unwrap_or_default();
+            let text = format!("The rule backed off: the loss had gone above its first value,{times}{lowered}.");
+            text.replace(",.", ".")
+        })
     }
 
     fn course(&self) -> String {
@@ -428,6 +466,7 @@ mod tests {
             edge: Some(edge),
             chaos: None,
             backed_off: None,
+            went_back: Vec::new(),
             weights_frozen: false,
             stand: Some(Stand { learning_rate: 0.05, threshold: Some(2.0) }),
             measuring_cost: 0.125,
@@ -524,6 +563,31 @@ mod tests {
         assert!(!text.contains("edge of stability") && !text.contains("λ_max"), "{text}");
         let json: serde_json::Value = serde_json::from_str(&run.to_json()).unwrap();
         assert_eq!((&json["outcome"], &json["edge"]), (&"blown-up".into(), &serde_json::Value::Null));
+    }
+
+    #[test]
+    fn a_rule_that_backed_off_says_so() {
+        let said = |backed_off, went_back: &[u64]| {
+            Summary { backed_off, went_back: went_back.to_vec(), steps: 100, ..summary() }.guarded()
+        };
+        assert_eq!(said(None, &[]), None);
+        let begin = "The rule backed off: the loss had gone above its first value,";
+        let texts = [said(Some(0.25), &[30, 50]), said(Some(0.5), &[100]), said(None, &[100]), said(Some(0.5), &[])];
+        let ends = [
+            " it went back to earlier weights 2 times, and the learning rate is 1/4 of what it asks for.",
+            " it ended at the weights it had before, and the learning rate is 1/2 of what it asks for.",
+            " it ended at the weights it had before.",
+            " and the learning rate is 1/2 of what it asks for.",
+        ];
+        assert_eq!(texts, ends.map(|end| Some(format!("{begin}{end}"))));
+    }
+
+    #[test]
+    fn an_ended_run_keeps_its_object_wherever_its_folder_goes() {
+        let run = Summary { train_loss: Some(0.1 + 0.2), run: "a \"b\"".to_owned(), ..summary() };
+        assert_eq!(Summary::of_ended(&run.run, &run.without_folder()), run.to_json());
+        let moved: serde_json::Value = serde_json::from_str(&Summary::of_ended("c", &run.without_folder())).unwrap();
+        assert_eq!((&moved["run"], &moved["lambda_max"]["on"]), (&"c".into(), &"batch".into()));
     }
 
     #[test]

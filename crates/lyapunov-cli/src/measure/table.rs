@@ -2,7 +2,7 @@
 
 use crate::{
     measure::found::Uncertainty,
-    text::{aligned, number, significant},
+    text::{aligned_without, number, significant},
 };
 
 /// One line of the table.
@@ -28,7 +28,7 @@ pub fn table(lines: &[Line]) -> String {
     let heads = ["quantity", "value", "error", "", "cost, g-eq", "data", "product", "converged"];
     let mut rows = vec![heads.map(str::to_owned)];
     rows.extend(lines.iter().map(cells));
-    aligned(&rows, &[1, 2, 4])
+    aligned_without(&rows, &[1, 2, 4], &[6, 4, 3, 5])
 }
 
 fn cells(line: &Line) -> [String; 8] {

@@ -191,13 +191,13 @@ impl Spinner {
     /// Begins with the products for `what`, of which nobody knows how many it will be.
     pub fn begin(&self, what: &str) {
         self.bar.unset_length();
-        self.show("{spinner} {msg}: {pos} products, {per_sec}, {elapsed}", what, "product", None);
+        self.show("{spinner} {wide_msg} {pos} products, {elapsed}", what, "product", None);
     }
 
     /// Begins with so many `unit`s, `step`s or `product`s.
     pub fn begin_of(&self, what: &str, unit: &'static str, total: u64) {
         self.bar.set_length(total);
-        let template = format!("{{msg}} {{wide_bar}} {{pos}}/{{len}} {unit}s, {{per_sec}}, {{eta}} left");
+        let template = format!("{{wide_bar}} {{pos}}/{{len}} {unit}s, {{eta}} left\n{{wide_msg}}");
         self.show(&template, what, unit, Some(total));
     }
 
@@ -290,7 +290,7 @@ impl Board {
         let bars = (!silent && io::stderr().is_terminal()).then(|| {
             let bars = MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(5));
             let all = bars.add(ProgressBar::new(runs));
-            all.set_style(style("{bar:30} {pos}/{len} runs, {eta} left"));
+            all.set_style(style("{bar:12} {pos}/{len} runs, {eta} left"));
             all.set_position(done);
             all.reset_eta();
             all.enable_steady_tick(Duration::from_secs(1));
@@ -304,7 +304,7 @@ impl Board {
     pub fn line(&self, label: &str, steps: u64) -> Line {
         let bar = self.bars.as_ref().map(|(bars, all)| {
             let line = bars.insert_before(all, ProgressBar::new(steps));
-            line.set_style(style("{bar:30} {pos}/{len}  {msg}"));
+            line.set_style(style("{bar:12} {pos}/{len}  {wide_msg}"));
             line.set_message(label.to_owned());
             line
         });

@@ -12,4 +12,4 @@ pub use durations::duration;
 pub use nearest::{closest, closest_by, nearest};
 pub use numbers::{compact, four_digits, number, significant};
 pub use plural::counted;
-pub use table::aligned;
+pub use table::{aligned, aligned_without, columns, fit_to, fitted};

@@ -27,13 +27,18 @@ pub type Modes = (InputModes, OutputModes, LocalModes);
 
 impl Terminal {
     /// Starts a program in a new terminal; the modes are those that it finds.
-    pub fn start(mut command: Command) -> (Self, Modes) {
+    pub fn start(command: Command) -> (Self, Modes) {
+        Self::start_at(100, command)
+    }
+
+    /// The same with so many columns.
+    pub fn start_at(columns: u16, mut command: Command) -> (Self, Modes) {
         let controller = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
         grantpt(&controller).unwrap();
         unlockpt(&controller).unwrap();
         let name = ptsname(&controller, Vec::new()).unwrap();
         let screen = OpenOptions::new().read(true).write(true).open(name.to_str().unwrap()).unwrap();
-        tcsetwinsize(&screen, Winsize { ws_row: 30, ws_col: 100, ws_xpixel: 0, ws_ypixel: 0 }).unwrap();
+        tcsetwinsize(&screen, Winsize { ws_row: 30, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 }).unwrap();
         let before = modes(&screen);
         let end = || screen.try_clone().unwrap();
         let program = command.env("TERM", "xterm-256color").stdin(end()).stdout(end()).stderr(end()).spawn().unwrap();

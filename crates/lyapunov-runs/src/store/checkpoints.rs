@@ -1,15 +1,21 @@
 //! The checkpoints of a run in its database: which files are whole, and the rows that belong to each.
 
-use std::path::Path;
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use rusqlite::{Connection, OpenFlags, params};
 
-use super::{BUSY, Journal, LIMIT, Store, tables};
+use super::{BUSY, Journal, Store, patience, tables};
 use crate::{
     columns::SCHEMA_VERSION,
     error::{Error, Result},
     faults::point_of_store,
 };
+
+/// Readers are at the file for so long, as a rule.
+const INSTANT: Duration = Duration::from_secs(1);
 
 /// A checkpoint as the database knows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -88,7 +94,7 @@ impl Store {
             }
             Ok(())
         };
-        self.insert_with(LIMIT, forget).map_err(|cause| Error::store("rewind", &self.path, cause))
+        self.insert_with(self.patience, forget).map_err(|cause| Error::store("rewind", &self.path, cause))
     }
 
     /// Writes the rows that are waiting and lists a checkpoint that is on the disk, both or neither, and keeps the
@@ -97,7 +103,21 @@ impl Store {
     /// # Errors
     /// [`Error::Store`] where the database cannot be read or written.
     pub fn list(&mut self, new: &Listed, keep: usize) -> Result<Vec<String>> {
-        self.list_durably(new, keep).map_err(|cause| Error::store("write", &self.path, cause))
+        self.list_durably(new, keep, self.patience).map_err(|cause| Error::store("write", &self.path, cause))
+    }
+
+    /// The same, but `None` where somebody else holds the database for more than an instant.
+    ///
+    /// # Errors
+    /// [`Error::Store`] where the database cannot be read or written.
+    pub fn try_list(&mut self, new: &Listed, keep: usize) -> Result<Option<Vec<String>>> {
+        match self.list_durably(new, keep, INSTANT) {
+            Err(fault) if patience::is_busy(&fault) => {
+                self.held.get_or_insert_with(Instant::now);
+                Ok(None)
+            }
+            done => done.map(Some).map_err(|cause| Error::store("write", &self.path, cause)),
+        }
     }
 
     /// Writes the rows that are waiting, durably.
@@ -105,21 +125,25 @@ impl Store {
     /// # Errors
     /// [`Error::Store`] where the database cannot be read or written.
     pub fn write_waiting(&mut self) -> Result<()> {
-        self.durably(|_| Ok(())).map_err(|cause| Error::store("write", &self.path, cause))
+        self.durably(self.patience, |_| Ok(())).map_err(|cause| Error::store("write", &self.path, cause))
     }
 
     /// Writes what is waiting and does `more`, so that a loss of power does not take it.
-    fn durably<T>(&mut self, more: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> rusqlite::Result<T> {
+    fn durably<T>(
+        &mut self,
+        patience: Duration,
+        more: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> rusqlite::Result<T> {
         self.connection.pragma_update(None, "synchronous", "FULL")?;
-        let done = self.insert_with(LIMIT, more);
+        let done = self.insert_with(patience, more);
         point_of_store()?;
         self.journal.relax(&self.connection)?;
         done
     }
 
-    fn list_durably(&mut self, new: &Listed, keep: usize) -> rusqlite::Result<Vec<String>> {
+    fn list_durably(&mut self, new: &Listed, keep: usize, patience: Duration) -> rusqlite::Result<Vec<String>> {
         // A loss of power must not take the list and leave the files without those before them.
-        self.durably(|connection| {
+        self.durably(patience, |connection| {
             let Listed { step, file, bytes, sha256 } = new;
             let values = params![step.cast_signed(), file, bytes.cast_signed(), sha256];
             connection.execute("INSERT OR REPLACE INTO checkpoints VALUES (?1, ?2, ?3, ?4)", values)?;

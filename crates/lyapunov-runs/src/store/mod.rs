@@ -14,6 +14,7 @@ use std::{
 use lyapunov::{Evaluation, Measurement, Observer, RunningExponents};
 use rusqlite::{Connection, ErrorCode, OpenFlags, ToSql};
 
+mod aside;
 mod checkpoints;
 mod history;
 mod latest;
@@ -39,6 +40,9 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// And this many at most.
 const BATCH: usize = 1000;
 
+/// What a run that ends in an error has left to write waits this long.
+const LAST: Duration = Duration::from_secs(1);
+
 /// SQLite itself waits so long for somebody else; whoever can wait longer does so here.
 const BUSY: Duration = Duration::from_millis(200);
 
@@ -55,6 +59,8 @@ pub struct Store {
     journal: Journal,
     /// Since when somebody else has held the file.
     held: Option<Instant>,
+    /// How long it is waited for.
+    patience: Duration,
 }
 
 impl Store {
@@ -84,7 +90,7 @@ impl Store {
 
     fn new(connection: Connection, path: &Path, journal: Journal) -> Self {
         let (path, waiting, written) = (path.to_owned(), Vec::new(), Instant::now());
-        Self { connection, path, waiting, written, journal, held: None }
+        Self { connection, path, waiting, written, journal, held: None, patience: LIMIT }
     }
 
     /// How its database is kept whole.
@@ -95,6 +101,16 @@ impl Store {
     /// For how long somebody else has held the database: meanwhile rows wait in memory. `None` where nobody does.
     pub fn held_for(&self) -> Option<Duration> {
         self.held.map(|since| since.elapsed())
+    }
+
+    /// How long the database is waited for while somebody else holds it: [`LIMIT`], unless this says otherwise.
+    pub fn set_patience(&mut self, patience: Duration) {
+        self.patience = patience;
+    }
+
+    /// How long the database is waited for.
+    pub fn patience(&self) -> Duration {
+        self.patience
     }
 
     /// Writes the row of the final weights: what is known after the last step.
@@ -116,7 +132,7 @@ impl Store {
             point_of_store()?;
             grown.map_or(Ok(()), |grown| insert_exponents(connection, step, grown))
         };
-        patience::in_transaction(&self.connection, LIMIT, write)
+        patience::in_transaction(&self.connection, self.patience, write)
             .map_err(|cause| Error::store("write", &self.path, cause))
     }
 
@@ -137,12 +153,12 @@ impl Store {
         Ok(())
     }
 
-    /// Writes what is waiting, however long somebody else holds the database, up to [`LIMIT`].
+    /// Writes what is waiting, however long somebody else holds the database, up to the patience of the store.
     fn flush(&mut self) -> Result<()> {
         if self.waiting.is_empty() {
             return Ok(());
         }
-        self.insert_with(LIMIT, |_| Ok(())).map_err(|cause| Error::store("write", &self.path, cause))
+        self.insert_with(self.patience, |_| Ok(())).map_err(|cause| Error::store("write", &self.path, cause))
     }
 
     /// Writes what is waiting, and does `more` in the same transaction; waits this long where somebody else holds the
@@ -209,7 +225,8 @@ impl Observer for Store {
             return Ok(());
         }
         match self.insert_with(Duration::ZERO, |_| Ok(())) {
-            Err(fault) if patience::is_busy(&fault) && self.held_for().is_none_or(|time| time < LIMIT) => {
+            // Whoever steps the run leaves after that time, at the end of a step: here it is twice as long.
+            Err(fault) if patience::is_busy(&fault) && self.held_for().is_none_or(|time| time < 2 * self.patience) => {
                 self.held.get_or_insert_with(Instant::now);
                 self.written = Instant::now();
                 Ok(())
@@ -222,8 +239,8 @@ impl Observer for Store {
 /// A run that ends in an error keeps its rows too.
 impl Drop for Store {
     fn drop(&mut self) {
-        // The error that ended the run is the one to report.
-        if self.flush().is_ok() {
+        // The error that ended the run is the one to report, and nobody waits for long any more.
+        if self.insert_with(LAST, |_| Ok(())).is_ok() {
             let _ = self.connection.pragma_update(None, "journal_mode", "DELETE");
         }
     }

@@ -1,16 +1,10 @@
 //! A rule that backs off where the loss goes above the first one.
 
-use super::{Controller, Probes};
+use super::{Controller, Guard, Probes};
 use crate::{error::Result, record::Measurement, snapshot::Archive};
 
-/// The learning rate of a rule times a factor, which begins at 1 and is halved whenever the loss has gone above the
-/// first one: its mean over the last 20 steps above twice that of the first ten, over the last 100 above 1.5 times, or
-/// over the last 500 above 1.3 times. On batches of one image, whose losses scatter by half, these are six, three and
-/// two standard errors for a loss that stays where it began.
-///
-/// Rules go by curvature, and what they probe now and then is a batch like most others. Where a few batches are far
-/// sharper, as outliers among the images make them, every rule steps too far on these; no probe shows it, but the loss
-/// does. The factor never rises again: so a run cannot end above its first loss for want of a smaller rate.
+/// The learning rate of a rule times the factor of a [`Guard`], which begins at 1 and is halved whenever the loss has
+/// gone above the first one: so a run cannot end above its first loss for want of a smaller rate.
 ///
 /// ```
 /// use lyapunov::{BackedOff, Constant, Controller, Measurement};
@@ -25,52 +19,13 @@ use crate::{error::Result, record::Measurement, snapshot::Archive};
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct BackedOff<C> {
     rule: C,
-    factor: f64,
-    /// The mean of the first losses.
-    first: f64,
-    seen: u64,
-    windows: [Window; 3],
+    guard: Guard,
 }
-
-/// The losses since the last time that so many had been seen.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-struct Window {
-    sum: f64,
-    count: u64,
-}
-
-/// How long the windows are, and how many times the first loss their means may be.
-const LIMITS: [(u64, f64); 3] = [(20, 2.0), (100, 1.5), (500, 1.3)];
-
-/// The losses that make the first one.
-const FIRST: u64 = 10;
 
 impl<C: Controller> BackedOff<C> {
     /// The rule, not backed off.
     pub fn new(rule: C) -> Self {
-        Self { rule, factor: 1.0, first: 0.0, seen: 0, windows: [Window::default(); 3] }
-    }
-
-    /// Whether this loss closes a window that lies too high.
-    fn is_too_high(&mut self, loss: f64) -> bool {
-        self.seen += 1;
-        if self.seen <= FIRST {
-            self.first += (loss - self.first) / self.seen as f64;
-            return false;
-        }
-        let mut high = false;
-        for (window, (length, limit)) in self.windows.iter_mut().zip(LIMITS) {
-            (window.sum, window.count) = (window.sum + loss, window.count + 1);
-            if window.count == length {
-                high |= window.sum > limit * self.first * length as f64;
-                *window = Window::default();
-            }
-        }
-        if high {
-            // What comes next is judged by itself.
-            self.windows = [Window::default(); 3];
-        }
-        high
+        Self { rule, guard: Guard::default() }
     }
 }
 
@@ -81,27 +36,20 @@ impl<C: Controller> Controller for BackedOff<C> {
 
     fn next(&mut self, measurement: &Measurement) -> Result<f64> {
         let rate = self.rule.next(measurement)?;
-        if measurement.loss.is_finite() && self.is_too_high(measurement.loss) {
-            self.factor *= 0.5;
-        }
-        Ok(self.factor * rate)
+        self.guard.see(measurement.loss);
+        Ok(self.guard.factor() * rate)
     }
 
     fn back_off(&self) -> f64 {
-        self.factor * self.rule.back_off()
+        self.guard.factor() * self.rule.back_off()
+    }
+
+    fn guard(&mut self) -> Option<&mut Guard> {
+        Some(&mut self.guard)
     }
 
     fn keep(&mut self, archive: &mut Archive<'_>) -> Result<()> {
-        let mut row = [self.factor, self.first, self.seen as f64];
-        archive.array("back_off", &mut row)?;
-        (self.factor, self.first, self.seen) = (row[0], row[1], row[2] as u64);
-        let mut sums = self.windows.map(|window| window.sum);
-        let mut counts = self.windows.map(|window| window.count as f64);
-        archive.array("back_off_sums", &mut sums)?;
-        archive.array("back_off_counts", &mut counts)?;
-        for (i, window) in self.windows.iter_mut().enumerate() {
-            *window = Window { sum: sums[i], count: counts[i] as u64 };
-        }
+        self.guard.keep(archive)?;
         self.rule.keep(archive)
     }
 }

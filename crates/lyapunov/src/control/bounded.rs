@@ -1,6 +1,6 @@
 //! A rule that may not leave a range.
 
-use super::{Controller, Probes};
+use super::{Controller, Guard, Probes};
 use crate::{
     error::{Error, Result},
     record::Measurement,
@@ -47,6 +47,10 @@ impl<C: Controller> Controller for Bounded<C> {
 
     fn back_off(&self) -> f64 {
         self.rule.back_off()
+    }
+
+    fn guard(&mut self) -> Option<&mut Guard> {
+        self.rule.guard()
     }
 
     fn keep(&mut self, archive: &mut Archive<'_>) -> Result<()> {

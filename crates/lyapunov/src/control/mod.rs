@@ -5,6 +5,7 @@ mod backed_off;
 mod batch_sharpness;
 mod bounded;
 mod edge_step;
+mod guard;
 mod loss_watch;
 mod on_edge;
 mod quasi_newton;
@@ -16,6 +17,8 @@ pub use backed_off::BackedOff;
 pub use batch_sharpness::BatchSharpnessRule;
 pub use bounded::Bounded;
 pub use edge_step::EdgeStep;
+pub use guard::Guard;
+pub(crate) use guard::Turn;
 pub use on_edge::OnEdge;
 pub use quasi_newton::QuasiNewton;
 pub use rule::{Rule, RuleOptions};
@@ -48,6 +51,12 @@ pub trait Controller {
         1.0
     }
 
+    /// What watches over the loss of the run and takes back what has raised it, where the rule has such a thing:
+    /// [`BackedOff`].
+    fn guard(&mut self) -> Option<&mut Guard> {
+        None
+    }
+
     /// Leads `archive` past all that the rule remembers between steps, so that a run can be saved and resumed; nothing,
     /// unless the rule says otherwise. A rule with a memory that leaves this out decides otherwise after a resumption.
     ///
@@ -70,6 +79,10 @@ impl<C: Controller + ?Sized> Controller for Box<C> {
 
     fn back_off(&self) -> f64 {
         (**self).back_off()
+    }
+
+    fn guard(&mut self) -> Option<&mut Guard> {
+        (**self).guard()
     }
 
     fn keep(&mut self, archive: &mut Archive<'_>) -> Result<()> {

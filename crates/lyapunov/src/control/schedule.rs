@@ -1,6 +1,6 @@
 //! Learning rates that are known in advance: pure functions of the step.
 
-use super::{Controller, Probes};
+use super::{Controller, Guard, Probes};
 use crate::{
     error::{Error, Result},
     record::Measurement,
@@ -103,6 +103,10 @@ impl<C: Controller> Controller for Scheduled<C> {
 
     fn back_off(&self) -> f64 {
         self.rule.back_off()
+    }
+
+    fn guard(&mut self) -> Option<&mut Guard> {
+        self.rule.guard()
     }
 
     fn keep(&mut self, archive: &mut Archive<'_>) -> Result<()> {

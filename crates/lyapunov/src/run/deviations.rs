@@ -129,6 +129,13 @@ impl<S: Vector> Deviations<S> {
         if self.pending > 0 { self.renormalize(taken) } else { None }
     }
 
+    /// Forgets what was grown up to here, where the run has gone back to an earlier state after `taken` steps.
+    pub(super) fn restart(&mut self, taken: u64) {
+        self.finish(taken);
+        self.benettin.forget();
+        self.rayleigh = 0.0;
+    }
+
     /// Re-orthonormalises after `taken` steps of the run; `None` where the deviations are not finite.
     fn renormalize(&mut self, taken: u64) -> Option<RunningExponents> {
         let (steps, time, (sum, weighted)) = (self.pending, self.pending_time, self.pending_rayleigh);

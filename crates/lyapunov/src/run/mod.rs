@@ -4,6 +4,7 @@ mod blown_up;
 mod deviations;
 mod parts;
 mod probes;
+mod refuge;
 mod sharpness;
 mod snapshot;
 mod twins;
@@ -102,6 +103,8 @@ pub struct Summary {
     pub grown: Option<RunningExponents>,
     /// The cost of all measurements and deviations, in g-eq per training step.
     pub measuring_cost: f64,
+    /// Before which steps the run went back to an earlier state: see [`Guard`](crate::Guard).
+    pub returns: Vec<u64>,
 }
 
 /// Trains: at every step measures what is due, lets `controller` decide the learning rate, hands one row to `observer`,
@@ -171,6 +174,10 @@ pub struct Training<S, V> {
     pub last: Option<Measurement>,
     /// The weights before the last step, where the controller asks for its secant.
     pub before: Option<V>,
+    /// Where the run may go back to, where its controller has a guard.
+    refuge: Option<refuge::Refuge<S>>,
+    /// Before which steps it went back.
+    pub returns: Vec<u64>,
 }
 
 impl<S: Vector, V: Vector> Training<S, V> {
@@ -193,7 +200,12 @@ impl<S: Vector, V: Vector> Training<S, V> {
                 Some(deviations)
             }
         };
-        Ok(Self { plan: plan.clone(), sharpness, deviations, grown: None, last: None, before: None })
+        Ok(Self::at_start(plan, sharpness, deviations))
+    }
+
+    fn at_start(plan: &Plan, sharpness: SharpnessMonitor<V>, deviations: Option<Deviations<S>>) -> Self {
+        let (plan, returns) = (plan.clone(), Vec::new());
+        Self { plan, sharpness, deviations, grown: None, last: None, before: None, refuge: None, returns }
     }
 
     /// Goes on until `until` steps have been taken.
@@ -214,6 +226,9 @@ impl<S: Vector, V: Vector> Training<S, V> {
         while descent.steps_taken() < until {
             let step = descent.steps_taken();
             let Some(mut row) = self.row(descent, controller.wants(step))? else {
+                if self.retreat(descent, controller)? {
+                    continue;
+                }
                 self.finish(step);
                 if let Some(deviations) = &mut self.deviations {
                     deviations.benettin.diverge(step);
@@ -222,10 +237,12 @@ impl<S: Vector, V: Vector> Training<S, V> {
             };
             descent.set_learning_rate(decide(controller, &mut row)?);
             row.edge = descent.edge();
+            self.turn(descent, controller)?;
             self.record(row, controller, observer, || descent.weights().clone())?;
             self.step(descent)?;
         }
         if descent.steps_taken() >= self.plan.steps {
+            self.settle(descent, controller)?;
             self.finish(self.plan.steps);
         }
         Ok(Outcome::Completed)

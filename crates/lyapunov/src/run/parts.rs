@@ -84,7 +84,7 @@ impl<W: Vector> Training<W, W> {
             return Err(Error::argument("count", carry.count, reason));
         }
         let sharpness = SharpnessMonitor::new(&plan.what, &plan.on, plan.product, plan.products);
-        Ok(Self { plan: plan.clone(), sharpness, deviations: None, grown: None, last: None, before: None })
+        Ok(Self::at_start(plan, sharpness, None))
     }
 }
 
@@ -177,6 +177,7 @@ impl<S: Vector, V: Vector> Training<S, V> {
             exponents: self.deviations.as_ref().map(Deviations::chaos),
             grown: self.grown.clone(),
             measuring_cost: self.sharpness.cost / steps.max(1) as f64,
+            returns: self.returns.clone(),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! A run in progress written down and taken up again: every field that the coming steps depend on.
 
-use super::{Deviations, Plan, Reading, SharpnessMonitor, Target, Training};
+use super::{Deviations, Plan, Reading, SharpnessMonitor, Target, Training, refuge};
 use crate::{
     control::Controller,
     descent::{Descent, Edge},
@@ -46,7 +46,7 @@ impl<S: Persist, V: Persist> Training<S, V> {
             Benettin::resume(vec![descent.state().zeros_like(); count], growth)
         };
         let deviations = carry.map(|carry| blank(carry.count)).transpose()?.map(Deviations::of);
-        let mut training = Self { plan: plan.clone(), sharpness, deviations, grown: None, last: None, before: None };
+        let mut training = Self::at_start(plan, sharpness, deviations);
         training.keep(descent, controller, &mut Archive::loading(saved))?;
         Ok(training)
     }
@@ -65,6 +65,8 @@ impl<S: Persist, V: Persist> Training<S, V> {
         }
         keep_growing("grown", &mut self.grown, archive)?;
         keep_last(&mut self.last, product, archive)?;
+        archive
+            .within("refuge", |archive| refuge::keep(&mut self.refuge, &mut self.returns, descent.state(), archive))?;
         archive.maybe("before", &mut self.before, descent.weights())
     }
 }

@@ -5,6 +5,7 @@ mod borders;
 mod control;
 mod descent;
 mod exponents;
+mod guard;
 mod mutations;
 mod oracles;
 mod python;

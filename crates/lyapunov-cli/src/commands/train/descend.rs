@@ -14,16 +14,17 @@ use lyapunov_burn::{Network, Weights};
 use super::TrainingRun;
 use crate::{
     checkpoint::{self, Clock, Note},
-    error::Result,
+    error::{Error, Result},
     export::tensorboard::Live,
     faults,
     folder::ROWS,
     setup::{self, OptimizerVisitor},
-    store::{LIMIT, Store},
+    store::Store,
     terminal::{
         interrupt::{self, Signal},
         progress::{Observers, Progress},
     },
+    text::duration,
 };
 
 /// A run whose first step takes so long has a checkpoint after it.
@@ -107,14 +108,18 @@ impl<'a> Descend<'a, '_> {
                 self.save(moving, when.keep)?;
                 return Ok(Some(signal));
             }
-            // A checkpoint that was due while somebody else held the database is made up for.
             due |= clock.is_due(taken);
             let held = self.store.held_for();
             warned = warned && held.is_some() || self.warn_of_the_holder(held, warned);
-            if taken > saved && due && held.is_none_or(|time| time >= LIMIT / 2) {
+            let leaves = held.is_some_and(|time| time >= self.store.patience());
+            if taken > saved && (due || leaves) {
                 self.save(moving, when.keep)?;
                 clock.reset();
                 (saved, due) = (taken, false);
+            }
+            // The database may have taken that.
+            if leaves && self.store.held_for().is_some() {
+                return Err(self.gave_up(taken));
             }
             let began = Instant::now();
             let mut observers = Observers(vec![&mut *self.store, &mut *self.progress, &mut *self.events]);
@@ -149,6 +154,20 @@ impl<'a> Descend<'a, '_> {
         true
     }
 
+    fn gave_up(&self, taken: u64) -> Error {
+        let folder = self.session.folder.path();
+        let (rows, time) = (folder.join(ROWS), duration(self.store.patience().as_secs_f64()));
+        let message =
+            format!("another program has held {} for {time}: the run stopped after {taken} steps", rows.display());
+        let help = format!(
+            "nothing is lost: the rows and a checkpoint wait beside it. End the other program, then `lyapunov train \
+             --resume {}`",
+            folder.display()
+        );
+        Error::Failed { message, help: Some(help) }
+    }
+
+    /// A checkpoint, in the database or beside it: it waits for nobody.
     fn save<R: UpdateRule<Weights, State: Persist>>(&mut self, moving: &mut Moving<'_, R>, keep: usize) -> Result<()> {
         let TrainingRun { config, folder, .. } = self.session;
         let Moving { descent, controller, training } = moving;

@@ -18,6 +18,7 @@ use crate::{
     export::tensorboard::files_of_events,
     folder::{CONFIG, MANIFEST, ROWS, RunFolder},
     manifest::{self, Manifest},
+    measure::summary::Summary,
     setup,
     store::{self, Listed, Store},
     text::counted,
@@ -76,7 +77,11 @@ fn written_settings(folder: &Path) -> Result<Settings> {
 /// Says that a run has ended already.
 fn report_end(path: &Path, manifest: &Manifest, json: bool) -> Result<()> {
     let (outcome, steps) = (manifest.outcome.name(), manifest.steps);
+    if let Some(rest) = manifest.summary.as_ref().filter(|_| json) {
+        return print(Summary::of_ended(&path.display().to_string(), rest).as_bytes());
+    }
     if json {
+        // A version that did not keep the object.
         let latest = store::latest(&path.join(ROWS))?;
         let point = latest.lambda_max();
         let lambda_max = point.map(
@@ -168,6 +173,14 @@ fn past(folder: &RunFolder, config: &Config) -> Result<Option<Past>> {
         Err(fault) => {
             warn(&format!("{fault}; the run begins again"));
             return Ok(None);
+        }
+    };
+    // What was written beside a database that somebody else held.
+    let listed = match store.take_up_aside() {
+        Ok(()) => store.checkpoints()?,
+        Err(fault) => {
+            warn(&format!("{fault}; what waits beside the rows is not used"));
+            listed
         }
     };
     let (found, faults) = checkpoint::newest(folder.path(), &listed, &config.digest())?;
