@@ -78,7 +78,7 @@ pub fn plan_of(text: &str) -> bool {
     sweep::Plan::of_text("sweep.toml", text.to_owned(), |_| Ok(())).is_ok()
 }
 
-/// The command line as clap knows it: for the tests of the book, which write the reference of it and parse its commands.
+/// The command line as clap knows it: for the tests of the book, which parse its commands and write the reference.
 #[doc(hidden)]
 pub fn program() -> clap::Command {
     <cli::Arguments as clap::CommandFactory>::command()
