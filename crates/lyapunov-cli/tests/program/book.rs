@@ -66,7 +66,7 @@ fn blocks(text: &str) -> Vec<(String, String)> {
 ///
 /// Of the shell's language this knows words, comments, variables that a line sets, pipes, and what stands behind `>`.
 fn commands(block: &str) -> Vec<Vec<String>> {
-    let (mut found, mut variables) = (Vec::new(), BTreeMap::new());
+    let (mut found, mut variables) = (Vec::new(), BTreeMap::<String, String>::new());
     for line in block.replace("\\\n", " ").lines() {
         let mut line = line.trim().to_owned();
         for (name, value) in &variables {
