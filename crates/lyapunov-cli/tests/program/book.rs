@@ -216,7 +216,11 @@ fn the_reference_of_the_command_line_is_what_the_program_says() {
     let mut page =
         "# The command line\n\nThis page is what the program says of itself, by `lyapunov COMMAND --help`; a \
                     test compares the two.\n\
-                    `lyapunov man` prints the same as manual pages, `lyapunov completions` what a shell needs.\n"
+                    `lyapunov man` prints the same as manual pages, `lyapunov completions` what a shell needs.\n\n\
+                    Exit codes: 0 a result, also where a run diverged; 1 a fault; 2 a command or a configuration that \
+                    means nothing;\n75 a run that another process is at; 128 + n where signal n ended it.\n\n\
+                    Variables: `BURN_DEVICE` is `--device`; `NO_COLOR` leaves the colours out of messages; \
+                    `LYAPUNOV_JOURNAL`\n(`wal` or `rollback`) is the journal of the database of a run.\n"
             .to_owned();
     chapter(&program, 2, &mut page);
     let path = book().join("reference/command-line.md");
