@@ -207,7 +207,8 @@ fn the_reference_of_the_command_line_is_what_the_program_says() {
         let name = command.get_bin_name().unwrap_or(command.get_name()).to_owned();
         let help = command.clone().term_width(100).render_long_help().to_string();
         let lines: Vec<&str> = help.lines().map(str::trim_end).collect();
-        *page += &format!("\n{} {name}\n\n```text\n{}\n```\n", "#".repeat(level), lines.join("\n").trim_end());
+        let (marks, help) = ("#".repeat(level), lines.join("\n"));
+        page.extend(["\n", &marks, " ", &name, "\n\n```text\n", help.trim_end(), "\n```\n"]);
         let parts = command.get_subcommands().filter(|part| !part.is_hide_set() && part.get_name() != "help");
         parts.for_each(|part| chapter(part, 3.min(level + 1), page));
     }
