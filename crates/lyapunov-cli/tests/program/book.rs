@@ -228,7 +228,7 @@ fn the_reference_of_the_command_line_is_what_the_program_says() {
     if env::var_os("UPDATE").is_some() {
         fs::write(&path, &page).unwrap();
     }
-    let stored = fs::read_to_string(&path).unwrap_or_default();
+    let stored = fs::read_to_string(&path).unwrap_or_default().replace("\r\n", "\n");
     let differs = stored.lines().zip(page.lines()).find(|(stored, page)| stored != page);
     assert!(stored == page, "{} is not up to date (UPDATE=1 writes it): {differs:?}", path.display());
 }
