@@ -46,3 +46,8 @@ pub use vector::Weights;
 #[cfg(doctest)]
 #[doc = include_str!("../../../README.md")]
 struct Readme;
+
+/// The blocks of Rust in the book's chapter compile and run.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/book/src/from-burn.md")]
+struct FromBurn;

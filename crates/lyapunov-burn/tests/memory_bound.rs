@@ -55,7 +55,7 @@ fn a_search_holds_at_most_half_a_gradient_more_beside_its_vectors() {
 }
 
 #[test]
-#[ignore = "the table of BENCHMARKS.md, a minute"]
+#[ignore = "the table of docs/notebook/tracking.md, a minute"]
 fn the_memory_of_searches() {
     for architecture in [Architecture::Mlp { widths: vec![200, 200] }, Architecture::Cnn { widths: vec![16, 32, 64] }] {
         for activation in [Activation::Relu, Activation::Tanh] {

@@ -79,6 +79,12 @@ pub fn plan_of(text: &str) -> bool {
     sweep::Plan::of_text("sweep.toml", text.to_owned(), |_| Ok(())).is_ok()
 }
 
+/// The command line as clap knows it: for the tests of the book, which parse its commands and write the reference.
+#[doc(hidden)]
+pub fn program() -> clap::Command {
+    <cli::Arguments as clap::CommandFactory>::command()
+}
+
 /// Shows a fault on standard error: the sentence, the place, the hint.
 fn report(fault: &error::Error) {
     let mut stderr = io::stderr();

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 HERE = Path(__file__).resolve().parent
-CHAPTER = HERE.parents[2] / "docs" / "from-pytorch.md"
+CHAPTER = HERE.parents[2] / "docs" / "book" / "src" / "from-pytorch.md"
 
 
 def blocks(language):

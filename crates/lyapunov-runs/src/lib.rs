@@ -70,3 +70,8 @@ pub use recorder::Recorder;
 pub use snapshot::{saved_from_safetensors, saved_to_safetensors};
 pub use store::{History, Store};
 pub use stored::StoredRun;
+
+/// The blocks of Rust in the book's chapter compile and run.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/book/src/own-loop.md")]
+struct OwnLoop;

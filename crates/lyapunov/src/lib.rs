@@ -85,3 +85,8 @@ pub use system::{
     AdaptiveFlow, Closures, Differences, Field, FieldClosures, Flow, Law, Map, Outcome, RandomClosures, System,
 };
 pub use vector::{Vector, orthogonalize, orthonormalize, storage_epsilon};
+
+/// The blocks of Rust in the book's chapter compile and run.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/book/src/own-system.md")]
+struct OwnSystem;

@@ -1,8 +1,8 @@
 //! Whether there is room for a run: an estimate of its memory, before any work.
 //!
 //! The estimate is of the largest moment of a run, from the vectors it holds and what a pass over a batch makes. It is
-//! right to a factor of about two (BENCHMARKS.md, "Faults"), which is enough to distinguish a slip of the pen from a
-//! run.
+//! right to a factor of about two (docs/notebook/recording-and-files.md), which is enough to distinguish a slip of the
+//! pen from a run.
 
 use std::{
     fs,
@@ -214,7 +214,7 @@ mod tests {
         }
     }
 
-    /// The estimates beside which BENCHMARKS.md has the peaks of real runs.
+    /// The estimates beside which docs/notebook/recording-and-files.md has the peaks of real runs.
     #[test]
     #[ignore = "prints, and checks nothing"]
     fn estimates() {

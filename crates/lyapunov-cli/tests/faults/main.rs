@@ -1,7 +1,8 @@
 //! What befalls runs and downloads: kills, signals, races, writes that fail, hostile files. A run that goes on must
 //! reach the bits of one that was left alone.
 //!
-//! The short form takes some seconds per test; `LYAPUNOV_FAULTS=long` asks for the numbers in docs/reliability.md.
+//! The short form takes some seconds per test; `LYAPUNOV_FAULTS=long` asks for the numbers in
+//! docs/book/src/reliability.md.
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 

@@ -1,6 +1,7 @@
 //! The program as its users meet it, one file per command or kind of question.
 #![allow(clippy::unwrap_used, reason = "in a test a fault is a failure")]
 
+mod book;
 mod borders;
 mod dashboard;
 mod data;

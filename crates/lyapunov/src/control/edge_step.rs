@@ -8,7 +8,7 @@
 //!
 //! **The part depends on the network**: at the edge, MLPs hold η‖Hu‖/(1 − β) at 2.5 to 3 and plain convolutional
 //! networks at 4 to 7. The alignment c = uᵀHu/‖Hu‖ of the step with its image distinguishes them, and s = σ (c̄/0.46)⁶
-//! serves all of those that were tried with σ = 2: see BENCHMARKS.md, also for what did not work.
+//! serves all of those that were tried with σ = 2; docs/notebook/edge-step.md has what did not work.
 
 use super::{Controller, Probes, loss_watch::LossWatch, positive};
 use crate::{
@@ -34,7 +34,7 @@ use crate::{
 /// **Cost**: one product every five steps in the first 40, then every 20: 0.09 g-eq per step over 780 steps of an MLP
 /// with exact products.
 ///
-/// **Source**: this project; the data are in BENCHMARKS.md.
+/// **Source**: this project; the data are in docs/book/src/results/learning-rates.md.
 ///
 /// ```
 /// use lyapunov::{EdgeStep, Plan, Product, Sgd, run, systems::Quadratic};

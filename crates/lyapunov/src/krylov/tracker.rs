@@ -44,7 +44,8 @@ impl<V: Vector> Tracker<V> {
     /// 24.
     ///
     /// The error of the value goes with the square of the residual: at 0.05 it was 0.3 % at the median and below 1 % in
-    /// nine of ten bursts along training runs, for 4 to 5 products each; see BENCHMARKS.md.
+    /// nine of ten bursts along training runs, for 4 to 5 products each: the book's page
+    /// docs/book/src/results/tracking.md.
     pub fn adaptive(tolerance: f64) -> Self {
         Self { tolerance, stop_early: true, ..Self::new(12) }
     }

@@ -159,8 +159,8 @@ impl Growth {
     /// **Standard errors** come from the spectrum of the block sums at frequency zero and from the scatter of single
     /// blocks: together they distinguish averages whose error falls like 1/√N from those that telescope, whose error
     /// falls like 1/N. They hold the true value as often as those of a normal law do, within a few per cent, where the
-    /// growth is correlated over no more than a hundredth of the run (docs/reliability.md has the calibration). Where
-    /// it has a longer memory, as in area-preserving maps, they are enlarged by its power law, and still too small for
+    /// growth is correlated over no more than a hundredth of the run (see docs/book/src/reliability.md). Where it
+    /// has a longer memory, as in area-preserving maps, they are enlarged by its power law, and still too small for
     /// a run that has not met the longest stays. **Aligned** says that the run was long enough to speak of a limit: at
     /// least 32 blocks (256 renormalisations), every standard error at most 10 % of |Λᵢ| or of |Λ_1|, the last two
     /// quarters agree on every exponent, within 5 % or their scatter, and no long memory was seen.
