@@ -23,7 +23,7 @@ pub fn network(settings: &Settings) -> Result<(Network, Subject)> {
     settings.check_sizes(images)?;
     let data = dataset.name.clone();
     let network = Network::new(&options, dataset, &device)
-        .and_then(|network| Ok(network.with_threads(config.run.thread_count())?))
+        .and_then(|network| network.with_threads(config.run.thread_count()))
         .map_err(|fault| settings.explain(fault))?;
     let subject = Subject {
         model: config.model.name.name().to_owned(),
