@@ -1,8 +1,9 @@
 """Several processes train one model, each on its own examples; the readings are of the loss over all of them.
 
-Run: torchrun --standalone --nproc-per-node 2 examples/ddp.py
+Run: torchrun --standalone --nproc-per-node 2 examples/ddp.py [--epochs 5]
 """
 
+import argparse
 import os
 
 import torch
@@ -24,6 +25,9 @@ def images(n: int) -> TensorDataset:
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--epochs", type=int, default=5)
+    epochs = parser.parse_args().epochs
     cuda = torch.cuda.is_available()
     dist.init_process_group("nccl" if cuda else "gloo")
     device = torch.device("cuda", int(os.environ["LOCAL_RANK"])) if cuda else torch.device("cpu")
@@ -44,7 +48,7 @@ def main() -> None:
 
     # The wrapped model: its ranks are those of the measurement. Only rank 0 calls log.
     monitor = lyapunov.Monitor(parallel, F.cross_entropy, optimizer, every=10, log=log)
-    for epoch in range(5):
+    for epoch in range(epochs):
         sampler.set_epoch(epoch)
         for x, y in loader:
             x, y = x.to(device), y.to(device)

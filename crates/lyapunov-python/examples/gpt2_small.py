@@ -1,6 +1,6 @@
 """A small GPT-2 on characters, by Hugging Face's trainer under AdamW: its preconditioned sharpness comes to the edge at 38/η.
 
-Run: python examples/gpt2_small.py [--steps 400] [--out runs/gpt2]; then python -m lyapunov report runs
+Run: python examples/gpt2_small.py [--steps 400] [--examples 128] [--out runs/gpt2]; then python -m lyapunov report runs
 """
 
 import argparse
@@ -30,13 +30,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--steps", type=int, default=400)
     parser.add_argument("--every", type=int, default=20)
+    parser.add_argument("--examples", type=int, default=128)
     parser.add_argument("--rate", type=float, default=3e-3)
     parser.add_argument("--out", default="runs/gpt2")
     chosen = parser.parse_args()
     torch.manual_seed(0)
     examples, letters = characters(4000, 32)
     # Few examples in large batches: close to full-batch training, of which the edge at 38/η speaks.
-    examples = examples[:128]
+    examples = examples[: chosen.examples]
     model = GPT2LMHeadModel(
         GPT2Config(vocab_size=letters, n_positions=32, n_embd=32, n_layer=2, n_head=4, resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0, bos_token_id=0, eos_token_id=0)
     )

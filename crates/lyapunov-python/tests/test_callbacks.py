@@ -305,3 +305,18 @@ def test_the_names_are_there_without_an_import_of_their_own():
     with pytest.raises(AttributeError, match="no attribute"):
         lyapunov.keras
     assert build(mlp)
+
+
+def test_trainers_on_several_devices_are_refused_with_a_way_out():
+    from types import SimpleNamespace
+
+    for name, begin, trainer in (
+        ("lightning", "on_train_start", SimpleNamespace(world_size=2)),
+        ("transformers", "on_train_begin", SimpleNamespace(world_size=2, n_gpu=0)),
+        ("transformers", "on_train_begin", SimpleNamespace(world_size=1, n_gpu=2)),
+    ):
+        pytest.importorskip(name), pytest.importorskip("accelerate" if name == "transformers" else name)
+        callback = getattr(lyapunov, name).Callback()
+        with pytest.raises(lyapunov.Unsuitable, match=r"on 2 devices.*lyapunov\.Monitor.*distributed\.md"):
+            getattr(callback, begin)(trainer, None, None) if name == "transformers" else getattr(callback, begin)(trainer, None)
+        assert callback.monitor is None

@@ -128,7 +128,7 @@ def test_without_matplotlib_the_way_is_said(runs, monkeypatch):
 
 def test_the_example_of_gpt2_comes_up_to_the_edge(tmp_path):
     pytest.importorskip("transformers"), pytest.importorskip("accelerate")
-    told = subprocess.run([sys.executable, str(EXAMPLES / "gpt2_small.py"), "--steps", "41"], cwd=tmp_path, capture_output=True, text=True, timeout=1200)
+    told = subprocess.run([sys.executable, str(EXAMPLES / "gpt2_small.py"), "--steps", "41", "--examples", "16"], cwd=tmp_path, capture_output=True, text=True, timeout=1200)
     assert told.returncode == 0, told.stderr
     shares = [float(line.split("%")[0].split()[-1]) for line in told.stdout.splitlines() if line.startswith("step")]
     # Before the first step Adam has seen one gradient, and its preconditioner speaks of that alone.

@@ -112,6 +112,14 @@ class Measuring:
             self.monitor.__exit__(None if error is None else type(error), error, None)
 
 
+def several(devices: int) -> str:
+    """What is said to a trainer of several processes or devices."""
+    return (
+        f"the trainer runs on {devices} devices, and the callback does not know how it divides the loss among them: write the loop with lyapunov.Monitor on the model in its "
+        "DistributedDataParallel wrapper (docs/distributed.md), or train on one device"
+    )
+
+
 @contextlib.contextmanager
 def attributes_kept(module: nn.Module) -> Iterator[None]:
     """What a pass may change of a module in Python (counts, lists, the states of metrics within it) is as before afterwards."""

@@ -99,6 +99,7 @@ def mirror(
     if getattr(loader, "persistent_workers", False) and getattr(loader, "_iterator", None) is not None:
         raise ValueError("the workers of this loader are in use by the loop that goes through it: use another DataLoader, or persistent_workers=False")
     problem = Problem(model, loss_fn, forward, params, kind, micro_batch)
+    problem.refuse_shards("exponents are not offered")
     memory, taken = _memory(optimizer, problem, rule)
     with Quiet(problem.model) as quiet, _kept(loader):
         run = Mirror(problem, quiet, loader, taken)

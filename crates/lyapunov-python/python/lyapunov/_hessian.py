@@ -159,7 +159,8 @@ class Hessian:
 
     def __matmul__(self, v: Tensor) -> Tensor:
         """H v for a flat vector of n entries, in the order of the parameters; f32, or f64 where a parameter is. **Cost**: two to three products."""
-        n = sum(self._problem.weights.sizes)
+        self._problem.refuse_shards("products with a vector of one's own are not offered")
+        n = self._problem.weights.length
         if not isinstance(v, Tensor) or v.shape != (n,):
             raise ValueError(f"the vector must be a flat tensor of {n} entries")
         w = self._problem.weights
@@ -169,7 +170,7 @@ class Hessian:
     @property
     def shape(self) -> tuple[int, int]:
         """(n, n) for n measured weights."""
-        n = sum(self._problem.weights.sizes)
+        n = self._problem.weights.length
         return n, n
 
 

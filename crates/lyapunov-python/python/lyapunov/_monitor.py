@@ -211,9 +211,10 @@ class Monitor:
         return coming * (self.clip_by_norm / (float(coming.norm()) + 1e-6)) if float(coming.norm()) > self.clip_by_norm else coming
 
     def state_dict(self) -> dict[str, Any]:
-        """All that a resumed run needs to go on with the same readings; saved by ``torch.save``."""
+        """All that a resumed run needs to go on with the same readings; saved by ``torch.save``. Under ``fully_shard`` each rank has its own."""
         like = self._problem.weights.flat(self._problem.weights.params)
-        vectors = {name: tracker.vector(like) for name, tracker in self._trackers.items()}
+        found = {name: tracker.vector(like) for name, tracker in self._trackers.items()}
+        vectors = {name: None if vector is None else vector.as_subclass(Tensor) for name, vector in found.items()}
         state = {"step": self._step, "cost": self._cost, "vectors": vectors}
         return state if self._recording is None else {**state, "run": self._recording.state()}
 
@@ -223,7 +224,7 @@ class Monitor:
         if set(state["vectors"]) != set(self._trackers):
             raise ValueError(f"the saved monitor measured {', '.join(sorted(state['vectors']))}, this one {', '.join(sorted(self._trackers))}")
         for name, vector in state["vectors"].items():
-            self._trackers[name].set_vector(None if vector is None else vector.to(like), like)
+            self._trackers[name].set_vector(None if vector is None else self._problem.weights.vector(vector), like)
         self._step, self._cost = int(state["step"]), float(state["cost"])
         if self._recording is not None and "run" in state:
             self._recording.resume(state["run"], self._step, self._cost)

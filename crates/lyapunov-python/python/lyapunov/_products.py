@@ -15,6 +15,7 @@ from torch.utils._pytree import tree_leaves, tree_map
 from . import _core
 from ._graph import Graph
 from ._processes import Processes
+from ._shards import Shards, is_sharded, sharded_gradient, sharded_outputs_product
 from ._weights import Generators, Quiet, Weights, unwrap
 from .errors import Unsuitable, translation
 
@@ -72,15 +73,25 @@ class Problem:
             raise TypeError(f"loss_fn must be a function of outputs and targets, not {type(loss_fn).__name__}")
         if micro_batch is not None and micro_batch < 1:
             raise ValueError(f"micro_batch = {micro_batch} must be at least 1")
-        self.processes = Processes.of(model)
         self.model = unwrap(model)
-        self.weights = Weights(self.model, params)
+        self.weights = Shards(self.model, params) if is_sharded(self.model) else Weights(self.model, params)
+        self.processes = self.weights.processes if isinstance(self.weights, Shards) else Processes.of(model)
+        if isinstance(self.weights, Shards) and micro_batch is not None:
+            raise Unsuitable("micro_batch= is not offered for parameters that fully_shard has cut: give smaller batches, as batches=")
         self.loss_fn, self.forward = loss_fn, forward or default_forward
         self.kind, self.micro_batch = kind, micro_batch
         self.gradient_seconds = math.inf
         """Wall time of one gradient of the data last measured."""
         self.captured: Generators | None = None
         """Where the generators stood before the forward pass of the step that the next measurement speaks of."""
+
+    def refuse_shards(self, what: str) -> None:
+        """Raises Unsuitable where ``fully_shard`` has cut the parameters, for which ``what`` is not offered."""
+        if isinstance(self.weights, Shards):
+            raise Unsuitable(
+                f"{what} for parameters that fully_shard has cut (FSDP): exact products are needed, and torch.autograd.grad gives no gradient for them. Use a model that "
+                "is not sharded, or DistributedDataParallel where it fits"
+            )
 
     def value(self, leaves: list[Tensor], batch: Any) -> tuple[Any, Tensor]:
         """Outputs and loss at the stand-ins; the caller holds them in place."""
@@ -182,7 +193,7 @@ class Measurement:
 
     def _recorded(self) -> tuple[float, Tensor] | None:
         """Loss and gradient out of the graph that exact products will use; None where there is no such graph."""
-        if self.problem.kind not in ("auto", "exact") or len(self.batches) > 1 or len(self.batches[0]) > 1:
+        if self.problem.kind not in ("auto", "exact") or len(self.batches) > 1 or len(self.batches[0]) > 1 or isinstance(self.weights, Shards):
             return None
         source = _Exact(self)
         chunk, share = self.on(None)[0]
@@ -200,6 +211,14 @@ class Measurement:
     def _check_gradient(self) -> None:
         """Whether autograd.grad sees all weights, and gives what backward() gives. **Cost**: two gradients where functions written in Python are there."""
         w, chunk = self.weights, self.on(None)[0][0]
+        if isinstance(w, Shards):
+            with w.moved(None, self.live):
+                self.quiet.rewind()
+                self.graph = Graph(self.problem.value([], chunk)[1])
+            # Its own, by which fully_shard gathers parameters, have no say in second derivatives here.
+            self.graph.python.clear()
+            check_slope(self, "backward() over sharded parameters gives")
+            return
         leaves = w.leaves()
         if isinstance(self.source, _Exact) and self.source.graph is not None:
             self.graph = self.source.graph
@@ -260,6 +279,11 @@ class Measurement:
     def gradient(self, at: Tensor | None, batch: int | None) -> tuple[float, Tensor]:
         """Mean loss and gradient over a batch, or over all; at ``at``, or where the weights are."""
         start = self._clock()
+        if isinstance(self.weights, Shards):
+            found = sharded_gradient(self, at, batch)
+            if batch is None:
+                self.problem.gradient_seconds = min(self.problem.gradient_seconds, self._clock() - start)
+            return found
         leaves = self.weights.leaves(None if at is None or at is self._live else at)
         self.quiet.rewind()
         total: Tensor | None = None
@@ -316,6 +340,10 @@ class Measurement:
             "difference": [("difference", _GradientDifference)],
             "auto": [("exact", _Exact), ("gauss-newton", _GaussNewton), ("gauss-newton", _OutputDifference), ("difference", _GradientDifference)],
         }[asked]  # type: ignore[assignment]
+        if isinstance(self.weights, Shards):
+            if asked in ("auto", "exact"):
+                obstacles.append("exact: torch.autograd.grad gives no gradient for parameters that fully_shard has cut (FSDP)")
+            ways = [(kind, _ShardedOutputDifference if way is _OutputDifference else way) for kind, way in ways if way not in (_Exact, _GaussNewton)]
         for kind, way in ways:
             if kind == "gauss-newton" and wanted == "smallest":
                 obstacles.append("gauss-newton: its matrix has no negative eigenvalues")
@@ -446,6 +474,19 @@ def check_curvature(m: Measurement, source: _Source, functions: set[str]) -> Non
         )
 
 
+def check_slope(m: Measurement, what: str) -> None:
+    """Whether the gradient is that of the loss: along itself, by a central difference of losses. **Cost**: two gradients."""
+    norm = float(m.gradient_vector.norm())
+    if norm == 0.0:
+        return
+    unit = m.gradient_vector / norm
+    step = 1e-3 * float(m.live.norm())
+    rise = m.gradient(m.live + step * unit, None)[0] - m.gradient(m.live - step * unit, None)[0]
+    slope = rise / (2 * step)
+    if abs(slope - norm) > 0.2 * max(abs(slope), norm):
+        raise Unsuitable(f"{what} a gradient of norm {norm:.4g} where the loss rises by {slope:.4g} along it: it is not the gradient of this loss")
+
+
 class _GaussNewton(_Source):
     """Jᵀ(∂²ℓ/∂z²)J v by two reverse passes for J v and one for Jᵀ."""
 
@@ -500,19 +541,40 @@ class _OutputDifference(_Source):
         return self.m._flat(image)
 
 
+class _ShardedOutputDifference(_Source):
+    """The same where parameters are cut into shards. **Cost**: two passes forward and a gradient; nothing is kept."""
+
+    def product(self, batch: int | None, v: Tensor) -> Tensor:
+        if batch is None and self.first is not None and torch.equal(self.first[0], v):
+            return self.first[1].clone()
+        total = torch.zeros_like(v)
+        for chunk, share in self.m.on(batch):
+
+            def curved(z: Tensor, moved: Tensor, chunk: Any = chunk) -> Tensor:
+                return _curved(_loss_gradient(self.m, z, chunk), moved)
+
+            def outputs(chunk: Any = chunk) -> Tensor:
+                return _outputs(self.m, chunk)
+
+            total.add_(sharded_outputs_product(self.m, chunk, share, v, outputs, curved))
+        return total
+
+
 class _GradientDifference(_Source):
     """A difference of gradients: for smooth losses only."""
 
     def try_out(self) -> None:
-        w = self.m.weights
-        leaves = w.leaves()
-        self.m.quiet.rewind()
-        with w.standing_in(leaves):
-            _, loss = self.m.problem.value(leaves, self.m.on(None)[0][0])
-        kinks = Graph(loss).kinks
+        kinks = self._graph().kinks
         if kinks:
             raise Unsuitable(f"differences of gradients take kinks for curvature, and the graph has some ({', '.join(sorted(kinks))})")
         super().try_out()
+
+    def _graph(self) -> Graph:
+        w, chunk = self.m.weights, self.m.on(None)[0][0]
+        leaves: list[Tensor] = []
+        with w.moved(None, self.m.live) if isinstance(w, Shards) else w.standing_in(leaves := w.leaves()):
+            self.m.quiet.rewind()
+            return Graph(self.m.problem.value(leaves, chunk)[1])
 
     def product(self, batch: int | None, v: Tensor) -> Tensor:
         return _core.difference(_Again(self.m), self.m.live, v, batch=batch, central=True, relative_step=1e-4 if v.dtype == torch.float32 else 1e-6)

@@ -47,6 +47,7 @@ class Rule:
         if every < 1:
             raise ValueError(f"every = {every} must be at least 1")
         self._problem = Problem(model, loss_fn, forward, params, kind, micro_batch)
+        self._problem.refuse_shards("rules for the learning rate are not offered")
         self._optimizer = o = TorchOptimizer(optimizer)
         if self._plain_only and (o.adaptive or o.beta):
             raise ValueError(f"{type(self).__name__} has a theory for torch.optim.SGD without momentum only: EdgeStep, OnEdge and QuasiNewton know the others")

@@ -42,11 +42,10 @@ class Weights:
         for p in chosen:
             if id(p) not in names:
                 raise ValueError("params holds a tensor that is not a parameter of the model")
-        sharded = [names[id(p)] for p in chosen if type(p).__name__ == "DTensor" or type(getattr(p, "data", None)).__name__ == "DTensor"]
-        if sharded or any(type(m).__name__ == "FullyShardedDataParallel" for m in model.modules()):
+        self._refuse_shards([names[id(p)] for p in chosen if "DTensor" in (type(p).__name__, type(getattr(p, "data", None)).__name__)])
+        if any(type(m).__name__ == "FullyShardedDataParallel" for m in model.modules()):
             raise Unsuitable(
-                f"{sharded[0] if sharded else 'a parameter'} is cut into shards (FSDP), for which torch.autograd.grad gives no gradient: measure a model that is not sharded, "
-                "or train with DistributedDataParallel where it fits"
+                "the model is in FullyShardedDataParallel, which torch replaces by fully_shard: shard it by torch.distributed.fsdp.fully_shard, or measure a model that is not sharded"
             )
         if not chosen:
             raise ValueError("no parameter requires a gradient: unfreeze some, or name them with params=[…]")
@@ -65,9 +64,24 @@ class Weights:
         self.dtype = torch.float64 if any(p.dtype == torch.float64 for p in self.params) else torch.float32
         self.device = self.params[0].device
 
+    def _refuse_shards(self, sharded: list[str]) -> None:
+        if sharded:
+            raise Unsuitable(
+                f"{sharded[0]} is a distributed tensor, but no part of the model went through fully_shard (tensor parallelism?): measure a model that is not cut that way"
+            )
+
+    @property
+    def length(self) -> int:
+        """How many entries a vector has."""
+        return sum(self.sizes)
+
     def flat(self, tensors: Iterable[Tensor]) -> Tensor:
         """Tensors shaped like the parameters, as one vector."""
         return torch.cat([t.detach().reshape(-1).to(self.dtype) for t in tensors])
+
+    def vector(self, plain: Tensor) -> Tensor:
+        """A flat tensor that was saved, as one of the vectors here."""
+        return plain.to(device=self.device, dtype=self.dtype)
 
     def parts(self, vector: Tensor) -> list[Tensor]:
         """A vector as tensors shaped like the parameters."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from ._callback import Measuring, MonitorOptions, OnError, attributes_kept
+from ._callback import Measuring, MonitorOptions, OnError, attributes_kept, several
 from ._monitor import Monitor
 from ._products import default_forward
 from .errors import Unsuitable
@@ -63,7 +63,7 @@ class Callback(pl.Callback):  # type: ignore[misc]
         """Makes the monitor: the optimizers are there."""
         m = self._measuring
         if trainer.world_size > 1:
-            raise Unsuitable(f"the trainer runs {trainer.world_size} processes: products are not averaged over the processes of a trainer yet")
+            raise Unsuitable(several(trainer.world_size))
         if m.loss_fn is None and not pl_module.automatic_optimization:
             raise Unsuitable("training_step steps the optimizer itself (automatic_optimization = False), so it cannot be run for a measurement: give loss_fn= and forward=")
         if m.loss_fn is None:

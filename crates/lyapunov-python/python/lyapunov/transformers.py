@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from ._callback import Measuring, MonitorOptions, OnError
+from ._callback import Measuring, MonitorOptions, OnError, several
 from ._monitor import Monitor
 from ._weights import unwrap
 from .errors import Unsuitable
@@ -63,7 +63,7 @@ class Callback(TrainerCallback):  # type: ignore[misc]
     def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **given: Any) -> None:
         """Makes the monitor, and hooks that see what the model is given."""
         if args.world_size > 1 or args.n_gpu > 1:
-            raise Unsuitable("the trainer runs on several devices: products are not averaged over the processes of a trainer yet")
+            raise Unsuitable(several(max(args.world_size, args.n_gpu)))
         saved = Path(args.output_dir) / f"checkpoint-{state.global_step}" / STATE
         if state.global_step and saved.is_file():
             self._measuring.saved = torch.load(saved, map_location="cpu")
