@@ -89,7 +89,9 @@ impl Clone for Tensor {
 }
 
 impl Vector for Tensor {
-    const BATCHED: bool = true;
+    // One component after another: all at once, vectors in single precision that nearly fill their space lose
+    // orthogonality, and a trace is off by per cents.
+    const BATCHED: bool = false;
 
     fn len(&self) -> usize {
         self.verb(|t| t.call_method0(intern!(t.py(), "numel"))?.extract())

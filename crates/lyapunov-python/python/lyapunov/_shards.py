@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -30,9 +31,9 @@ def is_sharded(model: nn.Module) -> bool:
 
 def _units(model: nn.Module) -> list[Any]:
     """The modules whose parameters are gathered together."""
-    fsdp: Any = torch.distributed.fsdp
-    unit = getattr(fsdp, "FSDPModule", None)
-    return [] if unit is None else [m for m in model.modules() if isinstance(m, unit)]
+    # Who has sharded a model has imported it.
+    unit = getattr(sys.modules.get("torch.distributed.fsdp"), "FSDPModule", None)
+    return [] if unit is None or not isinstance(model, nn.Module) else [m for m in model.modules() if isinstance(m, unit)]
 
 
 class Part(Tensor):
