@@ -185,3 +185,23 @@ def test_sparse_gradients_are_refused_by_name():
     batch = (torch.randint(0, 9, (8, 5)), torch.randint(0, 4, (8,)))
     with pytest.raises(lyapunov.Unsuitable, match="sparse=False"):
         lyapunov.hessian(build(Bag), F.cross_entropy, batch).lambda_max()
+
+
+class Tripled(torch.autograd.Function):
+    """Its gradient is wrong, not its second derivative alone."""
+
+    @staticmethod
+    def forward(ctx, x):
+        return x * 1.0
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx, g):
+        return 3 * g
+
+
+def test_a_gradient_that_is_not_that_of_the_loss_is_refused():
+    model, (x, y) = build(mlp), data()
+    tripled = lambda z, t: F.cross_entropy(Tripled.apply(z), t)
+    with pytest.raises(lyapunov.Unsuitable, match="the functions Tripled give a gradient of norm .* it is not the gradient of this loss"):
+        lyapunov.verify(model, tripled, (x, y))

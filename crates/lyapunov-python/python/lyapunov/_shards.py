@@ -48,7 +48,7 @@ class Part(Tensor):
         kwargs = kwargs or {}
         over_ranks = _OVER_RANKS.get(func)
         if over_ranks is None:
-            return super().__torch_function__(func, types, args, kwargs)
+            return super().__torch_function__(func, types, args, kwargs)  # type: ignore[no-untyped-call]
         with torch._C.DisableTorchFunctionSubclass():
             return over_ranks(cls, func, *args, **kwargs)
 
@@ -180,7 +180,7 @@ def sharded_gradient(m: Measurement, at: Tensor | None, batch: int | None) -> tu
             _, loss = m.problem.value([], chunk)
             value += share * float(loss.detach())
             # fully_shard averages over ranks, whatever their examples.
-            (share * w.processes.size * loss).backward()
+            torch.autograd.backward(share * w.processes.size * loss)
         found = w.gradients()
     return float(w.processes.add(torch.tensor([value], dtype=torch.float64, device=w.device))), found
 
@@ -200,7 +200,7 @@ def sharded_outputs_product(m: Measurement, chunk: Any, share: float, v: Tensor,
     with w.moved(None, m.live):
         m.quiet.rewind()
         z = outputs()
-        z.backward(gradient=share * w.processes.size * curved(z, moved))
+        torch.autograd.backward(z, share * w.processes.size * curved(z, moved))
         return w.gradients()
 
 

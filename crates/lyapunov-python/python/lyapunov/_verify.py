@@ -8,10 +8,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
-
 from ._graph import Graph
-from ._products import Kind, Measurement, Problem, _Exact
-from .errors import Unsuitable
+from ._products import Kind, Measurement, Problem, _Exact, check_slope
 
 __all__ = ["Verified", "verify"]
 
