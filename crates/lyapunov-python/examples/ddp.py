@@ -21,7 +21,9 @@ def images(n: int) -> TensorDataset:
     """Noisy pictures of ten random patterns, the same on every rank."""
     g = torch.Generator().manual_seed(0)
     labels = torch.randint(0, 10, (n,), generator=g)
-    return TensorDataset(torch.randn(10, 3, 16, 16, generator=g)[labels] + torch.randn(n, 3, 16, 16, generator=g), labels)
+    return TensorDataset(
+        torch.randn(10, 3, 16, 16, generator=g)[labels] + torch.randn(n, 3, 16, 16, generator=g), labels
+    )
 
 
 def main() -> None:
@@ -36,7 +38,14 @@ def main() -> None:
     else:
         torch.set_num_threads(1)
     torch.manual_seed(0)
-    model = nn.Sequential(nn.Conv2d(3, 8, 3, stride=2, padding=1), nn.ReLU(), nn.Conv2d(8, 8, 3, stride=2, padding=1), nn.ReLU(), nn.Flatten(), nn.Linear(128, 10)).to(device)
+    model = nn.Sequential(
+        nn.Conv2d(3, 8, 3, stride=2, padding=1),
+        nn.ReLU(),
+        nn.Conv2d(8, 8, 3, stride=2, padding=1),
+        nn.ReLU(),
+        nn.Flatten(),
+        nn.Linear(128, 10),
+    ).to(device)
     parallel = DistributedDataParallel(model, device_ids=[device.index] if cuda else None)
     data = images(1024)
     sampler = DistributedSampler(data)
@@ -44,7 +53,11 @@ def main() -> None:
     optimizer = torch.optim.SGD(parallel.parameters(), lr=0.02, momentum=0.9)
 
     def log(row: lyapunov.Row) -> None:
-        print(f"step {row.step:3d}  loss {row.loss:.3f}  {row['lambda_max']}  {100 * row.shares['lambda_max']:.0f} % of the edge", flush=True)
+        print(
+            f"step {row.step:3d}  loss {row.loss:.3f}  {row['lambda_max']}  {100 * row.shares['lambda_max']:.0f} % of "
+            "the edge",
+            flush=True,
+        )
 
     # The wrapped model: its ranks are those of the measurement. Only rank 0 calls log.
     monitor = lyapunov.Monitor(parallel, F.cross_entropy, optimizer, every=10, log=log)

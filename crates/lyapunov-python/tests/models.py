@@ -42,15 +42,34 @@ class Recurrent(nn.Module):
 
 
 def mlp(activation=nn.ReLU, dropout=0.0):
-    return nn.Sequential(nn.Flatten(), nn.Linear(48, 8), activation(), nn.Dropout(dropout), nn.Linear(8, 8), activation(), nn.Linear(8, 4))
+    return nn.Sequential(
+        nn.Flatten(),
+        nn.Linear(48, 8),
+        activation(),
+        nn.Dropout(dropout),
+        nn.Linear(8, 8),
+        activation(),
+        nn.Linear(8, 4),
+    )
 
 
 def cnn():
-    return nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(4, 4, 3, padding=1), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 4))
+    return nn.Sequential(
+        nn.Conv2d(3, 4, 3, padding=1),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Conv2d(4, 4, 3, padding=1),
+        nn.ReLU(),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Linear(4, 4),
+    )
 
 
 def resnet():
-    return nn.Sequential(nn.Conv2d(3, 3, 3, padding=1), Residual(), Residual(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 4))
+    return nn.Sequential(
+        nn.Conv2d(3, 3, 3, padding=1), Residual(), Residual(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 4)
+    )
 
 
 MODELS = {"mlp": mlp, "cnn": cnn, "resnet": resnet, "encoder": Encoder, "lstm": Recurrent}
@@ -74,7 +93,12 @@ def dense(model, batch, loss_fn=F.cross_entropy):
     with torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH):
         loss = loss_fn(twin(x.double()), y)
         flat = torch.cat([g.reshape(-1) for g in torch.autograd.grad(loss, params, create_graph=True)])
-        rows = [torch.cat([h.reshape(-1) for h in torch.autograd.grad(flat[i], params, retain_graph=True, materialize_grads=True)]) for i in range(len(flat))]
+        rows = [
+            torch.cat(
+                [h.reshape(-1) for h in torch.autograd.grad(flat[i], params, retain_graph=True, materialize_grads=True)]
+            )
+            for i in range(len(flat))
+        ]
     return torch.stack(rows)
 
 

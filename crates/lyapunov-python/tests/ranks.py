@@ -120,11 +120,15 @@ def sharded(rank, size):
                 "lambda_min": smooth.lambda_min(1e-2).value,
                 "trace": (found_trace := smooth.trace(24)).value,
                 "trace_error": found_trace.std_error,
-                "several": lyapunov.hessian(model, F.cross_entropy, batches=[batch, batch], kind="difference").lambda_max(1e-4).value,
+                "several": lyapunov.hessian(model, F.cross_entropy, batches=[batch, batch], kind="difference")
+                .lambda_max(1e-4)
+                .value,
                 "sharpness": smooth.batch_sharpness().value,
                 "layers": {layer: reading.value for layer, reading in smooth.layers(1e-2).items()},
             }
-        found[name]["same"] = all(torch.equal(a, p.to_local()) and p.grad is None for a, p in zip(before, model.parameters()))
+        found[name]["same"] = all(
+            torch.equal(a, p.to_local()) and p.grad is None for a, p in zip(before, model.parameters())
+        )
     # A run, with a monitor and without.
     for how in ("", "plain"):
         found[f"run {how}"] = sharded_run(cut("mlp"), batch, how)
@@ -134,8 +138,12 @@ def sharded(rank, size):
         "micro_batch": lambda: lyapunov.hessian(cut("mlp"), F.cross_entropy, batch, micro_batch=2),
         "product": lambda: lyapunov.hessian(model, F.cross_entropy, batch) @ torch.zeros(3),
         "rule": lambda: lyapunov.EdgeStep(model, F.cross_entropy, torch.optim.SGD(model.parameters(), lr=0.1)),
-        "exponents": lambda: lyapunov.exponents(model, F.cross_entropy, [batch], torch.optim.SGD(model.parameters(), lr=0.1)),
-        "bfloat16": lambda: lyapunov.hessian(cut("mlp", mp_policy=MixedPrecisionPolicy(param_dtype=torch.bfloat16)), F.cross_entropy, batch),
+        "exponents": lambda: lyapunov.exponents(
+            model, F.cross_entropy, [batch], torch.optim.SGD(model.parameters(), lr=0.1)
+        ),
+        "bfloat16": lambda: lyapunov.hessian(
+            cut("mlp", mp_policy=MixedPrecisionPolicy(param_dtype=torch.bfloat16)), F.cross_entropy, batch
+        ),
     }
     found["refused"] = {}
     for what, ask in refused.items():
@@ -152,7 +160,11 @@ def trace(model, batch):
 
 def sharded_run(model, batch, monitored):
     optimizer = torch.optim.AdamW(model.parameters(), lr=0.01)
-    monitor = lyapunov.Monitor(model, F.cross_entropy, optimizer, every=2, products=6, kind="difference") if monitored else None
+    monitor = (
+        lyapunov.Monitor(model, F.cross_entropy, optimizer, every=2, products=6, kind="difference")
+        if monitored
+        else None
+    )
     sharp = []
     for step in range(5):
         optimizer.zero_grad()

@@ -38,15 +38,42 @@ def images(tmp_path_factory):
 
 @pytest.mark.parametrize(
     "settings",
-    [{"model.name": "mlp", "model.activation": "tanh"}, {"model.name": "cnn"}, {"model.name": "resnet20", "model.normalization": "batch"}],
+    [
+        {"model.name": "mlp", "model.activation": "tanh"},
+        {"model.name": "cnn"},
+        {"model.name": "resnet20", "model.normalization": "batch"},
+    ],
     ids=lambda settings: settings["model.name"],
 )
 def test_the_spectrum_is_that_of_the_network_on_burn(settings, images, tmp_path):
     common = {"run.batch_size": 8, "run.steps": 2, "measure.every": 0, "optimizer.learning_rate": 0.01, **settings}
-    call("train", "--quiet", "--data", images, "--out", tmp_path / "runs", *[part for key, value in common.items() for part in ("--set", f"{key}={value}")])
+    call(
+        "train",
+        "--quiet",
+        "--data",
+        images,
+        "--out",
+        tmp_path / "runs",
+        *[part for key, value in common.items() for part in ("--set", f"{key}={value}")],
+    )
     (run,) = (tmp_path / "runs").iterdir()
     examples = tmp_path / "examples.safetensors"
-    told = json.loads(call("measure", "--run", run, "--on", "batch=2", "--what", "lambda_max,lambda_min", "--tolerance", "1e-3", "--json", "--export", examples))
+    told = json.loads(
+        call(
+            "measure",
+            "--run",
+            run,
+            "--on",
+            "batch=2",
+            "--what",
+            "lambda_max,lambda_min",
+            "--tolerance",
+            "1e-3",
+            "--json",
+            "--export",
+            examples,
+        )
+    )
     model = networks.build(tomllib.loads((run / "config.toml").read_text())["model"])
     model.load_state_dict(safetensors.load_file(run / "weights.safetensors"))
     batch = safetensors.load_file(examples)

@@ -1,6 +1,7 @@
 """The stability instrument for neural-network training, over PyTorch.
 
-``hessian`` measures fixed weights, ``Monitor`` a run, ``EdgeStep`` sets a learning rate. Nothing of the run changes, not one bit; every number comes
+``hessian`` measures fixed weights, ``Monitor`` a run, ``EdgeStep`` sets a learning rate. Nothing of the run changes,
+not one bit; every number comes
 with its error, its kind of product and its cost.
 """
 
@@ -48,7 +49,8 @@ __all__ = [
     "verify",
 ]
 
-# Where each name stands. It is imported when it is first asked for: the program (python -m lyapunov) needs no torch, and the
+# Where each name stands. It is imported when it is first asked for: the program (python -m lyapunov) needs no torch,
+# and the
 # modules for trainers need theirs.
 _PLACES = {
     "exponents": "._descent",

@@ -1,4 +1,6 @@
-"""Parameters that ``fully_shard`` has cut: a rank holds its part of every vector, and inner products are sums over ranks."""
+"""Parameters that ``fully_shard`` has cut: a rank holds its part of every vector, and inner products are sums over
+ranks.
+"""
 
 from __future__ import annotations
 
@@ -33,11 +35,15 @@ def _units(model: nn.Module) -> list[Any]:
     """The modules whose parameters are gathered together."""
     # Who has sharded a model has imported it.
     unit = getattr(sys.modules.get("torch.distributed.fsdp"), "FSDPModule", None)
-    return [] if unit is None or not isinstance(model, nn.Module) else [m for m in model.modules() if isinstance(m, unit)]
+    return (
+        [] if unit is None or not isinstance(model, nn.Module) else [m for m in model.modules() if isinstance(m, unit)]
+    )
 
 
 class Part(Tensor):
-    """What one rank holds of a vector: inner products, norms, sums and comparisons are of the whole vector, and so the same on every rank to the bit."""
+    """What one rank holds of a vector: inner products, norms, sums and comparisons are of the whole vector, and so the
+    same on every rank to the bit.
+    """
 
     processes: Processes
     whole = 0
@@ -93,7 +99,8 @@ _OVER_RANKS: dict[Any, Callable[..., Any]] = {
 class Shards(Weights):
     """The parameters of a model after ``fully_shard``, of which this rank holds its parts.
 
-    ``torch.autograd.grad`` gives no gradient for them, ``backward()`` does: it is run with the parameters moved to where the gradient is wanted, and their values and ``.grad`` are
+    ``torch.autograd.grad`` gives no gradient for them, ``backward()`` does: it is run with the parameters moved to
+    where the gradient is wanted, and their values and ``.grad`` are
     put back.
     """
 
@@ -105,21 +112,29 @@ class Shards(Weights):
         for p in held:
             if type(p).__name__ != "DTensor" or not all(placement.is_shard() for placement in p.placements):
                 raise Unsuitable(
-                    f"{names[id(p)]} is not cut into shards by fully_shard as other parameters are: measure a model that is sharded whole, in one dimension, or not at all"
+                    f"{names[id(p)]} is not cut into shards by fully_shard as other parameters are: measure a model "
+                    "that is sharded whole, in one dimension, or not at all"
                 )
         meshes = {p.device_mesh for p in held}
         if len(meshes) > 1 or next(iter(meshes)).ndim > 1:
-            raise Unsuitable("the parameters are sharded over several dimensions of a device mesh (hybrid or tensor parallel): only one is covered")
+            raise Unsuitable(
+                "the parameters are sharded over several dimensions of a device mesh (hybrid or tensor parallel): only "
+                "one is covered"
+            )
         for unit in self.units:
             kept = unit._get_fsdp_state()._mp_policy
             if kept.param_dtype in COARSE or kept.reduce_dtype in COARSE:
                 raise Unsuitable(
-                    f"fully_shard computes in {kept.param_dtype or kept.reduce_dtype}, in whose rounding differences are lost, and nothing else can be had of sharded parameters: "
+                    f"fully_shard computes in {kept.param_dtype or kept.reduce_dtype}, in whose rounding differences "
+                    "are lost, and nothing else can be had of sharded parameters: "
                     "measure a model that is sharded without such a MixedPrecisionPolicy"
                 )
         for p in held:
             if getattr(p, "_post_accumulate_grad_hooks", None):
-                raise Unsuitable(f"{names[id(p)]} has a hook after its gradient is accumulated (an optimizer within backward()?), which a measurement would run: take it away")
+                raise Unsuitable(
+                    f"{names[id(p)]} has a hook after its gradient is accumulated (an optimizer within backward()?), "
+                    "which a measurement would run: take it away"
+                )
         self.processes = Processes(next(iter(meshes)).get_group())
         self.sizes = [p.to_local().numel() for p in held]
         self._part: type[Part] = type("Part", (Part,), {"processes": self.processes, "whole": self.length})
@@ -141,7 +156,9 @@ class Shards(Weights):
 
     @contextlib.contextmanager
     def moved(self, at: Tensor | None, home: Tensor) -> Iterator[None]:
-        """The parameters at ``at`` instead of ``home``, where they are; gathered afresh on both ways, with no gradients of their own."""
+        """The parameters at ``at`` instead of ``home``, where they are; gathered afresh on both ways, with no gradients
+        of their own.
+        """
         held: list[Any] = list(self.params)
         gradients = [p.grad for p in held]
         try:
@@ -185,7 +202,14 @@ def sharded_gradient(m: Measurement, at: Tensor | None, batch: int | None) -> tu
     return float(w.processes.add(torch.tensor([value], dtype=torch.float64, device=w.device))), found
 
 
-def sharded_outputs_product(m: Measurement, chunk: Any, share: float, v: Tensor, outputs: Callable[[], Tensor], curved: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+def sharded_outputs_product(
+    m: Measurement,
+    chunk: Any,
+    share: float,
+    v: Tensor,
+    outputs: Callable[[], Tensor],
+    curved: Callable[[Tensor, Tensor], Tensor],
+) -> Tensor:
     """Jᵀ(∂²ℓ/∂z²)J v: J v by a central difference of outputs, Jᵀ by ``backward()``."""
     w = m.weights
     assert isinstance(w, Shards), "it is for shards"
@@ -202,5 +226,3 @@ def sharded_outputs_product(m: Measurement, chunk: Any, share: float, v: Tensor,
         z = outputs()
         torch.autograd.backward(z, share * w.processes.size * curved(z, moved))
         return w.gradients()
-
-

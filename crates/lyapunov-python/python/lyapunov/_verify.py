@@ -38,12 +38,15 @@ def verify(
     kind: Kind = "auto",
     micro_batch: int | None = None,
 ) -> Verified:
-    """Checks that what will be measured on this model is right, and raises :class:`Unsuitable` or :class:`NotDeterministic` where it is not.
+    """Checks that what will be measured on this model is right, and raises :class:`Unsuitable` or
+    :class:`NotDeterministic` where it is not.
 
     - The loss and its gradient are the same twice.
-    - ``autograd.grad`` gives every parameter the gradient that ``backward()`` gives: under reentrant checkpointing it does not.
+    - ``autograd.grad`` gives every parameter the gradient that ``backward()`` gives: under reentrant checkpointing it
+      does not.
     - No weight is reached past its module, where a measurement would not see it.
-    - Where functions written in Python stand in the graph, uᵀHu along the gradient is that of a difference of gradients.
+    - Where functions written in Python stand in the graph, uᵀHu along the gradient is that of a difference of
+      gradients.
 
     **Cost**: about seven gradients, reported. Run once by every :class:`Monitor`.
     """
@@ -55,7 +58,9 @@ def verify(
 def verify_measurement(m: Measurement) -> Verified:
     """The checks of :func:`verify` within a measurement."""
     if not m.finite:
-        raise ValueError(f"the loss is {m.loss} or its gradient is not finite: there is nothing to verify at these weights")
+        raise ValueError(
+            f"the loss is {m.loss} or its gradient is not finite: there is nothing to verify at these weights"
+        )
     assert m.graph is not None, "the checks of a first measurement have run"
     graph = m.graph
     m.choose("largest")
