@@ -1,5 +1,8 @@
 """What torch says where a second derivative is missing, in words that help; its own words kept."""
 
+import subprocess
+import sys
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -81,3 +84,17 @@ def test_an_iterable_that_is_no_batch_an_unknown_optimizer_and_numbers_out_of_ra
         "known are",
         lambda: lyapunov.Monitor(model, F.cross_entropy, torch.optim.RMSprop(model.parameters())),
     )
+
+
+@pytest.mark.parametrize("name", ["hessian", "Monitor", "EdgeStep", "exponents", "plot"])
+def test_without_torch_it_is_said_what_to_install_and_the_rest_works(name):
+    script = f"""
+import sys
+sys.modules["torch"] = None
+import lyapunov
+assert lyapunov.systems.henon().exponents(steps=50).steps == 50
+lyapunov.{name}
+"""
+    told = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    wanted = f"ImportError: lyapunov.{name} is for models of PyTorch, which is not installed here: pip install torch"
+    assert wanted in told.stderr, told.stderr

@@ -82,7 +82,15 @@ if not TYPE_CHECKING:
 
     def __getattr__(name: str) -> object:
         if name in _PLACES:
-            value = getattr(importlib.import_module(_PLACES[name], __name__), name)
+            try:
+                value = getattr(importlib.import_module(_PLACES[name], __name__), name)
+            except ModuleNotFoundError as missing:
+                if missing.name != "torch":
+                    raise
+                raise ImportError(
+                    f"lyapunov.{name} is for models of PyTorch, which is not installed here: pip install torch, "
+                    "in the build for your device (https://pytorch.org/get-started/locally)"
+                ) from missing
         else:
             try:
                 value = importlib.import_module(f".{name}", __name__)
