@@ -103,8 +103,9 @@ def test_what_can_be_had_of_sharded_parameters_is_the_same_and_the_rest_is_refus
         ), name
     cut, whole = first["mlp"], alone["mlp"]
     assert cut["shape"] == 500
-    for quantity in ("lambda_max", "lambda_min", "sharpness"):
-        assert cut[quantity] == pytest.approx(whole[quantity][0], rel=1e-4), quantity
+    # The smallest was searched for to a residual of 1e-2.
+    for quantity, tolerance in (("lambda_max", 1e-4), ("lambda_min", 1e-3), ("sharpness", 1e-4)):
+        assert cut[quantity] == pytest.approx(whole[quantity][0], rel=tolerance), quantity
     assert cut["several"] == pytest.approx(whole["lambda_max"][0], rel=1e-4)
     assert abs(cut["trace"] - ranks.trace(build(ranks.MODELS["mlp"]), (x, y))) < 4 * cut["trace_error"]
     layers = lyapunov.hessian(
