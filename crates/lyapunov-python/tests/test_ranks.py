@@ -113,7 +113,7 @@ def test_what_can_be_had_of_sharded_parameters_is_the_same_and_the_rest_is_refus
     ).layers(1e-4)
     assert cut["layers"] == pytest.approx({layer: reading.value for layer, reading in layers.items()}, rel=1e-3)
     # The run is the same to the bit, with a monitor that was saved and taken up meanwhile.
-    assert first["run "]["weights"] == first["run plain"]["weights"] and len(first["run "]["readings"]) == 3
+    assert first["run "]["weights"] == first["run plain"]["weights"] and len(first["run plain"]["readings"]) == 3
     refused = first["refused"]
     assert all(
         "fully_shard" in refused[what]
