@@ -1,11 +1,15 @@
-"""λ_max by lyapunov and by the other packages for PyTorch: what it costs, and what each gives on models that break things.
+"""λ_max by lyapunov and by the other packages for PyTorch: what it costs, and what each gives on models that break
+things.
 
-    pip install --no-deps pyhessian curvlinops-for-pytorch hessian-eigenthings backpack-for-pytorch einops einconv unfoldNd
+    pip install --no-deps pyhessian curvlinops-for-pytorch hessian-eigenthings backpack-for-pytorch einops einconv
+    unfoldNd
     pip install crates/lyapunov-python numpy scipy
     python bench/torch_peers.py [--cost] [--breaks] [--models NAME …] [--cifar FOLDER] [--rounds 3]
 
-Models of the table of costs are trained for a while first (--train). Costs are seconds of the processor on one thread over those of one forward and backward pass of the same 128 images, the least of a few rounds in which
-all tools take turns; errors are against double backward and `eigsh` in double precision. A package that is not installed is left out.
+Models of the table of costs are trained for a while first (--train). Costs are seconds of the processor on one thread
+over those of one forward and backward pass of the same 128 images, the least of a few rounds in which
+all tools take turns; errors are against double backward and `eigsh` in double precision. A package that is not
+installed is left out.
 """
 
 import argparse
@@ -29,17 +33,35 @@ warnings.simplefilter("ignore")
 torch.set_num_threads(1)
 
 
-# ---- models ---------------------------------------------------------------------------------------------------------------------------
+# ---- models
+# ------------------------------------------------------------------------------------------------------------------
 
 
 def mlp(activation=nn.ReLU, dropout=0.0):
-    layers = [nn.Flatten(), nn.Linear(3072, 200), activation(), nn.Dropout(dropout), nn.Linear(200, 200), activation(), nn.Linear(200, 10)]
+    layers = [
+        nn.Flatten(),
+        nn.Linear(3072, 200),
+        activation(),
+        nn.Dropout(dropout),
+        nn.Linear(200, 200),
+        activation(),
+        nn.Linear(200, 10),
+    ]
     return nn.Sequential(*layers)
 
 
 def cnn():
     convolution = lambda a, b: [nn.Conv2d(a, b, 3, padding=1), nn.ReLU()]
-    return nn.Sequential(*convolution(3, 16), nn.MaxPool2d(2), *convolution(16, 32), nn.MaxPool2d(2), *convolution(32, 64), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, 10))
+    return nn.Sequential(
+        *convolution(3, 16),
+        nn.MaxPool2d(2),
+        *convolution(16, 32),
+        nn.MaxPool2d(2),
+        *convolution(32, 64),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Linear(64, 10),
+    )
 
 
 class Residual(nn.Module):
@@ -48,7 +70,11 @@ class Residual(nn.Module):
         self.a, self.na = nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False), nn.BatchNorm2d(outputs)
         self.b, self.nb = nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False), nn.BatchNorm2d(outputs)
         same = stride == 1 and inputs == outputs
-        self.short = nn.Identity() if same else nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs))
+        self.short = (
+            nn.Identity()
+            if same
+            else nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs))
+        )
 
     def forward(self, x):
         return F.relu(self.short(x) + self.nb(self.b(F.relu(self.na(self.a(x))))))
@@ -57,7 +83,19 @@ class Residual(nn.Module):
 def resnet18():
     """ResNet-18 with the stem of ImageNet: 11.2 million weights."""
     stem = [nn.Conv2d(3, 64, 7, 2, 3, bias=False), nn.BatchNorm2d(64), nn.ReLU(), nn.MaxPool2d(3, 2, 1)]
-    blocks = [Residual(a, b, s) for a, b, s in ((64, 64, 1), (64, 64, 1), (64, 128, 2), (128, 128, 1), (128, 256, 2), (256, 256, 1), (256, 512, 2), (512, 512, 1))]
+    blocks = [
+        Residual(a, b, s)
+        for a, b, s in (
+            (64, 64, 1),
+            (64, 64, 1),
+            (64, 128, 2),
+            (128, 128, 1),
+            (128, 256, 2),
+            (256, 256, 1),
+            (256, 512, 2),
+            (512, 512, 1),
+        )
+    ]
     return nn.Sequential(*stem, *blocks, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(512, 10))
 
 
@@ -65,7 +103,9 @@ class Encoder(nn.Module):
     def __init__(self):
         super().__init__()
         self.embed = nn.Linear(48, 32)
-        self.encoder = nn.TransformerEncoder(nn.TransformerEncoderLayer(32, 4, 64, 0.0, batch_first=True), 2, enable_nested_tensor=False)
+        self.encoder = nn.TransformerEncoder(
+            nn.TransformerEncoderLayer(32, 4, 64, 0.0, batch_first=True), 2, enable_nested_tensor=False
+        )
         self.head = nn.Linear(32, 10)
 
     def forward(self, x):
@@ -120,7 +160,8 @@ def normalized():
     return nn.Sequential(nn.Flatten(), nn.Linear(3072, 64), nn.BatchNorm1d(64), nn.ReLU(), nn.Linear(64, 10))
 
 
-# ---- tools: (model, batch) → (value, products) ------------------------------------------------------------------------------------------
+# ---- tools: (model, batch) → (value, products)
+# ------------------------------------------------------------------------------------------
 
 
 def ours(tolerance):
@@ -159,7 +200,9 @@ def by_eigsh(product, n, tolerance=1e-3):
 
 
 def curvlinops(model, batch):
-    made = importlib.import_module("curvlinops").HessianLinearOperator(model, nn.CrossEntropyLoss(), list(model.parameters()), [batch])
+    made = importlib.import_module("curvlinops").HessianLinearOperator(
+        model, nn.CrossEntropyLoss(), list(model.parameters()), [batch]
+    )
     return by_eigsh(lambda v: (made @ v).detach().numpy(), sum(p.numel() for p in model.parameters()))
 
 
@@ -177,7 +220,11 @@ def backpack(model, batch):
 
     def product(v):
         parts = [x.view(s) for x, s in zip(torch.split(v, [p.numel() for p in params]), shapes)]
-        return torch.cat([h.reshape(-1) for h in hvp(F.cross_entropy(model(batch[0]), batch[1]), params, parts)]).detach().numpy()
+        return (
+            torch.cat([h.reshape(-1) for h in hvp(F.cross_entropy(model(batch[0]), batch[1]), params, parts)])
+            .detach()
+            .numpy()
+        )
 
     return by_eigsh(product, sum(p.numel() for p in params))
 
@@ -190,14 +237,22 @@ TOOLS = {
     "hessian-eigenthings 20": eigenthings,
     "BackPACK + eigsh": backpack,
 }
-PACKAGES = {"PyHessian": "pyhessian", "curvlinops + eigsh": "curvlinops", "hessian-eigenthings 20": "hessian_eigenthings", "BackPACK + eigsh": "backpack"}
+PACKAGES = {
+    "PyHessian": "pyhessian",
+    "curvlinops + eigsh": "curvlinops",
+    "hessian-eigenthings 20": "hessian_eigenthings",
+    "BackPACK + eigsh": "backpack",
+}
 
 
-# ---- measuring --------------------------------------------------------------------------------------------------------------------------
+# ---- measuring
+# ------------------------------------------------------------------------------------------------------------------
 
 
 def truth(model, batch):
-    """By double backward and a Lanczos of another kind, in double precision; attention and compilation by their plain forms."""
+    """By double backward and a Lanczos of another kind, in double precision; attention and compilation by their plain
+    forms.
+    """
     twin = copy.deepcopy(getattr(model, "_orig_mod", model)).double()
     params = [p for p in twin.parameters() if p.requires_grad]
     n = sum(p.numel() for p in params)
@@ -210,7 +265,16 @@ def truth(model, batch):
         image = torch.autograd.grad(flat, params, torch.from_numpy(np.asarray(v).reshape(-1).copy()), retain_graph=True)
         return torch.cat([h.reshape(-1) for h in image]).numpy()
 
-    return float(eigsh(LinearOperator((n, n), matvec=product, dtype=np.float64), k=1, which="LA", tol=1e-9, v0=flat.detach().numpy(), return_eigenvectors=False)[0])
+    return float(
+        eigsh(
+            LinearOperator((n, n), matvec=product, dtype=np.float64),
+            k=1,
+            which="LA",
+            tol=1e-9,
+            v0=flat.detach().numpy(),
+            return_eigenvectors=False,
+        )[0]
+    )
 
 
 def one_gradient(model, batch):
@@ -293,7 +357,11 @@ def cost(name, make, images, rounds, steps):
                 seconds[tool] = min(seconds.get(tool, float("inf")), time.process_time() - begun)
     for tool in tools:
         result = found[tool]
-        shown = result if isinstance(result, str) else f"{seconds[tool] / unit:.1f}, {result[0] / exact - 1:+.0e} ({result[1]})"
+        shown = (
+            result
+            if isinstance(result, str)
+            else f"{seconds[tool] / unit:.1f}, {result[0] / exact - 1:+.0e} ({result[1]})"
+        )
         print(f"| {name} | {tool} | {shown} |", flush=True)
 
 
@@ -312,7 +380,9 @@ def breaks(name, make, plain, batch):
             try:
                 shown = f"{run(model, batch)[0] / exact - 1:+.0e}"
             except Exception as error:
-                shown = f"{type(error).__name__}: {str(error).strip().splitlines()[0][:70] if str(error).strip() else ''}"
+                shown = (
+                    f"{type(error).__name__}: {str(error).strip().splitlines()[0][:70] if str(error).strip() else ''}"
+                )
         print(f"| {name} | {tool} | {shown}{'; ' + ', '.join(left) if left else ''} |", flush=True)
 
 

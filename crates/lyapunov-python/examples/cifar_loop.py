@@ -21,7 +21,13 @@ def main() -> None:
     torch.manual_seed(0)
     x, y = images(512)
     model = nn.Sequential(
-        nn.Conv2d(3, 8, 3, stride=2, padding=1), nn.ReLU(), nn.Conv2d(8, 16, 3, stride=2, padding=1), nn.ReLU(), nn.AdaptiveAvgPool2d(4), nn.Flatten(), nn.Linear(256, 10)
+        nn.Conv2d(3, 8, 3, stride=2, padding=1),
+        nn.ReLU(),
+        nn.Conv2d(8, 16, 3, stride=2, padding=1),
+        nn.ReLU(),
+        nn.AdaptiveAvgPool2d(4),
+        nn.Flatten(),
+        nn.Linear(256, 10),
     )
     optimizer = torch.optim.SGD(model.parameters(), lr=0.02, momentum=0.9)
     monitor = lyapunov.Monitor(model, F.cross_entropy, optimizer, every=10)
@@ -33,7 +39,10 @@ def main() -> None:
         row = monitor.step((x[i], y[i]))
         optimizer.step()
         if row is not None:
-            print(f"step {row.step:3d}  loss {row.loss:.3f}  {row['lambda_max']}  {100 * row.shares['lambda_max']:.0f} % of the edge")
+            print(
+                f"step {row.step:3d}  loss {row.loss:.3f}  {row['lambda_max']}  {100 * row.shares['lambda_max']:.0f} % "
+                "of the edge"
+            )
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
 """Several processes train one model, each on its own examples; the readings are of the loss over all of them.
 
-Run: torchrun --standalone --nproc-per-node 2 examples/ddp.py
+Run: torchrun --standalone --nproc-per-node 2 examples/ddp.py [--epochs 5]
 """
 
+import argparse
 import os
 
 import torch
@@ -20,10 +21,15 @@ def images(n: int) -> TensorDataset:
     """Noisy pictures of ten random patterns, the same on every rank."""
     g = torch.Generator().manual_seed(0)
     labels = torch.randint(0, 10, (n,), generator=g)
-    return TensorDataset(torch.randn(10, 3, 16, 16, generator=g)[labels] + torch.randn(n, 3, 16, 16, generator=g), labels)
+    return TensorDataset(
+        torch.randn(10, 3, 16, 16, generator=g)[labels] + torch.randn(n, 3, 16, 16, generator=g), labels
+    )
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--epochs", type=int, default=5)
+    epochs = parser.parse_args().epochs
     cuda = torch.cuda.is_available()
     dist.init_process_group("nccl" if cuda else "gloo")
     device = torch.device("cuda", int(os.environ["LOCAL_RANK"])) if cuda else torch.device("cpu")
@@ -32,7 +38,14 @@ def main() -> None:
     else:
         torch.set_num_threads(1)
     torch.manual_seed(0)
-    model = nn.Sequential(nn.Conv2d(3, 8, 3, stride=2, padding=1), nn.ReLU(), nn.Conv2d(8, 8, 3, stride=2, padding=1), nn.ReLU(), nn.Flatten(), nn.Linear(128, 10)).to(device)
+    model = nn.Sequential(
+        nn.Conv2d(3, 8, 3, stride=2, padding=1),
+        nn.ReLU(),
+        nn.Conv2d(8, 8, 3, stride=2, padding=1),
+        nn.ReLU(),
+        nn.Flatten(),
+        nn.Linear(128, 10),
+    ).to(device)
     parallel = DistributedDataParallel(model, device_ids=[device.index] if cuda else None)
     data = images(1024)
     sampler = DistributedSampler(data)
@@ -40,11 +53,15 @@ def main() -> None:
     optimizer = torch.optim.SGD(parallel.parameters(), lr=0.02, momentum=0.9)
 
     def log(row: lyapunov.Row) -> None:
-        print(f"step {row.step:3d}  loss {row.loss:.3f}  {row['lambda_max']}  {100 * row.shares['lambda_max']:.0f} % of the edge", flush=True)
+        print(
+            f"step {row.step:3d}  loss {row.loss:.3f}  {row['lambda_max']}  {100 * row.shares['lambda_max']:.0f} % of "
+            "the edge",
+            flush=True,
+        )
 
     # The wrapped model: its ranks are those of the measurement. Only rank 0 calls log.
     monitor = lyapunov.Monitor(parallel, F.cross_entropy, optimizer, every=10, log=log)
-    for epoch in range(5):
+    for epoch in range(epochs):
         sampler.set_epoch(epoch)
         for x, y in loader:
             x, y = x.to(device), y.to(device)

@@ -52,8 +52,8 @@ impl Tensor {
     fn bytes(&self) -> Vec<u8> {
         self.verb(|t| {
             let py = t.py();
-            let size: usize = t.call_method0(intern!(py, "element_size"))?.extract()?;
-            let held = PyByteArray::new(py, &vec![0; size * Vector::len(self)]);
+            let size: usize = t.getattr(intern!(py, "nbytes"))?.extract()?;
+            let held = PyByteArray::new(py, &vec![0; size]);
             window(&held, t)?.call_method1(intern!(py, "copy_"), (t,))?;
             Ok(held.to_vec())
         })
@@ -63,8 +63,8 @@ impl Tensor {
     fn fill(&mut self, bytes: &[u8]) -> Option<()> {
         self.verb(|t| {
             let py = t.py();
-            let size: usize = t.call_method0(intern!(py, "element_size"))?.extract()?;
-            if bytes.len() != size * Vector::len(self) {
+            let size: usize = t.getattr(intern!(py, "nbytes"))?.extract()?;
+            if bytes.len() != size {
                 return Ok(None);
             }
             let held = PyByteArray::new(py, bytes);
@@ -89,6 +89,10 @@ impl Clone for Tensor {
 }
 
 impl Vector for Tensor {
+    // One component after another: all at once, vectors in single precision that nearly fill their space lose
+    // orthogonality, and a trace is off by per cents.
+    const BATCHED: bool = false;
+
     fn len(&self) -> usize {
         self.verb(|t| t.call_method0(intern!(t.py(), "numel"))?.extract())
     }
@@ -119,6 +123,21 @@ impl Vector for Tensor {
         self.verb(|t| {
             let py = t.py();
             t.call_method1(intern!(py, "dot"), (other.bind(py),))?.call_method0(intern!(py, "item"))?.extract()
+        })
+    }
+
+    /// The device is waited for once.
+    fn dots(&self, others: &[Self]) -> Vec<f64> {
+        if others.is_empty() {
+            return Vec::new();
+        }
+        self.verb(|t| {
+            let py = t.py();
+            let dot = t.getattr(intern!(py, "dot"))?;
+            let found = others.iter().map(|other| dot.call1((other.bind(py),))).collect::<PyResult<Vec<_>>>()?;
+            let torch = py.import(intern!(py, "torch"))?;
+            let stacked = torch.call_method1(intern!(py, "stack"), (found,))?;
+            stacked.call_method0(intern!(py, "tolist"))?.extract()
         })
     }
 

@@ -24,9 +24,9 @@ class Residual(nn.Module):
 class Encoder(nn.Module):
     def __init__(self, dropout=0.0):
         super().__init__()
-        self.embed = nn.Linear(12, 8)
-        layer = nn.TransformerEncoderLayer(8, 2, 8, dropout, batch_first=True)
-        self.encoder, self.head = nn.TransformerEncoder(layer, 1, enable_nested_tensor=False), nn.Linear(8, 4)
+        self.embed = nn.Linear(12, 4)
+        layer = nn.TransformerEncoderLayer(4, 2, 4, dropout, batch_first=True)
+        self.encoder, self.head = nn.TransformerEncoder(layer, 1, enable_nested_tensor=False), nn.Linear(4, 4)
 
     def forward(self, x):
         return self.head(self.encoder(self.embed(x.flatten(1).view(len(x), -1, 12))).mean(1))
@@ -35,22 +35,41 @@ class Encoder(nn.Module):
 class Recurrent(nn.Module):
     def __init__(self):
         super().__init__()
-        self.lstm, self.head = nn.LSTM(12, 6, batch_first=True), nn.Linear(6, 4)
+        self.lstm, self.head = nn.LSTM(12, 3, batch_first=True), nn.Linear(3, 4)
 
     def forward(self, x):
         return self.head(self.lstm(x.flatten(1).view(len(x), -1, 12))[0][:, -1])
 
 
 def mlp(activation=nn.ReLU, dropout=0.0):
-    return nn.Sequential(nn.Flatten(), nn.Linear(48, 8), activation(), nn.Dropout(dropout), nn.Linear(8, 8), activation(), nn.Linear(8, 4))
+    return nn.Sequential(
+        nn.Flatten(),
+        nn.Linear(48, 8),
+        activation(),
+        nn.Dropout(dropout),
+        nn.Linear(8, 8),
+        activation(),
+        nn.Linear(8, 4),
+    )
 
 
 def cnn():
-    return nn.Sequential(nn.Conv2d(3, 6, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(6, 6, 3, padding=1), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(6, 4))
+    return nn.Sequential(
+        nn.Conv2d(3, 4, 3, padding=1),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Conv2d(4, 4, 3, padding=1),
+        nn.ReLU(),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Linear(4, 4),
+    )
 
 
 def resnet():
-    return nn.Sequential(nn.Conv2d(3, 3, 3, padding=1), Residual(), Residual(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 4))
+    return nn.Sequential(
+        nn.Conv2d(3, 3, 3, padding=1), Residual(), Residual(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 4)
+    )
 
 
 MODELS = {"mlp": mlp, "cnn": cnn, "resnet": resnet, "encoder": Encoder, "lstm": Recurrent}
@@ -74,7 +93,12 @@ def dense(model, batch, loss_fn=F.cross_entropy):
     with torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH):
         loss = loss_fn(twin(x.double()), y)
         flat = torch.cat([g.reshape(-1) for g in torch.autograd.grad(loss, params, create_graph=True)])
-        rows = [torch.cat([h.reshape(-1) for h in torch.autograd.grad(flat[i], params, retain_graph=True, materialize_grads=True)]) for i in range(len(flat))]
+        rows = [
+            torch.cat(
+                [h.reshape(-1) for h in torch.autograd.grad(flat[i], params, retain_graph=True, materialize_grads=True)]
+            )
+            for i in range(len(flat))
+        ]
     return torch.stack(rows)
 
 

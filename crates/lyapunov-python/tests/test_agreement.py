@@ -1,4 +1,6 @@
-"""Larger models against double backward and ARPACK in double precision: ResNet-18 with batch norm in train mode, GPT-2 of two layers."""
+"""Larger models against double backward and ARPACK in double precision: ResNet-18 with batch norm in train mode, GPT-2
+of two layers.
+"""
 
 import copy
 import importlib.util
@@ -24,7 +26,11 @@ class Block(nn.Module):
         self.a, self.na = nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False), nn.BatchNorm2d(outputs)
         self.b, self.nb = nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False), nn.BatchNorm2d(outputs)
         same = stride == 1 and inputs == outputs
-        self.short = nn.Identity() if same else nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs))
+        self.short = (
+            nn.Identity()
+            if same
+            else nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs))
+        )
 
     def forward(self, x):
         return F.relu(self.short(x) + self.nb(self.b(F.relu(self.na(self.a(x))))))
@@ -34,7 +40,15 @@ def resnet18(width=4):
     """The 18 layers of ResNet-18 for small images, with few channels."""
     sizes = [(1, 1, 1), (1, 1, 1), (1, 2, 2), (2, 2, 1), (2, 4, 2), (4, 4, 1), (4, 8, 2), (8, 8, 1)]
     blocks = [Block(a * width, b * width, s) for a, b, s in sizes]
-    return nn.Sequential(nn.Conv2d(3, width, 3, 1, 1, bias=False), nn.BatchNorm2d(width), nn.ReLU(), *blocks, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8 * width, 10))
+    return nn.Sequential(
+        nn.Conv2d(3, width, 3, 1, 1, bias=False),
+        nn.BatchNorm2d(width),
+        nn.ReLU(),
+        *blocks,
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Linear(8 * width, 10),
+    )
 
 
 def products(model, loss, params):
@@ -44,8 +58,19 @@ def products(model, loss, params):
     sizes = [p.numel() for p in params]
 
     def product(v):
-        parts = [x.view_as(p) for x, p in zip(torch.split(torch.from_numpy(np.asarray(v, dtype=np.float64).reshape(-1).copy()), sizes), params)]
-        image = torch.autograd.grad([g for g, _ in moving], params, [x for x, g in zip(parts, gradients) if g is not None], retain_graph=True, materialize_grads=True)
+        parts = [
+            x.view_as(p)
+            for x, p in zip(
+                torch.split(torch.from_numpy(np.asarray(v, dtype=np.float64).reshape(-1).copy()), sizes), params
+            )
+        ]
+        image = torch.autograd.grad(
+            [g for g, _ in moving],
+            params,
+            [x for x, g in zip(parts, gradients) if g is not None],
+            retain_graph=True,
+            materialize_grads=True,
+        )
         return torch.cat([h.reshape(-1) for h in image]).numpy()
 
     return LinearOperator((sum(sizes),) * 2, matvec=product, dtype=np.float64)
@@ -75,7 +100,17 @@ def test_resnet18_with_batch_norm_in_train_mode():
 
 def test_gpt2_of_two_layers():
     transformers = pytest.importorskip("transformers")
-    config = transformers.GPT2Config(vocab_size=48, n_positions=16, n_embd=24, n_layer=2, n_head=3, resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0, use_cache=False)
+    config = transformers.GPT2Config(
+        vocab_size=48,
+        n_positions=16,
+        n_embd=24,
+        n_layer=2,
+        n_head=3,
+        resid_pdrop=0.0,
+        embd_pdrop=0.0,
+        attn_pdrop=0.0,
+        use_cache=False,
+    )
     model = build(lambda: transformers.GPT2LMHeadModel(config))
     ids = torch.randint(0, 48, (8, 16), generator=torch.Generator().manual_seed(1))
     loss_of = lambda m: m(input_ids=ids, labels=ids).loss

@@ -51,7 +51,8 @@ def fails_once(callback, at):
     callback._measuring.begin = begin_and_break
 
 
-# Lightning ------------------------------------------------------------------------------------------------------------------------------
+# Lightning
+# ------------------------------------------------------------------------------------------------------------------
 
 
 def lightning_run(callback=None, steps=12, module=None, resume=None, folder=None, **trainer):
@@ -107,7 +108,9 @@ def test_a_lightning_run_is_the_same_to_the_bit(tmp_path, accumulate, failing, p
     options = {"accumulate_grad_batches": accumulate, "precision": precision}
     plain, _ = lightning_run(**options)
     readings = []
-    callback = lyapunov.lightning.Callback(every=4, out=tmp_path / "mine", on_error="warn" if failing else "raise", log=readings.append)
+    callback = lyapunov.lightning.Callback(
+        every=4, out=tmp_path / "mine", on_error="warn" if failing else "raise", log=readings.append
+    )
     if failing:
         fails_once(callback, 4)
     watched, runner = lightning_run(callback, **options)
@@ -116,7 +119,9 @@ def test_a_lightning_run_is_the_same_to_the_bit(tmp_path, accumulate, failing, p
     assert measured == ([0, 8] if failing else [0, 4, 8])
     if precision == "32-true":
         # Measured under the dropout masks of the step, on its last batch.
-        assert [row.loss for row in readings] == pytest.approx([watched.seen[(row.step + 1) * accumulate - 1] for row in readings], rel=1e-5)
+        assert [row.loss for row in readings] == pytest.approx(
+            [watched.seen[(row.step + 1) * accumulate - 1] for row in readings], rel=1e-5
+        )
     rows = query(tmp_path / "mine", "SELECT step, loss, learning_rate FROM rows ORDER BY step")
     assert [row[0] for row in rows] == list(range(12)) and manifest(tmp_path / "mine")["outcome"] == "completed"
     # The loss of a row is the mean over the accumulated batches.
@@ -140,7 +145,14 @@ def test_a_lightning_reading_is_that_of_the_batch_of_the_step():
 
     rows = []
     # In evaluation mode there is no dropout, whose masks differ from f32 to f64.
-    callback = Spy(lambda z, y: F.cross_entropy(z, y), forward=lambda m, b: m.net.eval()(b[0]), every=1, what=["lambda_max"], log=rows.append, products=25)
+    callback = Spy(
+        lambda z, y: F.cross_entropy(z, y),
+        forward=lambda m, b: m.net.eval()(b[0]),
+        every=1,
+        what=["lambda_max"],
+        log=rows.append,
+        products=25,
+    )
     lightning_run(callback, steps=4, accumulate_grad_batches=2)
     assert len(seen) == 4 and all(value == pytest.approx(expected, rel=1e-3) for value, expected in seen), seen
 
@@ -179,7 +191,15 @@ def test_a_lightning_run_that_raises_has_failed_and_what_cannot_be_measured_is_s
             return torch.optim.SGD(self.parameters(), lr=0.1)
 
     with pytest.raises(lyapunov.Unsuitable, match="steps the optimizer itself"):
-        trainer = pl.Trainer(max_steps=1, accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False, callbacks=[lyapunov.lightning.Callback()])
+        trainer = pl.Trainer(
+            max_steps=1,
+            accelerator="cpu",
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            callbacks=[lyapunov.lightning.Callback()],
+        )
         trainer.fit(Manual(), torch.utils.data.DataLoader(torch.utils.data.TensorDataset(X, Y), batch_size=8))
     with pytest.raises(ValueError, match="on_error"):
         lyapunov.lightning.Callback(on_error="ignore")
@@ -191,10 +211,14 @@ def test_lightnings_loggers_get_the_readings(tmp_path):
 
     lightning_run(lyapunov.lightning.Callback(every=2), steps=3, logger=CSVLogger(tmp_path))
     (written,) = tmp_path.rglob("metrics.csv")
-    assert "lyapunov/preconditioned_sharpness" in written.read_text() and "lyapunov/preconditioned_sharpness_of_edge" in written.read_text()
+    assert (
+        "lyapunov/preconditioned_sharpness" in written.read_text()
+        and "lyapunov/preconditioned_sharpness_of_edge" in written.read_text()
+    )
 
 
-# Hugging Face ---------------------------------------------------------------------------------------------------------------------------
+# Hugging Face
+# ------------------------------------------------------------------------------------------------------------------
 
 
 def hugging_face_run(tmp_path, callback=None, steps=9, accumulate=2, resume=None, dropout=0.1, **arguments):
@@ -203,7 +227,11 @@ def hugging_face_run(tmp_path, callback=None, steps=9, accumulate=2, resume=None
     transformers.logging.set_verbosity_error()
     torch.manual_seed(0)
     sizes = {"vocab_size": 17, "n_positions": 12, "n_embd": 8, "n_layer": 1, "n_head": 2}
-    model = transformers.GPT2LMHeadModel(transformers.GPT2Config(**sizes, resid_pdrop=dropout, embd_pdrop=dropout, attn_pdrop=dropout, bos_token_id=0, eos_token_id=0))
+    model = transformers.GPT2LMHeadModel(
+        transformers.GPT2Config(
+            **sizes, resid_pdrop=dropout, embd_pdrop=dropout, attn_pdrop=dropout, bos_token_id=0, eos_token_id=0
+        )
+    )
     tokens = torch.randint(0, 17, (64, 12))
     examples = [{"input_ids": row, "labels": row} for row in tokens]
     options = transformers.TrainingArguments(
@@ -221,11 +249,17 @@ def hugging_face_run(tmp_path, callback=None, steps=9, accumulate=2, resume=None
         seed=1,
         **{"save_strategy": "no", **arguments},
     )
-    trainer = transformers.Trainer(model=model, args=options, train_dataset=examples, callbacks=[callback] if callback else [])
+    trainer = transformers.Trainer(
+        model=model, args=options, train_dataset=examples, callbacks=[callback] if callback else []
+    )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         trainer.train(resume_from_checkpoint=resume)
-    return [p.detach().clone() for p in model.parameters()], [entry["loss"] for entry in trainer.state.log_history if "loss" in entry], torch.get_rng_state()
+    return (
+        [p.detach().clone() for p in model.parameters()],
+        [entry["loss"] for entry in trainer.state.log_history if "loss" in entry],
+        torch.get_rng_state(),
+    )
 
 
 @pytest.mark.parametrize("accumulate", [1, 2])
@@ -234,7 +268,9 @@ def hugging_face_run(tmp_path, callback=None, steps=9, accumulate=2, resume=None
 def test_a_hugging_face_run_is_the_same_to_the_bit(tmp_path, accumulate, failing, bf16):
     plain = hugging_face_run(tmp_path / "plain", accumulate=accumulate, bf16=bf16)
     readings = []
-    callback = lyapunov.transformers.Callback(every=4, out=tmp_path / "mine", on_error="warn" if failing else "raise", log=readings.append)
+    callback = lyapunov.transformers.Callback(
+        every=4, out=tmp_path / "mine", on_error="warn" if failing else "raise", log=readings.append
+    )
     if failing:
         fails_once(callback, 4)
     watched = hugging_face_run(tmp_path / "watched", callback, accumulate=accumulate, bf16=bf16)
@@ -254,7 +290,9 @@ def test_a_hugging_face_run_is_the_same_to_the_bit(tmp_path, accumulate, failing
 
 
 def test_a_hugging_face_reading_is_that_of_the_last_batch_in_full_precision(tmp_path):
-    """Also under bf16, which Accelerate puts around forward. Two micro-batches are accumulated, whose losses the trainer sums."""
+    """Also under bf16, which Accelerate puts around forward. Two micro-batches are accumulated, whose losses the
+    trainer sums.
+    """
     found = {}
     for bf16 in (False, True):
         rows, expected = [], []
@@ -262,13 +300,21 @@ def test_a_hugging_face_reading_is_that_of_the_last_batch_in_full_precision(tmp_
         class Spy(lyapunov.transformers.Callback):
             def on_pre_optimizer_step(self, args, state, control, **given):
                 inputs = self._measuring.batch
-                h = lyapunov.hessian(self.monitor._problem.model, lambda out, b: 2 * out.loss, inputs, forward=lambda m, b: getattr(m, "_original_forward", m.forward)(**b), kind="exact")
+                h = lyapunov.hessian(
+                    self.monitor._problem.model,
+                    lambda out, b: 2 * out.loss,
+                    inputs,
+                    forward=lambda m, b: getattr(m, "_original_forward", m.forward)(**b),
+                    kind="exact",
+                )
                 self._measuring.busy = True
                 expected.append(h.lambda_max(1e-5).value)
                 self._measuring.busy = False
                 super().on_pre_optimizer_step(args, state, control, **given)
 
-        hugging_face_run(tmp_path, Spy(every=1, what=["lambda_max"], products=25, log=rows.append), steps=2, bf16=bf16, dropout=0.0)
+        hugging_face_run(
+            tmp_path, Spy(every=1, what=["lambda_max"], products=25, log=rows.append), steps=2, bf16=bf16, dropout=0.0
+        )
         found[bf16] = [row["lambda_max"].value for row in rows]
         assert found[bf16] == pytest.approx(expected, rel=1e-3) and len(rows) == 2
     assert found[True][0] == pytest.approx(found[False][0], rel=1e-4), "the first weights are the same"
@@ -276,9 +322,17 @@ def test_a_hugging_face_reading_is_that_of_the_last_batch_in_full_precision(tmp_
 
 def test_a_hugging_face_run_that_is_resumed_goes_on_in_its_folder(tmp_path):
     options = {"save_strategy": "steps", "save_steps": 5, "accumulate": 1}
-    hugging_face_run(tmp_path / "runs", lyapunov.transformers.Callback(every=4, out=tmp_path / "mine"), steps=7, **options)
+    hugging_face_run(
+        tmp_path / "runs", lyapunov.transformers.Callback(every=4, out=tmp_path / "mine"), steps=7, **options
+    )
     assert (tmp_path / "runs" / "checkpoint-5" / "lyapunov.pt").is_file()
-    hugging_face_run(tmp_path / "runs", lyapunov.transformers.Callback(every=4, out=tmp_path / "mine"), steps=10, resume=str(tmp_path / "runs" / "checkpoint-5"), **options)
+    hugging_face_run(
+        tmp_path / "runs",
+        lyapunov.transformers.Callback(every=4, out=tmp_path / "mine"),
+        steps=10,
+        resume=str(tmp_path / "runs" / "checkpoint-5"),
+        **options,
+    )
     assert [s for (s,) in query(tmp_path / "mine", "SELECT step FROM rows")] == list(range(10))
     assert manifest(tmp_path / "mine")["steps"] == 10
 
@@ -305,3 +359,20 @@ def test_the_names_are_there_without_an_import_of_their_own():
     with pytest.raises(AttributeError, match="no attribute"):
         lyapunov.keras
     assert build(mlp)
+
+
+def test_trainers_on_several_devices_are_refused_with_a_way_out():
+    from types import SimpleNamespace
+
+    for name, begin, trainer in (
+        ("lightning", "on_train_start", SimpleNamespace(world_size=2)),
+        ("transformers", "on_train_begin", SimpleNamespace(world_size=2, n_gpu=0)),
+        ("transformers", "on_train_begin", SimpleNamespace(world_size=1, n_gpu=2)),
+    ):
+        pytest.importorskip(name), pytest.importorskip("accelerate" if name == "transformers" else name)
+        callback = getattr(lyapunov, name).Callback()
+        with pytest.raises(lyapunov.Unsuitable, match=r"on 2 devices.*lyapunov\.Monitor.*distributed\.md"):
+            getattr(callback, begin)(trainer, None, None) if name == "transformers" else getattr(callback, begin)(
+                trainer, None
+            )
+        assert callback.monitor is None

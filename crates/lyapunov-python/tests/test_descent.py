@@ -1,4 +1,4 @@
-"""Exponents of the optimizers of torch: against dense Jacobians, against torch's own steps, and with nothing disturbed."""
+"""Exponents of the optimizers of torch: against dense Jacobians and torch's own steps, and with nothing disturbed."""
 
 import math
 
@@ -31,7 +31,10 @@ def small():
 
 def batches(count=7, size=6):
     g = torch.Generator().manual_seed(2)
-    return [(torch.randn(size, 4, generator=g, dtype=torch.float64), torch.randn(size, 1, generator=g, dtype=torch.float64)) for _ in range(count)]
+    return [
+        (torch.randn(size, 4, generator=g, dtype=torch.float64), torch.randn(size, 1, generator=g, dtype=torch.float64))
+        for _ in range(count)
+    ]
 
 
 def trained(make, loss=F.mse_loss, steps=3, model=None, data=None):
@@ -51,7 +54,9 @@ def flat(tensors):
 
 def remembered(optimizer, params):
     """Weights and memory of the optimizer, flat."""
-    names = [name for name in ("momentum_buffer", "exp_avg", "exp_avg_sq") if name in optimizer.state.get(params[0], {})]
+    names = [
+        name for name in ("momentum_buffer", "exp_avg", "exp_avg_sq") if name in optimizer.state.get(params[0], {})
+    ]
     return [flat(params), *(flat(optimizer.state[p][name] for p in params) for name in names)]
 
 
@@ -149,9 +154,15 @@ def test_groups_have_their_own_rates_decays_and_momenta():
         first, second = list(model.parameters())[:3], list(model.parameters())[3:]
         if kind is torch.optim.SGD:
             # Out of order, one without momentum.
-            groups = [{"params": second, "lr": 0.02, "momentum": 0.9}, {"params": first, "lr": 0.1, "momentum": 0.0, "weight_decay": 0.05}]
+            groups = [
+                {"params": second, "lr": 0.02, "momentum": 0.9},
+                {"params": first, "lr": 0.1, "momentum": 0.0, "weight_decay": 0.05},
+            ]
         else:
-            groups = [{"params": second, "lr": 2e-3, "weight_decay": 0.0}, {"params": first, "lr": 1e-2, "betas": (0.8, 0.95), "weight_decay": 0.3}]
+            groups = [
+                {"params": second, "lr": 2e-3, "weight_decay": 0.0},
+                {"params": first, "lr": 1e-2, "betas": (0.8, 0.95), "weight_decay": 0.3},
+            ]
         return trained(lambda _: kind(groups, lr=0.01), model=model)
 
     for kind in (torch.optim.SGD, torch.optim.AdamW):
@@ -183,19 +194,29 @@ def test_descent_on_a_quadratic_has_the_exponents_in_closed_form():
 
     h = torch.tensor([[3.0, 1.0, -0.5]], dtype=torch.float64)
     model = Quadratic()
-    found = lyapunov.exponents(model, lambda z, _: z.mean(), [h], torch.optim.SGD(model.parameters(), lr=0.1), 3, steps=300, warm_up=300)
+    found = lyapunov.exponents(
+        model, lambda z, _: z.mean(), [h], torch.optim.SGD(model.parameters(), lr=0.1), 3, steps=300, warm_up=300
+    )
     assert found.values == pytest.approx([math.log(1.05), math.log(0.9), math.log(0.7)], abs=1e-9)
-    assert found.per_time().values[0] == pytest.approx(math.log(1.05) / 0.1, abs=1e-8) and found.per_time().unit == "time"
+    assert (
+        found.per_time().values[0] == pytest.approx(math.log(1.05) / 0.1, abs=1e-8) and found.per_time().unit == "time"
+    )
     assert found.settled and found.steps == 300 and found.cost > 0 and found.products >= 1800 and found.kind == "exact"
     assert found.kaplan_yorke.value == pytest.approx(1 + math.log(1.05) / -math.log(0.9), abs=1e-6)
     model.w.data.fill_(1.0)
-    away = lyapunov.exponents(model, lambda z, _: z.mean(), [1e3 * h], torch.optim.SGD(model.parameters(), lr=0.1), 1, steps=500, warm_up=0)
+    away = lyapunov.exponents(
+        model, lambda z, _: z.mean(), [1e3 * h], torch.optim.SGD(model.parameters(), lr=0.1), 1, steps=500, warm_up=0
+    )
     assert away.diverged is not None and away.values[0] > 4
 
 
 @pytest.mark.parametrize("failure", [None, RuntimeError, KeyboardInterrupt])
 def test_nothing_is_disturbed(failure):
-    model = build(lambda: nn.Sequential(nn.Flatten(), nn.Linear(48, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Dropout(0.2), nn.Linear(8, 4)))
+    model = build(
+        lambda: nn.Sequential(
+            nn.Flatten(), nn.Linear(48, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Dropout(0.2), nn.Linear(8, 4)
+        )
+    )
     x, y = models.data(64)
     generator = torch.Generator().manual_seed(5)
     loader = DataLoader(TensorDataset(x, y), batch_size=16, shuffle=True, generator=generator)
@@ -212,7 +233,10 @@ def test_nothing_is_disturbed(failure):
         return F.cross_entropy(z, t)
 
     def state():
-        bits = [t.detach().clone() for t in (*model.parameters(), *model.buffers(), torch.get_rng_state(), generator.get_state())]
+        bits = [
+            t.detach().clone()
+            for t in (*model.parameters(), *model.buffers(), torch.get_rng_state(), generator.get_state())
+        ]
         grads = [p.grad.clone() for p in model.parameters()]
         memory = [v.clone() for s in optimizer.state.values() for v in s.values()]
         return bits + grads + memory
@@ -229,7 +253,9 @@ def test_nothing_is_disturbed(failure):
 
 
 def test_the_mirror_sees_the_dropout_masks_and_the_order_of_the_run_itself():
-    make = lambda: nn.Sequential(nn.Flatten(), nn.Linear(48, 8), nn.BatchNorm1d(8), nn.Tanh(), nn.Dropout(0.3), nn.Linear(8, 4))
+    make = lambda: nn.Sequential(
+        nn.Flatten(), nn.Linear(48, 8), nn.BatchNorm1d(8), nn.Tanh(), nn.Dropout(0.3), nn.Linear(8, 4)
+    )
     x, y = models.data(64)
     model = build(make).double()
     loader = DataLoader(TensorDataset(x.double(), y), batch_size=16, shuffle=True)
@@ -249,7 +275,10 @@ def test_the_mirror_sees_the_dropout_masks_and_the_order_of_the_run_itself():
 
 def test_differences_and_micro_batches_give_the_same_exponents():
     model, optimizer = trained(OPTIMIZERS["heavy ball"])
-    found = [lyapunov.exponents(model, F.mse_loss, batches(), optimizer, 2, steps=40, **k) for k in ({}, {"kind": "difference"}, {"micro_batch": 4}, {"every": 4})]
+    found = [
+        lyapunov.exponents(model, F.mse_loss, batches(), optimizer, 2, steps=40, **k)
+        for k in ({}, {"kind": "difference"}, {"micro_batch": 4}, {"every": 4})
+    ]
     assert [f.kind for f in found] == ["exact", "difference", "exact", "exact"]
     for other, tolerance in zip(found[1:], (1e-6, 1e-11, 1e-11)):
         assert other.values == pytest.approx(found[0].values, abs=tolerance)
@@ -260,7 +289,9 @@ def test_single_precision_is_good_to_five_digits():
     exact = lyapunov.exponents(model, F.mse_loss, batches(), optimizer, 2, steps=100)
     model, optimizer = trained(OPTIMIZERS["sgd"])
     model.float()
-    rounded = lyapunov.exponents(model, F.mse_loss, [(x.float(), y.float()) for x, y in batches()], optimizer, 2, steps=100)
+    rounded = lyapunov.exponents(
+        model, F.mse_loss, [(x.float(), y.float()) for x, y in batches()], optimizer, 2, steps=100
+    )
     # The initial deviations are drawn in the storage's own numbers.
     assert rounded.values[0] == pytest.approx(exact.values[0], abs=0.02)
     assert rounded.steps == 100
@@ -273,7 +304,9 @@ def test_what_cannot_be_mirrored_is_refused_by_name():
 
     def refuses(error, words, optimizer=good, loader=None, **k):
         with pytest.raises(error, match=words):
-            lyapunov.exponents(model, F.mse_loss, batches() if loader is None else loader, optimizer, **{"steps": 5, **k})
+            lyapunov.exponents(
+                model, F.mse_loss, batches() if loader is None else loader, optimizer, **{"steps": 5, **k}
+            )
 
     refuses(TypeError, "known are", torch.optim.RMSprop(p))
     refuses(ValueError, "amsgrad", torch.optim.Adam(p, amsgrad=True))
@@ -289,7 +322,14 @@ def test_what_cannot_be_mirrored_is_refused_by_name():
     refuses(ValueError, "not a parameter of the model", torch.optim.SGD([*p, aside], lr=0.1))
     model.unused = nn.Linear(2, 2).double()
     with pytest.raises(lyapunov.Unsuitable, match="unused.weight gets no gradient"):
-        lyapunov.exponents(model, F.mse_loss, batches(), torch.optim.SGD(model.parameters(), lr=0.1), steps=5, forward=lambda m, b: m[:5](b[0]))
+        lyapunov.exponents(
+            model,
+            F.mse_loss,
+            batches(),
+            torch.optim.SGD(model.parameters(), lr=0.1),
+            steps=5,
+            forward=lambda m, b: m[:5](b[0]),
+        )
     stepped = torch.optim.Adam(p, lr=1e-3)
     F.mse_loss(model[:5](batches()[0][0]), batches()[0][1]).backward()
     stepped.step()
@@ -297,4 +337,11 @@ def test_what_cannot_be_mirrored_is_refused_by_name():
     refuses(lyapunov.Unsuitable, "different numbers of steps", stepped, forward=lambda m, b: m[:5](b[0]))
     relu = build(mlp)
     with pytest.raises(lyapunov.Unsuitable, match="Relu"):
-        lyapunov.exponents(relu, F.cross_entropy, [models.data()], torch.optim.SGD(relu.parameters(), lr=0.1), steps=5, kind="difference")
+        lyapunov.exponents(
+            relu,
+            F.cross_entropy,
+            [models.data()],
+            torch.optim.SGD(relu.parameters(), lr=0.1),
+            steps=5,
+            kind="difference",
+        )

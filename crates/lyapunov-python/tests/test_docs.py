@@ -39,8 +39,17 @@ def test_a_block_of_the_chapter_runs(i, place, names, monkeypatch):
     exec(compile(block, f"{CHAPTER.name}, block {i + 1}", "exec"), names)
 
 
-@pytest.mark.parametrize("line", [line for block in blocks("sh") for line in block.splitlines() if line.startswith("python -m")])
+@pytest.mark.parametrize(
+    "line", [line for block in blocks("sh") for line in block.splitlines() if line.startswith("python -m")]
+)
 def test_a_command_of_the_chapter_runs(line, place):
     command = line.split("#")[0].replace("watch runs", "watch runs --once").replace("python", sys.executable, 1)
     told = subprocess.run(command, shell=True, cwd=place, capture_output=True, text=True)
     assert told.returncode == 0 and not told.stderr, (command, told)
+
+
+def test_lines_have_at_most_120_columns():
+    package = HERE.parent
+    files = [*package.rglob("*.py"), *package.rglob("*.pyi"), package.parents[1] / "bench" / "torch_peers.py"]
+    long = [(f.name, i + 1) for f in files for i, line in enumerate(f.read_text().splitlines()) if len(line) > 120]
+    assert len(files) > 40 and not long, long

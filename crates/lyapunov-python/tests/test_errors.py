@@ -1,5 +1,8 @@
 """What torch says where a second derivative is missing, in words that help; its own words kept."""
 
+import subprocess
+import sys
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -9,13 +12,18 @@ import lyapunov
 from lyapunov.errors import translation
 
 WORDS = {
-    "derivative for aten::_scaled_dot_product_flash_attention_for_cpu_backward is not implemented": "no second derivative",
+    "derivative for aten::_scaled_dot_product_flash_attention_for_cpu_backward is not "
+    "implemented": "no second derivative",
     "torch.compile with aot_autograd does not currently support double backward": "not compiled",
-    "This backward function was compiled with non-empty donated buffers which requires create_graph=False": "donated_buffer = False",
-    "Trying to use forward AD with mkldnn_rnn_layer that does not support it because it has not been implemented yet": "no forward derivative",
-    "attempted to call in-place operation (aten::add_.Tensor) that would mutate a captured Tensor. This is not supported": "in place",
+    "This backward function was compiled with non-empty donated buffers which requires "
+    "create_graph=False": "donated_buffer = False",
+    "Trying to use forward AD with mkldnn_rnn_layer that does not support it because it has "
+    "not been implemented yet": "no forward derivative",
+    "attempted to call in-place operation (aten::add_.Tensor) that would mutate a captured "
+    "Tensor. This is not supported": "in place",
     "reshape is not implemented for sparse tensors": "sparse=False",
-    "Checkpointing is incompatible with .grad() or when an `inputs` parameter is passed to .backward()": "use_reentrant=False",
+    "Checkpointing is incompatible with .grad() or when an `inputs` parameter is passed to "
+    ".backward()": "use_reentrant=False",
     "trying to differentiate twice a function that was marked with @once_differentiable": "once_differentiable",
 }
 
@@ -65,6 +73,28 @@ def test_an_iterable_that_is_no_batch_an_unknown_optimizer_and_numbers_out_of_ra
     refuses(TypeError, "at least one tensor", lambda: lyapunov.hessian(model, F.cross_entropy, {"a": 1}).lambda_max())
     refuses(ValueError, "micro_batch = 0", lambda: lyapunov.hessian(model, F.cross_entropy, batch, micro_batch=0))
     refuses(ValueError, "tolerance", lambda: lyapunov.hessian(model, F.cross_entropy, batch).lambda_max(-1.0))
-    refuses(ValueError, "max_applications", lambda: lyapunov.hessian(model, F.cross_entropy, batch).lambda_max(max_products=0))
+    refuses(
+        ValueError,
+        "max_applications",
+        lambda: lyapunov.hessian(model, F.cross_entropy, batch).lambda_max(max_products=0),
+    )
     refuses(ValueError, "unknown quantity", lambda: lyapunov.Monitor(model, F.cross_entropy, what=["sharpness"]))
-    refuses(TypeError, "known are", lambda: lyapunov.Monitor(model, F.cross_entropy, torch.optim.RMSprop(model.parameters())))
+    refuses(
+        TypeError,
+        "known are",
+        lambda: lyapunov.Monitor(model, F.cross_entropy, torch.optim.RMSprop(model.parameters())),
+    )
+
+
+@pytest.mark.parametrize("name", ["hessian", "Monitor", "EdgeStep", "exponents", "plot"])
+def test_without_torch_it_is_said_what_to_install_and_the_rest_works(name):
+    script = f"""
+import sys
+sys.modules["torch"] = None
+import lyapunov
+assert lyapunov.systems.henon().exponents(steps=50).steps == 50
+lyapunov.{name}
+"""
+    told = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    wanted = f"ImportError: lyapunov.{name} is for models of PyTorch, which is not installed here: pip install torch"
+    assert wanted in told.stderr, told.stderr

@@ -1,4 +1,4 @@
-"""Eigenvalues, trace, density and products against the dense Hessian in double precision; kinds; micro-batches; errors."""
+"""Eigenvalues, trace, density, products against the dense Hessian in double precision; kinds; micro-batches; errors."""
 
 import models
 import pytest
@@ -60,7 +60,9 @@ def test_micro_batches_and_several_batches_are_the_mean_over_examples():
     x, y = BATCH
     value = models.top(model, BATCH)
     whole = dict(model=model, loss_fn=F.cross_entropy)
-    assert lyapunov.hessian(**whole, batch=BATCH, micro_batch=7).lambda_max(1e-4).value == pytest.approx(value, rel=1e-5)
+    assert lyapunov.hessian(**whole, batch=BATCH, micro_batch=7).lambda_max(1e-4).value == pytest.approx(
+        value, rel=1e-5
+    )
     ragged = [(x[:10], y[:10]), (x[10:], y[10:])]
     assert lyapunov.hessian(**whole, batches=ragged).lambda_max(1e-4).value == pytest.approx(value, rel=1e-5)
     # A DataLoader yields lists: one batch is one batch.
@@ -91,16 +93,25 @@ def test_differences_are_for_smooth_losses_only():
 def test_frozen_tied_and_chosen_parameters():
     model = build(mlp)
     model[1].requires_grad_(False)
-    assert lyapunov.hessian(model, F.cross_entropy, BATCH).lambda_max(1e-4).value == pytest.approx(models.top(model, BATCH), rel=1e-5)
+    assert lyapunov.hessian(model, F.cross_entropy, BATCH).lambda_max(1e-4).value == pytest.approx(
+        models.top(model, BATCH), rel=1e-5
+    )
     model = build(mlp)
     chosen = lyapunov.hessian(model, F.cross_entropy, BATCH, params=model[6].parameters())
     block = dense(model, BATCH)[-36:, -36:]
-    assert chosen.shape == (36, 36) and chosen.lambda_max(1e-4).value == pytest.approx(torch.linalg.eigvalsh(block)[-1].item(), rel=1e-5)
+    assert chosen.shape == (36, 36) and chosen.lambda_max(1e-4).value == pytest.approx(
+        torch.linalg.eigvalsh(block)[-1].item(), rel=1e-5
+    )
     tied = build(mlp)
     tied[4].weight = nn.Parameter(torch.randn(8, 8))
     tied.again = nn.Linear(8, 8)
     tied.again.weight = tied[4].weight
-    assert lyapunov.hessian(tied, F.cross_entropy, BATCH, forward=lambda m, b: m[6](m.again(m[:6](b[0])))).lambda_max().value > 0
+    assert (
+        lyapunov.hessian(tied, F.cross_entropy, BATCH, forward=lambda m, b: m[6](m.again(m[:6](b[0]))))
+        .lambda_max()
+        .value
+        > 0
+    )
 
 
 def test_a_reading_shows_error_kind_and_cost():

@@ -60,7 +60,10 @@ class Checkpointed(nn.Module):
     def __init__(self, reentrant):
         super().__init__()
         self.reentrant = reentrant
-        self.a, self.b = nn.Sequential(nn.Flatten(), nn.Linear(48, 8), nn.Tanh(), nn.Linear(8, 8), nn.Tanh()), nn.Linear(8, 4)
+        self.a, self.b = (
+            nn.Sequential(nn.Flatten(), nn.Linear(48, 8), nn.Tanh(), nn.Linear(8, 8), nn.Tanh()),
+            nn.Linear(8, 4),
+        )
 
     def forward(self, x):
         return self.b(checkpoint(self.a, x.detach().requires_grad_(self.reentrant), use_reentrant=self.reentrant))
@@ -73,7 +76,9 @@ def test_1_a_custom_function_with_a_wrong_second_derivative_is_refused(function)
         lyapunov.hessian(model, F.cross_entropy, BATCH, kind="exact").lambda_max()
     # This loss is smooth: a difference of gradients, which are right, gives the other end.
     lowest = lyapunov.hessian(model, F.cross_entropy, BATCH).lambda_min(1e-2)
-    assert lowest.kind == "difference" and lowest.value == pytest.approx(torch.linalg.eigvalsh(dense(build(lambda: Own(Honest)), BATCH))[0].item(), rel=2e-2)
+    assert lowest.kind == "difference" and lowest.value == pytest.approx(
+        torch.linalg.eigvalsh(dense(build(lambda: Own(Honest)), BATCH))[0].item(), rel=2e-2
+    )
     # The largest eigenvalue is had by Gauss–Newton, and says so; the true function gives the same number.
     found = lyapunov.hessian(model, F.cross_entropy, BATCH).lambda_max()
     true = lyapunov.hessian(build(lambda: Own(Honest)), F.cross_entropy, BATCH, kind="gauss-newton").lambda_max()
@@ -83,15 +88,22 @@ def test_1_a_custom_function_with_a_wrong_second_derivative_is_refused(function)
 def test_1_a_custom_function_that_is_right_is_taken():
     model = build(lambda: Own(Honest))
     assert lyapunov.verify(model, F.cross_entropy, BATCH).python_functions
-    assert lyapunov.hessian(model, F.cross_entropy, BATCH).lambda_max(1e-4).value == pytest.approx(models.top(model, BATCH), rel=1e-5)
+    assert lyapunov.hessian(model, F.cross_entropy, BATCH).lambda_max(1e-4).value == pytest.approx(
+        models.top(model, BATCH), rel=1e-5
+    )
 
 
 def test_2_reentrant_checkpointing_is_refused_and_the_other_kind_is_right():
-    for ask in (lambda m: lyapunov.verify(m, F.cross_entropy, BATCH), lambda m: lyapunov.hessian(m, F.cross_entropy, BATCH).lambda_max()):
+    for ask in (
+        lambda m: lyapunov.verify(m, F.cross_entropy, BATCH),
+        lambda m: lyapunov.hessian(m, F.cross_entropy, BATCH).lambda_max(),
+    ):
         with pytest.raises(lyapunov.Unsuitable, match="use_reentrant=False") as refusal:
             ask(build(lambda: Checkpointed(True)))
     model = build(lambda: Checkpointed(False))
-    assert lyapunov.hessian(model, F.cross_entropy, BATCH).lambda_max(1e-4).value == pytest.approx(models.top(model, BATCH), rel=1e-5)
+    assert lyapunov.hessian(model, F.cross_entropy, BATCH).lambda_max(1e-4).value == pytest.approx(
+        models.top(model, BATCH), rel=1e-5
+    )
 
 
 def test_3_dropout_masks_are_those_of_eager_torch_and_stay_for_a_measurement():
@@ -185,3 +197,26 @@ def test_sparse_gradients_are_refused_by_name():
     batch = (torch.randint(0, 9, (8, 5)), torch.randint(0, 4, (8,)))
     with pytest.raises(lyapunov.Unsuitable, match="sparse=False"):
         lyapunov.hessian(build(Bag), F.cross_entropy, batch).lambda_max()
+
+
+class Tripled(torch.autograd.Function):
+    """Its gradient is wrong, not its second derivative alone."""
+
+    @staticmethod
+    def forward(ctx, x):
+        return x * 1.0
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx, g):
+        return 3 * g
+
+
+def test_a_gradient_that_is_not_that_of_the_loss_is_refused():
+    model, (x, y) = build(mlp), data()
+    tripled = lambda z, t: F.cross_entropy(Tripled.apply(z), t)
+    with pytest.raises(
+        lyapunov.Unsuitable,
+        match="the functions Tripled give a gradient of norm .* it is not the gradient of this loss",
+    ):
+        lyapunov.verify(model, tripled, (x, y))

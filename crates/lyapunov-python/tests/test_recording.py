@@ -40,7 +40,11 @@ class Loop:
         return losses
 
     def save(self):
-        return {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict(), "monitor": self.monitor.state_dict()}
+        return {
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "monitor": self.monitor.state_dict(),
+        }
 
     def load(self, state):
         self.model.load_state_dict(state["model"])
@@ -58,7 +62,9 @@ READ = "import json, sqlite3, sys; print(json.dumps(sqlite3.connect(sys.argv[1])
 def query(folder, sql):
     """Rows of a run, read in a process of their own: two libraries of SQLite in one process take each other's locks."""
     command = [sys.executable, "-c", READ, str(folder / "run.sqlite"), sql]
-    return [tuple(row) for row in json.loads(subprocess.run(command, capture_output=True, check=True, text=True).stdout)]
+    return [
+        tuple(row) for row in json.loads(subprocess.run(command, capture_output=True, check=True, text=True).stdout)
+    ]
 
 
 def steps(folder):
@@ -72,12 +78,28 @@ def test_a_run_has_its_losses_rates_readings_and_costs(tmp_path):
     rows = query(monitor.folder, "SELECT step, loss, learning_rate, edge FROM rows ORDER BY step")
     assert [row[:3] for row in rows] == [(i, loss, 0.1) for i, loss in enumerate(losses)]
     assert [row[3] for row in rows] == [pytest.approx(20.0) if i % 5 == 0 else None for i in range(11)]
-    found = query(monitor.folder, "SELECT step, quantity, \"on\", product, value, residual, edge, cost FROM sharpness ORDER BY step, quantity")
-    assert [row[:4] for row in found] == [(step, q, "batch", "exact") for step in (0, 5, 10) for q in ("batch_sharpness", "lambda_max")]
-    assert all(value / 20 == pytest.approx(share) and residual >= 0 and cost > 0 for *_, value, residual, share, cost in found)
+    found = query(
+        monitor.folder,
+        'SELECT step, quantity, "on", product, value, residual, edge, cost FROM sharpness ORDER BY step, quantity',
+    )
+    assert [row[:4] for row in found] == [
+        (step, q, "batch", "exact") for step in (0, 5, 10) for q in ("batch_sharpness", "lambda_max")
+    ]
+    assert all(
+        value / 20 == pytest.approx(share) and residual >= 0 and cost > 0 for *_, value, residual, share, cost in found
+    )
     told = manifest(monitor.folder)
-    assert told["outcome"] == "completed" and told["steps"] == 11 and told["engine"] == f"PyTorch {torch.__version__}" and told["device"] == "cpu"
-    assert told["parameters"] == sum(p.numel() for p in loop.model.parameters()) and told["measuring_cost"] > 0 and told["seed"] == 0
+    assert (
+        told["outcome"] == "completed"
+        and told["steps"] == 11
+        and told["engine"] == f"PyTorch {torch.__version__}"
+        and told["device"] == "cpu"
+    )
+    assert (
+        told["parameters"] == sum(p.numel() for p in loop.model.parameters())
+        and told["measuring_cost"] > 0
+        and told["seed"] == 0
+    )
     assert "run.sqlite" in (monitor.folder / "SHA256SUMS").read_text()
     tomllib = pytest.importorskip("tomllib")
     keys = tomllib.loads((monitor.folder / "config.toml").read_text())
@@ -92,7 +114,13 @@ def test_without_losses_there_is_a_row_per_measurement(tmp_path):
     assert steps(monitor.folder) == [0, 5, 10] and manifest(monitor.folder)["steps"] == 11
 
 
-@pytest.mark.parametrize("make, name", [(lambda p: torch.optim.SGD(p, lr=0.1, momentum=0.9), "heavy-ball"), (lambda p: torch.optim.AdamW(p, lr=1e-3), "adamw")])
+@pytest.mark.parametrize(
+    "make, name",
+    [
+        (lambda p: torch.optim.SGD(p, lr=0.1, momentum=0.9), "heavy-ball"),
+        (lambda p: torch.optim.AdamW(p, lr=1e-3), "adamw"),
+    ],
+)
 def test_the_edge_is_that_of_the_optimizer(tmp_path, make, name):
     with (loop := Loop(tmp_path / "mine", make=make)).monitor as monitor:
         loop.train(6)
@@ -124,7 +152,16 @@ class Mine(Exception):
     pass
 
 
-@pytest.mark.parametrize("error, outcome", [(None, "completed"), (Mine("what I did\nsecond line"), "failed"), (KeyboardInterrupt(), "interrupted"), (SystemExit(0), "completed"), (SystemExit(3), "interrupted")])
+@pytest.mark.parametrize(
+    "error, outcome",
+    [
+        (None, "completed"),
+        (Mine("what I did\nsecond line"), "failed"),
+        (KeyboardInterrupt(), "interrupted"),
+        (SystemExit(0), "completed"),
+        (SystemExit(3), "interrupted"),
+    ],
+)
 def test_the_manifest_says_how_it_ended(tmp_path, error, outcome):
     try:
         with (loop := Loop(tmp_path / "mine")).monitor:
@@ -183,7 +220,10 @@ def test_a_resumed_run_has_every_row_once_and_the_numbers_of_one_that_did_not_st
     assert second.monitor.folder == tmp_path / "mine" and not (tmp_path / "mine-2").exists()
     told = manifest(tmp_path / "mine")
     assert told["outcome"] == "completed" and told["steps"] == 17 and told["fault"] is None
-    for question in ("SELECT step, loss, learning_rate, edge FROM rows", "SELECT step, quantity, value, residual FROM sharpness"):
+    for question in (
+        "SELECT step, loss, learning_rate, edge FROM rows",
+        "SELECT step, quantity, value, residual FROM sharpness",
+    ):
         assert query(tmp_path / "mine", question) == query(tmp_path / "whole", question)
 
 
@@ -212,7 +252,9 @@ def test_evaluations_stand_in_the_row_of_their_weights_and_at_the_end(tmp_path):
         monitor.log("test_accuracy", 0.75)
         with pytest.raises(ValueError, match="known are train_loss"):
             monitor.log("tset_loss", 1.0)
-    rows = query(monitor.folder, "SELECT step, test_loss, test_accuracy, train_loss FROM rows WHERE test_accuracy IS NOT NULL")
+    rows = query(
+        monitor.folder, "SELECT step, test_loss, test_accuracy, train_loss FROM rows WHERE test_accuracy IS NOT NULL"
+    )
     assert rows == [(3, 1.5, 0.5, None), (5, None, 0.75, 0.25)]
     told = manifest(monitor.folder)
     assert (told["train_loss"], told["test_loss"], told["test_accuracy"]) == (0.25, None, 0.75)
@@ -247,11 +289,21 @@ SCRIPT = """
 
 @pytest.mark.parametrize(
     "end, outcome",
-    [("", "completed"), ("raise ValueError('mine')", "failed"), ("raise KeyboardInterrupt", "interrupted"), ("print('ready', flush=True); time.sleep(60)", "running")],
+    [
+        ("", "completed"),
+        ("raise ValueError('mine')", "failed"),
+        ("raise KeyboardInterrupt", "interrupted"),
+        ("print('ready', flush=True); time.sleep(60)", "running"),
+    ],
 )
 def test_the_end_of_a_script_seals_the_run_and_a_kill_does_not(tmp_path, end, outcome):
     script = textwrap.dedent(SCRIPT).format(end=end)
-    process = subprocess.Popen([sys.executable, "-c", script, str(tmp_path / "mine")], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [sys.executable, "-c", script, str(tmp_path / "mine")],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
     if outcome == "running":
         assert process.stdout.readline() == "ready\n"
         os.kill(process.pid, signal.SIGKILL)

@@ -1,4 +1,6 @@
-"""Rules for the learning rate: the rates and exponents of the Rust library on the same network, batches and start; what is refused; resuming."""
+"""Rules for the learning rate: the rates and exponents of the Rust library on the same network, batches and start; what
+is refused; resuming.
+"""
 
 import copy
 import math
@@ -14,7 +16,10 @@ import lyapunov
 from lyapunov._descent import mirror
 
 FIXTURE = pathlib.Path(__file__).parents[2] / "lyapunov/tests/library/fixtures/tanh_network.txt"
-KNOWN = {name: [float(x) for x in numbers.split()] for name, numbers in (line.split(": ") for line in FIXTURE.read_text().splitlines())}
+KNOWN = {
+    name: [float(x) for x in numbers.split()]
+    for name, numbers in (line.split(": ") for line in FIXTURE.read_text().splitlines())
+}
 OPTIMIZERS = {
     "sgd": lambda p: torch.optim.SGD(p, lr=1.0),
     "heavy-ball": lambda p: torch.optim.SGD(p, lr=1.0, momentum=0.9, weight_decay=0.01),

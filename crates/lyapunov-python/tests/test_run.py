@@ -28,7 +28,15 @@ def train(model, optimizer, steps, before=lambda loss: None):
 def test_rows_speak_of_the_weights_before_the_step():
     model = build(mlp)
     optimizer, logged = torch.optim.SGD(model.parameters(), lr=0.1), []
-    monitor = lyapunov.Monitor(model, F.cross_entropy, optimizer, every=10, what=["lambda_max", "lambda_min", "batch_sharpness"], log=logged.append, products=15)
+    monitor = lyapunov.Monitor(
+        model,
+        F.cross_entropy,
+        optimizer,
+        every=10,
+        what=["lambda_max", "lambda_min", "batch_sharpness"],
+        log=logged.append,
+        products=15,
+    )
     exact = []
 
     def before(loss):
@@ -40,7 +48,9 @@ def test_rows_speak_of_the_weights_before_the_step():
     assert [row.step for row in logged] == [0, 10, 20, 30]
     for row in logged:
         assert row["lambda_max"].value == pytest.approx(exact[row.step], rel=1e-4)
-        assert row.edge.threshold == pytest.approx(20.0) and row.shares["lambda_max"] == pytest.approx(row["lambda_max"].value / 20)
+        assert row.edge.threshold == pytest.approx(20.0) and row.shares["lambda_max"] == pytest.approx(
+            row["lambda_max"].value / 20
+        )
         assert row["lambda_min"].value < 0 and row["batch_sharpness"].products == 1 and row.cost > 0
     assert monitor.verified.cost > 0
 
@@ -57,7 +67,9 @@ def test_the_edges_are_those_of_the_optimizers():
         lyapunov.Monitor(build(mlp), F.cross_entropy, torch.optim.RMSprop(p))
 
 
-@pytest.mark.parametrize("make", [lambda p: torch.optim.Adam(p, lr=1e-2), lambda p: torch.optim.AdamW(p, lr=1e-2, weight_decay=0.1)])
+@pytest.mark.parametrize(
+    "make", [lambda p: torch.optim.Adam(p, lr=1e-2), lambda p: torch.optim.AdamW(p, lr=1e-2, weight_decay=0.1)]
+)
 def test_the_preconditioned_sharpness_is_the_dense_one(make):
     model = build(mlp)
     optimizer = make(model.parameters())
@@ -69,12 +81,17 @@ def test_the_preconditioned_sharpness_is_the_dense_one(make):
         row = monitor.step(BATCH)
         if row is None:
             return
-        twin, twin_model = copy.deepcopy((optimizer.state_dict(), optimizer.param_groups[0]["betas"])), dense_parts(model)
+        twin, twin_model = (
+            copy.deepcopy((optimizer.state_dict(), optimizer.param_groups[0]["betas"])),
+            dense_parts(model),
+        )
         matrix, gradient = twin_model
         count = row.step + 1
         beta1, beta2 = twin[1]
         state = [optimizer.state.get(p, {}) for p in model.parameters()]
-        second = torch.cat([s.get("exp_avg_sq", torch.zeros_like(p)).reshape(-1) for s, p in zip(state, model.parameters())]).double()
+        second = torch.cat(
+            [s.get("exp_avg_sq", torch.zeros_like(p)).reshape(-1) for s, p in zip(state, model.parameters())]
+        ).double()
         second = beta2 * second + (1 - beta2) * gradient**2
         p = (1 - beta1**count) * ((second / (1 - beta2**count)).sqrt() + 1e-8)
         exact = torch.linalg.eigvalsh(matrix / p.sqrt()[:, None] / p.sqrt()[None])[-1].item()

@@ -31,14 +31,23 @@ def test_every_system_of_the_core_can_be_called_with_its_own_parameters():
         found = system.exponents(1, steps=20, warm_up=5)
         assert len(found.values) == 1 and found.steps == 20 and system.dimension >= 1, name
         assert repr(system).startswith(f"systems.{name}(") and getattr(systems, name).__doc__
-    assert str(inspect.signature(systems.henon)) == "(*, a: 'float' = 1.4, b: 'float' = 0.3, seed: 'int' = 0) -> lyapunov.systems.System"
+    assert (
+        str(inspect.signature(systems.henon))
+        == "(*, a: 'float' = 1.4, b: 'float' = 0.3, seed: 'int' = 0) -> lyapunov.systems.System"
+    )
     assert set(systems.names()) <= set(dir(systems))
 
 
 def test_henon_and_lorenz_have_the_exponents_of_the_literature():
     found = systems.henon().exponents(steps=20_000)
-    assert abs(found.values[0] - 0.41922) < 4 * found.std_errors[0] and found.sum.value == pytest.approx(math.log(0.3), abs=1e-12)
-    assert found.kaplan_yorke.value == pytest.approx(1.2583, abs=4 * found.kaplan_yorke.std_error) and found.settled and found.unit == "step"
+    assert abs(found.values[0] - 0.41922) < 4 * found.std_errors[0] and found.sum.value == pytest.approx(
+        math.log(0.3), abs=1e-12
+    )
+    assert (
+        found.kaplan_yorke.value == pytest.approx(1.2583, abs=4 * found.kaplan_yorke.std_error)
+        and found.settled
+        and found.unit == "step"
+    )
     lorenz = systems.lorenz63(time_step=0.01).exponents(steps=50_000)
     known, exact = systems.lorenz63().literature()
     assert lorenz.unit == "time" and not exact
@@ -59,10 +68,14 @@ def test_a_map_of_ones_own_by_jacobian_product_and_differences():
     }
     for name, way in ways.items():
         found = lyapunov.spectrum(logistic, [0.3], steps=4000, **way)
-        assert abs(found.values[0] - math.log(2)) < 4 * found.std_errors[0] + 1e-3 and found.kind == ("difference" if name == "difference" else "exact")
+        assert abs(found.values[0] - math.log(2)) < 4 * found.std_errors[0] + 1e-3 and found.kind == (
+            "difference" if name == "difference" else "exact"
+        )
     own = lyapunov.spectrum(henon, (0.1, 0.1), jacobian=henon_jacobian, steps=4000)
     short = dict(steps=20, warm_up=3)
-    assert lyapunov.spectrum(henon, (0.1, 0.1), jacobian=henon_jacobian, **short).values == pytest.approx(systems.henon().exponents(**short).values, abs=1e-9)
+    assert lyapunov.spectrum(henon, (0.1, 0.1), jacobian=henon_jacobian, **short).values == pytest.approx(
+        systems.henon().exponents(**short).values, abs=1e-9
+    )
     assert own.kaplan_yorke.value == pytest.approx(1.2583, abs=4 * own.kaplan_yorke.std_error)
     scalar = lyapunov.spectrum(lambda x: math.cos(1.2 * x[0]), 0.2, steps=500)
     assert len(scalar.values) == 1
@@ -72,8 +85,12 @@ def test_a_map_of_ones_own_by_jacobian_product_and_differences():
 
 def test_a_differential_equation_by_its_step_is_per_time():
     h = 0.1
-    found = lyapunov.spectrum(lambda x: x * math.exp(-2 * h), [1e-3], jacobian=lambda x: math.exp(-2 * h), steps=200, time_step=h)
-    assert found.values[0] == pytest.approx(-2 * h, abs=1e-12) and found.per_time().values[0] == pytest.approx(-2, abs=1e-10)
+    found = lyapunov.spectrum(
+        lambda x: x * math.exp(-2 * h), [1e-3], jacobian=lambda x: math.exp(-2 * h), steps=200, time_step=h
+    )
+    assert found.values[0] == pytest.approx(-2 * h, abs=1e-12) and found.per_time().values[0] == pytest.approx(
+        -2, abs=1e-10
+    )
 
 
 @pytest.mark.parametrize(
@@ -94,7 +111,9 @@ def test_a_wrong_jacobian_is_found(wrong):
 
 
 def test_a_jump_of_the_map_is_not_a_wrong_jacobian():
-    found = lyapunov.spectrum(lambda x: (x @ np.array([[2, 1], [1, 1]])) % 1, [0.1, 0.7], jacobian=lambda x: [[2, 1], [1, 1]], steps=500)
+    found = lyapunov.spectrum(
+        lambda x: (x @ np.array([[2, 1], [1, 1]])) % 1, [0.1, 0.7], jacobian=lambda x: [[2, 1], [1, 1]], steps=500
+    )
     assert found.values == pytest.approx([math.log((3 + 5**0.5) / 2), -math.log((3 + 5**0.5) / 2)], abs=1e-10)
 
 

@@ -12,7 +12,9 @@ value: float = h.lambda_max().value
 five: list[lyapunov.Reading] = h.top(5)
 row: lyapunov.Row | None = lyapunov.Monitor(model, torch.nn.functional.mse_loss, optimizer, log=print).step(batch)
 rate: float = lyapunov.EdgeStep(model, torch.nn.functional.mse_loss, optimizer).step(batch, 1.0)
-with lyapunov.Monitor(model, torch.nn.functional.mse_loss, optimizer, out="runs/typed", settings={"batch_size": 4}) as monitor:
+with lyapunov.Monitor(
+    model, torch.nn.functional.mse_loss, optimizer, out="runs/typed", settings={"batch_size": 4}
+) as monitor:
     row = monitor.step(batch, loss=torch.zeros(()))
     monitor.log("test_loss", 1.0)
 lyapunov.plot(monitor, "typed.svg")

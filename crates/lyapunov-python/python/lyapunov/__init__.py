@@ -1,6 +1,7 @@
 """The stability instrument for neural-network training, over PyTorch.
 
-``hessian`` measures fixed weights, ``Monitor`` a run, ``EdgeStep`` sets a learning rate. Nothing of the run changes, not one bit; every number comes
+``hessian`` measures fixed weights, ``Monitor`` a run, ``EdgeStep`` sets a learning rate. Nothing of the run changes,
+not one bit; every number comes
 with its error, its kind of product and its cost.
 """
 
@@ -48,7 +49,8 @@ __all__ = [
     "verify",
 ]
 
-# Where each name stands. It is imported when it is first asked for: the program (python -m lyapunov) needs no torch, and the
+# Where each name stands. It is imported when it is first asked for: the program (python -m lyapunov) needs no torch,
+# and the
 # modules for trainers need theirs.
 _PLACES = {
     "exponents": "._descent",
@@ -80,7 +82,15 @@ if not TYPE_CHECKING:
 
     def __getattr__(name: str) -> object:
         if name in _PLACES:
-            value = getattr(importlib.import_module(_PLACES[name], __name__), name)
+            try:
+                value = getattr(importlib.import_module(_PLACES[name], __name__), name)
+            except ModuleNotFoundError as missing:
+                if missing.name != "torch":
+                    raise
+                raise ImportError(
+                    f"lyapunov.{name} is for models of PyTorch, which is not installed here: pip install torch, "
+                    "in the build for your device (https://pytorch.org/get-started/locally)"
+                ) from missing
         else:
             try:
                 value = importlib.import_module(f".{name}", __name__)

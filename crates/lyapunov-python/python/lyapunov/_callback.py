@@ -61,10 +61,19 @@ class Measuring:
         self.busy = False
         self.told = False
 
-    def begin(self, model: nn.Module, loss_fn: Callable[[Any, Any], Tensor], forward: Callable[[nn.Module, Any], Any], optimizers: Sequence[Any]) -> None:
+    def begin(
+        self,
+        model: nn.Module,
+        loss_fn: Callable[[Any, Any], Tensor],
+        forward: Callable[[nn.Module, Any], Any],
+        optimizers: Sequence[Any],
+    ) -> None:
         """Makes the monitor; the one that was saved goes on."""
         if len(optimizers) != 1:
-            raise ValueError(f"there are {len(optimizers)} optimizers, and an edge of stability belongs to one: call lyapunov.Monitor yourself, one for each")
+            raise ValueError(
+                f"there are {len(optimizers)} optimizers, and an edge of stability belongs to one: call "
+                "lyapunov.Monitor yourself, one for each"
+            )
         optimizer = optimizers[0]
         while not isinstance(optimizer, torch.optim.Optimizer) or hasattr(optimizer, "optimizer"):
             optimizer = optimizer.optimizer
@@ -89,7 +98,9 @@ class Measuring:
         if batch is None:
             return None
         if accumulated > 1 and not self.told:
-            _logger.info("gradients are accumulated over %d batches; readings speak of the last one, losses of all", accumulated)
+            _logger.info(
+                "gradients are accumulated over %d batches; readings speak of the last one, losses of all", accumulated
+            )
             self.told = True
         self.busy = True
         try:
@@ -97,7 +108,9 @@ class Measuring:
         except Exception as error:
             if self.on_error == "raise":
                 raise
-            _logger.warning("the measurement before step %d failed: %s: %s", self.monitor.steps - 1, type(error).__name__, error)
+            _logger.warning(
+                "the measurement before step %d failed: %s: %s", self.monitor.steps - 1, type(error).__name__, error
+            )
             return None
         finally:
             self.busy = False
@@ -112,10 +125,25 @@ class Measuring:
             self.monitor.__exit__(None if error is None else type(error), error, None)
 
 
+def several(devices: int) -> str:
+    """What is said to a trainer of several processes or devices."""
+    return (
+        f"the trainer runs on {devices} devices, and the callback does not know how it divides the loss among them: "
+        "write the loop with lyapunov.Monitor on the model in its "
+        "DistributedDataParallel wrapper (docs/distributed.md), or train on one device"
+    )
+
+
 @contextlib.contextmanager
 def attributes_kept(module: nn.Module) -> Iterator[None]:
-    """What a pass may change of a module in Python (counts, lists, the states of metrics within it) is as before afterwards."""
-    kept = [(held, {name: _kept(value) for name, value in held.__dict__.items() if name not in _OF_TORCH}) for held in module.modules() if held is module or _is_metric(held)]
+    """What a pass may change of a module in Python (counts, lists, the states of metrics within it) is as before
+    afterwards.
+    """
+    kept = [
+        (held, {name: _kept(value) for name, value in held.__dict__.items() if name not in _OF_TORCH})
+        for held in module.modules()
+        if held is module or _is_metric(held)
+    ]
     try:
         yield
     finally:

@@ -42,30 +42,46 @@ def exponents(
     micro_batch: int | None = None,
     progress: Callable[[int, int], object] | None = None,
 ) -> Exponents:
-    """The ``count`` largest Lyapunov exponents of training with this optimizer, from the weights and the state that it has now.
+    """The ``count`` largest Lyapunov exponents of training with this optimizer, from the weights and the state that it
+    has now.
 
-    A mirror of the optimizer trains beside it: its weights and what it remembers of each (the velocity; Adam's moments and count of steps) are copied, and the copy takes one step per
-    batch of ``loader``, again and again, as the optimizer would with the learning rates, decays and momenta that its groups have now. ``count`` deviations of
-    the whole state move along by the derivative of the update, on the same batch with the same dropout masks, and are re-orthonormalised every ``every`` steps. After ``warm_up``
+    A mirror of the optimizer trains beside it: its weights and what it remembers of each (the velocity; Adam's moments
+    and count of steps) are copied, and the copy takes one step per
+    batch of ``loader``, again and again, as the optimizer would with the learning rates, decays and momenta that its
+    groups have now. ``count`` deviations of
+    the whole state move along by the derivative of the update, on the same batch with the same dropout masks, and are
+    re-orthonormalised every ``every`` steps. After ``warm_up``
     steps (a tenth of ``steps`` unless given) ``steps`` steps are measured.
 
-    For torch.optim.SGD (momentum, Nesterov), Adam and AdamW. Schedules, clipping and accumulation of gradients are not part of the mirror. ``progress`` is called with (step, of).
+    For torch.optim.SGD (momentum, Nesterov), Adam and AdamW. Schedules, clipping and accumulation of gradients are not
+    part of the mirror. ``progress`` is called with (step, of).
 
-    Model, optimizer, generators and the loader's generator are as before afterwards, also when an exception or Ctrl-C comes out. An iterator in place of a loader is refused: what it
+    Model, optimizer, generators and the loader's generator are as before afterwards, also when an exception or Ctrl-C
+    comes out. An iterator in place of a loader is refused: what it
     gave could not be given back.
 
-    **Units**: nats per step; ``per_time()`` is per learning rate times steps. **Cost**: per step a recorded gradient and ``count`` products, each 1 to 3 gradients; the state is held
-    ``count`` + 2 times. Deviations in f32 are good to about 1e-5 per step: where exponents are that close to zero, measure ``model.double()``.
+    **Units**: nats per step; ``per_time()`` is per learning rate times steps. **Cost**: per step a recorded gradient
+    and ``count`` products, each 1 to 3 gradients; the state is held
+    ``count`` + 2 times. Deviations in f32 are good to about 1e-5 per step: where exponents are that close to zero,
+    measure ``model.double()``.
 
-    **Raises** Unsuitable, NotDeterministic, TypeError for another optimizer or loader, ValueError for numbers out of range and a loss that is not finite.
+    **Raises** Unsuitable, NotDeterministic, TypeError for another optimizer or loader, ValueError for numbers out of
+    range and a loss that is not finite.
 
     **Source**: Benettin, Galgani, Giorgilli & Strelcyn 1980.
     """
-    for name, value, least in (("count", count, 1), ("steps", steps, 1), ("every", every, 1), ("warm_up", 0 if warm_up is None else warm_up, 0)):
+    for name, value, least in (
+        ("count", count, 1),
+        ("steps", steps, 1),
+        ("every", every, 1),
+        ("warm_up", 0 if warm_up is None else warm_up, 0),
+    ):
         if value < least:
             raise ValueError(f"{name} = {value} must be at least {least}")
     warm_up = max(1, steps // 10) if warm_up is None else warm_up
-    with mirror(model, loss_fn, loader, optimizer, count, seed=seed, forward=forward, kind=kind, micro_batch=micro_batch) as run:
+    with mirror(
+        model, loss_fn, loader, optimizer, count, seed=seed, forward=forward, kind=kind, micro_batch=micro_batch
+    ) as run:
         if progress is not None:
             run.progress = lambda step: progress(step, warm_up + steps)
         diverged = run.descent.advance(warm_up, every) if warm_up else None
@@ -74,7 +90,13 @@ def exponents(
             run.descent.advance(steps, every)
         found = run.descent.exponents()
         assert found is not None, "there are deviations"
-        return exponents_of(found, kind=run.kind, products=run.products, cost=run.cost(), timeless=len({group[1] for group in run.groups}) > 1)
+        return exponents_of(
+            found,
+            kind=run.kind,
+            products=run.products,
+            cost=run.cost(),
+            timeless=len({group[1] for group in run.groups}) > 1,
+        )
 
 
 @contextlib.contextmanager
@@ -93,18 +115,36 @@ def mirror(
     """A quiet span with a mirror of the optimizer that carries ``count`` deviations."""
     rule, groups, params = _groups(optimizer)
     if kind == "gauss-newton":
-        raise ValueError('kind = "gauss-newton" is not the derivative of a step, which has the Hessian itself in it: use "auto", "exact" or "difference"')
+        raise ValueError(
+            'kind = "gauss-newton" is not the derivative of a step, which has the Hessian itself in it: '
+            'use "auto", "exact" or "difference"'
+        )
     if isinstance(loader, Iterator) or not hasattr(loader, "__iter__"):
-        raise TypeError(f"loader must be a DataLoader or a list of batches, which can be gone through again, not {type(loader).__name__}")
+        raise TypeError(
+            "loader must be a DataLoader or a list of batches, which can be gone through again, not "
+            f"{type(loader).__name__}"
+        )
     if getattr(loader, "persistent_workers", False) and getattr(loader, "_iterator", None) is not None:
-        raise ValueError("the workers of this loader are in use by the loop that goes through it: use another DataLoader, or persistent_workers=False")
+        raise ValueError(
+            "the workers of this loader are in use by the loop that goes through it: use another DataLoader, or "
+            "persistent_workers=False"
+        )
     problem = Problem(model, loss_fn, forward, params, kind, micro_batch)
+    problem.refuse_shards("exponents are not offered")
     memory, taken = _memory(optimizer, problem, rule)
     with Quiet(problem.model) as quiet, _kept(loader):
         run = Mirror(problem, quiet, loader, taken)
         run.look()
         run.groups = groups
-        run.descent = _core.Descent(rule, run, groups, [problem.weights.flat(problem.weights.params), *memory], taken=taken, count=count, seed=seed)
+        run.descent = _core.Descent(
+            rule,
+            run,
+            groups,
+            [problem.weights.flat(problem.weights.params), *memory],
+            taken=taken,
+            count=count,
+            seed=seed,
+        )
         try:
             yield run
         finally:
@@ -121,7 +161,9 @@ def _groups(optimizer: torch.optim.Optimizer) -> tuple[str, list[Group], list[Te
     for group in optimizer.param_groups:
         for option in ("maximize", "amsgrad", "dampening"):
             if group.get(option):
-                raise ValueError(f"{option} = {group[option]} is not covered: the derivative of that step is not known here")
+                raise ValueError(
+                    f"{option} = {group[option]} is not covered: the derivative of that step is not known here"
+                )
         moving = [p for p in group["params"] if p.requires_grad]
         if not moving:
             continue
@@ -129,7 +171,18 @@ def _groups(optimizer: torch.optim.Optimizer) -> tuple[str, list[Group], list[Te
         beta, beta2 = (float(group["momentum"]), 0.0) if kind is torch.optim.SGD else map(float, group["betas"])
         decoupled = bool(group.get("decoupled_weight_decay", kind is torch.optim.AdamW))
         length, rate, decay = sum(p.numel() for p in moving), float(group["lr"]), float(group["weight_decay"])
-        groups.append((length, rate, decay, decoupled, beta, bool(group.get("nesterov", False)), beta2, float(group.get("eps", 1.0))))
+        groups.append(
+            (
+                length,
+                rate,
+                decay,
+                decoupled,
+                beta,
+                bool(group.get("nesterov", False)),
+                beta2,
+                float(group.get("eps", 1.0)),
+            )
+        )
     if not params:
         raise ValueError("the optimizer has no parameter that requires a gradient")
     rule = "adam" if kind is not torch.optim.SGD else "momentum" if any(group[4] for group in groups) else "sgd"
@@ -140,18 +193,30 @@ def _memory(optimizer: torch.optim.Optimizer, problem: Problem, rule: str) -> tu
     """What the optimizer remembers of each weight, flat, and how many steps it has taken."""
     names = {"sgd": (), "momentum": ("momentum_buffer",), "adam": ("exp_avg", "exp_avg_sq")}[rule]
     states = [optimizer.state.get(p, {}) for p in problem.weights.params]
-    held = [[torch.zeros_like(p) if s.get(name) is None else s[name] for s, p in zip(states, problem.weights.params)] for name in names]
+    held = [
+        [torch.zeros_like(p) if s.get(name) is None else s[name] for s, p in zip(states, problem.weights.params)]
+        for name in names
+    ]
     counts = {int(state.get("step", 0)) for state in states} if rule == "adam" else {0}
     if len(counts) > 1:
-        raise Unsuitable(f"parameters have taken different numbers of steps ({', '.join(map(str, sorted(counts)))}): Adam corrects the bias of each by its own, and one is covered")
+        raise Unsuitable(
+            f"parameters have taken different numbers of steps ({', '.join(map(str, sorted(counts)))}): Adam corrects "
+            "the bias of each by its own, and one is covered"
+        )
     return [problem.weights.flat(tensors) for tensors in held], counts.pop()
 
 
 @contextlib.contextmanager
 def _kept(loader: Any) -> Iterator[None]:
     """Gives the generators that a DataLoader owns their states back."""
-    owners = (loader, getattr(loader, "sampler", None), getattr(getattr(loader, "batch_sampler", None), "sampler", None))
-    generators = {id(g): g for g in (getattr(owner, "generator", None) for owner in owners) if isinstance(g, torch.Generator)}
+    owners = (
+        loader,
+        getattr(loader, "sampler", None),
+        getattr(getattr(loader, "batch_sampler", None), "sampler", None),
+    )
+    generators = {
+        id(g): g for g in (getattr(owner, "generator", None) for owner in owners) if isinstance(g, torch.Generator)
+    }
     states = [(g, g.get_state()) for g in generators.values()]
     try:
         yield
@@ -161,7 +226,9 @@ def _kept(loader: Any) -> Iterator[None]:
 
 
 class Mirror:
-    """An optimizer that trains beside the user's: its batches, and the loss on each with two derivatives, as the core asks for them."""
+    """An optimizer that trains beside the user's: its batches, and the loss on each with two derivatives, as the core
+    asks for them.
+    """
 
     descent: _core.Descent
     groups: list[Group]
@@ -180,7 +247,10 @@ class Mirror:
         self.first = self._take()
         with self.problem.measure([self.first]) as m:
             if not m.finite:
-                raise ValueError(f"the loss is {m.loss} or its gradient is not finite: there is no step to differentiate at these weights")
+                raise ValueError(
+                    f"the loss is {m.loss} or its gradient is not finite: there is no step to differentiate at these "
+                    "weights"
+                )
             verify_measurement(m)
             self.kind = m.choose("spectrum").kind
 
@@ -188,7 +258,8 @@ class Mirror:
         """Wall time so far, in gradients."""
         return (time.perf_counter() - self.started) / self.problem.gradient_seconds
 
-    # What the core asks for. --------------------------------------------------------------------------------------------------------
+    # What the core asks for.
+    # --------------------------------------------------------------------------------------------------------
 
     def gradient(self, at: Tensor, step: int) -> tuple[float, Tensor]:
         """Loss and gradient on the batch of the coming step, or on the present one once more."""
@@ -209,7 +280,9 @@ class Mirror:
         after, buffers = Generators(set(self.quiet.generators.devices)), self._buffers()
         try:
             if self.kind == "difference":
-                return _core.difference(_Still(self), at, v, central=True, relative_step=1e-4 if v.dtype == torch.float32 else 1e-6)
+                return _core.difference(
+                    _Still(self), at, v, central=True, relative_step=1e-4 if v.dtype == torch.float32 else 1e-6
+                )
             self._rewind()
             image, leaves = torch.zeros_like(v), self.problem.weights.leaves(at)
             for chunk, share in self.chunks:
@@ -224,7 +297,8 @@ class Mirror:
         self._rewind()
         return self._evaluate(at, record=False)
 
-    # Batches, and where the generators and buffers stood before each. ------------------------------------------------------------------
+    # Batches, and where the generators and buffers stood before each.
+    # ------------------------------------------------------------------
 
     def _take(self) -> Any:
         for _ in range(2):
@@ -255,7 +329,8 @@ class Mirror:
         self.before.rewind()
         self._put(self.lent)
 
-    # Derivatives. -----------------------------------------------------------------------------------------------------------------------
+    # Derivatives.
+    # --------------------------------------------------------------------------------------------------------------
 
     def _evaluate(self, at: Tensor, record: bool) -> tuple[float, Tensor]:
         w = self.problem.weights
@@ -275,7 +350,10 @@ class Mirror:
             gradients = torch.autograd.grad(loss, leaves, create_graph=record, allow_unused=True)
         for name, gradient in zip(w.names, gradients):
             if gradient is None:
-                raise Unsuitable(f"{name} gets no gradient, and the optimizer would leave it as it is: freeze it, or take it out of the optimizer")
+                raise Unsuitable(
+                    f"{name} gets no gradient, and the optimizer would leave it as it is: freeze it, or take it out of "
+                    "the optimizer"
+                )
         return float(loss.detach()), gradients
 
     def _along(self, recorded: tuple[list[Tensor], tuple[Tensor, ...]], v: Tensor, keep: bool) -> Tensor:
@@ -286,7 +364,9 @@ class Mirror:
         if not moving:
             return torch.zeros_like(v)
         with w.standing_in(leaves):
-            image = torch.autograd.grad([g for g, _ in moving], leaves, [x for _, x in moving], retain_graph=keep, allow_unused=True)
+            image = torch.autograd.grad(
+                [g for g, _ in moving], leaves, [x for _, x in moving], retain_graph=keep, allow_unused=True
+            )
         return w.flat([torch.zeros_like(p) if t is None else t for t, p in zip(image, w.params)])
 
 

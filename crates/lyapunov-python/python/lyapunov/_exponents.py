@@ -36,7 +36,9 @@ class Exponents:
     std_errors: list[float]
     """The standard error of each; infinite where there is too little data."""
     settled: bool
-    """Whether the averages have settled. If not, the errors are not to be trusted: take more steps, or a longer warm-up."""
+    """Whether the averages have settled. If not, the errors are not to be trusted: take more steps, or a longer
+    warm-up.
+    """
     steps: int
     """The steps that were measured, after the warm-up."""
     time: float
@@ -46,9 +48,13 @@ class Exponents:
     entropy: Estimate
     """The sum of the positive ones, as complete as the exponents that were asked for."""
     kaplan_yorke: Estimate | None
-    """j + (Λ_1 + … + Λ_j)/|Λ_{j+1}|, j the last index with a non-negative partial sum; None where it lies beyond the exponents that were asked for."""
+    """j + (Λ_1 + … + Λ_j)/|Λ_{j+1}|, j the last index with a non-negative partial sum; None where it lies beyond the
+    exponents that were asked for.
+    """
     diverged: int | None
-    """The step before which numbers were not finite, the warm-up counted; the other fields speak of the steps up to it. None where all were taken."""
+    """The step before which numbers were not finite, the warm-up counted; the other fields speak of the steps up to it.
+    None where all were taken.
+    """
     unit: str = "step"
     """``step`` or ``time``: what the values are per."""
     kind: str = "exact"
@@ -59,11 +65,15 @@ class Exponents:
     """Wall time over that of one gradient of a batch, for an optimizer; the trajectory itself is part of it."""
 
     def per_time(self) -> Exponents:
-        """The same per unit of time: for plain descent at a small learning rate, minus curvatures. The dimension has no unit and stays."""
+        """The same per unit of time: for plain descent at a small learning rate, minus curvatures. The dimension has no
+        unit and stays.
+        """
         if self.unit == "time":
             return self
         if not self.time > 0.0 or not math.isfinite(self.time):
-            raise ValueError("the steps have no common unit of time: groups of the optimizer have learning rates of their own")
+            raise ValueError(
+                "the steps have no common unit of time: groups of the optimizer have learning rates of their own"
+            )
         f = self.steps / self.time
         return replace(
             self,
@@ -83,7 +93,12 @@ class Exponents:
 
 
 def exponents_of(
-    found: _core.Exponents, unit: str = "step", kind: str = "exact", products: int | None = None, cost: float | None = None, timeless: bool = False
+    found: _core.Exponents,
+    unit: str = "step",
+    kind: str = "exact",
+    products: int | None = None,
+    cost: float | None = None,
+    timeless: bool = False,
 ) -> Exponents:
     """What the core found, for a user; ``timeless`` where steps have no common length."""
     return Exponents(

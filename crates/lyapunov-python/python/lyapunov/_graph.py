@@ -10,8 +10,10 @@ from torch import Tensor
 
 # Operations whose derivative jumps, whatever the module that calls them is named.
 _KINKS = re.compile(
-    r"^(Relu|LeakyRelu|Prelu|PreluKernel|Rrelu|RreluWithNoise|Threshold|Hardtanh|Hardshrink|Softshrink|Hardsigmoid|Elu|Abs|Clamp|Maximum|Minimum|"
-    r"Max|Min|Amax|Amin|Sort|Topk|Median|MaxPool|MaxPool2DWithIndices|MaxPool3DWithIndices|MaxPool1DWithIndices|AdaptiveMaxPool\w*|"
+    r"^(Relu|LeakyRelu|Prelu|PreluKernel|Rrelu|RreluWithNoise|Threshold|Hardtanh|"
+    r"Hardshrink|Softshrink|Hardsigmoid|Elu|Abs|Clamp|Maximum|Minimum|"
+    r"Max|Min|Amax|Amin|Sort|Topk|Median|MaxPool|MaxPool2DWithIndices|"
+    r"MaxPool3DWithIndices|MaxPool1DWithIndices|AdaptiveMaxPool\w*|"
     r"FractionalMaxPool\w*|MkldnnMaxPool\w*|Floor|Round|Sign|Where)(\w*?)Backward\d*$"
 )
 # Clamps of a size away from zero, as norms and cosines take them, and masks, bend nothing that was meant to be smooth.

@@ -44,9 +44,11 @@ class Density:
 
 
 class Hessian:
-    """The Hessian of the mean loss over the data at the weights that the model has *when it is asked*; made by :func:`hessian`.
+    """The Hessian of the mean loss over the data at the weights that the model has *when it is asked*; made by
+    :func:`hessian`.
 
-    Every answer is measured afresh and no graph is kept, so weights may move between two questions. Nothing of the model changes: generators,
+    Every answer is measured afresh and no graph is kept, so weights may move between two questions. Nothing of the
+    model changes: generators,
     buffers, ``.grad``, hooks and modes are restored to the bit, also when an exception or Ctrl-C comes out.
     """
 
@@ -57,7 +59,9 @@ class Hessian:
     def _measure(self, wanted: Wanted) -> Iterator[Measurement]:
         with self._problem.measure(self._batches, check=not self._checked) as m:
             if not m.finite:
-                raise ValueError(f"the loss is {m.loss} or its gradient is not finite: there is nothing to measure at these weights")
+                raise ValueError(
+                    f"the loss is {m.loss} or its gradient is not finite: there is nothing to measure at these weights"
+                )
             self._checked = True
             m.choose(wanted)
             with progress(m):
@@ -71,41 +75,67 @@ class Hessian:
                 start = torch.ones_like(start)
             n = start.numel()
             basis = max(min(100, n), 2 * (largest + smallest) + 2)
-            found = _core.lanczos(m, start, largest=largest, smallest=smallest, tolerance=tolerance, max_products=max_products, max_basis=basis)
+            found = _core.lanczos(
+                m,
+                start,
+                largest=largest,
+                smallest=smallest,
+                tolerance=tolerance,
+                max_products=max_products,
+                max_basis=basis,
+            )
             cost = m.cost()
         pairs = found.largest + found.smallest
         if not pairs:
             raise ValueError("a product with the Hessian is not finite at these weights")
         names = [name if i == 0 else f"lambda_{i + 1}" for i in range(len(pairs))]
         return [
-            Reading(q, value, residual, None, m.kind, found.products, cost, residual <= max(tolerance * abs(value), 1e-12 * abs(pairs[0][0])))
+            Reading(
+                q,
+                value,
+                residual,
+                None,
+                m.kind,
+                found.products,
+                cost,
+                residual <= max(tolerance * abs(value), 1e-12 * abs(pairs[0][0])),
+            )
             for q, (value, residual) in zip(names, pairs)
         ]
 
     def lambda_max(self, tolerance: float = 1e-3, *, max_products: int = 100) -> Reading:
         """The algebraically largest eigenvalue, until its residual is ``tolerance`` times its size.
 
-        **Units**: loss per weight². **Cost**: about 5 products at a tolerance of .05 and 8 at 1e-3, each 1.3 to 2.7 gradients where double backward
+        **Units**: loss per weight². **Cost**: about 5 products at a tolerance of .05 and 8 at 1e-3, each 1.3 to 2.7
+        gradients where double backward
         works (11 for an LSTM). **Raises** Unsuitable, NotDeterministic, ValueError.
         """
         return self._ends("largest", 1, 0, tolerance, max_products)[0]
 
     def lambda_min(self, tolerance: float = 1e-3, *, max_products: int = 200) -> Reading:
-        """The algebraically smallest (most negative) eigenvalue; it wants more products than the largest. **Raises** as :meth:`lambda_max`."""
+        """The algebraically smallest (most negative) eigenvalue; it wants more products than the largest. **Raises** as
+        :meth:`lambda_max`.
+        """
         return self._ends("smallest", 0, 1, tolerance, max_products)[0]
 
     def top(self, k: int, tolerance: float = 1e-3, *, max_products: int = 400) -> list[Reading]:
-        """The k largest eigenvalues, largest first, out of one search: products and cost are those of all. **Raises** as :meth:`lambda_max`."""
+        """The k largest eigenvalues, largest first, out of one search: products and cost are those of all. **Raises**
+        as :meth:`lambda_max`.
+        """
         return self._ends("largest", k, 0, tolerance, max_products)
 
     def trace(self, products: int = 60, *, seed: int = 0) -> Reading:
-        """The sum of all eigenvalues by Hutch++, with a standard error; exact where ``products`` is at least 3n. **Cost**: ``products`` products."""
+        """The sum of all eigenvalues by Hutch++, with a standard error; exact where ``products`` is at least 3n.
+        **Cost**: ``products`` products.
+        """
         with self._measure("spectrum") as m:
             found = _core.trace(m, m.gradient_vector, products=products, seed=seed)
             return Reading("trace", found.value, None, found.std_error, m.kind, found.products, m.cost(), True)
 
     def density(self, probes: int = 10, steps: int = 40, *, seed: int = 0) -> Density:
-        """The spectral density by stochastic Lanczos quadrature. **Cost**: ``probes`` × ``steps`` products, ``steps`` vectors held."""
+        """The spectral density by stochastic Lanczos quadrature. **Cost**: ``probes`` × ``steps`` products, ``steps``
+        vectors held.
+        """
         with self._measure("spectrum") as m:
             found = _core.density(m, m.gradient_vector, probes=probes, steps=steps, seed=seed)
             return Density(found, m.kind, m.cost())
@@ -138,11 +168,14 @@ class Hessian:
                     hint = torch.ones_like(hint)
                 ritz = _core.lanczos(block, hint, tolerance=tolerance, max_products=max_products)
                 value, residual = ritz.largest[0]
-                found[layer] = Reading("lambda_max", value, residual, None, m.kind, m.products - before, m.cost() - costs, ritz.converged)
+                found[layer] = Reading(
+                    "lambda_max", value, residual, None, m.kind, m.products - before, m.cost() - costs, ritz.converged
+                )
         return found
 
     def batch_sharpness(self) -> Reading:
-        """E_B[g_Bᵀ H_B g_B / g_Bᵀ g_B] over the batches (Andreyev & Beneventano 2024), with the standard error of that mean.
+        """E_B[g_Bᵀ H_B g_B / g_Bᵀ g_B] over the batches (Andreyev & Beneventano 2024), with the standard error of that
+        mean.
 
         Where there is one batch, its own quotient, without an error. **Cost**: a gradient and a product per batch.
         """
@@ -158,8 +191,11 @@ class Hessian:
             return Reading("batch_sharpness", mean[0], None, mean[1], m.kind, mean[3], m.cost(), True)
 
     def __matmul__(self, v: Tensor) -> Tensor:
-        """H v for a flat vector of n entries, in the order of the parameters; f32, or f64 where a parameter is. **Cost**: two to three products."""
-        n = sum(self._problem.weights.sizes)
+        """H v for a flat vector of n entries, in the order of the parameters; f32, or f64 where a parameter is.
+        **Cost**: two to three products.
+        """
+        self._problem.refuse_shards("products with a vector of one's own are not offered")
+        n = self._problem.weights.length
         if not isinstance(v, Tensor) or v.shape != (n,):
             raise ValueError(f"the vector must be a flat tensor of {n} entries")
         w = self._problem.weights
@@ -169,7 +205,7 @@ class Hessian:
     @property
     def shape(self) -> tuple[int, int]:
         """(n, n) for n measured weights."""
-        n = sum(self._problem.weights.sizes)
+        n = self._problem.weights.length
         return n, n
 
 
@@ -186,11 +222,15 @@ def hessian(
 ) -> Hessian:
     """The Hessian of ``loss_fn(model(inputs), targets)`` at the weights of ``model``.
 
-    ``batch`` is what a DataLoader yields: a pair (inputs, targets), a mapping of keyword arguments, or a tensor; in the latter two ``loss_fn`` gets the outputs and
-    the batch. ``batches`` are several such, and the loss their mean by examples. ``forward(model, batch)`` gives the outputs where that does not fit. ``loss_fn`` must be a mean over
-    examples. ``params`` names parameters to measure instead of all that require a gradient. ``micro_batch`` bounds the memory to so many examples at a time, at about twice the time.
+    ``batch`` is what a DataLoader yields: a pair (inputs, targets), a mapping of keyword arguments, or a tensor; in the
+    latter two ``loss_fn`` gets the outputs and
+    the batch. ``batches`` are several such, and the loss their mean by examples. ``forward(model, batch)`` gives the
+    outputs where that does not fit. ``loss_fn`` must be a mean over
+    examples. ``params`` names parameters to measure instead of all that require a gradient. ``micro_batch`` bounds the
+    memory to so many examples at a time, at about twice the time.
 
-    ``kind``: ``exact`` is double backward; ``gauss-newton`` leaves the second derivative of the network out; ``difference`` is for smooth losses only; ``auto`` takes the first that
+    ``kind``: ``exact`` is double backward; ``gauss-newton`` leaves the second derivative of the network out;
+    ``difference`` is for smooth losses only; ``auto`` takes the first that
     is right here, and says which.
 
     **Raises** TypeError and ValueError for what cannot be measured as asked; the questions raise :class:`Unsuitable`.

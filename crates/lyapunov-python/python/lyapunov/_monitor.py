@@ -49,19 +49,27 @@ class Row:
 
 
 class Monitor:
-    """Measures a training loop that somebody else owns: ``monitor.step(batch)`` between ``backward()`` and ``optimizer.step()``.
+    """Measures a training loop that somebody else owns: ``monitor.step(batch)`` between ``backward()`` and
+    ``optimizer.step()``.
 
-    ``what`` holds ``lambda_max``, ``lambda_min``, ``batch_sharpness`` (here gᵀHg/gᵀg of the one batch) and ``preconditioned_sharpness`` (Adam, AdamW); by default the one that
-    the optimizer's edge speaks of, and the batch sharpness under SGD. ``log`` is called with every row. Without an optimizer there is no edge.
+    ``what`` holds ``lambda_max``, ``lambda_min``, ``batch_sharpness`` (here gᵀHg/gᵀg of the one batch) and
+    ``preconditioned_sharpness`` (Adam, AdamW); by default the one that
+    the optimizer's edge speaks of, and the batch sharpness under SGD. ``log`` is called with every row. Without an
+    optimizer there is no edge.
 
     The batch may be any: with gradient accumulation, readings speak of the batch that is given and no other.
 
-    ``out`` names a run folder, which ``python -m lyapunov list``, ``show``, ``report``, ``watch`` and ``export`` read; where it is there already, the run
-    gets ``out-2``, ``out-3``, … (:attr:`folder`). It has a row per measurement, and one per step where ``step`` is given the loss. ``settings`` are written
-    down with it, to tell runs apart. :meth:`close`, the end of a ``with`` block or of the script seals it, and says whether the run was completed, diverged,
-    blew up, failed or was interrupted. A saved monitor goes on in its folder: rows after the saved step are taken again.
+    ``out`` names a run folder, which ``python -m lyapunov list``, ``show``, ``report``, ``watch`` and ``export`` read;
+    where it is there already, the run
+    gets ``out-2``, ``out-3``, … (:attr:`folder`). It has a row per measurement, and one per step where ``step`` is
+    given the loss. ``settings`` are written
+    down with it, to tell runs apart. :meth:`close`, the end of a ``with`` block or of the script seals it, and says
+    whether the run was completed, diverged,
+    blew up, failed or was interrupted. A saved monitor goes on in its folder: rows after the saved step are taken
+    again.
 
-    **Cost**: ``products`` products every ``every`` steps, .1 to .15 gradients per step at 5 and 100; reported in every row. The first measurement also runs :func:`verify`.
+    **Cost**: ``products`` products every ``every`` steps, .1 to .15 gradients per step at 5 and 100; reported in every
+    row. The first measurement also runs :func:`verify`.
     The training run is the same to the bit with and without.
     """
 
@@ -98,15 +106,25 @@ class Monitor:
         if "preconditioned_sharpness" in what and not adaptive:
             raise ValueError("preconditioned_sharpness needs optimizer=, an Adam or AdamW")
         self.every, self.what, self._log = every, tuple(what), log
-        self._trackers = {name: _core.Tracker(products, smallest=name == "lambda_min") for name in self.what if name != "batch_sharpness"}
+        self._trackers = {
+            name: _core.Tracker(products, smallest=name == "lambda_min")
+            for name in self.what
+            if name != "batch_sharpness"
+        }
         self._step, self._cost = 0, 0.0
         self.clip_by_norm: float | None = None
-        """Where gradients will be clipped to this norm between :meth:`step` and the step of the optimizer: Adam's preconditioner sees them clipped."""
+        """Where gradients will be clipped to this norm between :meth:`step` and the step of the optimizer: Adam's
+        preconditioner sees them clipped.
+        """
         self.verified: Verified | None = None
         """What the first measurement found, with its cost."""
         if settings and out is None:
             raise ValueError("settings are written into the run folder: name it by out=")
-        self._recording = None if out is None else Recording(out, *described(self._problem, optimizer, every, self.what, products, settings or {}))
+        self._recording = (
+            None
+            if out is None
+            else Recording(out, *described(self._problem, optimizer, every, self.what, products, settings or {}))
+        )
 
     @property
     def steps(self) -> int:
@@ -119,7 +137,8 @@ class Monitor:
         return None if self._recording is None else self._recording.folder
 
     def step(self, batch: Any, loss: Tensor | float | None = None) -> Row | None:
-        """The row of the coming step where one is due, else None. ``loss`` is that of the batch as it was computed, for the run folder: no step waits for it.
+        """The row of the coming step where one is due, else None. ``loss`` is that of the batch as it was computed, for
+        the run folder: no step waits for it.
 
         **Raises** Unsuitable, NotDeterministic, TypeError, ValueError; OSError where the run folder cannot be written.
         """
@@ -131,21 +150,27 @@ class Monitor:
                     row = self._row(step, m)
         finally:
             if self._recording is not None:
-                self._recording.step(step, loss, None if self._optimizer is None else self._optimizer.largest_rate, row, self._cost)
+                self._recording.step(
+                    step, loss, None if self._optimizer is None else self._optimizer.largest_rate, row, self._cost
+                )
         if row is not None and self._log is not None:
             self._log(row)
         return row
 
     def capture(self) -> None:
-        """Call it before the forward pass, and the dropout masks of a measurement are those of the step; without it they are others of the same kind.
+        """Call it before the forward pass, and the dropout masks of a measurement are those of the step; without it
+        they are others of the same kind.
 
-        Under gradient accumulation: before the forward pass of the batch that is given to :meth:`step`. **Cost**: a copy of the generators' states, where a row is due.
+        Under gradient accumulation: before the forward pass of the batch that is given to :meth:`step`. **Cost**: a
+        copy of the generators' states, where a row is due.
         """
         if self._step % self.every == 0:
             self._problem.capture()
 
     def log(self, name: str, value: float) -> None:
-        """Writes ``train_loss``, ``test_loss`` or ``test_accuracy`` of the present weights into the row of the coming step, or at the end of the run; ``train_loss`` there only."""
+        """Writes ``train_loss``, ``test_loss`` or ``test_accuracy`` of the present weights into the row of the coming
+        step, or at the end of the run; ``train_loss`` there only.
+        """
         if self._recording is not None:
             self._recording.note(name, value)
         elif self._problem.processes.rank == 0:
@@ -157,14 +182,18 @@ class Monitor:
             self._recording.close()
 
     def expect_close(self) -> None:
-        """From now on, a run that nobody closes was interrupted; without this call it counts as completed where the script ends without an exception."""
+        """From now on, a run that nobody closes was interrupted; without this call it counts as completed where the
+        script ends without an exception.
+        """
         if self._recording is not None:
             self._recording.expect_close()
 
     def __enter__(self) -> Monitor:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if self._recording is not None:
             self._recording.close(error)
 
@@ -193,27 +222,42 @@ class Monitor:
         products, root = m.products, None
         if name == "batch_sharpness":
             quotient = _core.rayleigh(m, m.gradient_vector)
-            return None if quotient is None else Reading(name, quotient[0], quotient[1], None, m.kind, 1, m.cost() - before, True)
+            return (
+                None
+                if quotient is None
+                else Reading(name, quotient[0], quotient[1], None, m.kind, 1, m.cost() - before, True)
+            )
         if name == "preconditioned_sharpness" and self._optimizer is not None:
             root = self._optimizer.root(m.weights, self._coming_gradient(m))
         found = self._trackers[name].update(m, m.gradient_vector, root)
         pairs = found.largest + found.smallest
         if not pairs:
             return None
-        return Reading(name, pairs[0][0], pairs[0][1], None, m.kind, m.products - products, m.cost() - before, found.converged)
+        return Reading(
+            name, pairs[0][0], pairs[0][1], None, m.kind, m.products - products, m.cost() - before, found.converged
+        )
 
     def _coming_gradient(self, m: Measurement) -> Tensor:
         """What the optimizer is about to use: the accumulated, perhaps clipped, gradients."""
         held = [p.grad for p in m.weights.params]
-        coming = m.gradient_vector if any(g is None for g in held) else m.weights.flat([g for g in held if g is not None])
+        coming = (
+            m.gradient_vector if any(g is None for g in held) else m.weights.flat([g for g in held if g is not None])
+        )
         if self.clip_by_norm is None:
             return coming
-        return coming * (self.clip_by_norm / (float(coming.norm()) + 1e-6)) if float(coming.norm()) > self.clip_by_norm else coming
+        return (
+            coming * (self.clip_by_norm / (float(coming.norm()) + 1e-6))
+            if float(coming.norm()) > self.clip_by_norm
+            else coming
+        )
 
     def state_dict(self) -> dict[str, Any]:
-        """All that a resumed run needs to go on with the same readings; saved by ``torch.save``."""
+        """All that a resumed run needs to go on with the same readings; saved by ``torch.save``. Under ``fully_shard``
+        each rank has its own.
+        """
         like = self._problem.weights.flat(self._problem.weights.params)
-        vectors = {name: tracker.vector(like) for name, tracker in self._trackers.items()}
+        found = {name: tracker.vector(like) for name, tracker in self._trackers.items()}
+        vectors = {name: None if vector is None else vector.as_subclass(Tensor) for name, vector in found.items()}
         state = {"step": self._step, "cost": self._cost, "vectors": vectors}
         return state if self._recording is None else {**state, "run": self._recording.state()}
 
@@ -221,9 +265,12 @@ class Monitor:
         """Takes up what :meth:`state_dict` gave, of a monitor of the same model and quantities."""
         like = self._problem.weights.flat(self._problem.weights.params)
         if set(state["vectors"]) != set(self._trackers):
-            raise ValueError(f"the saved monitor measured {', '.join(sorted(state['vectors']))}, this one {', '.join(sorted(self._trackers))}")
+            raise ValueError(
+                f"the saved monitor measured {', '.join(sorted(state['vectors']))}, this one "
+                f"{', '.join(sorted(self._trackers))}"
+            )
         for name, vector in state["vectors"].items():
-            self._trackers[name].set_vector(None if vector is None else vector.to(like), like)
+            self._trackers[name].set_vector(None if vector is None else self._problem.weights.vector(vector), like)
         self._step, self._cost = int(state["step"]), float(state["cost"])
         if self._recording is not None and "run" in state:
             self._recording.resume(state["run"], self._step, self._cost)

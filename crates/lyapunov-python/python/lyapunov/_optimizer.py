@@ -35,7 +35,10 @@ class TorchOptimizer:
         for group in optimizer.param_groups:
             for option in ("maximize", "amsgrad", "dampening"):
                 if group.get(option):
-                    raise ValueError(f"{option} = {group[option]} is not covered: the edge of stability of that step is not known here")
+                    raise ValueError(
+                        f"{option} = {group[option]} is not covered: the edge of stability of that step is not known "
+                        "here"
+                    )
         for option in ("betas", "eps") if self.adaptive else ("momentum", "nesterov"):
             if len({group[option] for group in optimizer.param_groups}) > 1:
                 raise ValueError(f"the groups of the optimizer differ in {option}: there is no one edge of stability")
@@ -60,7 +63,9 @@ class TorchOptimizer:
 
     def _decay(self) -> tuple[float, bool]:
         group = self.optimizer.param_groups[0]
-        return float(group["weight_decay"]), bool(group.get("decoupled_weight_decay", isinstance(self.optimizer, torch.optim.AdamW)))
+        return float(group["weight_decay"]), bool(
+            group.get("decoupled_weight_decay", isinstance(self.optimizer, torch.optim.AdamW))
+        )
 
     def edge(self) -> Edge | None:
         """The edge at the present learning rate; None where groups differ in it, or it is 0."""
@@ -69,7 +74,8 @@ class TorchOptimizer:
             return None
         decays = {float(group["weight_decay"]) for group in self.optimizer.param_groups}
         decay, decoupled = self._decay()
-        # Groups without decay (biases, norms) shift little; the smaller edge is not certain then, so the plain one is given.
+        # Groups without decay (biases, norms) shift little; the smaller edge is not certain then, so the plain one is
+        # given.
         threshold, preconditioned, holds = self.rule.edge(rate, decay if len(decays) == 1 else 0.0, decoupled)
         return Edge(threshold, "preconditioned_sharpness" if preconditioned else "lambda_max", holds)
 

@@ -24,9 +24,11 @@ CURVES = {
 
 
 def plot(run: str | os.PathLike[str] | Monitor, file: str | os.PathLike[str] | None = None) -> Figure:
-    """Draws the run in this folder, or of this monitor, and returns the figure; ``file`` also writes it, in the format of its name.
+    """Draws the run in this folder, or of this monitor, and returns the figure; ``file`` also writes it, in the format
+    of its name.
 
-    Three panels over the steps: the loss of the batches; every sharpness that was measured, in loss per weight², with its residual as a bar, and the edge of
+    Three panels over the steps: the loss of the batches; every sharpness that was measured, in loss per weight², with
+    its residual as a bar, and the edge of
     stability of the optimizer dashed; the learning rate. What was not finite leaves a gap.
 
     **Needs** matplotlib. **Raises** ImportError where it is not there, FileNotFoundError where there is no run.
@@ -45,7 +47,11 @@ def plot(run: str | os.PathLike[str] | Monitor, file: str | os.PathLike[str] | N
     known = [(step, value) for step, value, _, _ in rows if value is not None]
     _line(loss, known, color="#444444", linewidth=1.0)
     loss.set_ylabel("loss of the batch")
-    if known and min(value for _, value in known) > 0 and max(value for _, value in known) > 20 * min(value for _, value in known):
+    if (
+        known
+        and min(value for _, value in known) > 0
+        and max(value for _, value in known) > 20 * min(value for _, value in known)
+    ):
         loss.set_yscale("log")
     _sharpness(sharpness, rows, readings)
     _line(rate, [(step, value) for step, _, value, _ in rows if value is not None], color="#444444", linewidth=1.2)
@@ -64,7 +70,9 @@ def plot(run: str | os.PathLike[str] | Monitor, file: str | os.PathLike[str] | N
 def _folder(run: str | os.PathLike[str] | Monitor) -> Path:
     folder = run.folder if isinstance(run, Monitor) else Path(run)
     if folder is None or not (folder / "run.sqlite").is_file():
-        raise FileNotFoundError(f"there is no run in {folder}: name the folder that a Monitor made by out=, once it has a row")
+        raise FileNotFoundError(
+            f"there is no run in {folder}: name the folder that a Monitor made by out=, once it has a row"
+        )
     return folder
 
 
@@ -88,7 +96,18 @@ def _sharpness(axes: Any, rows: _Rows, readings: dict[str, list[tuple[int, float
         # A quotient along the gradient belongs to no eigenvalue: its residual is no error.
         errors = None if name == "batch_sharpness" else [p[2] or 0.0 for p in points]
         size = 4.0 if len(points) < 100 else 1.5
-        axes.errorbar(steps, values, yerr=errors, color=colour, marker=marker, markersize=size, linewidth=1.2, elinewidth=0.8, capsize=2, label=label)
+        axes.errorbar(
+            steps,
+            values,
+            yerr=errors,
+            color=colour,
+            marker=marker,
+            markersize=size,
+            linewidth=1.2,
+            elinewidth=0.8,
+            capsize=2,
+            label=label,
+        )
     edge = [(step, value) for step, _, _, value in rows if value is not None]
     if edge:
         _line(axes, edge, color="#b00020", linestyle="--", linewidth=1.2, label="edge of stability")

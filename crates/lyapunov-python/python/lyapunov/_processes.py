@@ -16,7 +16,8 @@ __all__ = ["Processes"]
 class Processes:
     """The ranks of a process group; one rank where there is none.
 
-    Every sum is taken by all ranks at once and is the same on each to the bit. So all ranks take the same way through a search, and nothing else has to be sent.
+    Every sum is taken by all ranks at once and is the same on each to the bit. So all ranks take the same way through a
+    search, and nothing else has to be sent.
     """
 
     def __init__(self, group: Any = None) -> None:
@@ -41,7 +42,8 @@ class Processes:
                 torch.distributed.all_reduce(tensor, group=self.group)
             except RuntimeError as error:
                 raise RankLost(
-                    f"rank {self.rank} of {self.size} waited for a sum over all ranks, and one of them was gone or did not ask for it: every rank has to measure at the same "
+                    f"rank {self.rank} of {self.size} waited for a sum over all ranks, and one of them was gone or did "
+                    "not ask for it: every rank has to measure at the same "
                     f"steps. The ranks cannot go on together (torch: {str(error).strip().splitlines()[0][:200]})"
                 ) from error
         return tensor

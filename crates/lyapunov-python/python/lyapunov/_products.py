@@ -15,6 +15,7 @@ from torch.utils._pytree import tree_leaves, tree_map
 from . import _core
 from ._graph import Graph
 from ._processes import Processes
+from ._shards import Shards, is_sharded, sharded_gradient, sharded_outputs_product
 from ._weights import Generators, Quiet, Weights, unwrap
 from .errors import Unsuitable, translation
 
@@ -50,7 +51,8 @@ def default_forward(model: nn.Module, batch: Any) -> Any:
         return model(*inputs)
     raise TypeError(
         f"a batch must be a pair (inputs, targets), a mapping or a tensor, not {type(batch).__name__} of length "
-        f"{len(batch) if hasattr(batch, '__len__') else '?'}: pass forward=, a function of model and batch that returns the outputs"
+        f"{len(batch) if hasattr(batch, '__len__') else '?'}: pass forward=, a function of model and batch that "
+        "returns the outputs"
     )
 
 
@@ -72,15 +74,28 @@ class Problem:
             raise TypeError(f"loss_fn must be a function of outputs and targets, not {type(loss_fn).__name__}")
         if micro_batch is not None and micro_batch < 1:
             raise ValueError(f"micro_batch = {micro_batch} must be at least 1")
-        self.processes = Processes.of(model)
         self.model = unwrap(model)
-        self.weights = Weights(self.model, params)
+        self.weights = Shards(self.model, params) if is_sharded(self.model) else Weights(self.model, params)
+        self.processes = self.weights.processes if isinstance(self.weights, Shards) else Processes.of(model)
+        if isinstance(self.weights, Shards) and micro_batch is not None:
+            raise Unsuitable(
+                "micro_batch= is not offered for parameters that fully_shard has cut: give smaller batches, as batches="
+            )
         self.loss_fn, self.forward = loss_fn, forward or default_forward
         self.kind, self.micro_batch = kind, micro_batch
         self.gradient_seconds = math.inf
         """Wall time of one gradient of the data last measured."""
         self.captured: Generators | None = None
         """Where the generators stood before the forward pass of the step that the next measurement speaks of."""
+
+    def refuse_shards(self, what: str) -> None:
+        """Raises Unsuitable where ``fully_shard`` has cut the parameters, for which ``what`` is not offered."""
+        if isinstance(self.weights, Shards):
+            raise Unsuitable(
+                f"{what} for parameters that fully_shard has cut (FSDP): exact products are needed, and "
+                "torch.autograd.grad gives no gradient for them. Use a model that "
+                "is not sharded, or DistributedDataParallel where it fits"
+            )
 
     def value(self, leaves: list[Tensor], batch: Any) -> tuple[Any, Tensor]:
         """Outputs and loss at the stand-ins; the caller holds them in place."""
@@ -94,7 +109,9 @@ class Problem:
         return outputs, loss.reshape(())
 
     def capture(self) -> None:
-        """Remembers where the generators stand, so that the next measurement draws the dropout masks that are drawn from here on."""
+        """Remembers where the generators stand, so that the next measurement draws the dropout masks that are drawn
+        from here on.
+        """
         self.captured = Generators({t.device for t in (*self.model.parameters(), *self.model.buffers())})
 
     def chunks(self, batch: Any) -> list[tuple[Any, int]]:
@@ -105,7 +122,9 @@ class Problem:
             return [(batch, n)]
 
         def part(start: int) -> Any:
-            return tree_map(lambda t: t[start : start + m] if isinstance(t, Tensor) and t.dim() and t.shape[0] == n else t, batch)
+            return tree_map(
+                lambda t: t[start : start + m] if isinstance(t, Tensor) and t.dim() and t.shape[0] == n else t, batch
+            )
 
         return [(part(start), min(m, n - start)) for start in range(0, n, m)]
 
@@ -161,7 +180,9 @@ class Measurement:
         return [(chunk, size / total) for i in chosen for chunk, size in self.batches[i]]
 
     def begin(self, check: bool) -> None:
-        """Loss and gradient; and, where they are checked, whether they are the same twice. **Cost**: a gradient, recorded where exact products are likely; another one to check."""
+        """Loss and gradient; and, where they are checked, whether they are the same twice. **Cost**: a gradient,
+        recorded where exact products are likely; another one to check.
+        """
         agree, device = self.problem.processes.agree, self.weights.device
         if any(len(chunks) > 1 for chunks in self.batches):
             agree(self._check_micro_batches, device)
@@ -175,14 +196,20 @@ class Measurement:
             self.problem.gradient_seconds = math.inf
             plain = self.gradient(None, None)
             if not (plain[0] == self.loss and torch.equal(plain[1], self.gradient_vector)):
-                # Some operations round otherwise where a graph of their gradient is recorded: a third evaluation decides.
+                # Some operations round otherwise where a graph of their gradient is recorded: a third evaluation
+                # decides.
                 _core.check_determinism(_Again(self), self.live, *plain)
                 self.loss, self.gradient_vector = plain
             agree(self._check_gradient, device)
 
     def _recorded(self) -> tuple[float, Tensor] | None:
         """Loss and gradient out of the graph that exact products will use; None where there is no such graph."""
-        if self.problem.kind not in ("auto", "exact") or len(self.batches) > 1 or len(self.batches[0]) > 1:
+        if (
+            self.problem.kind not in ("auto", "exact")
+            or len(self.batches) > 1
+            or len(self.batches[0]) > 1
+            or isinstance(self.weights, Shards)
+        ):
             return None
         source = _Exact(self)
         chunk, share = self.on(None)[0]
@@ -195,11 +222,23 @@ class Measurement:
             # What the plain gradient then says is the user's to see, or the choice of another kind.
             return None
         source.kept, self.source = {None: recorded}, source
-        return self.problem.over_ranks(share * float(source.loss), _scaled(self._flat(g if g is None else g.detach() for g in gradients), share))
+        return self.problem.over_ranks(
+            share * float(source.loss), _scaled(self._flat(g if g is None else g.detach() for g in gradients), share)
+        )
 
     def _check_gradient(self) -> None:
-        """Whether autograd.grad sees all weights, and gives what backward() gives. **Cost**: two gradients where functions written in Python are there."""
+        """Whether autograd.grad sees all weights, and gives what backward() gives. **Cost**: two gradients where
+        functions written in Python are there.
+        """
         w, chunk = self.weights, self.on(None)[0][0]
+        if isinstance(w, Shards):
+            with w.moved(None, self.live):
+                self.quiet.rewind()
+                self.graph = Graph(self.problem.value([], chunk)[1])
+            # Its own, by which fully_shard gathers parameters, have no say in second derivatives here.
+            self.graph.python.clear()
+            check_slope(self, "backward() over sharded parameters gives")
+            return
         leaves = w.leaves()
         if isinstance(self.source, _Exact) and self.source.graph is not None:
             self.graph = self.source.graph
@@ -212,7 +251,8 @@ class Measurement:
         past = [own[i] for i in self.graph.leaves if i in own]
         if past:
             raise Unsuitable(
-                f"{past[0]} is reached past its module, by a reference that was kept elsewhere: a measurement would not see it. Read it as an attribute "
+                f"{past[0]} is reached past its module, by a reference that was kept elsewhere: a measurement would "
+                "not see it. Read it as an attribute "
                 "of the module"
             )
         if not self.graph.python:
@@ -232,14 +272,24 @@ class Measurement:
                 continue
             if gradient is None or float((gradient - expected).norm()) > 1e-3 * float(expected.norm()):
                 raise Unsuitable(
-                    f"{name} gets another gradient from autograd.grad than from backward(), as under reentrant checkpointing: use "
+                    f"{name} gets another gradient from autograd.grad than from backward(), as under reentrant "
+                    "checkpointing: use "
                     "checkpoint(…, use_reentrant=False)"
                 )
 
     def _check_micro_batches(self) -> None:
         for chunks in self.batches:
             self.quiet.rewind()
-            whole = tree_map(lambda *parts: torch.cat(parts) if isinstance(parts[0], Tensor) and parts[0].dim() and all(p.shape[0] == s for p, (_, s) in zip(parts, chunks)) else parts[0], *[c for c, _ in chunks])
+            whole = tree_map(
+                lambda *parts: (
+                    torch.cat(parts)
+                    if isinstance(parts[0], Tensor)
+                    and parts[0].dim()
+                    and all(p.shape[0] == s for p, (_, s) in zip(parts, chunks))
+                    else parts[0]
+                ),
+                *[c for c, _ in chunks],
+            )
             with torch.no_grad(), self.weights.standing_in(self.weights.leaves()):
                 values = []
                 state = torch.get_rng_state()
@@ -251,15 +301,22 @@ class Measurement:
             mean = sum(v * s / n for v, (_, s) in zip(values[1:], chunks))
             if not drawn and abs(values[0] - mean) > 1e-3 * max(abs(mean), 1e-12):
                 raise Unsuitable(
-                    f"the loss of the batch, {values[0]:.6g}, is not the mean over its micro-batches, {mean:.6g}: batch normalisation in train mode and "
+                    f"the loss of the batch, {values[0]:.6g}, is not the mean over its micro-batches, {mean:.6g}: "
+                    "batch normalisation in train mode and "
                     "losses that are sums cannot be split. Leave micro_batch out"
                 )
 
-    # What the core asks for. --------------------------------------------------------------------------------------------------------
+    # What the core asks for.
+    # --------------------------------------------------------------------------------------------------------
 
     def gradient(self, at: Tensor | None, batch: int | None) -> tuple[float, Tensor]:
         """Mean loss and gradient over a batch, or over all; at ``at``, or where the weights are."""
         start = self._clock()
+        if isinstance(self.weights, Shards):
+            found = sharded_gradient(self, at, batch)
+            if batch is None:
+                self.problem.gradient_seconds = min(self.problem.gradient_seconds, self._clock() - start)
+            return found
         leaves = self.weights.leaves(None if at is None or at is self._live else at)
         self.quiet.rewind()
         total: Tensor | None = None
@@ -301,7 +358,8 @@ class Measurement:
         """Wall time since the beginning, in gradients."""
         return (self._clock() - self.started) / self.problem.gradient_seconds
 
-    # The choice of a kind. ------------------------------------------------------------------------------------------------------------
+    # The choice of a kind.
+    # ------------------------------------------------------------------------------------------------------------
 
     def choose(self, wanted: Wanted, central: bool = False) -> Measurement:
         """Opens the best kind of product for what is wanted, or the one that was asked for.
@@ -314,14 +372,29 @@ class Measurement:
             "exact": [("exact", _Exact)],
             "gauss-newton": [("gauss-newton", _GaussNewton), ("gauss-newton", _OutputDifference)],
             "difference": [("difference", _GradientDifference)],
-            "auto": [("exact", _Exact), ("gauss-newton", _GaussNewton), ("gauss-newton", _OutputDifference), ("difference", _GradientDifference)],
+            "auto": [
+                ("exact", _Exact),
+                ("gauss-newton", _GaussNewton),
+                ("gauss-newton", _OutputDifference),
+                ("difference", _GradientDifference),
+            ],
         }[asked]  # type: ignore[assignment]
+        if isinstance(self.weights, Shards):
+            if asked in ("auto", "exact"):
+                obstacles.append(
+                    "exact: torch.autograd.grad gives no gradient for parameters that fully_shard has cut (FSDP)"
+                )
+            ways = [
+                (kind, _ShardedOutputDifference if way is _OutputDifference else way)
+                for kind, way in ways
+                if way not in (_Exact, _GaussNewton)
+            ]
         for kind, way in ways:
             if kind == "gauss-newton" and wanted == "smallest":
                 obstacles.append("gauss-newton: its matrix has no negative eigenvalues")
                 continue
             if kind == "gauss-newton" and wanted == "spectrum" and asked == "auto":
-                obstacles.append("gauss-newton: its spectrum is another one; ask for it by kind=\"gauss-newton\"")
+                obstacles.append('gauss-newton: its spectrum is another one; ask for it by kind="gauss-newton"')
                 continue
             if type(self.source) is way and self.source.first is not None:
                 self.kind = kind
@@ -343,7 +416,9 @@ class Measurement:
                 self.kind = kind
                 return self
         self.source = None
-        raise Unsuitable(f"the {wanted} eigenvalues cannot be had: " + "; ".join(obstacles)) from getattr(self, "_cause", None)
+        raise Unsuitable(f"the {wanted} eigenvalues cannot be had: " + "; ".join(obstacles)) from getattr(
+            self, "_cause", None
+        )
 
 
 class _Again:
@@ -380,7 +455,12 @@ class _Source:
         self.first = (unit, self.product(None, unit))
 
     def product(self, batch: int | None, v: Tensor) -> Tensor:
-        if batch is None and self.first is not None and torch.equal(self.first[0][:64], v[:64]) and torch.equal(self.first[0], v):
+        if (
+            batch is None
+            and self.first is not None
+            and torch.equal(self.first[0][:64], v[:64])
+            and torch.equal(self.first[0], v)
+        ):
             return self.first[1].clone()
         chunks = self.m.on(batch)
         if len(chunks) == 1:
@@ -422,7 +502,9 @@ class _Exact(_Source):
         if not moving:
             return torch.zeros_like(v)
         with w.standing_in(leaves):
-            image = torch.autograd.grad([g for g, _ in moving], leaves, [x for _, x in moving], retain_graph=keep, allow_unused=True)
+            image = torch.autograd.grad(
+                [g for g, _ in moving], leaves, [x for _, x in moving], retain_graph=keep, allow_unused=True
+            )
         return self.m._flat(image)
 
     def try_out(self) -> None:
@@ -441,8 +523,28 @@ def check_curvature(m: Measurement, source: _Source, functions: set[str]) -> Non
     difference = float(unit @ turned) / (2 * step)
     if abs(exact - difference) > 0.1 * max(abs(exact), abs(difference)):
         raise Unsuitable(
-            f"the graph has functions written in Python ({', '.join(sorted(functions))}), and along the gradient their double backward gives the curvature "
-            f"{exact:.4g} where a difference of gradients gives {difference:.4g}: their backward pass cannot be differentiated again"
+            f"the graph has functions written in Python ({', '.join(sorted(functions))}), and along the gradient their "
+            "double backward gives the curvature "
+            f"{exact:.4g} where a difference of gradients gives {difference:.4g}: their backward pass cannot be "
+            "differentiated again"
+        )
+
+
+def check_slope(m: Measurement, what: str) -> None:
+    """Whether the gradient is that of the loss: along itself, by a central difference of losses. **Cost**: two
+    gradients.
+    """
+    norm = float(m.gradient_vector.norm())
+    if norm == 0.0:
+        return
+    unit = m.gradient_vector / norm
+    step = 1e-3 * float(m.live.norm())
+    rise = m.gradient(m.live + step * unit, None)[0] - m.gradient(m.live - step * unit, None)[0]
+    slope = rise / (2 * step)
+    if abs(slope - norm) > 0.2 * max(abs(slope), norm):
+        raise Unsuitable(
+            f"{what} a gradient of norm {norm:.4g} where the loss rises by {slope:.4g} along it: it is not the "
+            "gradient of this loss"
         )
 
 
@@ -456,7 +558,10 @@ class _GaussNewton(_Source):
             z = _outputs(self.m, chunk)
             graph = Graph(z.sum())
             if graph.python:
-                raise Unsuitable(f"the graph has functions written in Python ({', '.join(sorted(graph.python))}), whose reverse pass need not be differentiable")
+                raise Unsuitable(
+                    f"the graph has functions written in Python ({', '.join(sorted(graph.python))}), whose reverse "
+                    "pass need not be differentiable"
+                )
             u = torch.zeros_like(z, requires_grad=True)
             pulled = torch.autograd.grad(z, leaves, u, create_graph=True, allow_unused=True)
         return leaves, z, u, pulled, _loss_gradient(self.m, z, chunk)
@@ -500,28 +605,62 @@ class _OutputDifference(_Source):
         return self.m._flat(image)
 
 
+class _ShardedOutputDifference(_Source):
+    """The same where parameters are cut into shards. **Cost**: two passes forward and a gradient; nothing is kept."""
+
+    def product(self, batch: int | None, v: Tensor) -> Tensor:
+        if batch is None and self.first is not None and torch.equal(self.first[0], v):
+            return self.first[1].clone()
+        total = torch.zeros_like(v)
+        for chunk, share in self.m.on(batch):
+
+            def curved(z: Tensor, moved: Tensor, chunk: Any = chunk) -> Tensor:
+                return _curved(_loss_gradient(self.m, z, chunk), moved)
+
+            def outputs(chunk: Any = chunk) -> Tensor:
+                return _outputs(self.m, chunk)
+
+            total.add_(sharded_outputs_product(self.m, chunk, share, v, outputs, curved))
+        return total
+
+
 class _GradientDifference(_Source):
     """A difference of gradients: for smooth losses only."""
 
     def try_out(self) -> None:
-        w = self.m.weights
-        leaves = w.leaves()
-        self.m.quiet.rewind()
-        with w.standing_in(leaves):
-            _, loss = self.m.problem.value(leaves, self.m.on(None)[0][0])
-        kinks = Graph(loss).kinks
+        kinks = self._graph().kinks
         if kinks:
-            raise Unsuitable(f"differences of gradients take kinks for curvature, and the graph has some ({', '.join(sorted(kinks))})")
+            raise Unsuitable(
+                "differences of gradients take kinks for curvature, and the graph has some "
+                f"({', '.join(sorted(kinks))})"
+            )
         super().try_out()
 
+    def _graph(self) -> Graph:
+        w, chunk = self.m.weights, self.m.on(None)[0][0]
+        leaves: list[Tensor] = []
+        with w.moved(None, self.m.live) if isinstance(w, Shards) else w.standing_in(leaves := w.leaves()):
+            self.m.quiet.rewind()
+            return Graph(self.m.problem.value(leaves, chunk)[1])
+
     def product(self, batch: int | None, v: Tensor) -> Tensor:
-        return _core.difference(_Again(self.m), self.m.live, v, batch=batch, central=True, relative_step=1e-4 if v.dtype == torch.float32 else 1e-6)
+        return _core.difference(
+            _Again(self.m),
+            self.m.live,
+            v,
+            batch=batch,
+            central=True,
+            relative_step=1e-4 if v.dtype == torch.float32 else 1e-6,
+        )
 
 
 def _outputs(m: Measurement, chunk: Any) -> Tensor:
     z = m.problem.forward(m.problem.model, chunk)
     if not isinstance(z, Tensor):
-        raise Unsuitable(f"the outputs are {type(z).__name__}, not one tensor: pass forward= that returns the tensor which the loss takes")
+        raise Unsuitable(
+            f"the outputs are {type(z).__name__}, not one tensor: pass forward= that returns the tensor which the loss "
+            "takes"
+        )
     return z
 
 

@@ -20,7 +20,9 @@ PATIENCE = 2.0
 
 @contextlib.contextmanager
 def progress(m: Measurement) -> Iterator[None]:
-    """Counts the products of a measurement whose kind is chosen, on standard error, if that is a terminal; it is gone afterwards."""
+    """Counts the products of a measurement whose kind is chosen, on standard error, if that is a terminal; it is gone
+    afterwards.
+    """
     source = m.source
     if source is None or not sys.stderr.isatty():
         yield

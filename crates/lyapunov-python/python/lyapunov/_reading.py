@@ -18,7 +18,9 @@ class Reading:
     """What it is: ``lambda_max``, ``trace``, …"""
     value: float
     residual: float | None
-    """‖Av − value·v‖ for the unit vector v it belongs to: some eigenvalue lies within this distance. None where there is no such vector."""
+    """‖Av − value·v‖ for the unit vector v it belongs to: some eigenvalue lies within this distance. None where there
+    is no such vector.
+    """
     std_error: float | None
     """The standard error of a random estimate or of a mean over batches; None where nothing is random."""
     kind: str
@@ -40,4 +42,5 @@ class Reading:
         elif self.std_error is not None:
             error = f" ± {self.std_error:.1e}"
         state = "" if self.converged else ", not converged"
-        return f"<{self.quantity} {self.value:.6g}{error}, {self.kind}, {self.products} products, {self.cost:.1f} gradients{state}>"
+        cost = f"{self.products} products, {self.cost:.1f} gradients"
+        return f"<{self.quantity} {self.value:.6g}{error}, {self.kind}, {cost}{state}>"

@@ -1,4 +1,6 @@
-"""The run folder of a training loop in Python: what ``lyapunov list``, ``show``, ``report``, ``watch`` and ``export`` read."""
+"""The run folder of a training loop in Python: what ``lyapunov list``, ``show``, ``report``, ``watch`` and ``export``
+read.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,12 @@ PATIENCE = 1.0
 
 
 def described(
-    problem: Problem, optimizer: torch.optim.Optimizer | None, every: int, what: Sequence[str], products: int, settings: Mapping[str, Any]
+    problem: Problem,
+    optimizer: torch.optim.Optimizer | None,
+    every: int,
+    what: Sequence[str],
+    products: int,
+    settings: Mapping[str, Any],
 ) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
     """What the manifest says of a run, and its configuration by sections."""
     model, weights = problem.model, problem.weights
@@ -47,10 +54,20 @@ def described(
     }
     measured = sum(weights.sizes)
     sections = {
-        "model": {"name": type(model).__name__, "class": _path(type(model)), "measured_parameters": measured if measured != everything else None},
+        "model": {
+            "name": type(model).__name__,
+            "class": _path(type(model)),
+            "measured_parameters": measured if measured != everything else None,
+        },
         "loss": {"name": getattr(problem.loss_fn, "__name__", type(problem.loss_fn).__name__).replace("_", "-")},
         "optimizer": {} if optimizer is None else _optimizer_keys(optimizer),
-        "measure": {"every": every, "what": list(what), "product": problem.kind, "products": products, "micro_batch": problem.micro_batch},
+        "measure": {
+            "every": every,
+            "what": list(what),
+            "product": problem.kind,
+            "products": products,
+            "micro_batch": problem.micro_batch,
+        },
         "run": dict(settings),
     }
     return facts, {name: entries for name, entries in sections.items() if entries}
@@ -99,9 +116,13 @@ _Waiting = list[tuple[int, "float | Tensor | None", "float | None", dict[str, fl
 
 
 class Recording:
-    """A run folder that is begun at the first row, and closed once: by :meth:`close`, by the garbage collector or when Python exits."""
+    """A run folder that is begun at the first row, and closed once: by :meth:`close`, by the garbage collector or when
+    Python exits.
+    """
 
-    def __init__(self, out: str | os.PathLike[str], facts: Mapping[str, Any], configuration: Mapping[str, Mapping[str, Any]]) -> None:
+    def __init__(
+        self, out: str | os.PathLike[str], facts: Mapping[str, Any], configuration: Mapping[str, Mapping[str, Any]]
+    ) -> None:
         self.out = Path(out)
         if not self.out.name:
             raise ValueError(f"out = {str(out)!r} must name the folder of the run, such as runs/mine")
@@ -130,7 +151,9 @@ class Recording:
             raise ValueError(f"a run folder has no column {name!r}; known are {', '.join(EVALUATIONS)}")
         self._noted[name] = float(value)
 
-    def step(self, step: int, loss: float | Tensor | None, learning_rate: float | None, row: Row | None, cost: float) -> None:
+    def step(
+        self, step: int, loss: float | Tensor | None, learning_rate: float | None, row: Row | None, cost: float
+    ) -> None:
         """Keeps what is known of the coming step; nothing where that is nothing."""
         noted = dict(self._noted)
         self._noted.clear()
@@ -157,14 +180,19 @@ class Recording:
     def resume(self, state: Mapping[str, Any], steps: int, cost: float) -> None:
         """Goes on in the folder of the saved run where ``out`` names it, or else begins a new one at the first row."""
         if self._state.recorder is not None:
-            raise RuntimeError(f"this monitor has begun to record in {self.folder} already: load its state before the first step")
+            raise RuntimeError(
+                f"this monitor has begun to record in {self.folder} already: load its state before the first step"
+            )
         self._state.steps, self._state.cost = steps, cost
         saved = state["folder"]
         if saved is None or not _is_of(saved, self.out.name):
             return
         folder = self.out.parent / saved
         if not folder.is_dir():
-            raise FileNotFoundError(f"the run was recorded in {folder}, which is not there: bring it back, or name another out= to begin a new run")
+            raise FileNotFoundError(
+                f"the run was recorded in {folder}, which is not there: bring it back, or name another out= to begin a "
+                "new run"
+            )
         self._hold(_core.Recorder.resume(folder, steps, float(state["seconds"])))
 
     def expect_close(self) -> None:
@@ -190,14 +218,24 @@ def _write(state: _State, waiting: _Waiting, measured: Row | None) -> None:
         if value is not None:
             state.diverged_at = None if _finite(value) else step
         record = functools.partial(
-            state.recorder.record, step, loss=value, learning_rate=rate, measuring_cost=state.cost, test_loss=noted.get("test_loss"), test_accuracy=noted.get("test_accuracy")
+            state.recorder.record,
+            step,
+            loss=value,
+            learning_rate=rate,
+            measuring_cost=state.cost,
+            test_loss=noted.get("test_loss"),
+            test_accuracy=noted.get("test_accuracy"),
         )
         if row is None:
             record()
             continue
         if not _finite(row.gradient_norm):
             state.diverged_at = step
-        edge = None if row.edge is None else (row.edge.threshold, row.edge.quantity == "preconditioned_sharpness", row.edge.holds_batch_sharpness)
+        edge = (
+            None
+            if row.edge is None
+            else (row.edge.threshold, row.edge.quantity == "preconditioned_sharpness", row.edge.holds_batch_sharpness)
+        )
         readings = [(r.quantity, r.value, r.residual, r.kind, r.cost) for r in row.readings.values()]
         record(gradient_norm=row.gradient_norm, edge=edge, readings=readings)
     waiting.clear()
@@ -222,7 +260,9 @@ def _seal(state: _State, waiting: _Waiting, noted: dict[str, float], error: Base
 
 
 def _seal_unclosed(state: _State, waiting: _Waiting, noted: dict[str, float]) -> None:
-    """Where nobody has closed it: as the script has ended. In an interactive session the last exception says nothing of it."""
+    """Where nobody has closed it: as the script has ended. In an interactive session the last exception says nothing of
+    it.
+    """
     error = None if hasattr(sys, "ps1") else getattr(sys, "last_exc", None) or getattr(sys, "last_value", None)
     _seal(state, waiting, noted, error if error or state.closes_itself else KeyboardInterrupt())
 

@@ -8,10 +8,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
-
 from ._graph import Graph
-from ._products import Kind, Measurement, Problem, _Exact
-from .errors import Unsuitable
+from ._products import Kind, Measurement, Problem, _Exact, check_slope
 
 __all__ = ["Verified", "verify"]
 
@@ -40,12 +38,15 @@ def verify(
     kind: Kind = "auto",
     micro_batch: int | None = None,
 ) -> Verified:
-    """Checks that what will be measured on this model is right, and raises :class:`Unsuitable` or :class:`NotDeterministic` where it is not.
+    """Checks that what will be measured on this model is right, and raises :class:`Unsuitable` or
+    :class:`NotDeterministic` where it is not.
 
     - The loss and its gradient are the same twice.
-    - ``autograd.grad`` gives every parameter the gradient that ``backward()`` gives: under reentrant checkpointing it does not.
+    - ``autograd.grad`` gives every parameter the gradient that ``backward()`` gives: under reentrant checkpointing it
+      does not.
     - No weight is reached past its module, where a measurement would not see it.
-    - Where functions written in Python stand in the graph, uᵀHu along the gradient is that of a difference of gradients.
+    - Where functions written in Python stand in the graph, uᵀHu along the gradient is that of a difference of
+      gradients.
 
     **Cost**: about seven gradients, reported. Run once by every :class:`Monitor`.
     """
@@ -57,22 +58,12 @@ def verify(
 def verify_measurement(m: Measurement) -> Verified:
     """The checks of :func:`verify` within a measurement."""
     if not m.finite:
-        raise ValueError(f"the loss is {m.loss} or its gradient is not finite: there is nothing to verify at these weights")
+        raise ValueError(
+            f"the loss is {m.loss} or its gradient is not finite: there is nothing to verify at these weights"
+        )
     assert m.graph is not None, "the checks of a first measurement have run"
     graph = m.graph
     m.choose("largest")
     if graph.python and not isinstance(m.source, _Exact):
-        check_slope(m, graph)
+        check_slope(m, f"the functions {', '.join(sorted(graph.python))} give")
     return Verified(m.kind, tuple(sorted(graph.kinks)), tuple(sorted(graph.python)), m.cost())
-
-
-def check_slope(m: Measurement, graph: Graph) -> None:
-    """Whether the gradient is that of the loss: along itself, by a central difference of losses. **Cost**: two gradients."""
-    unit = m.gradient_vector / m.gradient_vector.norm()
-    step = 1e-3 * float(m.live.norm())
-    rise = m.gradient(m.live + step * unit, None)[0] - m.gradient(m.live - step * unit, None)[0]
-    slope, norm = rise / (2 * step), float(m.gradient_vector.norm())
-    if abs(slope - norm) > 0.2 * max(abs(slope), norm):
-        raise Unsuitable(
-            f"the functions {', '.join(sorted(graph.python))} give a gradient of norm {norm:.4g} where the loss rises by {slope:.4g} along it: it is not the gradient of this loss"
-        )

@@ -30,7 +30,8 @@ def unwrap(model: nn.Module) -> nn.Module:
 class Weights:
     """The measured parameters as one vector: tied ones once, frozen ones left out.
 
-    Vectors are of f32, or of f64 where a parameter is. A measurement differentiates by *stand-ins*, leaves that share the memory of the parameters:
+    Vectors are of f32, or of f64 where a parameter is. A measurement differentiates by *stand-ins*, leaves that share
+    the memory of the parameters:
     so no hook on a parameter runs, no ``.grad`` is touched, and DistributedDataParallel sees nothing.
     """
 
@@ -42,11 +43,13 @@ class Weights:
         for p in chosen:
             if id(p) not in names:
                 raise ValueError("params holds a tensor that is not a parameter of the model")
-        sharded = [names[id(p)] for p in chosen if type(p).__name__ == "DTensor" or type(getattr(p, "data", None)).__name__ == "DTensor"]
-        if sharded or any(type(m).__name__ == "FullyShardedDataParallel" for m in model.modules()):
+        self._refuse_shards(
+            [names[id(p)] for p in chosen if "DTensor" in (type(p).__name__, type(getattr(p, "data", None)).__name__)]
+        )
+        if any(type(m).__name__ == "FullyShardedDataParallel" for m in model.modules()):
             raise Unsuitable(
-                f"{sharded[0] if sharded else 'a parameter'} is cut into shards (FSDP), for which torch.autograd.grad gives no gradient: measure a model that is not sharded, "
-                "or train with DistributedDataParallel where it fits"
+                "the model is in FullyShardedDataParallel, which torch replaces by fully_shard: shard it by "
+                "torch.distributed.fsdp.fully_shard, or measure a model that is not sharded"
             )
         if not chosen:
             raise ValueError("no parameter requires a gradient: unfreeze some, or name them with params=[…]")
@@ -55,7 +58,8 @@ class Weights:
         for p in chosen:
             if p.dtype in COARSE:
                 raise Unsuitable(
-                    f"{names[id(p)]} is stored in {p.dtype}, whose relative rounding is {torch.finfo(p.dtype).eps:.0e}: a second derivative is lost in "
+                    f"{names[id(p)]} is stored in {p.dtype}, whose relative rounding is "
+                    f"{torch.finfo(p.dtype).eps:.0e}: a second derivative is lost in "
                     "it. Keep the weights in float32 (under autocast they are), or measure model.float()"
                 )
         self.model = model
@@ -65,9 +69,25 @@ class Weights:
         self.dtype = torch.float64 if any(p.dtype == torch.float64 for p in self.params) else torch.float32
         self.device = self.params[0].device
 
+    def _refuse_shards(self, sharded: list[str]) -> None:
+        if sharded:
+            raise Unsuitable(
+                f"{sharded[0]} is a distributed tensor, but no part of the model went through fully_shard (tensor "
+                "parallelism?): measure a model that is not cut that way"
+            )
+
+    @property
+    def length(self) -> int:
+        """How many entries a vector has."""
+        return sum(self.sizes)
+
     def flat(self, tensors: Iterable[Tensor]) -> Tensor:
         """Tensors shaped like the parameters, as one vector."""
         return torch.cat([t.detach().reshape(-1).to(self.dtype) for t in tensors])
+
+    def vector(self, plain: Tensor) -> Tensor:
+        """A flat tensor that was saved, as one of the vectors here."""
+        return plain.to(device=self.device, dtype=self.dtype)
 
     def parts(self, vector: Tensor) -> list[Tensor]:
         """A vector as tensors shaped like the parameters."""
@@ -80,7 +100,9 @@ class Weights:
 
     @contextlib.contextmanager
     def standing_in(self, leaves: list[Tensor]) -> Iterator[None]:
-        """The modules see ``leaves`` instead of their parameters; those that are not measured are seen without a gradient."""
+        """The modules see ``leaves`` instead of their parameters; those that are not measured are seen without a
+        gradient.
+        """
         by_id = {id(p): leaf for p, leaf in zip(self.params, leaves)}
         owners: list[tuple[nn.Module, dict[str, Any]]] = []
         flats: list[tuple[nn.RNNBase, list[Any]]] = []
@@ -127,11 +149,14 @@ class Generators:
 
 
 class Quiet:
-    """A span in which the model may be run and nothing of it changes; ``rewind`` leads back to its beginning, or to where the generators
+    """A span in which the model may be run and nothing of it changes; ``rewind`` leads back to its beginning, or to
+    where the generators
     stood at ``beginning``, such as before the forward pass of a step.
 
-    Kept and restored: the generators of the CPU, of every device of the model, of Python and of numpy; all buffers (the modules work on copies);
-    training modes; ``requires_grad``; backward hooks of modules, which are lifted meanwhile; grad, inference and autocast mode.
+    Kept and restored: the generators of the CPU, of every device of the model, of Python and of numpy; all buffers (the
+    modules work on copies);
+    training modes; ``requires_grad``; backward hooks of modules, which are lifted meanwhile; grad, inference and
+    autocast mode.
     """
 
     def __init__(self, model: nn.Module, beginning: Generators | None = None) -> None:
@@ -186,7 +211,10 @@ class Quiet:
                 module._buffers.update(kept)
             for original, saved in originals:
                 # Reached past the module, by another name.
-                if not torch.equal(original.view(torch.uint8) if original.dim() else original, saved.view(torch.uint8) if saved.dim() else saved):
+                if not torch.equal(
+                    original.view(torch.uint8) if original.dim() else original,
+                    saved.view(torch.uint8) if saved.dim() else saved,
+                ):
                     original.data.copy_(saved)
 
         self.stack.callback(give_back)

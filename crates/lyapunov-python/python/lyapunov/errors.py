@@ -10,7 +10,9 @@ class Unsuitable(RuntimeError):
 
 
 class NotDeterministic(RuntimeError):
-    """The loss or its gradient is not the same when it is computed twice: an eigenvalue search would see another matrix each time."""
+    """The loss or its gradient is not the same when it is computed twice: an eigenvalue search would see another matrix
+    each time.
+    """
 
 
 class RankLost(RuntimeError):
@@ -19,12 +21,33 @@ class RankLost(RuntimeError):
 
 # What torch says where a second derivative is missing, and what that means. Lower case; the first that is found counts.
 _TRANSLATIONS = (
-    ("is incompatible with .grad()", "checkpointing with use_reentrant=True cannot be differentiated this way: use use_reentrant=False"),
-    ("cudnn rnn", "cuDNN has no second derivative of recurrent layers: disable it around the forward pass (torch.backends.cudnn.flags(enabled=False))"),
-    ("donated buffers", "a compiled backward pass has given its buffers away: set torch._functorch.config.donated_buffer = False, or measure the module that was not compiled"),
-    ("does not currently support double backward", "a compiled function has no second derivative: measure the module that was not compiled"),
-    ("once_differentiable", "a custom autograd function is marked once_differentiable: its backward pass cannot be differentiated again"),
-    ("would mutate a captured tensor", "the model changes a tensor in place that torch.func holds fast: exact products do without torch.func, so take it out of the model"),
+    (
+        "is incompatible with .grad()",
+        "checkpointing with use_reentrant=True cannot be differentiated this way: use use_reentrant=False",
+    ),
+    (
+        "cudnn rnn",
+        "cuDNN has no second derivative of recurrent layers: disable it around the forward pass "
+        "(torch.backends.cudnn.flags(enabled=False))",
+    ),
+    (
+        "donated buffers",
+        "a compiled backward pass has given its buffers away: set torch._functorch.config.donated_buffer = False, or "
+        "measure the module that was not compiled",
+    ),
+    (
+        "does not currently support double backward",
+        "a compiled function has no second derivative: measure the module that was not compiled",
+    ),
+    (
+        "once_differentiable",
+        "a custom autograd function is marked once_differentiable: its backward pass cannot be differentiated again",
+    ),
+    (
+        "would mutate a captured tensor",
+        "the model changes a tensor in place that torch.func holds fast: exact products do without torch.func, so take "
+        "it out of the model",
+    ),
     ("sparse tensors", "sparse gradients cannot be measured: build the embedding with sparse=False"),
     ("mkldnn_rnn", "this recurrent kernel has no forward derivative"),
     ("is not implemented", "an operation has no second derivative"),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from ._callback import Measuring, MonitorOptions, OnError, attributes_kept
+from ._callback import Measuring, MonitorOptions, OnError, attributes_kept, several
 from ._monitor import Monitor
 from ._products import default_forward
 from .errors import Unsuitable
@@ -31,16 +31,23 @@ __all__ = ["Callback"]
 class Callback(pl.Callback):  # type: ignore[misc]
     """Measures a Lightning run: ``Trainer(callbacks=[lyapunov.lightning.Callback(every=100, out="runs/mine")])``.
 
-    The options are those of :class:`lyapunov.Monitor`. A measurement is made before a step of the optimizer, after the backward passes, on the batch of the step; with
-    ``accumulate_grad_batches``, on the last of its batches. Readings are also logged by the trainer's loggers, as ``lyapunov/lambda_max`` and so on.
+    The options are those of :class:`lyapunov.Monitor`. A measurement is made before a step of the optimizer, after the
+    backward passes, on the batch of the step; with
+    ``accumulate_grad_batches``, on the last of its batches. Readings are also logged by the trainer's loggers, as
+    ``lyapunov/lambda_max`` and so on.
 
-    What is measured is the loss that ``training_step`` returns. It is run for that, without logging anything, and attributes of the module and states of its
-    metrics are restored. Where it does more (writes files, steps optimizers itself), give ``loss_fn(outputs, targets)``, and ``forward(module, batch)`` where
-    ``module(inputs)`` does not give the outputs. In mixed precision the run computes as it does; the measurement computes in the precision of the weights.
+    What is measured is the loss that ``training_step`` returns. It is run for that, without logging anything, and
+    attributes of the module and states of its
+    metrics are restored. Where it does more (writes files, steps optimizers itself), give ``loss_fn(outputs,
+    targets)``, and ``forward(module, batch)`` where
+    ``module(inputs)`` does not give the outputs. In mixed precision the run computes as it does; the measurement
+    computes in the precision of the weights.
 
-    The state is saved in the trainer's checkpoints, so that a run that is resumed by ``ckpt_path`` goes on in its folder. The folder is sealed when training ends, also by an exception.
+    The state is saved in the trainer's checkpoints, so that a run that is resumed by ``ckpt_path`` goes on in its
+    folder. The folder is sealed when training ends, also by an exception.
 
-    ``on_error``: what becomes of a measurement that fails: it is raised, or with ``"warn"`` logged by ``logging``, and the run goes on.
+    ``on_error``: what becomes of a measurement that fails: it is raised, or with ``"warn"`` logged by ``logging``, and
+    the run goes on.
     """
 
     def __init__(
@@ -63,9 +70,12 @@ class Callback(pl.Callback):  # type: ignore[misc]
         """Makes the monitor: the optimizers are there."""
         m = self._measuring
         if trainer.world_size > 1:
-            raise Unsuitable(f"the trainer runs {trainer.world_size} processes: products are not averaged over the processes of a trainer yet")
+            raise Unsuitable(several(trainer.world_size))
         if m.loss_fn is None and not pl_module.automatic_optimization:
-            raise Unsuitable("training_step steps the optimizer itself (automatic_optimization = False), so it cannot be run for a measurement: give loss_fn= and forward=")
+            raise Unsuitable(
+                "training_step steps the optimizer itself (automatic_optimization = False), so it cannot be run for a "
+                "measurement: give loss_fn= and forward="
+            )
         if m.loss_fn is None:
             m.begin(pl_module, _returned, self._training_step, trainer.optimizers)
         else:
@@ -76,7 +86,9 @@ class Callback(pl.Callback):  # type: ignore[misc]
         if clip and "value" not in str(by).lower():
             monitor.clip_by_norm = float(clip)
 
-    def on_train_batch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int) -> None:
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
         """Keeps the batch of the coming pass."""
         self._measuring.sees(batch)
         self._index = batch_idx
@@ -86,7 +98,9 @@ class Callback(pl.Callback):  # type: ignore[misc]
         if not self._measuring.busy:
             self._measuring.losses.append(loss.detach().clone())
 
-    def on_before_optimizer_step(self, trainer: pl.Trainer, pl_module: pl.LightningModule, optimizer: torch.optim.Optimizer) -> None:
+    def on_before_optimizer_step(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, optimizer: torch.optim.Optimizer
+    ) -> None:
         """Measures where a row is due."""
         if self._measuring.busy:
             return
@@ -121,7 +135,9 @@ class Callback(pl.Callback):  # type: ignore[misc]
             returned = step(batch, self._index) if step.__code__.co_argcount > 2 else step(batch)
         loss = returned["loss"] if isinstance(returned, dict) else returned
         if not isinstance(loss, Tensor):
-            raise ValueError(f"training_step returned {type(returned).__name__}, not a loss: there is nothing to measure")
+            raise ValueError(
+                f"training_step returned {type(returned).__name__}, not a loss: there is nothing to measure"
+            )
         return loss
 
 

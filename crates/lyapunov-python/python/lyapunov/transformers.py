@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from ._callback import Measuring, MonitorOptions, OnError
+from ._callback import Measuring, MonitorOptions, OnError, several
 from ._monitor import Monitor
 from ._weights import unwrap
 from .errors import Unsuitable
@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 try:
     from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 except ImportError as missing:
-    raise ImportError("lyapunov.transformers needs Hugging Face's transformers: pip install transformers accelerate") from missing
+    raise ImportError(
+        "lyapunov.transformers needs Hugging Face's transformers: pip install transformers accelerate"
+    ) from missing
 
 __all__ = ["Callback"]
 
@@ -30,18 +32,24 @@ STATE = "lyapunov.pt"
 
 
 class Callback(TrainerCallback):  # type: ignore[misc]
-    """Measures a run of ``transformers.Trainer``: ``Trainer(…, callbacks=[lyapunov.transformers.Callback(every=100, out="runs/mine")])``.
+    """Measures a run of ``transformers.Trainer``: ``Trainer(…, callbacks=[lyapunov.transformers.Callback(every=100,
+    out="runs/mine")])``.
 
-    The options are those of :class:`lyapunov.Monitor`. A measurement is made before a step of the optimizer, after clipping, on the batch that the model has seen last: with
-    ``gradient_accumulation_steps``, on the last micro-batch of the step, times the number of micro-batches where the trainer sums their losses. The loss of a row is that of all of them.
+    The options are those of :class:`lyapunov.Monitor`. A measurement is made before a step of the optimizer, after
+    clipping, on the batch that the model has seen last: with
+    ``gradient_accumulation_steps``, on the last micro-batch of the step, times the number of micro-batches where the
+    trainer sums their losses. The loss of a row is that of all of them.
 
-    What is measured is ``outputs.loss`` of the model. Where the loss is computed elsewhere (``compute_loss_func``, label smoothing), give ``loss_fn(outputs, inputs)``. Under
+    What is measured is ``outputs.loss`` of the model. Where the loss is computed elsewhere (``compute_loss_func``,
+    label smoothing), give ``loss_fn(outputs, inputs)``. Under
     ``bf16`` or ``fp16`` the run computes as it does; the measurement computes in the precision of the weights.
 
-    The state is saved in the trainer's checkpoints, so that a run that is resumed goes on in its folder. The folder is sealed when training ends; a run that is left by an
+    The state is saved in the trainer's checkpoints, so that a run that is resumed goes on in its folder. The folder is
+    sealed when training ends; a run that is left by an
     exception is interrupted, as the trainer does not say by which.
 
-    ``on_error``: what becomes of a measurement that fails: it is raised, or with ``"warn"`` logged by ``logging``, and the run goes on.
+    ``on_error``: what becomes of a measurement that fails: it is raised, or with ``"warn"`` logged by ``logging``, and
+    the run goes on.
     """
 
     def __init__(
@@ -60,10 +68,12 @@ class Callback(TrainerCallback):  # type: ignore[misc]
         """The monitor, once training has begun."""
         return self._measuring.monitor
 
-    def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **given: Any) -> None:
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **given: Any
+    ) -> None:
         """Makes the monitor, and hooks that see what the model is given."""
         if args.world_size > 1 or args.n_gpu > 1:
-            raise Unsuitable("the trainer runs on several devices: products are not averaged over the processes of a trainer yet")
+            raise Unsuitable(several(max(args.world_size, args.n_gpu)))
         saved = Path(args.output_dir) / f"checkpoint-{state.global_step}" / STATE
         if state.global_step and saved.is_file():
             self._measuring.saved = torch.load(saved, map_location="cpu")
@@ -89,7 +99,9 @@ class Callback(TrainerCallback):  # type: ignore[misc]
             if isinstance(loss, Tensor):
                 self._measuring.losses.append(loss.detach().clone())
 
-    def on_pre_optimizer_step(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **given: Any) -> None:
+    def on_pre_optimizer_step(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **given: Any
+    ) -> None:
         """Measures where a row is due."""
         m = self._measuring
         accumulated = len(m.losses)
@@ -117,7 +129,10 @@ class Callback(TrainerCallback):  # type: ignore[misc]
 def _loss_of(outputs: Any) -> Tensor:
     loss = outputs.get("loss") if isinstance(outputs, dict) else None
     if not isinstance(loss, Tensor):
-        raise ValueError("the outputs of the model have no loss (are there labels among its inputs?): give loss_fn=, a function of outputs and inputs")
+        raise ValueError(
+            "the outputs of the model have no loss (are there labels among its inputs?): give loss_fn=, a function of "
+            "outputs and inputs"
+        )
     return loss
 
 

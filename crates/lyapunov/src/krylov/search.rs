@@ -129,6 +129,27 @@ impl<'a, A> Search<'a, A> {
         }
     }
 
+    /// Whether one pair at an end is wanted, and the residuals are so far above the rounding that β|s_m| tells them.
+    pub fn is_coarse<V: Vector>(&self, space: &Space<V>) -> bool {
+        let floor = 10.0 * space.storage_epsilon().sqrt() * self.norm;
+        let pairs = space.pairs();
+        let (mut top, mut bottom) = self.options.ends(&pairs);
+        self.options.largest.max(self.options.smallest) <= 1
+            && top.all(|pair| pair.residual >= floor)
+            && bottom.all(|pair| pair.residual >= floor)
+    }
+
+    /// Whether the values are off by at most a tenth of the tolerance, as far as the Ritz values know the gaps.
+    pub fn is_sharp<V: Vector>(&self, space: &Space<V>) -> bool {
+        let pairs = space.pairs();
+        let [first, second, ..] = pairs.as_slice() else { return false };
+        let [.., before, last] = pairs.as_slice() else { return false };
+        let sharp =
+            |pair: &SmallPair, gap: f64| pair.residual.powi(2) <= 0.1 * self.options.tolerance * pair.value.abs() * gap;
+        (self.options.largest == 0 || sharp(first, first.value - second.value))
+            && (self.options.smallest == 0 || sharp(last, before.value - last.value))
+    }
+
     /// The wanted pairs of `space`: where it has fewer, the largest come first.
     pub fn ends_of<V: Vector>(&self, space: &Space<V>) -> Ends<V> {
         let pairs = space.pairs();
