@@ -125,7 +125,7 @@ mod tests {
             store.close().unwrap();
             let whole = read(&path).unwrap();
             assert_eq!(whole.rows.iter().map(|row| row.step).collect::<Vec<_>>(), [0, 1, 2, 3, 4, 5]);
-            assert_eq!(whole.exponents[0].step, 3, "measurements come with their rows");
+            assert_eq!(whole.exponents[0].points[0].step, 3, "measurements come with their rows");
             assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left beside it");
         }
     }
