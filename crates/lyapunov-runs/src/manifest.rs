@@ -106,9 +106,9 @@ pub struct Manifest {
     pub test_accuracy: Option<f64>,
     /// The cost of all measurements, in gradient-equivalents per training step.
     pub measuring_cost: Option<f64>,
-    /// What the program printed of the run at its end, as JSON, but for the folder; a text, so that every digit stays.
+    /// The object that the program printed of the run at its end, but for the folder.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub summary: Option<String>,
+    pub summary: Option<serde_json::Value>,
 }
 
 impl Manifest {

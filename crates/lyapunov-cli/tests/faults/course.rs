@@ -152,13 +152,7 @@ impl Traces {
         for time in ["started", "finished", "wall_seconds"] {
             manifest.as_object_mut().unwrap().remove(time);
         }
-        // What was printed at the end, but for the time and the folder.
-        let printed = manifest["summary"].as_str().expect("the run has ended");
-        let mut summary: serde_json::Value = serde_json::from_str(printed).unwrap();
-        for other in ["wall_seconds", "run"] {
-            summary.as_object_mut().unwrap().remove(other);
-        }
-        manifest["summary"] = summary;
+        manifest["summary"].as_object_mut().expect("the run has ended").remove("wall_seconds");
         let checkpoint = fs::read(run.join(format!("checkpoint-{}.safetensors", manifest["steps"]))).unwrap();
         Self {
             weights: fs::read(run.join("weights.safetensors")).unwrap(),

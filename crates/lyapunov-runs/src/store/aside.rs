@@ -117,6 +117,7 @@ mod tests {
             store.waiting.clear();
             drop(store);
             holder.execute_batch("COMMIT").unwrap();
+            drop(holder);
             let mut store = Store::resume_with(&path, journal).unwrap();
             assert_eq!(store.checkpoints().unwrap(), []);
             store.take_up_aside().unwrap();

@@ -18,7 +18,6 @@ use crate::{
     export::tensorboard::files_of_events,
     folder::{CONFIG, MANIFEST, ROWS, RunFolder},
     manifest::{self, Manifest},
-    measure::summary::Summary,
     setup,
     store::{self, Listed, Store},
     text::counted,
@@ -77,8 +76,9 @@ fn written_settings(folder: &Path) -> Result<Settings> {
 /// Says that a run has ended already.
 fn report_end(path: &Path, manifest: &Manifest, json: bool) -> Result<()> {
     let (outcome, steps) = (manifest.outcome.name(), manifest.steps);
-    if let Some(rest) = manifest.summary.as_ref().filter(|_| json) {
-        return print(Summary::of_ended(&path.display().to_string(), rest).as_bytes());
+    if let Some(mut object) = manifest.summary.clone().filter(|_| json) {
+        object["run"] = path.display().to_string().into();
+        return print(format!("{object}\n").as_bytes());
     }
     if json {
         // A version that did not keep the object.
