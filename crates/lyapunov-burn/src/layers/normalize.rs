@@ -57,12 +57,12 @@ impl Normalize {
             }
             pass.note(|| self.moments(&x.value));
         }
-        self.observed([scale, shift], x, self.over(rectified))
+        self.observed([scale, shift], x, rectified)
     }
 
     /// y and ẏ, where μ and σ² move with x.
-    fn observed(&self, [scale, shift]: [&Dual<1>; 2], x: Dual<2>, over: operations::Over) -> Dual<2> {
-        let epsilon = EPSILON;
+    fn observed(&self, [scale, shift]: [&Dual<1>; 2], x: Dual<2>, rectified: bool) -> Dual<2> {
+        let (over, epsilon) = (self.over(rectified), EPSILON);
         let moments = statistics(&x.value, over, epsilon);
         let made = |scale, shift| Made { over, scale, shift, moments: moments.clone(), epsilon };
         let value = normalize(x.value.clone(), made(scale.value.clone(), shift.value.clone()));

@@ -162,7 +162,7 @@ fn broken(text: &str, width: usize) -> Vec<String> {
     for word in text.split(' ') {
         let line = lines.last_mut().expect("there is one");
         if line.is_empty() {
-            *line = word.to_owned();
+            word.clone_into(line);
         } else if length(line) + 1 + length(word) <= width {
             *line += " ";
             *line += word;

@@ -148,7 +148,8 @@ impl Guard {
     pub(crate) fn looked(&mut self, now: f64, start: f64) {
         self.turn = Turn::Ahead;
         let worse = start + (WORSE - 1.0) * start.abs();
-        if self.factor > LEAST && !(now <= worse) {
+        // What is not a number is worse than anything.
+        if self.factor > LEAST && (now > worse || now.is_nan()) {
             self.back_off();
         } else {
             self.gap = (2 * self.gap).max(1);
