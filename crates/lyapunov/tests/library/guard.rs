@@ -64,10 +64,10 @@ fn problem(seed: u64) -> (Network, Vec<f64>) {
     let pick = |stream: &mut Stream, of: &[usize]| of[stream.below(of.len())];
     let (d, hidden, n) =
         (pick(&mut stream, &[1, 3, 8]), pick(&mut stream, &[1, 4, 10]), pick(&mut stream, &[1, 7, 30]));
-    let scale = 10.0_f64.powi(stream.below(4) as i32 - 1);
+    let scale = [0.1, 1.0, 10.0, 100.0][stream.below(4)];
     let mut inputs: Vec<Vec<f64>> = (0..n).map(|_| (0..d).map(|_| scale * stream.normal()).collect()).collect();
     let mut targets: Vec<f64> = inputs.iter().map(|x| (x[0] / scale).sin() + 0.3 * stream.normal()).collect();
-    let far = 10.0_f64.powi(1 + stream.below(3) as i32);
+    let far = [10.0, 100.0, 1000.0][stream.below(3)];
     match stream.below(4) {
         // One example, or every seventh, is far outside; or its label is.
         0 => inputs[n / 2].iter_mut().for_each(|x| *x *= far),
@@ -221,9 +221,10 @@ fn a_run_that_is_well_costs_nothing_more() {
             (Sgd::new(bowl.clone(), vec![1.0, 1.0], 1.0, Product::Exact), Vec::<Measurement>::new());
         let plan = Plan { steps: 300, measure_every: 0, ..Plan::default() };
         let rule = Constant(0.1);
-        let summary = match guarded {
-            true => run(&mut descent, &plan, &mut BackedOff::new(rule), &mut rows),
-            false => run(&mut descent, &plan, &mut { rule }, &mut rows),
+        let summary = if guarded {
+            run(&mut descent, &plan, &mut BackedOff::new(rule), &mut rows)
+        } else {
+            run(&mut descent, &plan, &mut { rule }, &mut rows)
         };
         (summary.unwrap(), rows)
     };
