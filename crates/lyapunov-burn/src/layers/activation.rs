@@ -20,6 +20,9 @@ const LEAK: f64 = 0.01;
 pub(crate) struct Pointwise(pub Activation);
 
 impl Pointwise {
+    /// The ReLU.
+    pub const RELU: Self = Self(Activation::Relu);
+
     /// f(x), in forms whose derivative by autodiff is right at zero and far from it.
     fn value(self, x: Tensor<2>) -> Tensor<2> {
         match self.0 {

@@ -44,7 +44,7 @@ pub(super) use self::{
     token_pool::TokenPool,
     transpose::Transpose,
 };
-use super::{dual::Dual, options::Activation, pass::Pass};
+use super::{dual::Dual, pass::Pass};
 
 /// One parameter of a layer.
 #[derive(Clone, Debug, PartialEq)]
@@ -107,7 +107,7 @@ pub(super) trait Layer: std::fmt::Debug + Send + Sync {
     /// The same with a ReLU behind it, in one pass over the memory where a layer can.
     fn forward_rectified(&self, parameters: &[Dual<1>], input: Dual<2>, pass: &mut Pass) -> Dual<2> {
         let output = self.forward(parameters, input, pass);
-        Pointwise(Activation::Relu).forward(&[], output, pass)
+        Pointwise::RELU.forward(&[], output, pass)
     }
 
     /// Whether it is a ReLU and nothing else.

@@ -14,7 +14,6 @@ use crate::{
     dual::beside,
     kernels::group_norm::Groups,
     operations::{self, Made, normalize, normalize_tangent, statistics},
-    options::Activation,
     pass::Moments,
 };
 
@@ -132,7 +131,7 @@ impl Layer for Normalize {
             return self.normalized(parameters, input, pass, true);
         }
         let output = self.forward(parameters, input, pass);
-        Pointwise(Activation::Relu).forward(&[], output, pass)
+        Pointwise::RELU.forward(&[], output, pass)
     }
 }
 
