@@ -38,39 +38,40 @@ pub(super) struct Packed {
 impl Packed {
     /// Packs what `entry(row, column)` gives.
     pub fn new<T: Real>(space: &Workspace, [rows, columns]: [usize; 2], entry: impl Fn(usize, usize) -> T) -> Self {
-        let lanes = lanes_here::<T>();
-        let total = columns.next_multiple_of(lanes);
-        let mut numbers = space.numbers::<T>(rows * total);
-        let mut rest = numbers.slice_mut::<T>();
-        for first in (0..total).step_by(2 * lanes) {
-            let wide = (2 * lanes).min(total - first);
-            let there = wide.min(columns - first);
-            let (panel, others) = rest.split_at_mut(rows * wide);
+        Self::by_panels(space, [rows, columns], |panel, wide, first, there| {
             for (row, target) in panel.chunks_exact_mut(wide).enumerate() {
                 for (column, target) in target[..there].iter_mut().enumerate() {
                     *target = entry(row, first + column);
                 }
                 target[there..].fill(T::ZERO);
             }
-            rest = others;
-        }
-        Self { numbers, rows, columns }
+        })
     }
 
     /// Packs the transpose of a matrix [columns, rows].
     pub fn transposed<T: Real>(space: &Workspace, [rows, columns]: [usize; 2], matrix: &[T]) -> Self {
+        Self::by_panels(space, [rows, columns], |panel, wide, first, there| {
+            if there < wide {
+                panel.fill(T::ZERO);
+            }
+            transpose([there, rows], (&matrix[first * rows..], rows), (panel, wide));
+        })
+    }
+
+    /// Packs panel by panel: `fill` gets one, its width, its first column, and how many columns there are of it.
+    fn by_panels<T: Real>(
+        space: &Workspace,
+        [rows, columns]: [usize; 2],
+        fill: impl Fn(&mut [T], usize, usize, usize),
+    ) -> Self {
         let lanes = lanes_here::<T>();
         let total = columns.next_multiple_of(lanes);
         let mut numbers = space.numbers::<T>(rows * total);
         let mut rest = numbers.slice_mut::<T>();
         for first in (0..total).step_by(2 * lanes) {
             let wide = (2 * lanes).min(total - first);
-            let there = wide.min(columns - first);
             let (panel, others) = rest.split_at_mut(rows * wide);
-            if there < wide {
-                panel.fill(T::ZERO);
-            }
-            transpose([there, rows], (&matrix[first * rows..], rows), (panel, wide));
+            fill(panel, wide, first, wide.min(columns - first));
             rest = others;
         }
         Self { numbers, rows, columns }
