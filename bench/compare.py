@@ -4,16 +4,17 @@
     cargo build --release
     python bench/compare.py --data DIR RUN...
 
-DIR holds the binary files of CIFAR-10; every RUN is a folder that `lyapunov train` has made. Nothing is trained here. The
-network of the run is built in PyTorch, takes the run's weights by `load_state_dict`, and must give the same outputs and
-the same loss on the same images. Every tool then works on one thread and in a process of its own:
+DIR holds the binary files of CIFAR-10; every RUN is a folder that `lyapunov train` has made. Nothing is trained here.
+The network of the run is built in PyTorch, takes the run's weights by `load_state_dict`, and must give the same outputs
+and the same loss on the same images. Every tool then works on one thread and in a process of its own:
 
 - lyapunov: `measure` at its default settings;
 - PyHessian: `eigenvalues()` at its default settings, by power iteration: it finds the eigenvalue of largest magnitude;
 - curvlinops: `HessianLinearOperator` under `eigsh(k=1, which="LA" or "SA", tol=1e-3)`.
 
-Costs in gradient-equivalents (g-eq) are, for lyapunov, those that it counts, the gradient of its start vector included, and for the others their wall time over that
-of one gradient in PyTorch in the same process. Every search is made three times, and the fastest is shown. Memory is the largest that the process ever held.
+Costs in gradient-equivalents (g-eq) are, for lyapunov, those that it counts, the gradient of its start vector included,
+and for the others their wall time over that of one gradient in PyTorch in the same process. Every search is made three
+times, and the fastest is shown. Memory is the largest that the process ever held.
 """
 
 import argparse
@@ -41,7 +42,9 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", nargs="+", type=Path, metavar="RUN")
     parser.add_argument("--data", type=Path, required=True, help="the folder of the CIFAR-10 files")
-    parser.add_argument("--batch", type=int, help="the training step whose mini-batch is used; the one after the last by default")
+    parser.add_argument(
+        "--batch", type=int, help="the training step whose mini-batch is used; the one after the last by default"
+    )
     parser.add_argument("--program", default="target/release/lyapunov", help="the lyapunov to compare")
     parser.add_argument("--worker", help=argparse.SUPPRESS)
     parser.add_argument("--examples", type=Path, help=argparse.SUPPRESS)
@@ -77,8 +80,11 @@ def compare(run, arguments):
 
 def table(run, step, ours, theirs, found):
     model = tomllib.loads((run / "config.toml").read_text())["model"]
-    print(f"\n{model['name']} {model['widths']}, {model['activation']}: {found['parameters']} weights, the {found['images']} images of "
-          f"step {step}, loss {found['loss']:.4f}; outputs agree to {theirs['network']['outputs_differ_by']:.0e}\n")
+    print(
+        f"\n{model['name']} {model['widths']}, {model['activation']}: {found['parameters']} weights, "
+        f"the {found['images']} images of step {step}, loss {found['loss']:.4f}; "
+        f"outputs agree to {theirs['network']['outputs_differ_by']:.0e}\n"
+    )
     print("| eigenvalue | tool | value | beside eigsh | products | g-eq | seconds | memory, MB |")
     print("|---|---|---|---|---|---|---|---|")
     agree = True
@@ -101,7 +107,10 @@ def table(run, step, ours, theirs, found):
 
 def row(name, tool, truth, found, cost, seconds, memory):
     value, products = found["value"], found["products"]
-    print(f"| {name} | {tool} | {value:.5f} | {value / truth - 1:+.0e} | {products} | {cost:.1f} | {seconds:.2f} | {memory:.0f} |")
+    print(
+        f"| {name} | {tool} | {value:.5f} | {value / truth - 1:+.0e} | {products} | {cost:.1f} | {seconds:.2f} "
+        f"| {memory:.0f} |"
+    )
 
 
 def timed(command):
@@ -122,7 +131,8 @@ def worker(tool, run, examples, arguments):
 
 
 def check_images(run, examples, data):
-    """The exported images are records of the files, standardised by the mean and deviation of the training set: of all of the
+    """The exported images are records of the files, standardised by the mean and deviation of the training set: of all
+    of the
     files, unless the run was trained on a part of them, whose choice only lyapunov knows."""
     import numpy
     from safetensors.numpy import load_file
@@ -168,11 +178,17 @@ def work(tool, run, examples, data):
         outputs = network(images).detach()
         differ = (outputs - exported["outputs"]).abs().max().item()
         return {"loss": loss(outputs, labels).item(), "outputs_differ_by": differ}
-    search = pyhessian(network, loss, images, labels) if tool == "pyhessian" else eigsh(tool[-2:], network, loss, images, labels)
+    search = (
+        pyhessian(network, loss, images, labels)
+        if tool == "pyhessian"
+        else eigsh(tool[-2:], network, loss, images, labels)
+    )
     # What is loaded at the first product is not the search's work: one search goes before those that count.
     search()
     gradient = gradient_seconds(network, loss, images, labels)
-    return min((search_seconds(search) for _ in range(REPETITIONS)), key=lambda found: found["seconds"]) | {"gradient": gradient}
+    return min((search_seconds(search) for _ in range(REPETITIONS)), key=lambda found: found["seconds"]) | {
+        "gradient": gradient
+    }
 
 
 def search_seconds(search):

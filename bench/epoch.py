@@ -1,11 +1,13 @@
-"""One epoch of every model on 5,000 images of CIFAR-10: what it learns, what a gradient costs, and the ends of its spectrum.
+"""One epoch of every model on 5,000 images of CIFAR-10: what it learns, what a gradient costs, and the ends of its
+spectrum.
 
     cargo build --release
     python bench/epoch.py --data DIR [MODEL...]
 
-DIR holds the binary files of CIFAR-10. Slow models see 320 images, ten steps. Batches have 32 images. The milliseconds of a gradient are
-those of the processor, from runs of one step and of 5 or 41 on a few images; memory is the largest that the whole run ever held, evaluations
-included. Eigenvalues are those of the mini-batch behind the last step, with their residuals, after at most eight products each.
+DIR holds the binary files of CIFAR-10. Slow models see 320 images, ten steps. Batches have 32 images. The milliseconds
+of a gradient are those of the processor, from runs of one step and of 5 or 41 on a few images; memory is the largest
+that the whole run ever held, evaluations included. Eigenvalues are those of the mini-batch behind the last step, with
+their residuals, after at most eight products each.
 """
 
 import argparse
@@ -45,7 +47,10 @@ def main():
     parser.add_argument("--data", type=Path, required=True, help="the folder of the CIFAR-10 files")
     parser.add_argument("--program", default="target/release/lyapunov", help="the lyapunov to use")
     arguments = parser.parse_args()
-    print("| model | weights | images | training loss | test accuracy | ms per gradient | peak memory, MB | λ_max | λ_min |")
+    print(
+        "| model | weights | images | training loss | test accuracy | ms per gradient | peak memory, MB "
+        "| λ_max | λ_min |"
+    )
     print("|---|---|---|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as folder:
         few = cut(arguments.data, Path(folder) / "few")
@@ -74,10 +79,25 @@ def row(arguments, out, few, run):
     steps = 40 if images == IMAGES else 4
     (_, one, _), (_, more, _) = train(few, out / "one", run_steps=1), train(few, out / "more", run_steps=steps + 1)
     found, _, memory = train(arguments.data, out / "epoch", data_subset=images, run_epochs=1)
-    what = ("--what", "lambda_max,lambda_min", "--on", f"batch={found['steps']}", "--max-products", PRODUCTS, "--tolerance", 0.01)
+    what = (
+        "--what",
+        "lambda_max,lambda_min",
+        "--on",
+        f"batch={found['steps']}",
+        "--max-products",
+        PRODUCTS,
+        "--tolerance",
+        0.01,
+    )
     spectrum, _, _ = call(arguments.program, "measure", "--json", "--run", found["run"], *what)
     ends = [f"{spectrum[key]['value']:.3g} ± {spectrum[key]['residual']:.1g}" for key in ("lambda_max", "lambda_min")]
-    told = [name, f"{spectrum['parameters']:,}", f"{images:,}", f"{found['train_loss']:.3f}", f"{100 * found['test_accuracy']:.1f} %"]
+    told = [
+        name,
+        f"{spectrum['parameters']:,}",
+        f"{images:,}",
+        f"{found['train_loss']:.3f}",
+        f"{100 * found['test_accuracy']:.1f} %",
+    ]
     print("|", " | ".join([*told, f"{1000 * (more - one) / steps:.0f}", f"{memory:.0f}", *ends]), "|", flush=True)
 
 

@@ -1,7 +1,8 @@
-"""Steps per second of the full Lyapunov spectrum in numpy, for comparison with `cargo bench -p lyapunov-bench --bench exponents`.
+"""Steps per second of the full Lyapunov spectrum in numpy, for comparison with `cargo bench -p lyapunov-bench --bench
+exponents`.
 
-The same method: deviations through the same stages, QR at every step. Deviations are the columns of one matrix, so numpy
-works on whole matrices. Run with one thread: OMP_NUM_THREADS=1 python bench/exponents_numpy.py
+The same method: deviations through the same stages, QR at every step. Deviations are the columns of one matrix, so
+numpy works on whole matrices. Run with one thread: OMP_NUM_THREADS=1 python bench/exponents_numpy.py
 """
 
 import time
@@ -64,7 +65,9 @@ def lorenz96_tangent(x, q):
 if __name__ == "__main__":
     print("numpy", np.__version__)
     measure("henon, 2 exponents", henon, np.array([0.1, 0.1]), 2, 20_000)
-    measure("lorenz63, 3 exponents", runge_kutta(lorenz63, lorenz63_tangent, 0.01), np.array([1.0, 1.0, 20.0]), 3, 20_000)
+    measure(
+        "lorenz63, 3 exponents", runge_kutta(lorenz63, lorenz63_tangent, 0.01), np.array([1.0, 1.0, 20.0]), 3, 20_000
+    )
     start = np.full(40, 8.0)
     start[0] += 0.01
     measure("lorenz96, n = 40, 40 exponents", runge_kutta(lorenz96, lorenz96_tangent, 0.01), start, 40, 2_000)

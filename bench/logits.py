@@ -4,9 +4,10 @@
     cargo build --release
     python bench/logits.py [MODEL...]
 
-Makes a few images, trains every model on them for two steps, at its own size, and loads `weights.safetensors` into the module of
-`bench/models.py` by `load_state_dict`, which takes no tensor too many and none too few. Outputs in training, where a batch is
-normalised by itself, and in evaluation, where it is by the buffers in the file, must agree to 1e-4, relative to the largest.
+Makes a few images, trains every model on them for two steps, at its own size, and loads `weights.safetensors` into the
+module of `bench/models.py` by `load_state_dict`, which takes no tensor too many and none too few. Outputs in training,
+where a batch is normalised by itself, and in evaluation, where it is by the buffers in the file, must agree to 1e-4,
+relative to the largest.
 """
 
 import argparse
@@ -66,13 +67,32 @@ def main():
 def compare(program, images, folder, name, options):
     """Prints the line of a model; says whether it agrees."""
     out = folder / "-".join([name, *options.values()])
-    settings = {"model.name": name, "run.batch_size": 8, "run.steps": 2, "measure.every": 0, "optimizer.learning_rate": 0.01}
+    settings = {
+        "model.name": name,
+        "run.batch_size": 8,
+        "run.steps": 2,
+        "measure.every": 0,
+        "optimizer.learning_rate": 0.01,
+    }
     settings |= {f"model.{key}": value for key, value in options.items()}
     flags = [part for key, value in settings.items() for part in ("--set", f"{key}={value}")]
     call(program, "train", "--quiet", "--data", images, "--out", out, *flags)
     (run,) = out.iterdir()
     file = folder / "examples.safetensors"
-    call(program, "measure", "--run", run, "--on", "batch=2", "--what", "lambda_max", "--max-products", 1, "--export", file)
+    call(
+        program,
+        "measure",
+        "--run",
+        run,
+        "--on",
+        "batch=2",
+        "--what",
+        "lambda_max",
+        "--max-products",
+        1,
+        "--export",
+        file,
+    )
     network, examples = build(tomllib.loads((run / "config.toml").read_text())["model"]), load_file(file)
     network.load_state_dict(load_file(run / "weights.safetensors"))
     largest = examples["outputs"].abs().max().item()

@@ -1,11 +1,11 @@
-"""Weights along PyTorch's own optimizers and their authors' implementations of DoG, Prodigy and Schedule-Free, for the test
-`every_optimizer_steps_as_pytorch_does`.
+"""Weights along PyTorch's own optimizers and their authors' implementations of DoG, Prodigy and Schedule-Free, for the
+test `every_optimizer_steps_as_pytorch_does`.
 
     pip install torch dog-optimizer prodigyopt schedulefree
     python bench/optimizers_torch.py > crates/lyapunov/tests/fixtures/optimizers.csv
 
-The loss is ½(ab − 2)² from (a, b) = (0.7, 1.9) in double precision, η = 0.05, 25 steps; one line per step: the name, the
-step, a and b after it.
+The loss is ½(ab − 2)² from (a, b) = (0.7, 1.9) in double precision, η = 0.05, 25 steps; one line per step: the name,
+the step, a and b after it.
 """
 
 import torch

@@ -1,10 +1,11 @@
-"""Reads what `lyapunov export` and `lyapunov train --tensorboard` write with pyarrow and TensorBoard, beside run.sqlite.
+"""Reads what `lyapunov export` and `lyapunov train --tensorboard` write with pyarrow and TensorBoard, beside
+run.sqlite.
 
     pip install pyarrow tensorboard
     python bench/read_exports.py target/debug/lyapunov
 
-Trains a small network with everything measured, exports it in every format, and compares every number: to the last bit in CSV,
-JSON lines and Parquet, as a 32-bit number in events. Then the same of a run that is killed in the middle.
+Trains a small network with everything measured, exports it in every format, and compares every number: to the last bit
+in CSV, JSON lines and Parquet, as a 32-bit number in events. Then the same of a run that is killed in the middle.
 """
 
 import csv
@@ -80,7 +81,9 @@ def events(folder):
 
 def narrow(numbers):
     """Under their tags, as 32-bit numbers."""
-    return {(tag(name), step): struct.unpack("f", struct.pack("f", value))[0] for (name, step), value in numbers.items()}
+    return {
+        (tag(name), step): struct.unpack("f", struct.pack("f", value))[0] for (name, step), value in numbers.items()
+    }
 
 
 def compare(what, found, expected):
@@ -112,7 +115,9 @@ def main(program):
         wrong += compare("events, by TensorBoard", events(logs), narrow(expected))
         wrong += compare("events written live", events(folder), narrow(expected))
 
-        running = subprocess.Popen([*train[:-len(settings)], *settings, "--set", "run.steps=9000000", "--set", "run.seed=1"])
+        running = subprocess.Popen(
+            [*train[: -len(settings)], *settings, "--set", "run.steps=9000000", "--set", "run.seed=1"]
+        )
         time.sleep(5)
         running.send_signal(signal.SIGKILL)
         running.wait()

@@ -19,7 +19,8 @@ impl Rule {
     /// The rule `name` with its strength σ, for an optimizer whose edge is at `edge`/η, with momentum `momentum`;
     /// `damped` where the momentum is an average, as Adam's. `schedule`: (steps, share of warm-up, share of cooldown).
     #[new]
-    #[pyo3(signature = (name, *, strength, momentum = 0.0, damped = false, edge = 2.0, every = 20, bounds = (0.0, f64::INFINITY), schedule = None))]
+    #[pyo3(signature = (name, *, strength, momentum = 0.0, damped = false, edge = 2.0, every = 20,
+        bounds = (0.0, f64::INFINITY), schedule = None))]
     #[allow(clippy::too_many_arguments, reason = "named in Python")]
     fn new(
         py: Python<'_>,
@@ -54,7 +55,8 @@ impl Rule {
     /// The learning rate of the coming step. `along`: (slope, curvature, length of the product, of the direction);
     /// `secant`: (length of the step before, change of the gradient); `sharpness`: (value, residual) of what the rule
     /// decides by.
-    #[pyo3(signature = (step, loss, gradient_norm, *, along = None, secant = None, sharpness = None, preconditioned = false))]
+    #[pyo3(signature = (step, loss, gradient_norm, *, along = None, secant = None, sharpness = None,
+        preconditioned = false))]
     #[allow(clippy::too_many_arguments, reason = "named in Python")]
     fn next(
         &mut self,

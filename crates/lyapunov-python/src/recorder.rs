@@ -58,8 +58,8 @@ impl Recorder {
     }
 
     /// Keeps the row of a step. What is `None` was not measured.
-    #[pyo3(signature = (step, *, loss = None, gradient_norm = None, learning_rate = None, edge = None, readings = Vec::new(),
-        test_loss = None, test_accuracy = None, measuring_cost = 0.0))]
+    #[pyo3(signature = (step, *, loss = None, gradient_norm = None, learning_rate = None, edge = None,
+        readings = Vec::new(), test_loss = None, test_accuracy = None, measuring_cost = 0.0))]
     #[allow(clippy::too_many_arguments, reason = "named in Python")]
     fn record(
         &self,

@@ -96,7 +96,8 @@ fn ritz(py: Python<'_>, found: &lyapunov::Ritz<Tensor>) -> Ritz {
 
 /// Extreme eigenvalues of a symmetric operator, by Lanczos.
 #[pyfunction]
-#[pyo3(signature = (operator, start, *, largest = 1, smallest = 0, tolerance = 1e-3, max_products = 100, max_basis = 100, root = None))]
+#[pyo3(signature = (operator, start, *, largest = 1, smallest = 0, tolerance = 1e-3, max_products = 100,
+    max_basis = 100, root = None))]
 #[allow(clippy::too_many_arguments, reason = "named in Python")]
 pub fn lanczos(
     operator: &Bound<'_, PyAny>,

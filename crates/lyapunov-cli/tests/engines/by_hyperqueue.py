@@ -1,4 +1,5 @@
-"""A sweep by a real HyperQueue: its server, one worker, and one task per run of the plan; checks that every run has ended.
+"""A sweep by a real HyperQueue: its server, one worker, and one task per run of the plan; checks that every run has
+ended.
 
 Needs the package `hyperqueue` (which has server and worker, but not the command `hq`):
     python -m venv venv && venv/bin/pip install hyperqueue

@@ -1,8 +1,7 @@
 """The stability instrument for neural-network training, over PyTorch.
 
 ``hessian`` measures fixed weights, ``Monitor`` a run, ``EdgeStep`` sets a learning rate. Nothing of the run changes,
-not one bit; every number comes
-with its error, its kind of product and its cost.
+not one bit; every number comes with its error, its kind of product and its cost.
 """
 
 import importlib
@@ -13,10 +12,10 @@ if TYPE_CHECKING:
     from ._descent import exponents
     from ._exponents import Estimate, Exponents
     from ._hessian import Density, Hessian, hessian
-    from ._monitor import Monitor, Row
+    from ._monitor import Monitor
     from ._optimizer import Edge
     from ._plot import plot
-    from ._reading import Reading
+    from ._reading import Reading, Row
     from ._rules import Adgd, BatchSharpness, EdgeStep, OnEdge, QuasiNewton
     from ._verify import Verified, verify
     from .errors import NotDeterministic, RankLost, Unsuitable
@@ -50,8 +49,7 @@ __all__ = [
 ]
 
 # Where each name stands. It is imported when it is first asked for: the program (python -m lyapunov) needs no torch,
-# and the
-# modules for trainers need theirs.
+# and the modules for trainers need theirs.
 _PLACES = {
     "exponents": "._descent",
     "Estimate": "._exponents",
@@ -60,7 +58,7 @@ _PLACES = {
     "Hessian": "._hessian",
     "hessian": "._hessian",
     "Monitor": "._monitor",
-    "Row": "._monitor",
+    "Row": "._reading",
     "Edge": "._optimizer",
     "plot": "._plot",
     "Reading": "._reading",

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict
 import torch
 from torch import Tensor, nn
 
-from ._monitor import Monitor, Row
-from ._products import Kind
+from ._monitor import Monitor
+from ._problem import Kind
+from ._reading import Row
 
 if TYPE_CHECKING:
     import os

@@ -14,8 +14,10 @@ from torch.utils._pytree import tree_map
 
 from . import _core
 from ._exponents import Exponents, exponents_of
+from ._kinds import choose
+from ._measurement import measure
 from ._optimizer import KNOWN
-from ._products import Kind, Problem
+from ._problem import Kind, Problem
 from ._verify import verify_measurement
 from ._weights import Generators, Quiet
 from .errors import Unsuitable
@@ -46,19 +48,17 @@ def exponents(
     has now.
 
     A mirror of the optimizer trains beside it: its weights and what it remembers of each (the velocity; Adam's moments
-    and count of steps) are copied, and the copy takes one step per
-    batch of ``loader``, again and again, as the optimizer would with the learning rates, decays and momenta that its
-    groups have now. ``count`` deviations of
-    the whole state move along by the derivative of the update, on the same batch with the same dropout masks, and are
-    re-orthonormalised every ``every`` steps. After ``warm_up``
-    steps (a tenth of ``steps`` unless given) ``steps`` steps are measured.
+    and count of steps) are copied, and the copy takes one step per batch of ``loader``, again and again, as the
+    optimizer would with the learning rates, decays and momenta that its groups have now. ``count`` deviations of the
+    whole state move along by the derivative of the update, on the same batch with the same dropout masks, and are
+    re-orthonormalised every ``every`` steps. After ``warm_up`` steps (a tenth of ``steps`` unless given) ``steps``
+    steps are measured.
 
     For torch.optim.SGD (momentum, Nesterov), Adam and AdamW. Schedules, clipping and accumulation of gradients are not
     part of the mirror. ``progress`` is called with (step, of).
 
     Model, optimizer, generators and the loader's generator are as before afterwards, also when an exception or Ctrl-C
-    comes out. An iterator in place of a loader is refused: what it
-    gave could not be given back.
+    comes out. An iterator in place of a loader is refused: what it gave could not be given back.
 
     **Units**: nats per step; ``per_time()`` is per learning rate times steps. **Cost**: per step a recorded gradient
     and ``count`` products, each 1 to 3 gradients; the state is held
@@ -245,14 +245,14 @@ class Mirror:
     def look(self) -> None:
         """Takes the first batch, and checks there that what is about to be computed is right."""
         self.first = self._take()
-        with self.problem.measure([self.first]) as m:
+        with measure(self.problem, [self.first]) as m:
             if not m.finite:
                 raise ValueError(
                     f"the loss is {m.loss} or its gradient is not finite: there is no step to differentiate at these "
                     "weights"
                 )
             verify_measurement(m)
-            self.kind = m.choose("spectrum").kind
+            self.kind = choose(m, "spectrum").kind
 
     def cost(self) -> float:
         """Wall time so far, in gradients."""

@@ -10,7 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from . import _core
-from ._products import Kind, Measurement, Problem, Wanted
+from ._kinds import choose
+from ._measurement import Measurement, measure
+from ._problem import Kind, Problem, Wanted
 from ._progress import progress
 from ._reading import Reading
 
@@ -48,8 +50,8 @@ class Hessian:
     :func:`hessian`.
 
     Every answer is measured afresh and no graph is kept, so weights may move between two questions. Nothing of the
-    model changes: generators,
-    buffers, ``.grad``, hooks and modes are restored to the bit, also when an exception or Ctrl-C comes out.
+    model changes: generators, buffers, ``.grad``, hooks and modes are restored to the bit, also when an exception or
+    Ctrl-C comes out.
     """
 
     def __init__(self, problem: Problem, batches: list[Any]) -> None:
@@ -57,13 +59,13 @@ class Hessian:
 
     @contextlib.contextmanager
     def _measure(self, wanted: Wanted) -> Iterator[Measurement]:
-        with self._problem.measure(self._batches, check=not self._checked) as m:
+        with measure(self._problem, self._batches, check=not self._checked) as m:
             if not m.finite:
                 raise ValueError(
                     f"the loss is {m.loss} or its gradient is not finite: there is nothing to measure at these weights"
                 )
             self._checked = True
-            m.choose(wanted)
+            choose(m, wanted)
             with progress(m):
                 yield m
 
@@ -223,15 +225,13 @@ def hessian(
     """The Hessian of ``loss_fn(model(inputs), targets)`` at the weights of ``model``.
 
     ``batch`` is what a DataLoader yields: a pair (inputs, targets), a mapping of keyword arguments, or a tensor; in the
-    latter two ``loss_fn`` gets the outputs and
-    the batch. ``batches`` are several such, and the loss their mean by examples. ``forward(model, batch)`` gives the
-    outputs where that does not fit. ``loss_fn`` must be a mean over
+    latter two ``loss_fn`` gets the outputs and the batch. ``batches`` are several such, and the loss their mean by
+    examples. ``forward(model, batch)`` gives the outputs where that does not fit. ``loss_fn`` must be a mean over
     examples. ``params`` names parameters to measure instead of all that require a gradient. ``micro_batch`` bounds the
     memory to so many examples at a time, at about twice the time.
 
     ``kind``: ``exact`` is double backward; ``gauss-newton`` leaves the second derivative of the network out;
-    ``difference`` is for smooth losses only; ``auto`` takes the first that
-    is right here, and says which.
+    ``difference`` is for smooth losses only; ``auto`` takes the first that is right here, and says which.
 
     **Raises** TypeError and ValueError for what cannot be measured as asked; the questions raise :class:`Unsuitable`.
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -14,38 +13,17 @@ import torch
 from torch import Tensor, nn
 
 from . import _core
-from ._optimizer import Edge, TorchOptimizer
-from ._products import Kind, Measurement, Problem
-from ._reading import Reading
+from ._kinds import choose
+from ._measurement import Measurement, measure
+from ._optimizer import TorchOptimizer
+from ._problem import Kind, Problem
+from ._reading import Reading, Row
 from ._recording import Recording, described
 from ._verify import Verified, verify_measurement
 
-__all__ = ["Monitor", "Row"]
+__all__ = ["Monitor"]
 
 WHAT = ("lambda_max", "lambda_min", "batch_sharpness", "preconditioned_sharpness")
-
-
-@dataclass(frozen=True)
-class Row:
-    """What is known of the weights before one step, on the batch of that step."""
-
-    step: int
-    loss: float
-    """Of the batch that was given."""
-    gradient_norm: float
-    learning_rate: float | None
-    edge: Edge | None
-    readings: dict[str, Reading] = field(default_factory=dict)
-    """By quantity; empty where the loss or the gradient is not finite."""
-    shares: dict[str, float] = field(default_factory=dict)
-    """value / edge of the quantities that the edge speaks of: 1 is on the edge."""
-    cost: float = 0.0
-    """Of this row, in gradients."""
-    measuring_cost: float = 0.0
-    """Of all rows so far, in gradients per step."""
-
-    def __getitem__(self, quantity: str) -> Reading:
-        return self.readings[quantity]
 
 
 class Monitor:
@@ -53,20 +31,17 @@ class Monitor:
     ``optimizer.step()``.
 
     ``what`` holds ``lambda_max``, ``lambda_min``, ``batch_sharpness`` (here gᵀHg/gᵀg of the one batch) and
-    ``preconditioned_sharpness`` (Adam, AdamW); by default the one that
-    the optimizer's edge speaks of, and the batch sharpness under SGD. ``log`` is called with every row. Without an
-    optimizer there is no edge.
+    ``preconditioned_sharpness`` (Adam, AdamW); by default the one that the optimizer's edge speaks of, and the batch
+    sharpness under SGD. ``log`` is called with every row. Without an optimizer there is no edge.
 
     The batch may be any: with gradient accumulation, readings speak of the batch that is given and no other.
 
     ``out`` names a run folder, which ``python -m lyapunov list``, ``show``, ``report``, ``watch`` and ``export`` read;
-    where it is there already, the run
-    gets ``out-2``, ``out-3``, … (:attr:`folder`). It has a row per measurement, and one per step where ``step`` is
-    given the loss. ``settings`` are written
-    down with it, to tell runs apart. :meth:`close`, the end of a ``with`` block or of the script seals it, and says
-    whether the run was completed, diverged,
-    blew up, failed or was interrupted. A saved monitor goes on in its folder: rows after the saved step are taken
-    again.
+    where it is there already, the run gets ``out-2``, ``out-3``, … (:attr:`folder`). It has a row per measurement, and
+    one per step where ``step`` is given the loss. ``settings`` are written down with it, to tell runs apart.
+    :meth:`close`, the end of a ``with`` block or of the script seals it, and says whether the run was completed,
+    diverged, blew up, failed or was interrupted. A saved monitor goes on in its folder: rows after the saved step are
+    taken again.
 
     **Cost**: ``products`` products every ``every`` steps, .1 to .15 gradients per step at 5 and 100; reported in every
     row. The first measurement also runs :func:`verify`.
@@ -146,7 +121,7 @@ class Monitor:
         self._step += 1
         try:
             if step % self.every == 0:
-                with self._problem.measure([batch], check=self.verified is None) as m:
+                with measure(self._problem, [batch], check=self.verified is None) as m:
                     row = self._row(step, m)
         finally:
             if self._recording is not None:
@@ -205,7 +180,7 @@ class Monitor:
             if self.verified is None:
                 self.verified = verify_measurement(m)
             before = m.cost()
-            m.choose("smallest" if "lambda_min" in self.what else "largest")
+            choose(m, "smallest" if "lambda_min" in self.what else "largest")
             for name in self.what:
                 reading = self._read(name, m, before)
                 before = m.cost()

@@ -28,8 +28,8 @@ def plot(run: str | os.PathLike[str] | Monitor, file: str | os.PathLike[str] | N
     of its name.
 
     Three panels over the steps: the loss of the batches; every sharpness that was measured, in loss per weight², with
-    its residual as a bar, and the edge of
-    stability of the optimizer dashed; the learning rate. What was not finite leaves a gap.
+    its residual as a bar, and the edge of stability of the optimizer dashed; the learning rate. What was not finite
+    leaves a gap.
 
     **Needs** matplotlib. **Raises** ImportError where it is not there, FileNotFoundError where there is no run.
 

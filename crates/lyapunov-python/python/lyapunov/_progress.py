@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from torch import Tensor
 
 if TYPE_CHECKING:
-    from ._products import Measurement
+    from ._measurement import Measurement
 
 __all__ = ["progress"]
 

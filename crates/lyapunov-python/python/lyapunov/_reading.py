@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-__all__ = ["Reading"]
+from ._optimizer import Edge
+
+__all__ = ["Reading", "Row"]
 
 
 @dataclass(frozen=True)
@@ -44,3 +46,26 @@ class Reading:
         state = "" if self.converged else ", not converged"
         cost = f"{self.products} products, {self.cost:.1f} gradients"
         return f"<{self.quantity} {self.value:.6g}{error}, {self.kind}, {cost}{state}>"
+
+
+@dataclass(frozen=True)
+class Row:
+    """What is known of the weights before one step, on the batch of that step."""
+
+    step: int
+    loss: float
+    """Of the batch that was given."""
+    gradient_norm: float
+    learning_rate: float | None
+    edge: Edge | None
+    readings: dict[str, Reading] = field(default_factory=dict)
+    """By quantity; empty where the loss or the gradient is not finite."""
+    shares: dict[str, float] = field(default_factory=dict)
+    """value / edge of the quantities that the edge speaks of: 1 is on the edge."""
+    cost: float = 0.0
+    """Of this row, in gradients."""
+    measuring_cost: float = 0.0
+    """Of all rows so far, in gradients per step."""
+
+    def __getitem__(self, quantity: str) -> Reading:
+        return self.readings[quantity]

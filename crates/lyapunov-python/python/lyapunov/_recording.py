@@ -12,16 +12,14 @@ import time
 import weakref
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from . import _core
-
-if TYPE_CHECKING:
-    from ._monitor import Row
-    from ._products import Problem
+from ._problem import Problem
+from ._reading import Row
 
 __all__ = ["Recording", "described"]
 

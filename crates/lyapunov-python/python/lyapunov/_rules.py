@@ -11,20 +11,20 @@ from torch import Tensor, nn
 
 from . import _core
 from ._optimizer import TorchOptimizer
-from ._products import Kind, Measurement, Problem
+from ._kinds import choose
+from ._measurement import Measurement, measure
+from ._problem import Kind, Problem
 
 __all__ = ["Adgd", "BatchSharpness", "EdgeStep", "OnEdge", "QuasiNewton"]
 
 
 class Rule:
     """What all rules share: ``rate.step(batch, loss)`` between ``backward()`` and ``optimizer.step()`` sets the
-    learning rate of all groups; the one that the optimizer was made with
-    does not matter.
+    learning rate of all groups; the one that the optimizer was made with does not matter.
 
     ``strength`` is the σ of the rule, ``every`` the steps between two measurements. ``bounds`` are the least and the
-    largest learning rate that it may choose. With
-    ``schedule=(steps, warm_up, cooldown)`` the rate rises on a line over the first share of the steps and falls to zero
-    over the last one, after the bounds.
+    largest learning rate that it may choose. With ``schedule=(steps, warm_up, cooldown)`` the rate rises on a line over
+    the first share of the steps and falls to zero over the last one, after the bounds.
 
     Gradient accumulation: call ``step`` once per step of the optimizer; the measurement speaks of the batch that is
     given, so give the whole one (``micro_batch=`` bounds the memory).
@@ -86,7 +86,7 @@ class Rule:
         found: dict[str, Any] = {}
         norm = 1.0
         if along or secant or self._due(step):
-            with self._problem.measure([batch], check=not self._checked) as m:
+            with measure(self._problem, [batch], check=not self._checked) as m:
                 norm = float(m.gradient_vector.norm())
                 if m.finite and norm > 0.0:
                     found = self._measured(m, along, secant, step)
@@ -124,7 +124,7 @@ class Rule:
         found: dict[str, Any] = {}
         o, gradient = self._optimizer, m.gradient_vector
         if along or self._due(step):
-            m.choose("largest")
+            choose(m, "largest")
             root = o.root(m.weights, gradient)
             if along:
                 found["along"] = _core.along(m, o.momentum(m.weights, gradient), gradient, root)
@@ -165,8 +165,8 @@ class EdgeStep(Rule):
     """As long as the curvature along the step allows: η = s (1 − β)/L̄ with L̄ the mean of ‖Hu‖ along the momentum u.
 
     Starts at a quarter of that and rises by 4 % per step; a loss that jumps halves it. A cooldown over the last 30 %
-    belongs to it: ``schedule=(steps, 0, 0.3)``. For torch.optim.SGD
-    (momentum, Nesterov), Adam and AdamW; under Adam everything is in the metric of its preconditioner.
+    belongs to it: ``schedule=(steps, 0, 0.3)``. For torch.optim.SGD (momentum, Nesterov), Adam and AdamW; under Adam
+    everything is in the metric of its preconditioner.
 
     **Cost**: one product every five steps in the first 40, then every ``every``; each measurement also costs the
     gradient that it records.

@@ -7,7 +7,7 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -16,10 +16,7 @@ from ._processes import Processes
 from ._weights import COARSE, Weights
 from .errors import Unsuitable
 
-if TYPE_CHECKING:
-    from ._products import Measurement
-
-__all__ = ["Shards", "is_sharded", "sharded_gradient", "sharded_outputs_product"]
+__all__ = ["Shards", "is_sharded"]
 
 
 def is_sharded(model: nn.Module) -> bool:
@@ -100,8 +97,7 @@ class Shards(Weights):
     """The parameters of a model after ``fully_shard``, of which this rank holds its parts.
 
     ``torch.autograd.grad`` gives no gradient for them, ``backward()`` does: it is run with the parameters moved to
-    where the gradient is wanted, and their values and ``.grad`` are
-    put back.
+    where the gradient is wanted, and their values and ``.grad`` are put back.
     """
 
     def __init__(self, model: nn.Module, params: Iterable[Tensor] | None = None) -> None:
@@ -184,45 +180,3 @@ class Shards(Weights):
         """What ``backward()`` has left."""
         held: list[Any] = list(self.params)
         return self.flat([torch.zeros_like(p) if p.grad is None else p.grad for p in held])
-
-
-def sharded_gradient(m: Measurement, at: Tensor | None, batch: int | None) -> tuple[float, Tensor]:
-    """Mean loss and gradient over a batch of all ranks, or over all batches; at ``at``, or where the weights are."""
-    w = m.weights
-    assert isinstance(w, Shards), "it is for shards"
-    value = 0.0
-    with w.moved(at, m.live):
-        m.quiet.rewind()
-        for chunk, share in m.on(batch):
-            _, loss = m.problem.value([], chunk)
-            value += share * float(loss.detach())
-            # fully_shard averages over ranks, whatever their examples.
-            torch.autograd.backward(share * w.processes.size * loss)
-        found = w.gradients()
-    return float(w.processes.add(torch.tensor([value], dtype=torch.float64, device=w.device))), found
-
-
-def sharded_outputs_product(
-    m: Measurement,
-    chunk: Any,
-    share: float,
-    v: Tensor,
-    outputs: Callable[[], Tensor],
-    curved: Callable[[Tensor, Tensor], Tensor],
-) -> Tensor:
-    """Jᵀ(∂²ℓ/∂z²)J v: J v by a central difference of outputs, Jᵀ by ``backward()``."""
-    w = m.weights
-    assert isinstance(w, Shards), "it is for shards"
-    step = 1e-3 * float(m.live.norm()) / max(float(v.norm()), 1e-30)
-
-    def at(offset: float) -> Tensor:
-        with w.moved(m.live + offset * v, m.live), torch.no_grad():
-            m.quiet.rewind()
-            return outputs()
-
-    moved = (at(step) - at(-step)) / (2 * step)
-    with w.moved(None, m.live):
-        m.quiet.rewind()
-        z = outputs()
-        torch.autograd.backward(z, share * w.processes.size * curved(z, moved))
-        return w.gradients()

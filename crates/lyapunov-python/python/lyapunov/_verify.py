@@ -9,7 +9,9 @@ from typing import Any
 from torch import Tensor, nn
 
 from ._graph import Graph
-from ._products import Kind, Measurement, Problem, _Exact, check_slope
+from ._kinds import choose
+from ._measurement import Exact, Measurement, check_slope, measure
+from ._problem import Kind, Problem
 
 __all__ = ["Verified", "verify"]
 
@@ -51,7 +53,7 @@ def verify(
     **Cost**: about seven gradients, reported. Run once by every :class:`Monitor`.
     """
     problem = Problem(model, loss_fn, forward, params, kind, micro_batch)
-    with problem.measure([batch]) as m:
+    with measure(problem, [batch]) as m:
         return verify_measurement(m)
 
 
@@ -63,7 +65,7 @@ def verify_measurement(m: Measurement) -> Verified:
         )
     assert m.graph is not None, "the checks of a first measurement have run"
     graph = m.graph
-    m.choose("largest")
-    if graph.python and not isinstance(m.source, _Exact):
+    choose(m, "largest")
+    if graph.python and not isinstance(m.source, Exact):
         check_slope(m, f"the functions {', '.join(sorted(graph.python))} give")
     return Verified(m.kind, tuple(sorted(graph.kinks)), tuple(sorted(graph.python)), m.cost())

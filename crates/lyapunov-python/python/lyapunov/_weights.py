@@ -31,8 +31,8 @@ class Weights:
     """The measured parameters as one vector: tied ones once, frozen ones left out.
 
     Vectors are of f32, or of f64 where a parameter is. A measurement differentiates by *stand-ins*, leaves that share
-    the memory of the parameters:
-    so no hook on a parameter runs, no ``.grad`` is touched, and DistributedDataParallel sees nothing.
+    the memory of the parameters: so no hook on a parameter runs, no ``.grad`` is touched, and DistributedDataParallel
+    sees nothing.
     """
 
     def __init__(self, model: nn.Module, params: Iterable[Tensor] | None = None) -> None:
@@ -150,13 +150,11 @@ class Generators:
 
 class Quiet:
     """A span in which the model may be run and nothing of it changes; ``rewind`` leads back to its beginning, or to
-    where the generators
-    stood at ``beginning``, such as before the forward pass of a step.
+    where the generators stood at ``beginning``, such as before the forward pass of a step.
 
     Kept and restored: the generators of the CPU, of every device of the model, of Python and of numpy; all buffers (the
-    modules work on copies);
-    training modes; ``requires_grad``; backward hooks of modules, which are lifted meanwhile; grad, inference and
-    autocast mode.
+    modules work on copies); training modes; ``requires_grad``; backward hooks of modules, which are lifted meanwhile;
+    grad, inference and autocast mode.
     """
 
     def __init__(self, model: nn.Module, beginning: Generators | None = None) -> None:

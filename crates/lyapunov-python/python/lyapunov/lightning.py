@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ._callback import Measuring, MonitorOptions, OnError, attributes_kept, several
 from ._monitor import Monitor
-from ._products import default_forward
+from ._problem import default_forward
 from .errors import Unsuitable
 
 if TYPE_CHECKING:
@@ -32,16 +32,14 @@ class Callback(pl.Callback):  # type: ignore[misc]
     """Measures a Lightning run: ``Trainer(callbacks=[lyapunov.lightning.Callback(every=100, out="runs/mine")])``.
 
     The options are those of :class:`lyapunov.Monitor`. A measurement is made before a step of the optimizer, after the
-    backward passes, on the batch of the step; with
-    ``accumulate_grad_batches``, on the last of its batches. Readings are also logged by the trainer's loggers, as
-    ``lyapunov/lambda_max`` and so on.
+    backward passes, on the batch of the step; with ``accumulate_grad_batches``, on the last of its batches. Readings
+    are also logged by the trainer's loggers, as ``lyapunov/lambda_max`` and so on.
 
     What is measured is the loss that ``training_step`` returns. It is run for that, without logging anything, and
-    attributes of the module and states of its
-    metrics are restored. Where it does more (writes files, steps optimizers itself), give ``loss_fn(outputs,
-    targets)``, and ``forward(module, batch)`` where
-    ``module(inputs)`` does not give the outputs. In mixed precision the run computes as it does; the measurement
-    computes in the precision of the weights.
+    attributes of the module and states of its metrics are restored. Where it does more (writes files, steps optimizers
+    itself), give ``loss_fn(outputs, targets)``, and ``forward(module, batch)`` where ``module(inputs)`` does not give
+    the outputs. In mixed precision the run computes as it does; the measurement computes in the precision of the
+    weights.
 
     The state is saved in the trainer's checkpoints, so that a run that is resumed by ``ckpt_path`` goes on in its
     folder. The folder is sealed when training ends, also by an exception.

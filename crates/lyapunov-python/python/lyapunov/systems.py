@@ -75,14 +75,13 @@ def spectrum(
     """The ``count`` largest Lyapunov exponents of the map x' = ``step(x)``, all n unless given, from the state ``x0``.
 
     ``jacobian(x)`` is the n × n matrix of ∂x'_i/∂x_j at x; ``jvp(x, v)`` is its product with a vector v of n entries;
-    without either, tangents are central differences of ``step``,
-    which has to be smooth then. States are numpy arrays of n numbers in f64; lists and numbers may come back. For a
-    differential equation ``step`` is one step of its solver, ``time_step`` long, and
-    ``per_time()`` of the result is per unit of time.
+    without either, tangents are central differences of ``step``, which has to be smooth then. States are numpy arrays
+    of n numbers in f64; lists and numbers may come back. For a differential equation ``step`` is one step of its
+    solver, ``time_step`` long, and ``per_time()`` of the result is per unit of time.
 
     With ``check``, the tangent is compared with differences of ``step`` at five states of the trajectory, and refused
-    where it is wrong at all five: a wrong Jacobian would
-    otherwise give numbers that nothing marks as wrong. :func:`check_tangent` looks closer.
+    where it is wrong at all five: a wrong Jacobian would otherwise give numbers that nothing marks as wrong.
+    :func:`check_tangent` looks closer.
 
     **Units**: nats per step. **Cost**: a call of ``step`` and of ``jacobian`` per step, or ``count`` calls of ``jvp``;
     by differences 2 ``count`` of ``step``.

@@ -36,17 +36,16 @@ class Callback(TrainerCallback):  # type: ignore[misc]
     out="runs/mine")])``.
 
     The options are those of :class:`lyapunov.Monitor`. A measurement is made before a step of the optimizer, after
-    clipping, on the batch that the model has seen last: with
-    ``gradient_accumulation_steps``, on the last micro-batch of the step, times the number of micro-batches where the
-    trainer sums their losses. The loss of a row is that of all of them.
+    clipping, on the batch that the model has seen last: with ``gradient_accumulation_steps``, on the last micro-batch
+    of the step, times the number of micro-batches where the trainer sums their losses. The loss of a row is that of all
+    of them.
 
     What is measured is ``outputs.loss`` of the model. Where the loss is computed elsewhere (``compute_loss_func``,
-    label smoothing), give ``loss_fn(outputs, inputs)``. Under
-    ``bf16`` or ``fp16`` the run computes as it does; the measurement computes in the precision of the weights.
+    label smoothing), give ``loss_fn(outputs, inputs)``. Under ``bf16`` or ``fp16`` the run computes as it does; the
+    measurement computes in the precision of the weights.
 
     The state is saved in the trainer's checkpoints, so that a run that is resumed goes on in its folder. The folder is
-    sealed when training ends; a run that is left by an
-    exception is interrupted, as the trainer does not say by which.
+    sealed when training ends; a run that is left by an exception is interrupted, as the trainer does not say by which.
 
     ``on_error``: what becomes of a measurement that fails: it is raised, or with ``"warn"`` logged by ``logging``, and
     the run goes on.

@@ -186,7 +186,10 @@ fn to_json(choice: &Choice, options: &SpectrumOptions, scans: &[Scan], cells: &[
     let scanned = |scan: &Scan| json!({ "name": scan.name, "from": scan.from, "to": scan.to, "count": scan.count });
     let object = json!({
         "system": choice.entry().name,
-        "parameters": choice.parameters().map(|(p, value)| (p.name.to_owned(), value.into())).collect::<serde_json::Map<_, Value>>(),
+        "parameters": choice
+            .parameters()
+            .map(|(p, value)| (p.name.to_owned(), value.into()))
+            .collect::<serde_json::Map<_, Value>>(),
         "unit": unit(choice.entry()),
         "steps": options.steps,
         "scan": scans.iter().map(scanned).collect::<Vec<_>>(),

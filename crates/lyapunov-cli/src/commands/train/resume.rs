@@ -92,7 +92,8 @@ fn report_end(path: &Path, manifest: &Manifest, json: bool) -> Result<()> {
             "run": path.display().to_string(), "outcome": outcome, "diverged_at": manifest.diverged_at, "steps": steps,
             "data": manifest.data, "training_images": manifest.training_images, "classes": manifest.classes,
             "train_loss": manifest.train_loss, "test_accuracy": manifest.test_accuracy,
-            "learning_rate": latest.row.and_then(|row| row.learning_rate), "lambda_max": lambda_max, "batch_sharpness": null, "edge": null,
+            "learning_rate": latest.row.and_then(|row| row.learning_rate), "lambda_max": lambda_max,
+            "batch_sharpness": null, "edge": null,
             "measuring_cost": manifest.measuring_cost, "wall_seconds": manifest.wall_seconds,
         });
         return print(format!("{object}\n").as_bytes());
