@@ -1,14 +1,15 @@
 """λ_max by lyapunov and by the other packages for PyTorch: what it costs, and what each gives on models that break
 things.
 
-    pip install --no-deps pyhessian curvlinops-for-pytorch hessian-eigenthings backpack-for-pytorch einops einconv
-    unfoldNd
+    pip install --no-deps pyhessian curvlinops-for-pytorch hessian-eigenthings backpack-for-pytorch
+    pip install einops einconv unfoldNd
     pip install crates/lyapunov-python numpy scipy
     python bench/torch_peers.py [--cost] [--breaks] [--models NAME …] [--cifar FOLDER] [--rounds 3]
 
 Models of the table of costs are trained for a while first (--train). Costs are seconds of the processor on one thread
-over those of one forward and backward pass of the same 128 images, the least of a few rounds in which
-all tools take turns; errors are against double backward and `eigsh` in double precision. A package that is not
+over those of one forward and backward pass of the same 128 images, the least of a few rounds in which all tools take
+turns; errors are against double backward and `eigsh` in double precision. Where lyapunov chooses another matrix than
+the Hessian, its kind is shown: Gauss–Newton leaves the second derivative of the network out. A package that is not
 installed is left out.
 """
 
@@ -160,14 +161,14 @@ def normalized():
     return nn.Sequential(nn.Flatten(), nn.Linear(3072, 64), nn.BatchNorm1d(64), nn.ReLU(), nn.Linear(64, 10))
 
 
-# ---- tools: (model, batch) → (value, products)
+# ---- tools: (model, batch) → (value, products), and the kind of products where the tool says it
 # ------------------------------------------------------------------------------------------
 
 
 def ours(tolerance):
     def run(model, batch):
         found = lyapunov.hessian(model, F.cross_entropy, batch).lambda_max(tolerance)
-        return found.value, found.products
+        return found.value, found.products, found.kind
 
     return run
 
@@ -378,7 +379,8 @@ def breaks(name, make, plain, batch):
         torch.manual_seed(9)
         with put_back(model) as left:
             try:
-                shown = f"{run(model, batch)[0] / exact - 1:+.0e}"
+                value, _, *kind = run(model, batch)
+                shown = f"{value / exact - 1:+.0e}" + "".join(f", {k}" for k in kind if k != "exact")
             except Exception as error:
                 shown = (
                     f"{type(error).__name__}: {str(error).strip().splitlines()[0][:70] if str(error).strip() else ''}"
