@@ -53,4 +53,11 @@ mod tests {
         assert!(has_blown_up(losses.clone(), Some(5.8e9)) && has_blown_up(losses.clone(), None));
         assert!(!has_blown_up(losses, Some(2.0)), "where all images say otherwise");
     }
+
+    #[test]
+    fn the_border_is_ten_times_the_first_loss() {
+        let ends_at = |late: f64| (0..100).map(move |t| if t < 80 { 2.0 } else { late });
+        assert!(!has_blown_up(ends_at(19.9), None) && !has_blown_up(ends_at(30.0), Some(19.9)));
+        assert!(has_blown_up(ends_at(20.1), None) && has_blown_up(ends_at(30.0), Some(20.1)));
+    }
 }
