@@ -86,7 +86,32 @@ addEventListener('load', () => setTimeout(() => {
   const column = (name) => all('#runs-table th').findIndex((heading) => heading.textContent === name);
   const cells = (name) => all('#runs-table tbody tr').map((row) => row.cells[column(name)].textContent);
   const click = (name) => all('#runs-table th')[column(name)].querySelector('button').click();
-  const found = { across: all('#across svg').length, before: all('details svg').length };
+  const found = { across: all('#across svg[role=img]').length, before: all('details.run .panels svg').length };
+  const boxes = all('#choice input');
+  const drawn = () => all('#curves .card').map((card) => all('.curve', card).length);
+  const push = (name) => all('#side button').find((one) => one.textContent === name).click();
+  found.first = document.querySelector('main section h2').textContent;
+  found.cards = all('#curves .title').map((title) => title.textContent);
+  found.listed = all('#choice label').map((one) => one.querySelector('span').textContent);
+  found.chosen = [document.getElementById('chosen').textContent, drawn()[0]];
+  boxes.find((box) => box.checked).click();
+  found.fewer = [document.getElementById('chosen').textContent, drawn()[0]];
+  push('none');
+  found.none = [document.getElementById('chosen').textContent, drawn()[0]];
+  const choose = document.getElementById('choose');
+  choose.value = 'η 0.02'; choose.dispatchEvent(new Event('input'));
+  push('all');
+  found.filteredChoice = [document.getElementById('chosen').textContent, drawn()[0]];
+  choose.value = ''; choose.dispatchEvent(new Event('input'));
+  push('all');
+  found.all = [document.getElementById('chosen').textContent, drawn()[0]];
+  const overlaid = all('#curves svg.chart')[0];
+  overlaid.dispatchEvent(new KeyboardEvent('keydown', { key: 'ArrowRight', bubbles: true }));
+  found.overlaidTip = overlaid.parentElement.querySelector('.tip').textContent;
+  found.strong = all('.strong', overlaid.parentElement.querySelector('.cursor-layer')).length;
+  found.unnamed = all('input, button, svg[role=img], details > summary').filter((one) =>
+    !(one.textContent.trim() || one.getAttribute('aria-label') || (one.labels && one.labels.length))).map((one) => one.outerHTML.slice(0, 80));
+  found.table = [document.querySelector('.scroll').scrollWidth, document.querySelector('.scroll').clientWidth, document.documentElement.scrollWidth <= innerWidth];
   click('learning rate');
   found.upwards = cells('learning rate');
   click('learning rate');
@@ -100,7 +125,7 @@ addEventListener('load', () => setTimeout(() => {
   const details = all('details.run')[0];
   details.querySelector('summary').click();
   setTimeout(() => {
-    const charts = all('svg', details);
+    const charts = all('svg[role=img]', details);
     found.panels = charts.map((chart) => chart.querySelector('.title').textContent);
     const ends = () => charts.map((chart) => all('.tick', chart).map((tick) => tick.textContent).join(' '));
     const whole = ends();
@@ -192,7 +217,7 @@ fn a_page_works_in_a_browser_and_hostile_names_do_nothing() {
     assert!(message.starts_with("6 runs: 5 completed, 1 diverged."), "{message}");
     let html = fs::read_to_string(&page).unwrap();
     assert!(!html.contains("<img") && !html.contains("<script>alert"), "text is not markup");
-    assert_eq!(html.matches("</script>").count(), 3, "nothing ends the scripts of the page but the page");
+    assert_eq!(html.matches("</script>").count(), 4, "nothing ends the scripts of the page but the page");
     assert!(
         !html.contains("http://")
             || html.matches("http://").count() == html.matches("http://www.w3.org/2000/svg").count()
@@ -206,6 +231,27 @@ fn a_page_works_in_a_browser_and_hostile_names_do_nothing() {
     assert!(
         found["across"].as_u64().unwrap() >= 4 && found["before"] == 0,
         "runs are drawn when they are opened: {found}"
+    );
+    assert_eq!(found["first"], "Curves", "a page opens on curves");
+    let cards = texts(&found["cards"]);
+    assert_eq!(cards[..2], ["loss of the mini-batch", "η·λmax"], "{cards:?}");
+    let listed = texts(&found["listed"]);
+    let ends: Vec<&str> = listed.iter().map(|label| label.split_once(" · ").unwrap().1).collect();
+    assert!(listed[2].starts_with("activation\u{a0}relu · "), "the key in which one run differs: {listed:?}");
+    let seeds = |rate: &str| [0, 1].map(|seed| format!("η\u{a0}{rate} · seed\u{a0}{seed}"));
+    assert_eq!(ends[..4], [seeds("0.02"), seeds("0.05")].concat(), "by η, then by seed");
+    let choice = |name: &str| (found[name][0].as_str().unwrap().to_owned(), found[name][1].as_u64().unwrap());
+    assert_eq!(choice("chosen"), ("5 of 6".to_owned(), 5), "none that diverged, where others did not");
+    assert_eq!(choice("fewer"), ("4 of 6".to_owned(), 4));
+    assert_eq!(choice("none"), ("0 of 6".to_owned(), 0));
+    assert_eq!(choice("filteredChoice"), ("2 of 6".to_owned(), 2), "all of what the filter leaves");
+    assert_eq!(choice("all"), ("6 of 6".to_owned(), 6));
+    assert!(found["overlaidTip"].as_str().unwrap().contains("η 0.02"), "{}", found["overlaidTip"]);
+    assert_eq!((&found["strong"], &found["unnamed"]), (&1.into(), &serde_json::json!([])), "everything has a name");
+    assert!(
+        found["table"][0].as_u64() <= found["table"][1].as_u64() && found["table"][2] == true,
+        "{}",
+        found["table"]
     );
     assert_eq!(texts(&found["upwards"]), ["0.02", "0.02", "0.03", "0.05", "0.05", "1000000000.0"], "as numbers");
     assert_eq!(texts(&found["downwards"]), ["1000000000.0", "0.05", "0.05", "0.03", "0.02", "0.02"]);
@@ -237,7 +283,8 @@ fn a_page_is_a_pure_function_of_the_folders() {
     let first = build();
     assert_eq!(first, build());
     assert!(first.contains("1 run: 1 completed.") && first.contains("config.toml"));
-    assert!(!first.contains("Across runs"), "one run has nothing beside it");
+    assert!(!first.contains("Across runs") && !first.contains("id=\"curves\""), "one run has nothing beside it");
+    assert!(first.find(">Curves</h2>") < first.find(">All runs</h2>"), "its own curves come first");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 "use strict";
 // Charts as inline SVG: axes, curves with bands, points with error bars, guides, heat maps; zoom, values, downloads.
 // Charts.lines(host, spec, group) and Charts.heat(host, spec) draw into an element and keep to its width.
+// Charts.change(chart, { series, guides, xs }) draws others in the same chart; Charts.emphasise(chart, s) sets one curve off.
 
 const Charts = (() => {
   const SVG = "http://www.w3.org/2000/svg";
@@ -16,10 +17,12 @@ const Charts = (() => {
     .chart text { font: 11px system-ui, "Segoe UI", "Helvetica Neue", Arial, sans-serif; fill: var(--ink); }
     .chart .title { font-size: 13px; font-weight: 600; }
     .chart .small, .chart .tick, .chart .guide-label { fill: var(--muted); }
+    .chart .guide-label { paint-order: stroke; stroke: var(--page); stroke-width: 3px; stroke-linejoin: round; }
     .chart .grid { stroke: var(--grid); }
     .chart .axis { stroke: var(--axis); }
     .chart .guide { stroke: var(--muted); stroke-dasharray: 1 3; fill: none; stroke-linecap: round; stroke-width: 1.3; }
     .chart .curve { fill: none; stroke-width: 1.5; stroke-linejoin: round; }
+    .chart .strong { stroke-width: 3; }
     .chart .band { stroke: none; opacity: 0.18; }
     .chart .whisker { stroke-width: 1; opacity: 0.55; }
     .chart .point { stroke-width: 1.4; }
@@ -37,13 +40,15 @@ const Charts = (() => {
     return node;
   }
 
-  // Text whose words behind an underscore are set low, as in λ_max.
+  const parts = (text) => String(text).split(/(?<=[λΛ])(_[\p{L}\d]+)/u).filter(Boolean);
+  const isLow = (part) => /^_[\p{L}\d]+$/u.test(part);
+
+  // Text whose words behind λ_ and Λ_ are set low.
   function write(parent, text, attributes) {
     const node = element("text", attributes, parent);
     let low = false;
-    for (const part of String(text).split(/(_[\p{L}\d]+)/u)) {
-      if (!part) continue;
-      const sub = /^_[\p{L}\d]+$/u.test(part);
+    for (const part of parts(text)) {
+      const sub = isLow(part);
       const span = element("tspan", {}, node);
       if (sub) { span.setAttribute("dy", "3"); span.setAttribute("font-size", "80%"); }
       else if (low) span.setAttribute("dy", "-3");
@@ -52,6 +57,14 @@ const Charts = (() => {
     }
     return node;
   }
+
+  // The same outside a chart.
+  const lowered = (text) => parts(text).map((part) => {
+    if (!isLow(part)) return part;
+    const sub = document.createElement("sub");
+    sub.textContent = part.slice(1);
+    return sub;
+  });
 
   const pen = document.createElement("canvas").getContext("2d");
   function widthOf(text, size) {
@@ -148,7 +161,16 @@ const Charts = (() => {
   function lines(host, spec, group) {
     const shared = group || { range: null, charts: [] };
     const chart = { spec, host, group: shared, points: pointsOf(spec) };
-    const figure = frame(host, spec, () => lineRows(spec), () => { shared.range = null; redraw(shared); });
+    // A figure that leaves the page takes along the legend that stands beside it here.
+    const whole = (act) => {
+      chart.whole = true;
+      chart.draw();
+      const done = act();
+      chart.whole = false;
+      chart.draw();
+      return done;
+    };
+    const figure = frame(host, spec, () => lineRows(spec), () => { shared.range = null; redraw(shared); }, whole);
     Object.assign(chart, figure);
     const toggle = button(figure.tools, "log", () => { chart.logged = !chart.y.log; chart.draw(); });
     chart.tellScale = () => { toggle.textContent = chart.y.log ? "linear" : "log"; toggle.setAttribute("aria-label", `${toggle.textContent} vertical axis`); };
@@ -157,6 +179,14 @@ const Charts = (() => {
     listen(chart);
     keepToWidth(chart);
     return chart;
+  }
+
+  // Other series in the same place.
+  function change(chart, other) {
+    Object.assign(chart.spec, other);
+    Object.assign(chart, { points: pointsOf(chart.spec), current: null });
+    chart.tip.hidden = true;
+    chart.draw();
   }
 
   const redraw = (group) => group.charts.forEach((chart) => chart.draw());
@@ -172,11 +202,11 @@ const Charts = (() => {
   function drawLines(chart) {
     const { spec, host, svg } = chart;
     const width = Math.max(260, Math.floor(host.clientWidth || 640));
-    const direct = spec.direct && width >= 320;
+    const direct = spec.direct && width >= 320 && spec.direct < 0.45 * width;
     const box = { left: 50, right: direct ? width - spec.direct : width - 14 };
     clear(svg);
     let top = heading(svg, spec, width);
-    if (!direct) top = legend(svg, spec, width, top);
+    if (!direct && (chart.whole || !spec.legendAside || !spec.legendAside())) top = legend(svg, spec, width, top);
     box.top = top + 6;
     box.bottom = box.top + (spec.height || 150);
     const height = box.bottom + 36;
@@ -195,7 +225,8 @@ const Charts = (() => {
     spec.series.forEach((series) => drawSeries(chart, inside, series));
     (spec.marks || []).forEach((m) => divergence(chart, m));
     if (direct) endLabels(chart);
-    chart.cursor = element("g", { class: "cursor-layer" }, svg);
+    clear(chart.cursor);
+    sized(chart.cursor, width, height);
     chart.reset.hidden = !range;
     chart.tellScale();
   }
@@ -224,10 +255,10 @@ const Charts = (() => {
   // What has a wild beginning is drawn to the scale of the rest; the beginning may leave the chart.
   function settled(spec, seen) {
     if (!spec.wild || seen.length < 10) return seen;
-    const xs = seen.map((point) => point.x), first = Math.min(...xs), from = first + 0.2 * (Math.max(...xs) - first);
+    const reach = (points, axis) => { let low = Infinity, high = -Infinity; for (const point of points) { low = Math.min(low, point[axis]); high = Math.max(high, point[axis]); } return high - low; };
+    const first = seen.reduce((least, point) => Math.min(least, point.x), Infinity), from = first + 0.2 * reach(seen, "x");
     const later = seen.filter((point) => point.x >= from);
-    const reach = (points) => Math.max(...points.map((p) => p.y)) - Math.min(...points.map((p) => p.y));
-    return later.length && reach(seen) > 4 * reach(later) && reach(later) > 0 ? later : seen;
+    return later.length && reach(seen, "y") > 4 * reach(later, "y") && reach(later, "y") > 0 ? later : seen;
   }
 
   function axes({ svg, spec, x, y, box }) {
@@ -250,8 +281,10 @@ const Charts = (() => {
   }
 
   let clips = 0;
-  function clip({ svg, box }) {
+  function clip(chart) {
+    const { svg, box } = chart;
     const id = `clip-${clips += 1}`;
+    chart.clip = id;
     const path = element("clipPath", { id }, element("defs", {}, svg));
     element("rect", { x: box.left, y: box.top - 4, width: box.right - box.left + 1, height: box.bottom - box.top + 8 }, path);
     return element("g", { "clip-path": `url(#${id})` }, svg);
@@ -312,15 +345,32 @@ const Charts = (() => {
     }
     if (series.line) {
       const dash = DASHES[(series.dash || 0) % DASHES.length];
-      const path = element("path", { class: "curve", d: pathOf(series.x, series.y, x, y), stroke }, inside);
+      const [xs, ys] = chart.points.length > CROWD ? envelope(series, Math.ceil(CROWD / chart.spec.series.length / 2)) : [series.x, series.y];
+      const path = element("path", { class: "curve", d: pathOf(xs, ys, x, y), stroke }, inside);
       if (dash) path.setAttribute("stroke-dasharray", dash);
       if (series.faint) path.setAttribute("opacity", "0.6");
+      else if (chart.spec.series.length > 40) path.setAttribute("opacity", "0.4");
     }
     if (series.mark !== undefined) drawMarks(chart, inside, series, stroke);
     else if (series.x.length < 2) series.x.forEach((v, i) => {
       const [a, b] = [x.at(v), y.at(series.y[i])];
       if (finite(a) && finite(b)) element("path", { class: "point", d: mark(0, a, b, 2.5), fill: stroke, stroke }, inside);
     });
+  }
+
+  // With more points than this a chart draws, of each curve, the smallest and the largest value of stretches.
+  const CROWD = 40000;
+
+  function envelope({ x, y }, stretches) {
+    const kept = new Set([0, x.length - 1]);
+    for (let part = 0; part < stretches; part++) {
+      const from = Math.floor(part * x.length / stretches), to = Math.floor((part + 1) * x.length / stretches);
+      let least = from, most = from;
+      for (let i = from; i < to; i++) { if (y[i] < y[least]) least = i; if (y[i] > y[most]) most = i; }
+      if (to > from) kept.add(least).add(most);
+    }
+    const order = [...kept].sort((a, b) => a - b);
+    return [order.map((i) => x[i]), order.map((i) => y[i])];
   }
 
   function drawMarks({ x, y }, inside, series, stroke) {
@@ -398,7 +448,8 @@ const Charts = (() => {
     if (named.length < 1 || (named.length === 1 && spec.plain)) return top;
     let left = 0, y = top + 14;
     for (const series of named) {
-      const wide = 30 + widthOf(series.name) + 16;
+      const lines = wrapped(series.name, width - 34, 11);
+      const wide = 30 + Math.max(...lines.map((line) => widthOf(line))) + 16;
       if (left > 0 && left + wide > width) { left = 0; y += 15; }
       const stroke = colour(series.colour || 0);
       if (series.line) {
@@ -407,10 +458,11 @@ const Charts = (() => {
         if (dash) line.setAttribute("stroke-dasharray", dash);
       }
       if (series.mark !== undefined) element("path", { class: "point", d: mark(series.mark, left + 11, y - 4, 3.6), fill: stroke, stroke }, svg);
-      write(svg, series.name, { x: left + 28, y });
-      left += wide;
+      lines.forEach((line, i) => write(svg, line, { x: left + 28, y: y + 13 * i }));
+      y += 13 * (lines.length - 1);
+      left = lines.length > 1 ? width : left + wide;
     }
-    return y + 2;
+    return y + 9;
   }
 
   // ---- a heat map ---------------------------------------------------------------------------------------------------
@@ -464,9 +516,11 @@ const Charts = (() => {
 
   // ---- the frame: an SVG, a box for values, buttons -----------------------------------------------------------------
 
-  function frame(host, spec, rows, reset) {
+  function frame(host, spec, rows, reset, whole = (act) => act()) {
     const figure = document.createElement("figure");
     const svg = element("svg", { class: "chart", role: "img", tabindex: "0", "aria-label": `${spec.title}. ${spec.subtitle || ""}`.replace(/_/g, " ") });
+    // What follows the pointer has a layer of its own: thousands of points are not painted again at every move.
+    const cursor = element("svg", { class: "chart cursor-layer", "aria-hidden": "true" });
     const tip = document.createElement("div");
     tip.className = "tip";
     tip.setAttribute("role", "status");
@@ -475,12 +529,12 @@ const Charts = (() => {
     tools.className = "chart-tools";
     const resetButton = button(tools, "reset zoom", reset);
     resetButton.hidden = true;
-    button(tools, "SVG", () => save(new Blob([paper(svg)], { type: "image/svg+xml" }), `${spec.file}.svg`));
-    button(tools, "PNG", () => savePng(svg, `${spec.file}.png`));
+    button(tools, "SVG", () => save(new Blob([whole(() => paper(svg))], { type: "image/svg+xml" }), `${spec.file}.svg`));
+    button(tools, "PNG", () => savePng(whole(() => paper(svg)), `${spec.file}.png`));
     button(tools, "CSV", () => save(new Blob([csv(rows())], { type: "text/csv" }), `${spec.file}.csv`));
-    figure.append(svg, tools, tip);
+    figure.append(svg, cursor, tools, tip);
     host.appendChild(figure);
-    return { figure, svg, tip, tools, reset: resetButton };
+    return { figure, svg, cursor, tip, tools, reset: resetButton };
   }
 
   function button(parent, text, act) {
@@ -586,6 +640,7 @@ const Charts = (() => {
 
   function nearest(chart, [a, b]) {
     if (a < chart.box.left - 6 || a > chart.box.right + 6 || b < chart.box.top - 6 || b > chart.box.bottom + 6) return null;
+    if (chart.spec.overlaid) return nearestCurve(chart, a, b);
     let best = null, least = chart.spec.line ? Infinity : 30 ** 2;
     for (const point of chart.points) {
       const dx = chart.x.at(point.x) - a, dy = chart.spec.line ? 0 : chart.y.at(point.y) - b;
@@ -593,6 +648,24 @@ const Charts = (() => {
       if (distance < least) { least = distance; best = point; }
     }
     return best;
+  }
+
+  // Of curves that lie over each other the one that passes the pointer most closely.
+  function nearestCurve(chart, a, b) {
+    let best = null, least = Infinity;
+    chart.spec.series.forEach((series, s) => {
+      const i = indexAt(series, chart.x.back(a)), x = series.x[i], y = series.y[i];
+      const distance = (chart.x.at(x) - a) ** 2 + (chart.y.at(y) - b) ** 2;
+      if (distance < least) { least = distance; best = { s, i, x, y, e: series.e && series.e[i] }; }
+    });
+    return best;
+  }
+
+  // The place of the value that is nearest to x, in a series whose values rise.
+  function indexAt(series, x) {
+    let low = 0, high = series.x.length - 1;
+    while (high - low > 1) { const middle = (low + high) >> 1; if (series.x[middle] < x) low = middle; else high = middle; }
+    return high >= 0 && Math.abs(series.x[high] - x) < Math.abs(series.x[low] - x) ? high : low;
   }
 
   // Shows the values at a point here, and a line at the same x in the other charts of the group.
@@ -605,7 +678,8 @@ const Charts = (() => {
       const at = round(other.x.at(point.x));
       if (other.spec.line && finite(at) && at >= other.box.left && at <= other.box.right) element("line", { class: "cursor", x1: at, x2: at, y1: other.box.top, y2: other.box.bottom }, other.cursor);
     }
-    const rows = chart.spec.line ? readings(chart, point.x) : [point];
+    const rows = chart.spec.line ? readings(chart, point) : [point];
+    if (chart.spec.overlaid) emphasise(chart, point.s, true);
     for (const row of rows) {
       const a = chart.x.at(row.x), b = chart.y.at(row.y);
       const stroke = colour(chart.spec.series[row.s].colour || 0);
@@ -614,23 +688,44 @@ const Charts = (() => {
     tell(chart, point, rows);
   }
 
-  function readings(chart, x) {
-    return chart.spec.series.flatMap((series, s) => {
-      let best = -1;
-      series.x.forEach((value, i) => { if (finite(series.y[i]) && (best < 0 || Math.abs(value - x) < Math.abs(series.x[best] - x))) best = i; });
-      const within = best >= 0 && Math.abs(series.x[best] - x) <= Math.max(1, (chart.x.high - chart.x.low) / 12);
+  // One curve thicker than others, until the pointer moves on; with nothing beside it, unless it joins the cursor.
+  function emphasise(chart, s, beside) {
+    if (!beside) clear(chart.cursor);
+    const series = chart.spec.series[s];
+    if (!series) return;
+    const attributes = { class: "curve strong", d: pathOf(series.x, series.y, chart.x, chart.y), stroke: colour(series.colour || 0), "clip-path": `url(#${chart.clip})` };
+    element("path", attributes, chart.cursor);
+  }
+
+  // So many values of curves are named at a time: the one that is pointed at, and those next to it.
+  const NAMED = 8;
+
+  function readings(chart, point) {
+    const { x } = point;
+    const all = chart.spec.series.flatMap((series, s) => {
+      const best = indexAt(series, x);
+      const within = finite(series.y[best]) && Math.abs(series.x[best] - x) <= Math.max(1, (chart.x.high - chart.x.low) / 12);
       return within ? [{ s, i: best, x: series.x[best], y: series.y[best], e: series.e && series.e[best] }] : [];
     });
+    if (!chart.spec.overlaid) return all;
+    const far = (row) => row.s === point.s ? -1 : Math.abs(chart.y.at(row.y) - chart.y.at(point.y));
+    const shown = all.sort((a, b) => far(a) - far(b)).slice(0, NAMED);
+    shown.more = all.length - shown.length;
+    return shown;
   }
 
   function tell(chart, point, rows) {
     const { tip, spec } = chart;
     tip.textContent = "";
-    const line = (text, strong) => { const node = document.createElement(strong ? "b" : "div"); node.textContent = text.replace(/_/g, ""); tip.appendChild(node); };
+    const line = (text, strong) => { const node = document.createElement("div"); if (strong) node.className = "strong"; node.textContent = text.replace(/([λΛ])_/g, "$1"); tip.appendChild(node); };
     const error = (row) => finite(row.e) ? ` ± ${number(row.e)}` : "";
     if (spec.line) {
       line(`step ${point.x}`, true);
-      rows.forEach((row) => line(`${spec.series[row.s].name} ${number(row.y)}${error(row)}${row.x === point.x ? "" : ` (step ${row.x})`}`));
+      rows.forEach((row) => {
+        line(`${spec.series[row.s].name} ${number(row.y)}${error(row)}${row.x === point.x ? "" : ` (step ${row.x})`}`, spec.overlaid && row.s === point.s);
+        if (spec.overlaid) tip.lastChild.prepend(swatch(null, spec.series[row.s]));
+      });
+      if (rows.more > 0) line(`and ${rows.more} more`);
     } else {
       const series = spec.series[point.s];
       line((series.labels && series.labels[point.i]) || series.name, true);
@@ -646,12 +741,21 @@ const Charts = (() => {
     tip.style.top = `${chart.box.top * factor + 4}px`;
   }
 
+  // A short piece of a curve, as the page shows it in lists.
+  function swatch(parent, series) {
+    const svg = element("svg", { class: "swatch", width: 22, height: 8, "aria-hidden": "true" }, parent);
+    const line = element("line", { x1: 0, x2: 22, y1: 4, y2: 4, "stroke-width": 2 }, svg);
+    const dress = (stroke, dash) => { line.setAttribute("stroke", stroke); line.setAttribute("stroke-dasharray", dash); };
+    if (series) dress(colour(series.colour || 0), DASHES[(series.dash || 0) % DASHES.length]);
+    svg.look = (index) => index === undefined ? dress("none", "") : dress(colour(index), DASHES[Math.floor(index / COLOURS) % DASHES.length]);
+    return svg;
+  }
+
   // ---- downloads ----------------------------------------------------------------------------------------------------
 
   // The chart on white, with its style inside.
   function paper(svg) {
     const copy = svg.cloneNode(true);
-    copy.querySelectorAll(".cursor-layer").forEach((layer) => layer.remove());
     copy.setAttribute("xmlns", SVG);
     const [width, height] = [Number(svg.getAttribute("width")), Number(svg.getAttribute("height"))];
     copy.setAttribute("viewBox", `-12 -8 ${width + 24} ${height + 16}`);
@@ -662,9 +766,9 @@ const Charts = (() => {
     return new XMLSerializer().serializeToString(copy).replace(/var\((--\w+)\)/g, (_, name) => PAPER[name] || "#000000");
   }
 
-  function savePng(svg, name) {
+  function savePng(drawing, name) {
     const picture = new Image();
-    const url = URL.createObjectURL(new Blob([paper(svg)], { type: "image/svg+xml" }));
+    const url = URL.createObjectURL(new Blob([drawing], { type: "image/svg+xml" }));
     picture.onload = () => {
       const canvas = document.createElement("canvas");
       canvas.width = picture.width * 2;
@@ -701,5 +805,5 @@ const Charts = (() => {
     return [[spec.yLabel, spec.xLabel, spec.title]].concat(spec.rows.flatMap((row, r) => spec.columns.map((column, c) => [row, column, spec.cells[r][c] && spec.cells[r][c].value])));
   }
 
-  return { lines, heat, number, STYLE, paper, csv: (chart) => csv(chart.spec.cells ? heatRows(chart.spec) : lineRows(chart.spec)) };
+  return { lines, heat, change, emphasise, swatch, lowered, widthOf, number, STYLE, paper, csv: (chart) => csv(chart.spec.cells ? heatRows(chart.spec) : lineRows(chart.spec)) };
 })();

@@ -7,7 +7,7 @@ use super::{
     Shown,
     digest::{Digest, Estimate, Reading},
     fit::{self, Fit},
-    keys::{Grid, groups},
+    keys::{Grid, groups, rule},
     series::{Curve, Edge, short},
 };
 
@@ -51,8 +51,12 @@ impl Group {
 #[derive(Debug, Serialize)]
 pub struct Drawn<'a> {
     name: &'a str,
+    label: String,
     state: &'a str,
     group: usize,
+    /// The rule that sets η, where one does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rule: Option<&'a str>,
     seed: u64,
     succeeded: bool,
     rate: Option<f64>,
@@ -116,20 +120,25 @@ pub fn data<'a>(
     groups: Vec<Group>,
     of_run: &[usize],
     grid: Option<&'a Grid>,
+    labels: Vec<String>,
     points: usize,
 ) -> Data<'a> {
-    let drawn = |(i, shown): (usize, &'a Shown<'a>)| drawn(shown, of_run[i], grid.map(|grid| grid.places[i]));
+    let drawn = |((i, shown), label): ((usize, &'a Shown<'a>), String)| {
+        drawn(shown, label, of_run[i], grid.map(|grid| grid.places[i]))
+    };
     let axes = grid.map(|grid| Axes { keys: &grid.keys, values: &grid.values });
-    Data { points, groups, runs: shown.iter().enumerate().map(drawn).collect(), grid: axes }
+    Data { points, groups, runs: shown.iter().enumerate().zip(labels).map(drawn).collect(), grid: axes }
 }
 
-fn drawn<'a>(shown: &'a Shown<'a>, group: usize, place: Option<[usize; 2]>) -> Drawn<'a> {
+fn drawn<'a>(shown: &'a Shown<'a>, label: String, group: usize, place: Option<[usize; 2]>) -> Drawn<'a> {
     let digest: &Digest = &shown.digest;
     let finite = |value: Option<f64>| value.filter(|value| value.is_finite()).map(short);
     Drawn {
         name: &digest.name,
+        label,
         state: digest.state,
         group,
+        rule: rule(shown.run),
         seed: digest.seed,
         succeeded: digest.succeeded(),
         rate: finite(digest.learning_rate),

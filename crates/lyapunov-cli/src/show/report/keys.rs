@@ -7,8 +7,17 @@ use serde_json::Value;
 
 use crate::stored::StoredRun;
 
-/// Keys that say where or how a run was made, not what it is.
-const ASIDE: [&str; 3] = ["run.out", "run.device", "run.threads"];
+/// A path of more letters is shortened.
+const LONG: usize = 32;
+
+/// Keys that say where or how a run was made, not what it is, and those whose columns speak for themselves.
+const ASIDE: [&str; 5] = ["run.out", "run.device", "run.threads", "measure.what", "measure.on"];
+
+/// Who sets the learning rate.
+const RULE: &str = "control.rule";
+
+/// What a rule sets, where there is one.
+pub const LEARNING_RATE: &str = "optimizer.learning_rate";
 
 /// Where keys stand that make another kind of training.
 const KINDS: [&str; 7] = ["data.", "model.", "loss.", "optimizer.", "schedule.", "control.", "run."];
@@ -23,7 +32,21 @@ pub fn differing(runs: &[&StoredRun]) -> Vec<String> {
         }
     }
     names.retain(|name| differs(runs, name));
-    names.into_iter().map(str::to_owned).collect()
+    let names: Vec<String> = names.into_iter().map(str::to_owned).collect();
+    names.iter().filter(|key| !is_filled_in(runs, key, &names)).cloned().collect()
+}
+
+/// Whether the choice of another thing has filled a key in: what some runs leave to the program, or do not have, and a
+/// name among those that differ determines.
+fn is_filled_in(runs: &[&StoredRun], key: &str, differing: &[String]) -> bool {
+    let chosen = |name: &String| name == RULE || name.ends_with(".name");
+    runs.iter().any(|run| is_left_open(&value(run, key)))
+        && differing.iter().any(|name| name != key && chosen(name) && determines(runs, name, key))
+}
+
+/// Whether a value says nothing: nobody chose it.
+fn is_left_open(value: &str) -> bool {
+    matches!(value, "auto" | "none" | "—" | "[]")
 }
 
 fn differs(runs: &[&StoredRun], key: &str) -> bool {
@@ -33,11 +56,15 @@ fn differs(runs: &[&StoredRun], key: &str) -> bool {
 /// The value of a key by its full name, as text; a dash where the run has none.
 pub fn value(run: &StoredRun, key: &str) -> String {
     // With a rule, nobody looks at the configured learning rate.
-    let by_rule = || run.key("control.rule").and_then(Value::as_str).filter(|rule| *rule != "none");
-    if let Some(rule) = by_rule().filter(|_| key == "optimizer.learning_rate") {
+    if let Some(rule) = rule(run).filter(|_| key == LEARNING_RATE) {
         return format!("by {rule}");
     }
     run.keys.iter().find(|(name, _)| name == key).map_or_else(|| "—".to_owned(), |(_, value)| text(value))
+}
+
+/// The rule that sets the learning rate of a run, where one does.
+pub fn rule(run: &StoredRun) -> Option<&str> {
+    run.key(RULE).and_then(Value::as_str).filter(|rule| *rule != "none")
 }
 
 fn text(value: &Value) -> String {
@@ -51,12 +78,36 @@ fn text(value: &Value) -> String {
 /// The name of a run's group: its model and its loss, and what else differs among runs of the same model, loss,
 /// optimizer, …
 pub fn groups(runs: &[&StoredRun], differing: &[String]) -> Vec<String> {
-    let counts = |key: &&String| {
-        KINDS.iter().any(|kind| key.starts_with(kind))
-            && !["optimizer.learning_rate", "model.name", "loss.name"].contains(&key.as_str())
+    let telling = telling(runs, differing, &[LEARNING_RATE, "model.name", "loss.name"]);
+    let named = |run: &StoredRun| ["model.name", "loss.name"].map(|key| value(run, key));
+    let label = |run: &&StoredRun| named(run).into_iter().chain(parts(run, &telling)).collect::<Vec<_>>().join(" · ");
+    runs.iter().map(label).collect()
+}
+
+/// What a run is called beside others: what distinguishes it, its seed where seeds differ, and the name of its folder
+/// where nothing else does.
+pub fn labels(runs: &[&StoredRun], differing: &[String]) -> Vec<String> {
+    let telling = telling(runs, differing, &[]);
+    let seeds = runs.windows(2).any(|pair| pair[0].manifest.seed != pair[1].manifest.seed);
+    let label = |run: &&StoredRun| {
+        let seed = seeds.then(|| format!("seed {}", run.manifest.seed));
+        parts(run, &telling).into_iter().chain(seed).collect::<Vec<_>>().join(" · ")
     };
-    let telling: Vec<&String> = differing.iter().filter(counts).filter(|key| distinguishes(runs, key)).collect();
-    runs.iter().map(|run| label(run, &telling)).collect()
+    let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+    let labels: Vec<String> = runs.iter().map(label).collect();
+    labels.iter().for_each(|label| *counts.entry(label.clone()).or_default() += 1);
+    let whole = |(run, label): (&&StoredRun, String)| match label.as_str() {
+        "" => run.name(),
+        _ if counts[&label] > 1 => format!("{label} · {}", run.name()),
+        _ => label,
+    };
+    runs.iter().zip(labels).map(whole).collect()
+}
+
+/// The keys that make another kind of training, but for some.
+fn telling<'a>(runs: &[&StoredRun], differing: &'a [String], but: &[&str]) -> Vec<&'a String> {
+    let counts = |key: &&String| KINDS.iter().any(|kind| key.starts_with(kind)) && !but.contains(&key.as_str());
+    differing.iter().filter(counts).filter(|key| distinguishes(runs, key)).collect()
 }
 
 /// Whether a key differs among runs that agree on the name of its section: the widths of another model say nothing new.
@@ -71,14 +122,29 @@ fn distinguishes(runs: &[&StoredRun], key: &str) -> bool {
         })
 }
 
-fn label(run: &StoredRun, telling: &[&String]) -> String {
-    let named = ["model.name", "loss.name"].map(|key| value(run, key));
-    let extra = telling.iter().map(|key| {
-        let last = key.rsplit('.').next().unwrap_or_default();
+/// What a run has chosen of these keys, each in a word or two.
+fn parts(run: &StoredRun, telling: &[&String]) -> Vec<String> {
+    let part = |key: &&String| {
         let value = value(run, key);
-        if last == "name" { value } else { format!("{} {value}", last.replace('_', " ")) }
-    });
-    named.into_iter().chain(extra).collect::<Vec<_>>().join(" · ")
+        let by_rule = *key == RULE && telling.iter().any(|other| *other == LEARNING_RATE);
+        let last = key.rsplit('.').next().unwrap_or_default();
+        match last {
+            _ if by_rule || is_left_open(&value) => None,
+            "name" | "rule" => Some(value),
+            "learning_rate" => Some(format!("η {value}")),
+            _ => Some(format!("{} {}", last.replace('_', " "), short_path(&value))),
+        }
+    };
+    telling.iter().filter_map(part).collect()
+}
+
+/// A long path by its last two parts.
+pub fn short_path(text: &str) -> String {
+    let parts: Vec<&str> = text.split('/').filter(|part| !part.is_empty()).collect();
+    match &parts[..] {
+        [_, .., before, last] if text.chars().count() > LONG => format!("…/{before}/{last}"),
+        _ => text.to_owned(),
+    }
 }
 
 /// A grid of two keys: each with its values in order, and for every run its place.
@@ -191,10 +257,41 @@ mod tests {
         let runs: Vec<&StoredRun> = runs.iter().collect();
         let named = groups(&runs, &differing(&runs));
         assert_eq!(named, ["mlp · hinge · epochs 1", "mlp · hinge · epochs 4", "mlp · hinge · epochs 4"]);
+        assert_eq!(labels(&runs, &differing(&runs)), ["epochs 1 · seed 0", "epochs 4 · seed 0", "epochs 4 · seed 1"]);
         let mut ruled = trained("mlp", 8, "hinge", 0.01, 0);
         ruled.keys.push(("control.rule".to_owned(), "edge-step".into()));
         assert_eq!(value(&ruled, "optimizer.learning_rate"), "by edge-step");
         assert_eq!(value(&trained("mlp", 8, "hinge", 0.01, 0), "optimizer.learning_rate"), "0.01");
+    }
+
+    #[test]
+    fn a_run_is_called_by_what_was_chosen_and_not_by_what_follows_from_it() {
+        let ruled = |rule: &str, cooldown: Value, rate: f64| {
+            let mut run = trained("mlp", 8, "hinge", rate, 0);
+            run.keys.extend([("control.rule".to_owned(), rule.into()), ("schedule.cooldown".to_owned(), cooldown)]);
+            run
+        };
+        let runs =
+            [ruled("none", "auto".into(), 0.1), ruled("none", "auto".into(), 0.2), ruled("adgd", 0.3.into(), 0.1)];
+        let runs: Vec<&StoredRun> = runs.iter().collect();
+        let keys = differing(&runs);
+        assert_eq!(keys, ["optimizer.learning_rate", "control.rule"], "the cooldown is that of the rule");
+        assert_eq!(labels(&runs, &keys), ["η 0.1", "η 0.2", "η by adgd"]);
+        assert_eq!(groups(&runs, &keys), ["mlp · hinge", "mlp · hinge", "mlp · hinge · adgd"]);
+        let alike = [runs[0], runs[0]];
+        assert_eq!(labels(&alike, &differing(&alike)), ["a", "a"], "by the folder, where nothing else differs");
+        let own = [ruled("none", 0.1.into(), 0.1), ruled("none", "auto".into(), 0.1)];
+        assert_eq!(differing(&[&own[0], &own[1]]), ["schedule.cooldown"], "chosen, not filled in");
+    }
+
+    #[test]
+    fn long_paths_are_known_by_their_ends() {
+        assert_eq!(short_path("/home/somebody/data/pictures/cifar-10-batches-bin"), "…/pictures/cifar-10-batches-bin");
+        assert_eq!(short_path("runs/mine"), "runs/mine");
+        assert_eq!(
+            short_path("[lambda_max, lambda_min, batch_sharpness]"),
+            "[lambda_max, lambda_min, batch_sharpness]"
+        );
     }
 
     #[test]

@@ -21,6 +21,7 @@ use crate::{
 
 const STYLE: &str = include_str!("report.css");
 const CHARTS: &str = include_str!("charts.js");
+const CURVES: &str = include_str!("curves.js");
 const SCRIPT: &str = include_str!("report.js");
 
 /// So many runs are opened where a page has no more.
@@ -104,9 +105,10 @@ fn assembled(shown: &[Shown<'_>], faults: &[String], options: &PageOptions, poin
     let grid = keys::grid(&runs, &differing);
     let (groups, of_run) = data::grouped(shown, &differing);
     let finding = words::finding(shown, &groups);
-    let json = data::embedded(&data::data(shown, groups, &of_run, grid.as_ref(), points));
+    let labels = keys::labels(&runs, &differing);
+    let json = data::embedded(&data::data(shown, groups, &of_run, grid.as_ref(), labels.clone(), points));
     let mut sections: Vec<Section> = left_out(faults).into_iter().chain(options.preface.iter().cloned()).collect();
-    sections.extend(runs_in_sections(shown, &differing));
+    sections.extend(runs_in_sections(shown, &differing, &labels));
     let methods = words::methods(points);
     sections.push(Section { title: "How each number is defined".to_owned(), html: methods });
     let repeatable = shown.iter().any(|shown| shown.run.manifest.engine.is_none());
@@ -115,29 +117,36 @@ fn assembled(shown: &[Shown<'_>], faults: &[String], options: &PageOptions, poin
     (document(&options.title, &finding, &sections, &json), finding)
 }
 
-fn runs_in_sections(shown: &[Shown<'_>], differing: &[String]) -> Vec<Section> {
-    let across = "<div class=\"panels wide\" id=\"across\"></div>".to_owned();
-    let each: String =
-        shown.iter().enumerate().map(|(i, run)| words::run(i, run, differing, shown.len() <= OPEN)).collect();
-    let filter = "<p class=\"tools\"><label>Filter <input id=\"filter\" type=\"search\" placeholder=\"words that a \
-        row must contain\"></label> \
-                  <span id=\"count\" role=\"status\"></span></p>";
-    let mut sections = vec![
-        Section { title: "All runs".to_owned(), html: format!("{filter}{}", table::html(shown, differing)) },
-        Section {
-            title: "Each run".to_owned(),
-            html: format!(
-                "<p class=\"note\">Drag across a chart to zoom into its steps; all charts of the run follow. \
-            Double-click to see all again. With the keyboard: Tab to a chart, arrows to read values, + and − to zoom, \
-            0 to see all.</p>{each}"
-            ),
-        },
-    ];
-    if shown.len() > 1 {
-        sections.insert(0, Section { title: "Across runs".to_owned(), html: across });
+/// The runs: their curves above each other, what is said across them, the table, and each of them. A run that is alone
+/// has its own curves first.
+fn runs_in_sections(shown: &[Shown<'_>], differing: &[String], labels: &[String]) -> Vec<Section> {
+    let run = |(i, (run, label)): (usize, (&Shown<'_>, &String))| words::run(i, run, label, shown.len() <= OPEN);
+    let each: String = shown.iter().zip(labels).enumerate().map(run).collect();
+    let each = format!("<p class=\"note\">{HOW_TO_READ}</p>{each}");
+    let all = Section { title: "All runs".to_owned(), html: format!("{FILTER}{}", table::html(shown, differing)) };
+    if shown.len() == 1 {
+        return vec![Section { title: "Curves".to_owned(), html: each }, all];
     }
-    sections
+    let across = "<div class=\"panels wide\" id=\"across\"></div>".to_owned();
+    vec![
+        Section { title: "Curves".to_owned(), html: OVERLAID.to_owned() },
+        Section { title: "Across runs".to_owned(), html: across },
+        all,
+        Section { title: "Each run".to_owned(), html: each },
+    ]
 }
+
+const HOW_TO_READ: &str = "Drag across a chart to zoom into its steps; all charts of the run follow. Double-click to \
+    see all again. With the keyboard: Tab to a chart, arrows to read values, + and − to zoom, 0 to see all.";
+
+const FILTER: &str = "<p class=\"tools\"><label>Filter <input id=\"filter\" type=\"search\" placeholder=\"words that a row \
+    must contain\"></label> <span id=\"count\" role=\"status\"></span></p>";
+
+/// Where the script lists the runs to choose from, and draws the curves of the chosen ones.
+const OVERLAID: &str = "<div class=\"beside\"><details class=\"side\" id=\"side\" open><summary>Runs <span id=\"chosen\" \
+    role=\"status\"></span></summary><div class=\"tools\"><input id=\"choose\" type=\"search\" aria-label=\"Filter the list of \
+    runs\" placeholder=\"filter\"><span class=\"buttons\"></span></div><ul id=\"choice\" aria-label=\"Runs to draw\"></ul>\
+    </details><div class=\"panels wide\" id=\"curves\"></div></div>";
 
 /// What is said of runs that could not be read.
 fn left_out(faults: &[String]) -> Option<Section> {
@@ -171,7 +180,8 @@ fn document(title: &str, finding: &str, sections: &[Section], json: &str) -> Str
     let _ = write!(
         html,
         "</main>\n<script type=\"application/json\" \
-            id=\"data\">{json}</script>\n<script>\n{CHARTS}</script>\n<script>\n{SCRIPT}</script>\n\
+            id=\"data\">{json}</script>\n<script>\n{CHARTS}</script>\n<script>\n{CURVES}</script>\n\
+         <script>\n{SCRIPT}</script>\n\
          </body>\n</html>\n"
     );
     html
@@ -204,6 +214,11 @@ mod tests {
 
     #[test]
     fn the_scripts_of_a_page_cannot_end_their_own_element() {
-        assert!(!CHARTS.contains("</script") && !SCRIPT.contains("</script") && !STYLE.contains("</style"));
+        assert!(
+            !CHARTS.contains("</script")
+                && !CURVES.contains("</script")
+                && !SCRIPT.contains("</script")
+                && !STYLE.contains("</style")
+        );
     }
 }

@@ -77,14 +77,24 @@
     Charts.lines(host(parent), spec);
   }
 
+  // Runs whose η a rule sets have no place along it: their means are levels.
+  function levelsByRule(value) {
+    const found = new Map();
+    runs.filter((run) => run.rule).forEach((run) => found.set(run.group, (found.get(run.group) || []).concat(value(run))));
+    return [...found].filter(([, list]) => list.every(known)).slice(0, 4).map(([group, list]) => {
+      const rule = runs.find((run) => run.group === group && run.rule).rule;
+      return { at: list.reduce((a, b) => a + b, 0) / list.length, label: found.size > 1 ? groups[group].label : `by rule: ${rule}` };
+    });
+  }
+
   function againstRate(parent, title, value, file, log) {
-    const points = byGroup((run) => known(run.rate) && run.rate > 0 ? { x: run.rate, y: value(run) } : null);
+    const points = byGroup((run) => known(run.rate) && run.rate > 0 && !run.rule ? { x: run.rate, y: value(run) } : null);
     if (different(points, "x") < 2) return;
     const means = points.map((one) => ({ ...meanOver(one, one.group), colour: one.colour, dash: one.colour, line: true, quiet: true, faint: true, name: `${one.name}, mean over seeds` }));
-    const marks = runs.filter((run) => blewUp(run) && run.rate > 0).map((run) => ({ x: run.rate, label: `${run.name} ${run.state === "diverged" ? "diverged" : "blew up"}` }));
+    const marks = runs.filter((run) => blewUp(run) && run.rate > 0 && !run.rule).map((run) => ({ x: run.rate, label: `${run.name} ${run.state === "diverged" ? "diverged" : "blew up"}` }));
     const positive = points.every((one) => one.y.every((y) => y > 0));
     const spec = {
-      title, file, xLabel: "η", yName: title, xLog: true, yLog: log && positive ? "auto" : false, height: 240, series: points.concat(means), marks,
+      title, file, xLabel: "η", yName: title, xLog: true, yLog: log && positive ? "auto" : false, height: 240, series: points.concat(means), marks, guides: levelsByRule(value),
       subtitle: `At the final weights; lines join the means over seeds, where every seed has ended.${marks.length ? " × at the upper end: diverged or blew up." : ""}`,
     };
     spec.open = openRunOf(spec);
@@ -93,7 +103,7 @@
 
   const openRunOf = (spec) => (point) => { const list = spec.series[point.s].runs; if (list) open(list[point.i]); };
 
-  const blewUp = (run) => run.state === "diverged" || run.state === "blown-up";
+  const { blewUp } = Curves;
 
   // A mean over those that survived would flatter a rate at which others did not: it is left out.
   function meanOver(series, group) {
@@ -144,14 +154,6 @@
 
   // ---- one run ------------------------------------------------------------------------------------------------------
 
-  const PANELS = [
-    ["loss", "loss", { yLog: "auto", subtitle: "means over images" }], ["accuracy", "test accuracy", { subtitle: "share of images classified correctly" }],
-    ["sharpness", "sharpness × η", { subtitle: "against its thresholds" }],
-    ["preconditioned", "precond. sharpness × η", { yLog: "auto", subtitle: "preconditioned by Adam, against its threshold" }],
-    ["exponents", "Lyapunov exponents", { subtitle: "nats per step so far, ± one standard error", wild: true }],
-    ["rate", "learning rate η", { subtitle: "of each step", plain: true }],
-    ["cost", "cost of measuring", { subtitle: "gradient-equivalents per step so far", plain: true, wild: true, zero: true }],
-  ];
   const SHORT = { "η·batch sharpness": "η·batch sharp.", "η·λ_max(P^-½HP^-½)": "η·λ_max, precond." };
 
   function drawRun(details) {
@@ -159,30 +161,22 @@
     const parent = details.querySelector(".panels");
     if (parent.firstChild) return;
     const group = { range: null, charts: [] };
-    const ends = run.curves.map((curve) => steps(curve.x)).flatMap((x) => [x[0], x[x.length - 1]]);
+    const name = (curve) => SHORT[curve.label] || curve.label;
+    // Names stand at the ends of curves, with the same room in every chart, so that steps are below each other.
+    const room = Math.max(...run.curves.map((curve) => Charts.widthOf(name(curve))), Charts.widthOf("edge 2.00/η")) + 12;
+    const ends = run.curves.map((curve) => Curves.steps(curve.x)).flatMap((x) => [x[0], x[x.length - 1]]);
     const xs = [Math.min(...ends), Math.max(...ends)];
-    for (const [panel, title, options] of PANELS) {
+    for (const [panel, title, options] of Curves.PANELS) {
       const curves = run.curves.filter((curve) => curve.panel === panel);
       if (!curves.length) continue;
       const series = curves.map((curve, i) => ({
-        name: SHORT[curve.label] || curve.label, x: steps(curve.x), y: curve.y, e: curve.e, line: true, colour: i, dash: i,
+        name: name(curve), x: Curves.steps(curve.x), y: curve.y, e: curve.e, line: true, colour: i, dash: i,
       }));
       Charts.lines(host(parent), {
-        title, file: fileName(`${run.name} ${panel}`), xLabel: "step", xName: "step", yName: title, line: true, direct: 104, series, xs,
-        guides: levels(run, panel), ...options,
+        title, file: fileName(`${run.name} ${panel}`), xLabel: "step", xName: "step", yName: title, line: true, direct: room, series, xs,
+        guides: Curves.levels([run], panel), ...options,
       }, group);
     }
-  }
-
-  // Steps are stored as distances.
-  const steps = (distances) => { let at = 0; return distances.map((distance) => (at += distance)); };
-
-  function levels(run, panel) {
-    const edge = run.edge && run.edge.panel === panel ? run.edge.at : panel === "sharpness" && !run.edge ? 2 : null;
-    const guides = panel === "sharpness" ? [{ at: 1, label: "1/η" }] : [];
-    if (panel === "exponents") guides.push({ at: 0, label: "" });
-    if (edge) guides.push({ at: edge, label: `${run.edge ? "edge " : ""}${Charts.number(edge)}/η` });
-    return guides;
   }
 
   function open(index) {
@@ -242,6 +236,7 @@
     counted.textContent = words.length ? `${left} of ${runs.length} runs` : "";
   });
 
+  Curves.start(data, open);
   across();
   followAddress();
 })();

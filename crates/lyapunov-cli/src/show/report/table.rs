@@ -17,17 +17,20 @@ struct Column {
 struct Cell {
     text: String,
     order: Option<f64>,
+    /// What is shown where the pointer rests, of a text that is shortened.
+    whole: Option<String>,
 }
 
 /// The table as HTML; columns in which no run has anything are left out.
 pub fn html(shown: &[Shown<'_>], differing: &[String]) -> String {
     let columns: Vec<Column> = columns(shown, differing).into_iter().filter(is_shown).collect();
     let mut html = String::from("<div class=\"scroll\"><table id=\"runs-table\"><thead><tr>");
-    for Column { heading, .. } in &columns {
+    for column in &columns {
+        let class = if column.cells.iter().any(|cell| cell.order.is_some()) { " class=\"number\"" } else { "" };
         let _ = write!(
             html,
-            "<th scope=\"col\" aria-sort=\"none\"><button type=\"button\">{}</button></th>",
-            marked_up(heading)
+            "<th scope=\"col\"{class} aria-sort=\"none\"><button type=\"button\">{}</button></th>",
+            marked_up(&column.heading)
         );
     }
     html.push_str("</tr></thead><tbody>");
@@ -51,7 +54,10 @@ fn cell(cell: &Cell, link: Option<usize>) -> String {
     match (cell.order, link) {
         (_, Some(run)) => format!("<td><a href=\"#run-{run}\">{text}</a></td>"),
         (Some(order), None) => format!("<td class=\"number\" data-order=\"{order}\">{text}</td>"),
-        (None, None) => format!("<td>{text}</td>"),
+        (None, None) => {
+            let whole = cell.whole.as_ref().map(|whole| format!(" title=\"{}\"", escape(whole))).unwrap_or_default();
+            format!("<td{whole}>{text}</td>")
+        }
     }
 }
 
@@ -71,7 +77,7 @@ fn columns(shown: &[Shown<'_>], differing: &[String]) -> Vec<Column> {
         cells: shown.iter().map(|shown| configured(text(shown))).collect(),
     };
     let mut columns = vec![texts("run", &|shown| shown.digest.name.clone()), texts("outcome", &outcome)];
-    columns.extend(differing.iter().map(|key| texts(&heading(key, differing), &|shown| keys::value(shown.run, key))));
+    columns.extend(differing.iter().map(|key| texts(&heading(key, differing), &|shown| chosen(shown, key))));
     columns.push(texts("seed", &|shown| shown.digest.seed.to_string()));
     let numbers = |heading: &str, value: &dyn Fn(&Shown<'_>) -> Option<f64>| Column {
         heading: heading.to_owned(),
@@ -94,6 +100,12 @@ fn columns(shown: &[Shown<'_>], differing: &[String]) -> Vec<Column> {
     columns
 }
 
+/// The value of a key; which rule sets a learning rate stands in its own column.
+fn chosen(shown: &Shown<'_>, key: &str) -> String {
+    let by_rule = key == keys::LEARNING_RATE && keys::rule(shown.run).is_some();
+    if by_rule { "rule".to_owned() } else { keys::value(shown.run, key) }
+}
+
 /// The last part of a key, or all of it where two keys end alike.
 pub fn heading(key: &str, differing: &[String]) -> String {
     let last = |key: &str| key.rsplit('.').next().unwrap_or_default().to_owned();
@@ -114,7 +126,7 @@ fn exponents(shown: &[Shown<'_>]) -> Column {
     let cell = |shown: &Shown<'_>| match shown.digest.exponent {
         Some(found) => {
             let error = found.std_error.map(|error| format!(" ± {}", four_digits(error))).unwrap_or_default();
-            Cell { text: format!("{}{error}", four_digits(found.value)), order: Some(found.value) }
+            Cell { text: format!("{}{error}", four_digits(found.value)), order: Some(found.value), whole: None }
         }
         None => measured(None),
     };
@@ -123,12 +135,14 @@ fn exponents(shown: &[Shown<'_>]) -> Column {
 
 fn configured(text: String) -> Cell {
     let order = text.parse().ok().filter(|order: &f64| order.is_finite());
-    Cell { text, order }
+    let short = keys::short_path(&text);
+    let whole = (short != text).then_some(text);
+    Cell { text: short, order, whole }
 }
 
 fn measured(value: Option<f64>) -> Cell {
     let value = value.filter(|value| value.is_finite());
-    Cell { text: value.map(four_digits).unwrap_or_default(), order: value }
+    Cell { text: value.map(four_digits).unwrap_or_default(), order: value, whole: None }
 }
 
 #[cfg(test)]

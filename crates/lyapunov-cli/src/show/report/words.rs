@@ -11,7 +11,7 @@ use super::{
     fit::Fit,
     keys,
     series::rank,
-    table::{heading, marked_up, outcome},
+    table::{marked_up, outcome},
 };
 use crate::text::{counted, four_digits, statistics::quantile};
 
@@ -191,14 +191,8 @@ pub fn origins(shown: &[Shown<'_>]) -> String {
 }
 
 /// One run, to be opened: a line about it, its facts, and a place for its charts.
-pub fn run(i: usize, shown: &Shown<'_>, differing: &[String], open: bool) -> String {
-    let difference = |key: &String| {
-        let value = keys::value(shown.run, key);
-        if key.rsplit('.').next() == Some("name") { value } else { format!("{} {value}", heading(key, differing)) }
-    };
-    let differences = differing.iter().map(difference);
-    let seed = format!("seed {}", shown.digest.seed);
-    let about = differences.chain([seed]).collect::<Vec<_>>().join(" · ");
+pub fn run(i: usize, shown: &Shown<'_>, label: &str, open: bool) -> String {
+    let about = if label == shown.digest.name { "" } else { label };
     let open = if open { " open" } else { "" };
     format!(
         "<details class=\"run\" id=\"run-{i}\" data-run=\"{i}\"{open}><summary><b>{}</b> <span class=\"state \
@@ -207,7 +201,7 @@ pub fn run(i: usize, shown: &Shown<'_>, differing: &[String], open: bool) -> Str
         escape(&shown.digest.name),
         shown.digest.state,
         escape(&outcome(shown)),
-        escape(&about),
+        escape(about),
         facts(shown)
     )
 }
