@@ -214,8 +214,10 @@ mod tests {
     use crate::manifest::Manifest;
 
     fn run(keys: &[(&str, Value)]) -> StoredRun {
+        let seed = keys.iter().find(|(key, _)| *key == "run.seed").and_then(|(_, seed)| seed.as_u64());
         let keys = keys.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect();
-        StoredRun { folder: PathBuf::from("runs/a"), manifest: Manifest::default(), keys }
+        let manifest = Manifest { seed: seed.unwrap_or_default(), ..Manifest::default() };
+        StoredRun { folder: PathBuf::from("runs/a"), manifest, keys }
     }
 
     fn trained(model: &str, widths: i64, loss: &str, rate: f64, seed: i64) -> StoredRun {

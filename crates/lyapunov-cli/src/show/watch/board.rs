@@ -95,7 +95,18 @@ impl Board {
         runs_in(&places)?;
         let mut board = Self { places, runs: Vec::new(), selected: 0, view: 0, follow: true, help: false };
         board.refresh();
+        if !board.is_running() {
+            board.selected = newest(&board.runs, |_| true).unwrap_or(0);
+            board.look();
+        }
         Ok(board)
+    }
+
+    /// Reads the rows of the chosen run.
+    fn look(&mut self) {
+        if let Some(watched) = self.runs.get_mut(self.selected) {
+            watched.refresh(true);
+        }
     }
 
     /// Reads what is new. Manifests that have not changed are not read again.
@@ -113,7 +124,7 @@ impl Board {
             self.runs.push(watched);
         }
         if self.follow && self.runs.get(self.selected).is_none_or(|watched| watched.state != "running") {
-            self.selected = self.runs.iter().position(|watched| watched.state == "running").unwrap_or(self.selected);
+            self.selected = newest(&self.runs, |watched| watched.state == "running").unwrap_or(self.selected);
         }
         self.selected = self.selected.min(self.runs.len().saturating_sub(1));
         for (i, watched) in self.runs.iter_mut().enumerate() {
@@ -126,13 +137,17 @@ impl Board {
         self.follow = false;
         let last = self.runs.len().saturating_sub(1);
         self.selected = if down { (self.selected + 1).min(last) } else { self.selected.saturating_sub(1) };
-        if let Some(watched) = self.runs.get_mut(self.selected) {
-            watched.refresh(true);
-        }
+        self.look();
     }
 
     /// Whether any run goes on.
     pub fn is_running(&self) -> bool {
         self.runs.iter().any(|watched| watched.state == "running")
     }
+}
+
+/// The place of the run that began last, among some.
+fn newest(runs: &[Watched], among: impl Fn(&Watched) -> bool) -> Option<usize> {
+    let places = (0..runs.len()).filter(|i| among(&runs[*i]));
+    places.max_by(|a, b| runs[*a].run.manifest.started.cmp(&runs[*b].run.manifest.started))
 }

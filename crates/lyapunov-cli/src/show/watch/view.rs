@@ -18,8 +18,10 @@ use crate::{
 /// Draws the board.
 pub fn draw(frame: &mut Frame<'_>, board: &Board) {
     let [body, footer] = Layout::vertical([Constraint::Min(3), Constraint::Length(1)]).areas(frame.area());
-    let [left, right] = Layout::horizontal([Constraint::Percentage(38), Constraint::Min(20)]).areas(body);
-    list(frame, left, board);
+    let names = board.runs.iter().map(|watched| watched.run.name().chars().count()).max().unwrap_or_default();
+    let (width, whole) = list_width(frame.area().width as usize, names);
+    let [left, right] = Layout::horizontal([Constraint::Length(width as u16), Constraint::Min(20)]).areas(body);
+    list(frame, left, board, whole);
     match board.runs.get(board.selected) {
         Some(_) if board.help => {
             frame.render_widget(Paragraph::new(HELP).block(Block::bordered().title("keys")), right);
@@ -34,27 +36,71 @@ pub fn draw(frame: &mut Frame<'_>, board: &Board) {
 
 const HELP: &str = "q, Ctrl-C   leave\n↑ ↓ k j     choose a run\ntab 1 2 3   both curves, the loss, the sharpness\n\
                     f           follow the run that goes on\n?           these lines\n\n\
+                    done completed, div. diverged, blew blown up, fail failed,\nint. interrupted, kill killed, \
+                    45% of a run that goes on\n\n\
                     η·λ_max is the learning rate times the sharpness of a mini-batch;\nfull-batch descent has its \
                     edge at 2.";
 
-fn list(frame: &mut Frame<'_>, area: Rect, board: &Board) {
+/// Letters around a name: two borders, the mark of the choice, a space and the state in four letters.
+const AROUND: usize = 2 + 2 + 1 + 4;
+
+/// What the state and the steps need where they stand in words.
+const IN_WORDS: usize = 2 + 2 + 23;
+
+/// What the curves keep beside the list.
+const CURVES: usize = 40;
+
+/// How wide the list is, and whether states stand there in words: names are whole as long as the curves have room.
+fn list_width(all: usize, names: usize) -> (usize, bool) {
+    let words = names + IN_WORDS;
+    if words + CURVES <= all { (words, true) } else { ((names + AROUND).min(all / 2), false) }
+}
+
+fn list(frame: &mut Frame<'_>, area: Rect, board: &Board, whole: bool) {
     let items = board.runs.iter().map(|watched| {
-        let (step, all) = watched.progress();
-        let progress = match all {
-            Some(all) if watched.state == "running" => format!("{:>3.0} %", 100.0 * step as f64 / all as f64),
-            _ => counted(step, "step"),
+        let name = watched.run.name();
+        let line = if whole {
+            format!("{:<9} {:>11}  {name}", watched.state, progress(watched))
+        } else {
+            format!("{:>4} {name}", mark(watched))
         };
-        ListItem::new(format!("{:<9} {progress:>9}  {}", watched.state, watched.run.name()))
+        ListItem::new(line)
     });
     let list = List::new(items).block(Block::bordered().title("runs")).highlight_symbol("> ");
     frame.render_stateful_widget(list, area, &mut ListState::default().with_selected(Some(board.selected)));
+}
+
+/// How far a run has come: its share while it goes on, its steps afterwards.
+fn progress(watched: &Watched) -> String {
+    share(watched).unwrap_or_else(|| counted(watched.progress().0, "step"))
+}
+
+fn share(watched: &Watched) -> Option<String> {
+    let (step, all) = watched.progress();
+    let running = watched.state == "running";
+    all.filter(|_| running).map(|all| format!("{:.0} %", 100.0 * step as f64 / all as f64))
+}
+
+/// The state in at most four letters; `?` beside the list says what they mean.
+fn mark(watched: &Watched) -> String {
+    match watched.state {
+        "running" => share(watched).map_or_else(|| "run".to_owned(), |share| share.replace(' ', "")),
+        "completed" => "done".to_owned(),
+        "interrupted" => "int.".to_owned(),
+        "killed" => "kill".to_owned(),
+        "failed" => "fail".to_owned(),
+        "diverged" => "div.".to_owned(),
+        "blown-up" => "blew".to_owned(),
+        other => other.chars().take(4).collect(),
+    }
 }
 
 fn run(frame: &mut Frame<'_>, area: Rect, watched: &Watched, view: usize) {
     let [facts, curves] = Layout::vertical([Constraint::Length(7), Constraint::Min(5)]).areas(area);
     let lines: Vec<Line<'_>> =
         facts_of(watched, area.width.saturating_sub(30) as usize).into_iter().map(Line::from).collect();
-    frame.render_widget(Paragraph::new(lines).block(Block::bordered().title(watched.run.name())), facts);
+    let title = format!("{} · {} · {}", watched.run.name(), watched.state, progress(watched));
+    frame.render_widget(Paragraph::new(lines).block(Block::bordered().title(title)), facts);
     let halves = Layout::vertical([Constraint::Fill(1), Constraint::Fill(1)]).areas::<2>(curves);
     match view {
         1 => loss(frame, curves, watched),
@@ -213,6 +259,33 @@ mod tests {
         for (width, height) in [(1, 1), (20, 5), (0, 0)] {
             Terminal::new(TestBackend::new(width, height)).unwrap().draw(|frame| draw(frame, &board)).unwrap();
         }
+    }
+
+    #[test]
+    fn the_newest_run_is_chosen_and_names_are_whole_at_eighty_columns() {
+        let out = tempfile::tempdir().unwrap();
+        for (name, started) in [("mlp-schedule-free-0123abcd", "2026-11-02"), ("mlp-sgd-ffffffff", "2026-11-01")] {
+            let run = out.path().join(name);
+            std::fs::create_dir(&run).unwrap();
+            let started = format!("{started}T00:00:00Z");
+            let manifest = Manifest { started, outcome: crate::manifest::Outcome::Completed, ..Manifest::default() };
+            std::fs::write(run.join(folder::MANIFEST), manifest.to_json()).unwrap();
+            std::fs::write(run.join(folder::CONFIG), crate::defaults::DEFAULTS).unwrap();
+            Store::create(&run.join(folder::ROWS)).unwrap().close().unwrap();
+        }
+        let mut board = Board::open(vec![out.path().to_owned()]).unwrap();
+        assert_eq!(board.runs[board.selected].run.name(), "mlp-schedule-free-0123abcd");
+        board.step(true);
+        board.refresh();
+        assert_eq!(board.runs[board.selected].run.name(), "mlp-sgd-ffffffff", "a choice is kept");
+        let mut terminal = Terminal::new(TestBackend::new(80, 24)).unwrap();
+        terminal.draw(|frame| draw(frame, &board)).unwrap();
+        let screen = terminal.backend().to_string();
+        for line in ["  done mlp-schedule-free-0123abcd", "> done mlp-sgd-ffffffff", "mlp-sgd-ffffffff · completed"] {
+            assert!(screen.contains(line), "{line}: {screen}");
+        }
+        assert_eq!(list_width(80, 26), (35, false));
+        assert_eq!(list_width(120, 26), (53, true));
     }
 
     #[test]
