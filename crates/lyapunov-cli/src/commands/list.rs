@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use super::print;
 use crate::{
     error::{Error, Result},
-    show::list::{Condition, Entry, check_name, plain, sort},
+    show::list::{Condition, Entry, check_name, last_part, plain, sort},
     stored::runs_in,
     text::{aligned_without, counted, significant},
 };
@@ -144,9 +144,18 @@ fn text(entries: &[Entry], columns: &[String]) -> String {
     let numbers = |i: &usize| values.iter().all(|row| row[*i].as_ref().is_none_or(Value::is_number));
     let right: Vec<usize> = (0..columns.len()).filter(numbers).collect();
     let mut rows = vec![columns.to_vec()];
-    rows.extend(values.iter().map(|row| row.iter().map(|value| cell(value.as_ref())).collect()));
+    let shown = |(entry, row): (&Entry, &Vec<Option<Value>>)| {
+        let cells = columns.iter().zip(row).map(|(name, value)| by_rule(entry, name).unwrap_or(cell(value.as_ref())));
+        cells.collect()
+    };
+    rows.extend(entries.iter().zip(&values).map(shown));
     let to_go: Vec<usize> = FIRST_TO_GO.iter().filter_map(|name| columns.iter().position(|own| own == name)).collect();
     aligned_without(&rows, &right, &to_go)
+}
+
+/// What is shown instead of a learning rate that a rule sets.
+fn by_rule(entry: &Entry, column: &str) -> Option<String> {
+    (last_part(column) == "learning_rate" && entry.value("rule").is_some()).then(|| "rule".to_owned())
 }
 
 /// A number in at most eight characters; `—` where there is nothing.

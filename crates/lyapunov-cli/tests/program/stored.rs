@@ -536,3 +536,19 @@ fn a_run_of_somebody_elses_loop_is_read_as_any_other() {
     printed(&["report", &run, "--out", "page.html"]);
     assert!(fs::read_to_string(folder.path().join("page.html")).unwrap().contains("quadratic"));
 }
+
+#[test]
+fn a_learning_rate_that_a_rule_sets_is_no_number_of_a_list() {
+    let folder = copies(&["slow", "fast"]);
+    let config = folder.path().join("slow/config.toml");
+    let text = fs::read_to_string(&config).unwrap();
+    assert!(text.contains("rule = \"none\""));
+    fs::write(&config, text.replacen("rule = \"none\"", "rule = \"edge-step\"", 1)).unwrap();
+    for column in ["learning_rate", "optimizer.learning_rate"] {
+        let columns = format!("run,rule,{column}");
+        let output = program().args(["list", "--columns", &columns]).arg(folder.path()).assert().success();
+        let text = String::from_utf8(output.get_output().stdout.clone()).unwrap();
+        let rows: Vec<Vec<&str>> = text.lines().map(|line| line.split_whitespace().collect()).collect();
+        assert_eq!(rows[1..], [vec!["fast", "—", "0.07"], vec!["slow", "edge-step", "rule"]], "{text}");
+    }
+}

@@ -152,7 +152,8 @@ fn known_names(entries: &[Entry]) -> Vec<String> {
     names
 }
 
-fn last_part(key: &str) -> &str {
+/// The name of a key without its section.
+pub fn last_part(key: &str) -> &str {
     key.rsplit_once('.').map_or(key, |(_, last)| last)
 }
 
