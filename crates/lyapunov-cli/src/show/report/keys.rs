@@ -39,7 +39,7 @@ pub fn differing(runs: &[&StoredRun]) -> Vec<String> {
 /// Whether the choice of another thing has filled a key in: what some runs leave to the program, or do not have, and a
 /// name among those that differ determines.
 fn is_filled_in(runs: &[&StoredRun], key: &str, differing: &[String]) -> bool {
-    let chosen = |name: &String| name == RULE || name.ends_with(".name");
+    let chosen = |name: &String| name == RULE || name.rsplit('.').next() == Some("name");
     runs.iter().any(|run| is_left_open(&value(run, key)))
         && differing.iter().any(|name| name != key && chosen(name) && determines(runs, name, key))
 }
@@ -93,9 +93,11 @@ pub fn labels(runs: &[&StoredRun], differing: &[String]) -> Vec<String> {
         let seed = seeds.then(|| format!("seed {}", run.manifest.seed));
         parts(run, &telling).into_iter().chain(seed).collect::<Vec<_>>().join(" · ")
     };
-    let mut counts: BTreeMap<String, usize> = BTreeMap::new();
     let labels: Vec<String> = runs.iter().map(label).collect();
-    labels.iter().for_each(|label| *counts.entry(label.clone()).or_default() += 1);
+    let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+    for label in &labels {
+        *counts.entry(label.clone()).or_default() += 1;
+    }
     let whole = |(run, label): (&&StoredRun, String)| match label.as_str() {
         "" => run.name(),
         _ if counts[&label] > 1 => format!("{label} · {}", run.name()),
