@@ -1,6 +1,6 @@
 //! The configuration as a typed structure; every key says itself what it allows.
 
-use lyapunov::{Product, Quantity, Rule, Shape, Target};
+use lyapunov::{Estimator, NearbyValue, Product, Quantity, Rule, Shape, Target};
 use lyapunov_burn::{
     Activation, Initialization, Layout, Loss as LossName, ModelName, Normalization, Pooling, Shortcut,
 };
@@ -199,6 +199,9 @@ pub struct Control {
     /// Steps between two probes of the step, for rules that probe.
     #[serde(deserialize_with = "count")]
     pub every: u64,
+    /// Readings that `"quasi-newton"` takes the mean of.
+    #[serde(deserialize_with = "count")]
+    pub smoothing: u64,
     /// The least and the largest learning rate that a rule may choose.
     #[serde(deserialize_with = "bounds")]
     pub bounds: [f64; 2],
@@ -223,6 +226,12 @@ pub struct Measure {
     /// Products per measurement.
     #[serde(deserialize_with = "products")]
     pub products: usize,
+    /// How eigenvalues of the mini-batch are followed.
+    #[serde(with = "named")]
+    pub estimator: Estimator,
+    /// Which number of a nearby trajectory is reported.
+    #[serde(with = "named")]
+    pub reading: NearbyValue,
 }
 
 /// `[exponents]`
