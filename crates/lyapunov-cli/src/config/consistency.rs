@@ -21,6 +21,7 @@ pub fn check(draft: &Draft, config: &Config) -> Result<()> {
     control(draft, config)?;
     smoothing(draft, config)?;
     estimator(draft, config)?;
+    time(draft, config)?;
     products(draft, config)
 }
 
@@ -170,6 +171,24 @@ fn smoothing(draft: &Draft, config: &Config) -> Result<()> {
         }
         _ => Ok(()),
     }
+}
+
+/// Refuses a training time beside a number of steps, and one whose steps no rate decides.
+fn time(draft: &Draft, config: &Config) -> Result<()> {
+    if config.run.time == 0.0 {
+        return Ok(());
+    }
+    let (message, help) = if config.run.steps > 0 {
+        let message =
+            format!("`run.time` and `run.steps` are both given: {} and {}", config.run.time, config.run.steps);
+        (message, "set one of the two to 0; `run.most_steps` limits the steps of a time")
+    } else if config.fixed_rate().is_none() {
+        let message = "`run.time` is given, but no `optimizer.learning_rate` decides how many steps that is".to_owned();
+        (message, "set `run.steps` or `run.epochs` instead: a rule or the optimizer chooses the rate here")
+    } else {
+        return Ok(());
+    };
+    Err(draft.fault_at("run.time", |flag| format!("{flag}{message}"))(Some(help.to_owned())))
 }
 
 /// Refuses a nearby trajectory that has nothing to follow, and the choice of a reading without one.

@@ -74,7 +74,7 @@ pub fn descent<'a, R: UpdateRule<Weights>>(
 /// What a run does, and when.
 pub fn plan(config: &Config, network: &Network) -> Result<Plan> {
     let epoch = network.steps_per_epoch();
-    let steps = config.run.step_count(epoch);
+    let steps = config.step_count(epoch);
     let lowest = config.measure.what.contains(&Quantity::LambdaMin);
     let wanted = if lowest { SpectralTarget::Smallest } else { SpectralTarget::Largest };
     Ok(Plan {
