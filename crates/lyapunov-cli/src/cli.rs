@@ -28,8 +28,19 @@ use crate::{
 
 /// The commands of a build with networks; the other one knows their names.
 #[cfg(any(test, not(feature = "networks")))]
-const OF_NETWORKS: [&str; 10] =
-    ["train", "twin", "verify", "measure", "suggest-rate", "compare-rates", "sweep", "reproduce", "config", "data"];
+const OF_NETWORKS: [&str; 11] = [
+    "train",
+    "twin",
+    "verify",
+    "measure",
+    "suggest-rate",
+    "compare-rates",
+    "sweep",
+    "scan",
+    "reproduce",
+    "config",
+    "data",
+];
 
 /// The commands that need no network.
 #[derive(Debug, Subcommand)]

@@ -36,7 +36,7 @@ impl Rule {
         border(py, || {
             let rule: lyapunov::Rule = name.parse()?;
             let bounds = [bounds.0, bounds.1];
-            let options = RuleOptions { strength, period: every, bounds, edge, momentum, damped };
+            let options = RuleOptions { strength, period: every, smoothing: 1, bounds, edge, momentum, damped };
             Ok(Self(match schedule {
                 None => rule.controller(&options)?,
                 Some((steps, warm_up, cooldown)) => {

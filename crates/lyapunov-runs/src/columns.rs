@@ -4,11 +4,11 @@
 //! TensorBoard and the curves of a report all follow these tables. A new number is a new line here, with the version of
 //! the tables that brought it.
 
-use lyapunov::{Evaluation, Measurement, Quantity, RunningExponents, Secant, Sharpness, StepCurvature};
+use lyapunov::{Evaluation, Measurement, Quantity, RunningExponents, Secant, Sharpness, StepCurvature, Trajectory};
 use rusqlite::Row as Cells;
 
 /// The version of the tables, in `PRAGMA user_version`; no column is of a later one.
-pub const SCHEMA_VERSION: i64 = 4;
+pub const SCHEMA_VERSION: i64 = 5;
 
 /// A recorded number of a row `T`.
 pub struct Column<T> {
@@ -197,6 +197,25 @@ recorded! {
 }
 
 recorded! {
+    /// What a nearby trajectory shows at one step: δ is the perturbation that is carried along the run, v = δ/‖δ‖.
+    NearbyPoint: "nearby" since 5, keys [
+        SEVERAL_PER_STEP,
+        Key {
+            name: "quantity",
+            declaration: "TEXT NOT NULL",
+            meaning: "what it follows: lambda_max, lambda_min, preconditioned_sharpness",
+            before: None,
+        },
+    ], primary ["step", "quantity"];
+    factor: Option<f64>, "c", "weight² per loss", since 5, "The perturbation moves by δ' = (I + cH)δ";
+    growth: Option<f64>, "ln(‖δ'‖/‖δ‖)", "nats per step", since 5, "How the perturbation grows in this step";
+    from_growth: Option<f64>, "(‖δ'‖/‖δ‖ − 1)/c", "loss per weight²", since 5,
+        "The eigenvalue that explains the growth";
+    rayleigh: Option<f64>, "vᵀHv", "loss per weight²", since 5, "The Rayleigh quotient";
+    image_norm: Option<f64>, "‖Hv‖", "loss per weight²", since 5, "Norm of the product with the Hessian";
+}
+
+recorded! {
     /// An exponent at one step.
     ExponentPoint: "exponents" since 2, keys [
         SEVERAL_PER_STEP,
@@ -273,6 +292,21 @@ impl SharpnessPoint {
             cost: measured.cost,
             learning_rate: row.learning_rate,
         }
+    }
+}
+
+impl NearbyPoint {
+    /// What one trajectory of a row shows.
+    pub fn of(step: u64, shown: &Trajectory) -> Self {
+        let Trajectory { factor, growth, from_growth, rayleigh, image_norm, .. } = *shown;
+        let [factor, growth, from_growth, rayleigh, image_norm] =
+            [factor, growth, from_growth, rayleigh, image_norm].map(finite);
+        Self { step, factor, growth, from_growth, rayleigh, image_norm }
+    }
+
+    /// The name of the series of what follows this quantity.
+    pub fn series(quantity: &str) -> String {
+        format!("nearby_{quantity}")
     }
 }
 
@@ -389,6 +423,7 @@ mod tests {
         check::<Row>();
         check::<SharpnessPoint>();
         check::<ExponentPoint>();
+        check::<NearbyPoint>();
         check::<AlongPoint>();
         check::<SecantPoint>();
     }

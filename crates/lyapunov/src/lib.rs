@@ -61,12 +61,12 @@ pub use descent::{
 pub use elementwise::Elementwise;
 pub use error::{Error, Result};
 pub use exponents::{
-    Benettin, Covariant, CovariantVectors, Estimate, Exponents, Growth, Local, Separation, Shadow, SpectrumOptions,
-    covariant_vectors, exponents, gali, separation, shadow, zero_one_test,
+    Benettin, BoxDimension, Covariant, CovariantVectors, Estimate, Exponents, Growth, Local, Separation, Shadow,
+    SpectrumOptions, box_dimension, covariant_vectors, exponents, gali, separation, shadow, zero_one_test,
 };
 pub use krylov::{
-    Density, DensityCurve, DensityOptions, Eigenpair, Lanczos, LogAverage, Nearby, NearbyReading, Ritz, Trace,
-    TraceOptions, Tracker, TwoSamples, density, lambda_max_of_mean, lanczos, power_iteration, trace,
+    Density, DensityCurve, DensityOptions, Eigenpair, Lanczos, LogAverage, Nearby, NearbyReading, NearbyValue, Ritz,
+    Trace, TraceOptions, Tracker, TwoSamples, density, lambda_max_of_mean, lanczos, power_iteration, trace,
 };
 pub use named::Named;
 pub use noise::{Purpose, Stream};
@@ -75,10 +75,11 @@ pub use objective::{
     batch_sharpness, check_determinism, difference_product, lambda_max, lambda_min,
 };
 pub use operator::{Affine, Dense, Operator, Preconditioned, rayleigh_quotient};
-pub use record::{Measurement, Observer, Quantity, RunningExponents, Secant, Sharpness, StepCurvature};
+pub use record::{Measurement, Observer, Quantity, RunningExponents, Secant, Sharpness, StepCurvature, Trajectory};
 pub use run::{
-    Chaos, ComingStep, Deviations, EdgeReading, ExponentOptions, Plan, Reading, SharpnessMonitor, Start, Summary,
-    Target, Training, TwinRow, along, decide, has_blown_up, run, secant, twins,
+    Chaos, ComingStep, Course, Deviations, EdgeReading, Estimator, ExponentOptions, Follower, Plan, Reading,
+    SharpnessMonitor, Start, Summary, Target, Training, TwinRow, along, course, decide, has_blown_up, run, secant,
+    twins,
 };
 pub use snapshot::{Archive, Numbers, Persist, Snapshot};
 pub use system::{

@@ -54,6 +54,24 @@ impl Sharpness {
     }
 }
 
+/// Everything that a nearby trajectory shows at one step, of which one number is the sharpness that is reported: see
+/// [`Nearby`](crate::Nearby). δ is the perturbation, v = δ/‖δ‖, and H the matrix of the quantity on the mini-batch.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Trajectory {
+    /// The quantity that it follows.
+    pub quantity: Quantity,
+    /// c of δ' = (I + cH)δ.
+    pub factor: f64,
+    /// ln(‖δ'‖/‖δ‖), in nats per step.
+    pub growth: f64,
+    /// (‖δ'‖/‖δ‖ − 1)/c.
+    pub from_growth: f64,
+    /// vᵀHv.
+    pub rayleigh: f64,
+    /// ‖Hv‖.
+    pub image_norm: f64,
+}
+
 /// How the loss of the mini-batch slopes and curves along the coming step w' = w − η P⁻¹ m of the optimizer, in the
 /// metric of its preconditioner P (the identity for most): A = P^-½ H_B P^-½ and u is the unit vector along P^-½ m.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -115,6 +133,8 @@ pub struct Measurement {
     pub evaluation: Option<Evaluation>,
     /// Sharpness, once per quantity and kind of data that was due.
     pub sharpness: Vec<Sharpness>,
+    /// What nearby trajectories show, once per quantity that one follows.
+    pub nearby: Vec<Trajectory>,
     /// The curvature along the coming step, where the controller asked for it.
     pub along: Option<StepCurvature>,
     /// The secant of the step before, where the controller asked for it.
@@ -136,6 +156,7 @@ impl Measurement {
             edge: Edge { threshold: f64::INFINITY, preconditioned: false, holds_batch_sharpness: false },
             evaluation: None,
             sharpness: Vec::new(),
+            nearby: Vec::new(),
             along: None,
             secant: None,
             exponents: None,

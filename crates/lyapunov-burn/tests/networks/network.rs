@@ -1,9 +1,9 @@
 //! Networks against central differences in f64, dense references and the laws of the design.
 
 use lyapunov::{
-    Adam, Block, Constant, Dense, Descent, Difference, Elementwise, Flat, HeavyBall, Hessian, Lanczos, Measurement,
-    Moments, Objective, Plan, Preconditioned, Product, Purpose, Sample, Sgd, Stream, System, Target, Vector,
-    batch_sharpness, lanczos, run, testing,
+    Adam, Block, Constant, Dense, Descent, Difference, Elementwise, Estimator, Flat, HeavyBall, Hessian, Lanczos,
+    Measurement, Moments, NearbyValue, Objective, Plan, Preconditioned, Product, Purpose, Sample, Sgd, Stream, System,
+    Target, Vector, batch_sharpness, lanczos, run, testing,
 };
 use lyapunov_burn::{
     Activation, Architecture, Dataset, Loss, Network, NetworkOptions, Pooling, Precision, Tensor, Weights, device,
@@ -450,6 +450,30 @@ fn measuring_never_changes_the_run() {
         assert_eq!((a.sharpness.len(), b.sharpness.len()), (0, 3));
     }
     assert_eq!(measured, rows(1, vec![Target::Batch, Target::Subset(20), Target::Full], 2), "same seed, same bits");
+}
+
+/// Differences at the nearby point run the network at other weights on the same batch: batch normalisation would
+/// notice.
+#[test]
+fn a_nearby_trajectory_never_changes_the_run() {
+    let rows = |measure_every: u64| {
+        let network = network(cnn(), Activation::Tanh, Precision::Single);
+        let product = Product::Difference(network.difference());
+        let mut descent = Sgd::new(&network, network.initial_weights(), 0.0, Product::Exact);
+        let estimator = Estimator::NearbyTrajectory(NearbyValue::Growth);
+        let plan = Plan { steps: 10, measure_every, estimator, product, products: 3, ..Plan::default() };
+        let mut rows: Vec<Measurement> = Vec::new();
+        run(&mut descent, &plan, &mut Constant(0.1), &mut rows).unwrap();
+        rows
+    };
+    let (plain, measured) = (rows(0), rows(4));
+    for (a, b) in plain.iter().zip(&measured) {
+        assert_eq!(a.loss.to_bits(), b.loss.to_bits());
+        assert_eq!(a.gradient_norm.to_bits(), b.gradient_norm.to_bits());
+        assert_eq!((a.nearby.len(), b.nearby.len(), b.sharpness.len()), (0, 1, 1));
+    }
+    assert_eq!(measured[9].measuring_cost, 6.0 + 10.0, "a burst, and one gradient per step");
+    assert_eq!(measured, rows(4), "same seed, same bits");
 }
 
 /// The device computes on the thread that calls it: runs beside each other must not touch each other's numbers.

@@ -12,6 +12,7 @@ use crate::{
         fetch,
         measure::{self, MeasureArguments},
         reproduce::{self, ReproduceArguments},
+        scan::{self, ScanArguments},
         suggest_rate::{self, SuggestRateArguments},
         sweep::{self, SweepArguments},
         train::{self, TrainArguments, TrainFlags},
@@ -96,6 +97,14 @@ pub enum Command {
     /// interrupted makes only what is missing, and several processes may work on one folder. A run that fails or
     /// diverges does not stop the others.
     Sweep(SweepArguments),
+    /// Draw where a small network can be trained, over two learning rates or their scale
+    ///
+    /// Trains a network with one hidden layer on random points, in double precision and with all points in every step,
+    /// at every place of a plane of two parameters. The picture shows where training converges, where it diverges, and
+    /// how fast (Sohl-Dickstein 2024), with the box dimension of the boundary and its error; or the largest Lyapunov
+    /// exponent. The folder gets scan.json, rows.f64, values.csv, result.json, picture.png and picture.svg; a scan that
+    /// was killed goes on at the row where it stopped, to the same bits.
+    Scan(ScanArguments),
     /// Put the paper's claims to the test, on whatever images there are
     ///
     /// Makes the runs of four experiments, as one sweep, and one page (report.html) that shows each claim of Sasdelli
@@ -133,6 +142,7 @@ impl Command {
             Self::SuggestRate(arguments) => suggest_rate::execute(arguments),
             Self::CompareRates(arguments) => compare_rates::execute(arguments),
             Self::Sweep(arguments) => sweep::execute(arguments),
+            Self::Scan(arguments) => scan::execute(arguments),
             Self::Reproduce(arguments) => reproduce::execute(arguments),
             Self::Config => config::execute(),
             Self::Data(DataCommand::Synthesize(arguments)) => data::synthesize(arguments),

@@ -7,7 +7,7 @@ use std::{
 
 use clap::{Args, ValueEnum};
 use lyapunov_runs::columns::{
-    AlongPoint, Column, ExponentPoint, QUANTITIES, Recorded, Row, SecantPoint, SharpnessPoint,
+    AlongPoint, Column, ExponentPoint, NearbyPoint, QUANTITIES, Recorded, Row, SecantPoint, SharpnessPoint,
 };
 
 use super::{print, show::run_at};
@@ -47,6 +47,10 @@ fn columns() -> String {
             lines::<AlongPoint>(|column| numbered("along", column))
                 + &lines::<SecantPoint>(|column| numbered("secant", column))
         }),
+        (
+            "For every quantity that a nearby trajectory follows:".to_owned(),
+            lines::<NearbyPoint>(|column| numbered(&NearbyPoint::series("lambda_max"), column)),
+        ),
     ];
     let text = parts.map(|(head, lines)| format!("{head}\n  {}\n", lines.trim_end().replace('\n', "\n  "))).join("\n");
     format!(

@@ -5,6 +5,7 @@ pub mod exponents;
 pub mod export;
 pub mod list;
 pub mod man;
+mod parallel;
 pub mod report;
 pub mod show;
 pub mod watch;
@@ -24,6 +25,8 @@ pub mod fetch;
 pub mod measure;
 #[cfg(feature = "networks")]
 pub mod reproduce;
+#[cfg(feature = "networks")]
+pub mod scan;
 #[cfg(feature = "networks")]
 pub mod suggest_rate;
 #[cfg(feature = "networks")]

@@ -23,7 +23,7 @@ use crate::{
     export::{Wide, tensorboard::Live},
     folder::{CONFIG, MANIFEST, PICTURE, ROWS, RunFolder, WEIGHTS, check_writable},
     manifest::{self, Manifest},
-    measure::summary::{ChaosFound, EdgeFound, LambdaMax, Stand, Summary},
+    measure::summary::{ChaosFound, EdgeFound, LambdaMax, Stand, Summary, TrainingTime},
     seal, setup,
     show::plot::{self, Caption},
     store::{self, Journal, Store},
@@ -305,6 +305,8 @@ impl<'a> TrainingRun<'a> {
             outcome: self.manifest.outcome.name(),
             diverged_at: self.manifest.diverged_at,
             steps: course.steps,
+            training_time: (self.config.run.time > 0.0)
+                .then(|| TrainingTime { asked: self.config.run.time, cut_to: self.config.time_cut_to() }),
             data: self.subject.data.clone(),
             training_images: self.subject.images,
             classes: self.subject.classes,

@@ -129,7 +129,7 @@ impl Difference {
             Self::Weights(_) => Ok(network),
             Self::Image(index) => Ok(network.with_replaced_image(index)?),
             Self::Order(step) => {
-                let steps = settings.config.run.step_count(first.steps_per_epoch());
+                let steps = settings.config.step_count(first.steps_per_epoch());
                 if step >= steps {
                     let message = format!("`--differ order={step}` must name a step of the run, which has {steps}");
                     return Err(Error::usage(message, None));
@@ -176,7 +176,7 @@ impl OptimizerVisitor for Parting<'_> {
         }
         let mut first = setup::descent(config, self.networks[0], start, rule.clone())?;
         let mut second = setup::descent(config, self.networks[1], moved, rule)?;
-        let steps = config.run.step_count(self.networks[0].steps_per_epoch());
+        let steps = config.step_count(self.networks[0].steps_per_epoch());
         let every = self.every.unwrap_or((steps / ROWS).max(1));
         let spinner = Spinner::new(self.quiet);
         spinner.begin_of("training two runs", "step", steps);

@@ -1,6 +1,6 @@
 //! Every check across keys: values that are right alone and wrong together.
 
-use lyapunov::{Product, Quantity, Rule, Schedule, Shape};
+use lyapunov::{Estimator, Product, Quantity, Rule, Schedule, Shape, Target};
 use lyapunov_burn::{Loss, ModelName};
 use toml_edit::Value;
 
@@ -19,6 +19,9 @@ pub fn check(draft: &Draft, config: &Config) -> Result<()> {
     decay(draft, config)?;
     schedule(draft, config)?;
     control(draft, config)?;
+    smoothing(draft, config)?;
+    estimator(draft, config)?;
+    time(draft, config)?;
     products(draft, config)
 }
 
@@ -158,10 +161,65 @@ fn fed(draft: &Draft, config: &Config, rule: Rule) -> Result<()> {
     }
 }
 
-/// Refuses a strength, a period or bounds without a rule.
+/// Refuses a mean of readings for a rule that has its own.
+fn smoothing(draft: &Draft, config: &Config) -> Result<()> {
+    match config.control.rule {
+        Some(rule) if rule != Rule::QuasiNewton && config.control.smoothing > 1 => {
+            let message = format!("`control.smoothing` is given, but \"{rule}\" has none");
+            let help = format!("leave it out, or set `control.rule` to \"{}\"", Rule::QuasiNewton);
+            Err(draft.fault_at("control.smoothing", |flag| format!("{flag}{message}"))(Some(help)))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Refuses a training time beside a number of steps, and one whose steps no rate decides.
+fn time(draft: &Draft, config: &Config) -> Result<()> {
+    if config.run.time == 0.0 {
+        return Ok(());
+    }
+    let (message, help) = if config.run.steps > 0 {
+        let message =
+            format!("`run.time` and `run.steps` are both given: {} and {}", config.run.time, config.run.steps);
+        (message, "set one of the two to 0; `run.most_steps` limits the steps of a time")
+    } else if config.fixed_rate().is_none() {
+        let message = "`run.time` is given, but no `optimizer.learning_rate` decides how many steps that is".to_owned();
+        (message, "set `run.steps` or `run.epochs` instead: a rule or the optimizer chooses the rate here")
+    } else {
+        return Ok(());
+    };
+    Err(draft.fault_at("run.time", |flag| format!("{flag}{message}"))(Some(help.to_owned())))
+}
+
+/// Refuses a nearby trajectory that has nothing to follow, and the choice of a reading without one.
+fn estimator(draft: &Draft, config: &Config) -> Result<()> {
+    let measure = &config.measure;
+    let defaults = Draft::default();
+    if measure.estimator == Estimator::Burst {
+        if draft.text("measure.reading") == defaults.text("measure.reading") {
+            return Ok(());
+        }
+        let message = "`measure.reading` is given, but `measure.estimator` is \"burst\", which reads eigenvalues only";
+        let help = "leave it out, or set `measure.estimator = \"nearby-trajectory\"`".to_owned();
+        return Err(draft.fault_at("measure.reading", |flag| format!("{flag}{message}"))(Some(help)));
+    }
+    let (key, message, help) = if measure.every == 0 {
+        let message = "`measure.estimator` is \"nearby-trajectory\", but `measure.every` is 0: nothing is measured";
+        ("measure.every", message, "the trajectory moves at every step, whatever period this is: leave it out")
+    } else if !measure.on.contains(&Target::Batch) {
+        let message = "`measure.estimator` is \"nearby-trajectory\", which follows the batches of the run, but \
+            `measure.on` does not name \"batch\"";
+        ("measure.on", message, "add \"batch\", such as `measure.on = [\"batch\", \"full\"]`")
+    } else {
+        return Ok(());
+    };
+    Err(draft.fault_at(key, |flag| format!("{flag}{message}"))(Some(help.to_owned())))
+}
+
+/// Refuses a strength, a period, a mean or bounds without a rule.
 fn unused_control(draft: &Draft) -> Result<()> {
     let defaults = Draft::default();
-    for key in ["control.sigma", "control.every", "control.bounds"] {
+    for key in ["control.sigma", "control.every", "control.smoothing", "control.bounds"] {
         if plain(draft.value(key)) != plain(defaults.value(key)) {
             let message = format!("`{key}` is given, but `control.rule` is \"none\"");
             let help = "name a rule, such as `control.rule = \"edge-step\"`".to_owned();

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use lyapunov::{Product, Quantity, Rule, Target};
+use lyapunov::{Estimator, Product, Quantity, Rule, Target};
 use lyapunov_burn::ModelName;
 use toml_edit::{Array, Document, Value};
 
@@ -90,6 +90,7 @@ impl Draft {
         let mut resolved = self.clone();
         resolved.resolve_automatic("control.sigma", Some(rule.map_or(1.0, Rule::usual_strength).into()));
         resolved.resolve_automatic("control.every", Some(rule.map_or(1, Rule::usual_period).cast_signed().into()));
+        resolved.resolve_automatic("control.smoothing", Some(self.usual_smoothing(rule).into()));
         resolved.resolve_automatic("schedule.cooldown", Some(cooldown.into()));
         if rule.is_some() {
             *self = resolved.clone();
@@ -97,6 +98,17 @@ impl Draft {
         resolved
     }
 }
+
+impl Draft {
+    /// Readings of a nearby trajectory scatter from batch to batch.
+    fn usual_smoothing(&self, rule: Option<Rule>) -> i64 {
+        let nearby = self.text("measure.estimator") != Some(Estimator::Burst.name());
+        if rule == Some(Rule::QuasiNewton) && nearby { SMOOTHING } else { 1 }
+    }
+}
+
+/// Readings of a nearby trajectory that the mean is taken of.
+const SMOOTHING: i64 = 10;
 
 impl Settings {
     /// The whole configuration as a commented file.

@@ -1,6 +1,6 @@
 //! The configuration as a typed structure; every key says itself what it allows.
 
-use lyapunov::{Product, Quantity, Rule, Shape, Target};
+use lyapunov::{Estimator, NearbyValue, Product, Quantity, Rule, Shape, Target};
 use lyapunov_burn::{
     Activation, Initialization, Layout, Loss as LossName, ModelName, Normalization, Pooling, Shortcut,
 };
@@ -49,6 +49,29 @@ impl Config {
     pub fn fixed_rate(&self) -> Option<f64> {
         let own = matches!(self.optimizer.name, OptimizerName::Prodigy | OptimizerName::Dog);
         (self.control.rule.is_none() && !own).then_some(self.optimizer.learning_rate)
+    }
+
+    /// How many steps to take, where an epoch has this many.
+    pub fn step_count(&self, steps_per_epoch: u64) -> u64 {
+        match self.timed_steps() {
+            // Whatever is beyond all numbers is beyond the limit.
+            Some(steps) => (steps as u64).clamp(1, self.run.most_steps),
+            None if self.run.steps > 0 => self.run.steps,
+            None => self.run.epochs.saturating_mul(steps_per_epoch),
+        }
+    }
+
+    /// The steps that the training time of `run.time` needs, where that decides.
+    fn timed_steps(&self) -> Option<f64> {
+        // A quotient that should be whole is, up to its rounding.
+        let steps = (self.run.time / self.optimizer.learning_rate * (1.0 - 1e-12)).ceil();
+        (self.run.time > 0.0).then_some(steps)
+    }
+
+    /// The training time that is taken instead of `run.time`, where `run.most_steps` cut it short.
+    pub fn time_cut_to(&self) -> Option<f64> {
+        let most = self.run.most_steps as f64;
+        self.timed_steps().filter(|steps| *steps > most).map(|_| most * self.optimizer.learning_rate)
     }
 
     /// The SHA-256 of all that decides the numbers, in hexadecimal digits: everything but
@@ -199,6 +222,9 @@ pub struct Control {
     /// Steps between two probes of the step, for rules that probe.
     #[serde(deserialize_with = "count")]
     pub every: u64,
+    /// Readings that `"quasi-newton"` takes the mean of.
+    #[serde(deserialize_with = "count")]
+    pub smoothing: u64,
     /// The least and the largest learning rate that a rule may choose.
     #[serde(deserialize_with = "bounds")]
     pub bounds: [f64; 2],
@@ -223,6 +249,12 @@ pub struct Measure {
     /// Products per measurement.
     #[serde(deserialize_with = "products")]
     pub products: usize,
+    /// How eigenvalues of the mini-batch are followed.
+    #[serde(with = "named")]
+    pub estimator: Estimator,
+    /// Which number of a nearby trajectory is reported.
+    #[serde(with = "named")]
+    pub reading: NearbyValue,
 }
 
 /// `[exponents]`
@@ -277,6 +309,12 @@ pub struct Run {
     /// Training steps; 0 = as many as `epochs` needs.
     #[serde(deserialize_with = "whole")]
     pub steps: u64,
+    /// Training time to take; 0 = as long as `steps` or `epochs` say.
+    #[serde(deserialize_with = "not_negative")]
+    pub time: f64,
+    /// The steps that `time` may need at most.
+    #[serde(deserialize_with = "count")]
+    pub most_steps: u64,
     /// Images per step.
     #[serde(deserialize_with = "count")]
     pub batch_size: usize,
@@ -298,11 +336,6 @@ pub struct Run {
 }
 
 impl Run {
-    /// How many steps to take, where an epoch has this many.
-    pub fn step_count(&self, steps_per_epoch: u64) -> u64 {
-        if self.steps > 0 { self.steps } else { self.epochs.saturating_mul(steps_per_epoch) }
-    }
-
     /// How many threads to compute on.
     pub fn thread_count(&self) -> usize {
         if self.threads > 0 { self.threads } else { std::thread::available_parallelism().map_or(1, usize::from) }

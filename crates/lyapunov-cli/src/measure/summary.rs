@@ -27,6 +27,9 @@ pub struct Summary {
     pub diverged_at: Option<u64>,
     /// Training steps that were taken.
     pub steps: u64,
+    /// The training time that was asked for, and the one that so many steps have.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub training_time: Option<TrainingTime>,
     /// The images.
     pub data: String,
     /// How many of them it was trained on.
@@ -68,6 +71,23 @@ pub struct Summary {
     /// What only the sentences say.
     #[serde(skip)]
     pub subject: Subject,
+}
+
+/// How long a run trained, in units of η.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct TrainingTime {
+    /// What `run.time` asked for.
+    pub asked: f64,
+    /// What `run.most_steps` left of it; `null` where it left all.
+    pub cut_to: Option<f64>,
+}
+
+impl TrainingTime {
+    /// Where it was cut short.
+    fn sentence(&self) -> Option<String> {
+        let (asked, left) = (compact(self.asked, 2), compact(self.cut_to?, 2));
+        Some(format!("run.most_steps cut the training time short: {left} of the {asked} that run.time asks for."))
+    }
 }
 
 /// One measurement of λ_max.
@@ -331,6 +351,9 @@ impl Summary {
         let mut text = String::new();
         // Writing into a string cannot fail.
         let _ = writeln!(text, "{}", self.course());
+        if let Some(cut) = self.training_time.as_ref().and_then(TrainingTime::sentence) {
+            let _ = writeln!(text, "{cut}");
+        }
         if let Some(edge) = &self.edge {
             let _ = writeln!(text, "{}", edge.sentence());
         }

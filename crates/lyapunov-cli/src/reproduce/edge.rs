@@ -5,6 +5,7 @@ use lyapunov::Quantity;
 use super::{
     Ended,
     claim::{Claim, heads},
+    plateau::{Plateau, REACHED},
 };
 use crate::{
     show::report::{
@@ -13,7 +14,10 @@ use crate::{
     },
     stored::StoredRun,
     sweep::Plan,
-    text::{counted, four_digits, statistics::median},
+    text::{
+        counted, four_digits,
+        statistics::{mean_and_spread, median},
+    },
 };
 
 /// Of the order of 1/η is what lies between these multiples of it.
@@ -43,6 +47,10 @@ struct Group {
     /// η and η·λ_max of the runs that succeeded.
     succeeded: Vec<(f64, f64)>,
     fit: Option<Fit>,
+    /// Where the sharpness of each run came highest.
+    plateaus: Vec<Plateau>,
+    /// The line through the plateaus that reached the edge.
+    plateau_fit: Option<Fit>,
 }
 
 impl Group {
@@ -53,7 +61,20 @@ impl Group {
             Some((found.learning_rate, found.learning_rate * found.value))
         };
         let succeeded = digests().filter(|digest| digest.succeeded()).filter_map(reading).collect();
-        Self { label, runs: runs.len(), succeeded, fit: fit::of_runs(digests()) }
+        let plateaus: Vec<Plateau> = runs.iter().filter_map(|run| Plateau::of(run)).collect();
+        let plateau_fit = through(&plateaus);
+        Self { label, runs: runs.len(), succeeded, fit: fit::of_runs(digests()), plateaus, plateau_fit }
+    }
+
+    /// How many came to the edge, and how far the rest did.
+    fn reached(&self) -> String {
+        let reached = self.plateaus.iter().filter(|plateau| plateau.reached()).count();
+        let furthest = self.plateaus.iter().map(|plateau| plateau.scaled).reduce(f64::max);
+        match furthest {
+            None => String::new(),
+            Some(furthest) if reached == 0 => format!("never: up to {}", four_digits(furthest)),
+            Some(_) => format!("{reached} of {}", self.plateaus.len()),
+        }
     }
 
     fn of_order(&self) -> usize {
@@ -92,8 +113,27 @@ impl Group {
             self.fit.as_ref().map(slope).unwrap_or_default(),
             median(edges().collect()).map(four_digits).unwrap_or_default(),
             range(least(&mut edges()), most(&mut edges())),
+            self.reached(),
+            self.plateau_fit.as_ref().map(slope).unwrap_or_default(),
+            self.plateaus.iter().filter(|plateau| plateau.fitted_before).count().to_string(),
         ]
     }
+}
+
+/// The line of log λ_max on the plateaus that reached the edge against log η: one point per rate, the mean over its
+/// seeds, so that the scatter about the line has that of the seeds in it.
+fn through(plateaus: &[Plateau]) -> Option<Fit> {
+    let reached: Vec<&Plateau> = plateaus.iter().filter(|plateau| plateau.reached()).collect();
+    let mut rates: Vec<f64> = reached.iter().map(|plateau| plateau.rate).collect();
+    rates.sort_by(f64::total_cmp);
+    // Rates that differ in their last bits are one.
+    rates.dedup_by(|a, b| (*a / *b - 1.0).abs() < 1e-6);
+    let point = |rate: &f64| {
+        let own = reached.iter().filter(|plateau| (plateau.rate / rate - 1.0).abs() < 1e-6);
+        let logs: Vec<f64> = own.map(|plateau| (plateau.scaled / plateau.rate).ln()).collect();
+        mean_and_spread(&logs).map(|(mean, _)| (*rate, mean.exp()))
+    };
+    Fit::through(&rates.iter().filter_map(point).collect::<Vec<_>>())
 }
 
 /// A slope with its error.
@@ -112,6 +152,9 @@ pub fn claims(plan: &Plan, runs: &[Ended]) -> [Claim; 2] {
         "slope of log λ_max against log η",
         "median of η·λ_max",
         "η·λ_max",
+        "reached the edge",
+        "slope on these plateaus",
+        "fitted before",
     ])];
     table.extend(groups.iter().map(Group::row));
     [order(plan, &groups, table.clone()), breadth(&groups, table)]
@@ -138,13 +181,15 @@ fn order(plan: &Plan, groups: &[Group], table: Vec<Vec<String>>) -> Claim {
     let middle = median(succeeded.iter().map(|(_, edge)| *edge).collect());
     let measured = match middle {
         None => "No run succeeded: nothing can be said.".to_owned(),
-        Some(middle) => format!(
-            "Where training succeeds ({} of {}), η·λ_max has the median {}; it lies between ½ and 4 in {of_order} of \
+        Some(middle) => {
+            format!(
+                "Where training succeeds ({} of {}), η·λ_max has the median {}; it lies between ½ and 4 in {of_order} of \
                 them.",
-            succeeded.len(),
-            counted(plan.runs.len(), "run"),
-            four_digits(middle)
-        ),
+                succeeded.len(),
+                counted(plan.runs.len(), "run"),
+                four_digits(middle)
+            ) + &plateaus(groups)
+        }
     };
     let rates = |outside: &dyn Fn(f64) -> bool| -> Vec<f64> {
         succeeded.iter().filter(|(_, edge)| outside(*edge)).map(|(rate, _)| *rate).collect()
@@ -173,14 +218,37 @@ fn order(plan: &Plan, groups: &[Group], table: Vec<Vec<String>>) -> Claim {
         number: 3,
         title: "SGD travels where λ_max is of the order of 1/η",
         says: "Over a large range of learning rates SGD travels where the largest eigenvalue is of the order of 1/η.",
-        test: "λ_max of the mini-batch over the last fifth of each run; a run succeeds where its loss ends at four \
-            fifths of the first or less."
-            .to_owned(),
+        test: format!(
+            "λ_max of the mini-batch over the last fifth of each run; a run succeeds where its loss ends at four \
+            fifths of the first or less. The plateau is where the median of η·λ_max over a fifth of the readings is \
+            highest: with cross-entropy the sharpness falls once the images are fitted. The edge is reached where that \
+            is {REACHED} or more; a run fits before where it is less and the loss ends at a tenth of the first."
+        ),
         measured,
         verdict,
         table,
         picture: None,
     }
+}
+
+/// What the plateaus say: a sentence, where there are any.
+fn plateaus(groups: &[Group]) -> String {
+    let all = || groups.iter().flat_map(|group| &group.plateaus);
+    let Some(middle) = median(all().filter(|plateau| plateau.reached()).map(|plateau| plateau.scaled).collect()) else {
+        return String::new();
+    };
+    let reached = all().filter(|plateau| plateau.reached()).count();
+    let never: Vec<&str> = groups
+        .iter()
+        .filter(|group| !group.plateaus.is_empty() && !group.plateaus.iter().any(Plateau::reached))
+        .map(|group| group.label.as_str())
+        .collect();
+    let never = if never.is_empty() { String::new() } else { format!(" Never there: {}.", never.join("; ")) };
+    format!(
+        " On its plateau η·λ_max is at least {REACHED} in {reached} of {}, with the median {}.{never}",
+        counted(all().count(), "run"),
+        four_digits(middle)
+    )
 }
 
 fn breadth(groups: &[Group], table: Vec<Vec<String>>) -> Claim {

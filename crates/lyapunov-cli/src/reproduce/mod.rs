@@ -8,6 +8,7 @@ mod edge;
 mod estimates;
 mod experiment;
 mod exponents;
+mod plateau;
 mod rules;
 
 pub use claim::{Claim, overview};
@@ -153,6 +154,40 @@ mod tests {
         };
         let points = (0..).zip(values).map(point).collect();
         SharpnessSeries { quantity: quantity.to_owned(), on: "batch".to_owned(), product: "exact".to_owned(), points }
+    }
+
+    #[test]
+    fn a_sharpness_that_falls_again_is_read_on_its_plateau() {
+        let at = |loss: &str, rate: f64, scaled: f64, last: f64| {
+            let keys =
+                [("model.name", json!("mlp")), ("loss.name", json!(loss)), ("optimizer.learning_rate", json!(rate))];
+            let digest = Digest {
+                learning_rate: Some(rate),
+                first_loss: Some(2.0),
+                train_loss: Some(last),
+                readings: vec![reading("lambda_max", 0.1 / rate, rate)],
+                ..Digest::default()
+            };
+            // Up to an edge in the middle, and down to a tenth of 1/η.
+            let values: Vec<f64> =
+                (0..50).map(|i| if (20..35).contains(&i) { scaled / rate } else { 0.1 / rate }).collect();
+            let mut sharpness = series("lambda_max", &values);
+            sharpness.points.iter_mut().for_each(|point| point.learning_rate = rate);
+            run(&keys, digest, History { sharpness: vec![sharpness], ..History::default() })
+        };
+        let rates = [0.01, 0.03, 0.1, 0.3];
+        let mut runs: Vec<Ended> = rates.map(|rate| at("huber", rate, 2.0, 0.01)).into();
+        // One that fits its images before it has come to the edge is no point of the line.
+        runs.push(at("huber", 0.001, 0.4, 0.01));
+        runs.extend(rates.map(|rate| at("focal", rate, 0.5, 1.0)));
+        let [order, _] = edge::claims(&plan(), &runs);
+        let row = |name: &str| order.table.iter().find(|row| row[0].contains(name)).unwrap()[6..].to_vec();
+        let huber = row("huber");
+        assert_eq!((huber[0].as_str(), huber[2].as_str()), ("4 of 5", "1"), "{huber:?}");
+        assert!(huber[1].starts_with("−1 ± ") && huber[1].ends_with("(n = 4)"), "{huber:?}");
+        assert_eq!(row("focal"), ["never: up to 0.5", "", "0"]);
+        let said = "at least 1 in 4 of 9 runs, with the median 2. Never there: mlp · focal";
+        assert!(order.measured.contains(said), "{}", order.measured);
     }
 
     #[test]

@@ -19,11 +19,11 @@ pub fn controller(config: &Config, edge: f64, steps: u64) -> Result<Box<dyn Cont
 
 /// What a rule has to know of the optimizer of this configuration; `edge` is that of the optimizer at η = 1.
 pub fn rule_options(config: &Config, edge: f64) -> RuleOptions {
-    let Control { sigma, every, bounds, .. } = config.control;
+    let Control { sigma, every, smoothing, bounds, .. } = config.control;
     let (momentum, damped) = match config.optimizer.name {
         OptimizerName::HeavyBall | OptimizerName::Nesterov => (config.optimizer.momentum, false),
         OptimizerName::Adam | OptimizerName::AdamW => (config.optimizer.betas[0], true),
         _ => (0.0, false),
     };
-    RuleOptions { strength: sigma, period: every, bounds, edge, momentum, damped }
+    RuleOptions { strength: sigma, period: every, smoothing, bounds, edge, momentum, damped }
 }

@@ -1,8 +1,8 @@
 //! From a configuration to an optimizer, and what its run does when.
 
 use lyapunov::{
-    Decay, DistanceOverGradients, ExponentOptions, Moments, Momentum, Objective, Optimizer, Persist, Plan, ProdigyRule,
-    Product, Quantity, Sample, ScheduleFreeRule, SgdRule, SpectralTarget, Start, UpdateRule,
+    Decay, DistanceOverGradients, Estimator, ExponentOptions, Moments, Momentum, Objective, Optimizer, Persist, Plan,
+    ProdigyRule, Product, Quantity, Sample, ScheduleFreeRule, SgdRule, SpectralTarget, Start, UpdateRule,
 };
 use lyapunov_burn::{Network, Weights};
 
@@ -74,7 +74,7 @@ pub fn descent<'a, R: UpdateRule<Weights>>(
 /// What a run does, and when.
 pub fn plan(config: &Config, network: &Network) -> Result<Plan> {
     let epoch = network.steps_per_epoch();
-    let steps = config.run.step_count(epoch);
+    let steps = config.step_count(epoch);
     let lowest = config.measure.what.contains(&Quantity::LambdaMin);
     let wanted = if lowest { SpectralTarget::Smallest } else { SpectralTarget::Largest };
     Ok(Plan {
@@ -84,6 +84,10 @@ pub fn plan(config: &Config, network: &Network) -> Result<Plan> {
         on: config.measure.on.clone(),
         product: product(config.measure.product, network, wanted)?,
         products: config.measure.products,
+        estimator: match config.measure.estimator {
+            Estimator::Burst => Estimator::Burst,
+            Estimator::NearbyTrajectory(_) => Estimator::NearbyTrajectory(config.measure.reading),
+        },
         evaluate_every: config.run.evaluation_period(epoch),
         exponents: (config.exponents.count > 0).then(|| carry(config, network, steps)),
     })

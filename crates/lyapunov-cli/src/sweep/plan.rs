@@ -168,7 +168,7 @@ impl Planned {
         let (subject, epoch) = subjects.of(&settings)?;
         settings.resolve(&subject)?;
         let config = &settings.config;
-        Ok(Self { id: config.identity(), values, steps: config.run.step_count(epoch), set: settings.differences() })
+        Ok(Self { id: config.identity(), values, steps: config.step_count(epoch), set: settings.differences() })
     }
 
     /// Its configuration, not yet resolved for its network.

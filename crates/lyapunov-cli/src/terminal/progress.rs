@@ -372,6 +372,7 @@ mod tests {
             edge: Edge { threshold: 20.0, preconditioned: false, holds_batch_sharpness: true },
             evaluation: None,
             sharpness: Vec::new(),
+            nearby: Vec::new(),
             along: None,
             secant: None,
             exponents: None,

@@ -172,7 +172,7 @@ fn rows(path: &Path) -> Vec<Vec<String>> {
         other => format!("{other:?}"),
     };
     let mut all = Vec::new();
-    for table in ["rows", "sharpness", "along", "secants", "exponents"] {
+    for table in ["rows", "sharpness", "nearby", "along", "secants", "exponents"] {
         let mut select = connection.prepare(&format!("SELECT * FROM {table} ORDER BY 1, 2, 3")).unwrap();
         let columns = select.column_count();
         let found = select.query_map([], |row| (0..columns).map(|i| Ok(text(row.get(i)?))).collect());

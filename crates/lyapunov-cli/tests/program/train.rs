@@ -327,3 +327,23 @@ fn no_number_depends_on_how_many_threads_a_run_has() {
         assert_eq!(folder_of(&runs[0]).file_name(), folder_of(other).file_name());
     }
 }
+
+#[test]
+fn training_time_decides_the_steps_and_a_limit_of_them_is_reported() {
+    let out = tempfile::tempdir().unwrap();
+    let timed = |rate: &str, most: &str| {
+        let rate = format!("optimizer.learning_rate={rate}");
+        let most = format!("run.most_steps={most}");
+        json(out.path(), &["--set", "run.steps=0", "--set", "run.time=0.5", "--set", &rate, "--set", &most])
+    };
+    let whole = timed("0.02", "100");
+    assert_eq!((&whole["steps"], &whole["training_time"]["cut_to"]), (&25.into(), &serde_json::Value::Null));
+    let cut = timed("0.005", "40");
+    assert_eq!((&cut["steps"], &cut["training_time"]["cut_to"]), (&40.into(), &0.2.into()));
+    let refused = |keys: &[&str], why: &str| {
+        let arguments: Vec<&str> = keys.iter().flat_map(|key| ["--set", key]).collect();
+        train(out.path(), &arguments).assert().code(2).stderr(contains(why));
+    };
+    refused(&["run.time=3.0"], "`run.time` and `run.steps` are both given");
+    refused(&["run.time=3.0", "run.steps=0", "control.rule=edge-step"], "no `optimizer.learning_rate` decides");
+}

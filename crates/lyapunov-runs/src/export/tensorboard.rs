@@ -16,7 +16,7 @@ use super::{
     wide::{exponent_name, numbered, sharpness_name},
 };
 use crate::{
-    columns::{AlongPoint, ExponentPoint, Recorded, Row, SecantPoint, SharpnessPoint},
+    columns::{AlongPoint, ExponentPoint, NearbyPoint, Recorded, Row, SecantPoint, SharpnessPoint},
     error::{Error, Result},
 };
 
@@ -193,6 +193,9 @@ fn scalars_of(row: &Measurement) -> Scalars {
     }
     if let Some(secant) = &row.secant {
         push_series(&mut scalars, "secant", &SecantPoint::of(row.step, secant));
+    }
+    for shown in &row.nearby {
+        push_series(&mut scalars, &NearbyPoint::series(shown.quantity.name()), &NearbyPoint::of(row.step, shown));
     }
     scalars
 }

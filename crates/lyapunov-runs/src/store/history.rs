@@ -6,7 +6,7 @@ use rusqlite::Connection;
 
 use super::tables;
 use crate::{
-    columns::{AlongPoint, ExponentPoint, Recorded, Row, SecantPoint, SharpnessPoint},
+    columns::{AlongPoint, ExponentPoint, NearbyPoint, Recorded, Row, SecantPoint, SharpnessPoint},
     error::{Error, Result},
     seal,
 };
@@ -20,7 +20,8 @@ pub struct History {
     pub sharpness: Vec<SharpnessSeries>,
     /// The exponents, largest first.
     pub exponents: Vec<ExponentSeries>,
-    /// What the rule for the learning rate looked at, one series per number, such as `along_curvature`.
+    /// What the rule for the learning rate and nearby trajectories looked at, one series per number, such as
+    /// `along_curvature`.
     pub probes: Vec<ProbeSeries>,
 }
 
@@ -202,7 +203,24 @@ fn read_exponents(connection: &Connection, first: i64) -> rusqlite::Result<Vec<E
 fn read_probes(connection: &Connection, first: i64) -> rusqlite::Result<Vec<ProbeSeries>> {
     let mut probes = read_probe::<AlongPoint>(connection, "along", first)?;
     probes.extend(read_probe::<SecantPoint>(connection, "secant", first)?);
+    probes.extend(read_nearby(connection, first)?);
     Ok(probes)
+}
+
+/// One series per column and quantity that a trajectory follows.
+fn read_nearby(connection: &Connection, first: i64) -> rusqlite::Result<Vec<ProbeSeries>> {
+    let query = format!("SELECT quantity, {} WHERE step >= ?1 ORDER BY quantity, step", numbers_of::<NearbyPoint>());
+    let mut select = connection.prepare(&query)?;
+    let mut found = select.query([first])?;
+    let mut of: Vec<(String, Vec<NearbyPoint>)> = Vec::new();
+    while let Some(row) = found.next()? {
+        let (quantity, point): (String, NearbyPoint) = (row.get(0)?, numbers(row, 1)?);
+        match of.last_mut().filter(|(last, _)| *last == quantity) {
+            Some((_, points)) => points.push(point),
+            None => of.push((quantity, vec![point])),
+        }
+    }
+    Ok(of.iter().flat_map(|(quantity, points)| series_of(&NearbyPoint::series(quantity), points)).collect())
 }
 
 /// One series per column of a probe, named behind `prefix`; none where nothing is known.
@@ -210,9 +228,14 @@ fn read_probe<T: Recorded>(connection: &Connection, prefix: &str, first: i64) ->
     let query = format!("SELECT {} WHERE step >= ?1 ORDER BY step", numbers_of::<T>());
     let rows: Vec<T> =
         connection.prepare(&query)?.query_map([first], |row| numbers(row, 0))?.collect::<rusqlite::Result<_>>()?;
+    Ok(series_of(prefix, &rows))
+}
+
+/// One series per column of these rows, named behind `prefix`; none where nothing is known.
+fn series_of<T: Recorded>(prefix: &str, rows: &[T]) -> Vec<ProbeSeries> {
     let series = T::COLUMNS.iter().map(|column| ProbeSeries {
         name: format!("{prefix}_{}", column.name),
         points: rows.iter().filter_map(|row| Some((row.step(), (column.value)(row)?))).collect(),
     });
-    Ok(series.filter(|series| !series.points.is_empty()).collect())
+    series.filter(|series| !series.points.is_empty()).collect()
 }

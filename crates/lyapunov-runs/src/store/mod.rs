@@ -29,7 +29,7 @@ pub use patience::LIMIT;
 
 pub use crate::columns::{ExponentPoint, Row, SharpnessPoint};
 use crate::{
-    columns::{AlongPoint, Recorded, SecantPoint},
+    columns::{AlongPoint, NearbyPoint, Recorded, SecantPoint},
     error::{Error, Result},
     faults::point_of_store,
 };
@@ -191,6 +191,9 @@ fn insert_row(connection: &Connection, row: &Measurement) -> rusqlite::Result<()
     for found in &row.sharpness {
         let on = found.on.to_string();
         insert(connection, &SharpnessPoint::of(row, found), &[&found.quantity.name(), &on, &found.product.name()])?;
+    }
+    for shown in &row.nearby {
+        insert(connection, &NearbyPoint::of(row.step, shown), &[&shown.quantity.name()])?;
     }
     if let Some(along) = &row.along {
         insert(connection, &AlongPoint::of(row.step, along), &[&along.product.name()])?;

@@ -5,7 +5,9 @@ use std::{fmt::Write, fs, path::Path};
 use rusqlite::{Connection, OpenFlags};
 
 use crate::{
-    columns::{AlongPoint, ExponentPoint, Key, Recorded, Row, SCHEMA_VERSION, SecantPoint, SharpnessPoint},
+    columns::{
+        AlongPoint, ExponentPoint, Key, NearbyPoint, Recorded, Row, SCHEMA_VERSION, SecantPoint, SharpnessPoint,
+    },
     error::{Error, Result},
 };
 
@@ -22,8 +24,16 @@ const CHECKPOINTS_SCHEMA: &str = "CREATE TABLE checkpoints (
 ";
 
 /// The tables whose rows speak of a step, those that refer to others first.
-pub fn names() -> [&'static str; 6] {
-    [ExponentPoint::TABLE, SecantPoint::TABLE, AlongPoint::TABLE, SharpnessPoint::TABLE, CHECKPOINTS, Row::TABLE]
+pub fn names() -> [&'static str; 7] {
+    [
+        ExponentPoint::TABLE,
+        SecantPoint::TABLE,
+        AlongPoint::TABLE,
+        NearbyPoint::TABLE,
+        SharpnessPoint::TABLE,
+        CHECKPOINTS,
+        Row::TABLE,
+    ]
 }
 
 /// What makes the tables of a new database. Numbers may be NULL: not measured, or none.
@@ -31,6 +41,7 @@ pub fn schema() -> String {
     let tables = [
         table::<Row>(),
         table::<SharpnessPoint>(),
+        table::<NearbyPoint>(),
         table::<AlongPoint>(),
         table::<SecantPoint>(),
         table::<ExponentPoint>(),
@@ -73,6 +84,7 @@ fn views(version: i64) -> String {
     [
         view::<Row>(version),
         view::<SharpnessPoint>(version),
+        view::<NearbyPoint>(version),
         view::<AlongPoint>(version),
         view::<SecantPoint>(version),
         view::<ExponentPoint>(version),

@@ -25,6 +25,7 @@ pub fn row(step: u64) -> Measurement {
         gradient_norm: 1.0,
         learning_rate: 0.1,
         edge: Edge { threshold: 20.0, preconditioned: false, holds_batch_sharpness: true },
+        nearby: Vec::new(),
         along: None,
         secant: None,
         exponents: (step == 3).then_some(grown),

@@ -18,7 +18,8 @@ use crate::{
 /// sharpness.
 ///
 /// Between readings the learning rate stays. Where the reading is not positive its magnitude counts: the step is as
-/// long as the curvature is small.
+/// long as the curvature is small. With a smoothing of k the mean of the magnitudes counts, in which a reading has the
+/// weight 1/k, and each of the first k readings the same.
 ///
 /// **Cost**: none beyond the readings that the plan makes.
 ///
@@ -37,6 +38,9 @@ pub struct QuasiNewton {
     strength: f64,
     edge: f64,
     rate: Option<f64>,
+    smoothing: u64,
+    mean: f64,
+    count: u64,
 }
 
 impl QuasiNewton {
@@ -46,7 +50,23 @@ impl QuasiNewton {
     /// # Errors
     /// [`Error::Argument`] for a σ or an edge that is not positive.
     pub fn new(strength: f64, edge: f64) -> Result<Self> {
-        Ok(Self { strength: positive("sigma", strength)?, edge: positive("edge", edge)?, rate: None })
+        let (strength, edge) = (positive("sigma", strength)?, positive("edge", edge)?);
+        Ok(Self { strength, edge, rate: None, smoothing: 1, mean: 0.0, count: 0 })
+    }
+
+    /// The same by the mean over about so many readings; 1, or 0, by each alone.
+    #[must_use]
+    pub fn with_smoothing(self, smoothing: u64) -> Self {
+        Self { smoothing: smoothing.max(1), ..self }
+    }
+
+    /// The mean of the magnitudes with one more.
+    fn smoothed(&mut self, value: f64) -> f64 {
+        self.count = self.smoothing.min(self.count + 1);
+        // To the bit where each reading counts alone.
+        let before = if self.count == 1 { value } else { self.mean };
+        self.mean = before + (value - before) / self.count as f64;
+        self.mean
     }
 }
 
@@ -56,7 +76,7 @@ impl Controller for QuasiNewton {
             if measurement.edge.preconditioned { Quantity::PreconditionedSharpness } else { Quantity::LambdaMax };
         let reading = measurement.sharpness.iter().find(|found| found.quantity == quantity);
         if let Some(value) = reading.map(|found| found.value.abs()).filter(|value| *value > 0.0) {
-            self.rate = Some(0.5 * self.strength * self.edge / value);
+            self.rate = Some(0.5 * self.strength * self.edge / self.smoothed(value));
         }
         // Without a gradient there is no reading, and no step either.
         if measurement.gradient_norm == 0.0 {
@@ -71,6 +91,46 @@ impl Controller for QuasiNewton {
     }
 
     fn keep(&mut self, archive: &mut Archive<'_>) -> Result<()> {
-        archive.optional("rate", &mut self.rate)
+        archive.optional("rate", &mut self.rate)?;
+        archive.number("mean", &mut self.mean)?;
+        archive.count("count", &mut self.count)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        objective::{Product, Sample},
+        record::Sharpness,
+    };
+
+    fn rates(smoothing: u64, readings: &[f64]) -> Vec<f64> {
+        let mut rule = QuasiNewton::new(1.0, 2.0).unwrap().with_smoothing(smoothing);
+        let row = |step: usize, value: f64| {
+            let mut row = Measurement::of_step(step as u64, 1.0, 1.0);
+            let (quantity, product, on) = (Quantity::LambdaMax, Product::Exact, Sample::Mini(step as u64));
+            row.sharpness.push(Sharpness { quantity, value, residual: 0.0, on, product, cost: 1.0 });
+            row
+        };
+        readings.iter().enumerate().map(|(step, value)| rule.next(&row(step, *value)).unwrap()).collect()
+    }
+
+    #[test]
+    fn alone_each_reading_decides_and_smoothed_the_mean_of_their_magnitudes() {
+        let readings = [2.0, -4.0, 8.0, 1.0];
+        // Without a mean the rates are the reciprocals to the bit.
+        assert_eq!(rates(1, &readings), [0.5, 0.25, 0.125, 1.0]);
+        assert_eq!(rates(0, &readings), rates(1, &readings));
+        let means = [2.0, 3.0, 14.0 / 3.0, 15.0 / 4.0];
+        for (rate, mean) in rates(10, &readings).into_iter().zip(means) {
+            assert!((rate * mean - 1.0).abs() < 1e-14, "{rate} for {mean}");
+        }
+        // After k readings the weight is 1/k: a jump decays by 1 − 1/k per step.
+        let mut jump = vec![5.0; 4];
+        jump.extend([1.0; 3]);
+        for (rate, mean) in rates(4, &jump)[4..].iter().zip([4.0, 3.25, 2.6875]) {
+            assert!((rate * mean - 1.0).abs() < 1e-14, "{rate} for {mean}");
+        }
     }
 }

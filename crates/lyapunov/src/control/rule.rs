@@ -35,6 +35,8 @@ pub struct RuleOptions {
     pub strength: f64,
     /// Steps between two probes, for rules that probe; [`Rule::usual_period`].
     pub period: u64,
+    /// The readings that [`QuasiNewton`] takes the mean of; 1 for each alone.
+    pub smoothing: u64,
     /// The least and the largest learning rate.
     pub bounds: [f64; 2],
     /// The edge of the optimizer at η = 1: 2 for gradient descent.
@@ -63,7 +65,7 @@ impl Rule {
         let RuleOptions { strength, period, bounds: [least, most], edge, .. } = *options;
         let rule: Box<dyn Controller + Send + Sync> = match self {
             Self::EdgeStep => Box::new(EdgeStep::of(options)?),
-            Self::QuasiNewton => Box::new(QuasiNewton::new(strength, edge)?),
+            Self::QuasiNewton => Box::new(QuasiNewton::new(strength, edge)?.with_smoothing(options.smoothing)),
             Self::BatchSharpness => Box::new(BatchSharpnessRule::new(strength)?),
             Self::OnEdge => Box::new(OnEdge::new(strength, period)?),
             Self::Adgd => Box::new(Adgd::new(strength)?),
@@ -114,6 +116,7 @@ impl RuleOptions {
         Self {
             strength: rule.usual_strength(),
             period: rule.usual_period(),
+            smoothing: 1,
             bounds: [0.0, f64::INFINITY],
             edge: 2.0,
             momentum: 0.0,

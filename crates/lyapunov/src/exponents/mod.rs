@@ -6,6 +6,7 @@
 //! [`zero_one_test`] only distinguish regular from chaotic motion.
 
 mod benettin;
+mod box_dimension;
 mod covariant;
 mod error_bars;
 mod growth;
@@ -14,6 +15,7 @@ mod separation;
 mod shadow;
 
 pub use benettin::{Benettin, Local};
+pub use box_dimension::{BoxDimension, box_dimension};
 pub use covariant::{Covariant, CovariantVectors, covariant_vectors};
 pub use error_bars::Estimate;
 pub use growth::Growth;

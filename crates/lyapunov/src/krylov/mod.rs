@@ -16,7 +16,7 @@ mod two_samples;
 pub use density::{Density, DensityCurve, DensityOptions, density};
 pub use lanczos::{Lanczos, lanczos};
 pub use log_average::LogAverage;
-pub use nearby::{Nearby, NearbyReading};
+pub use nearby::{Nearby, NearbyReading, NearbyValue};
 pub use power::power_iteration;
 pub use trace::{Trace, TraceOptions, trace};
 pub use tracker::Tracker;

@@ -10,6 +10,7 @@
 use crate::{
     error::{Error, Result},
     operator::Operator,
+    snapshot::{Archive, Persist},
     vector::Vector,
 };
 
@@ -19,7 +20,7 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct Nearby<V> {
     /// c, the factor of the operator: positive for the largest eigenvalue, negative for the smallest; of the size of
-    /// the learning rate.
+    /// the learning rate. At 0 the perturbation stays where it is, and the growth is read in the limit: vᵀHv.
     pub factor: f64,
     vector: V,
 }
@@ -33,8 +34,45 @@ pub struct NearbyReading {
     pub from_growth: f64,
     /// The Rayleigh quotient vᵀHv of the unit vector before the step.
     pub rayleigh: f64,
+    /// ‖Hv‖.
+    pub image_norm: f64,
     /// ‖Hv − (vᵀHv) v‖: some eigenvalue lies this close to the quotient.
     pub residual: f64,
+}
+
+/// Which number of a [`NearbyReading`] stands for the eigenvalue. On an eigenvector they are the same; elsewhere, for
+/// c > 0, vᵀHv ≤ growth ≤ ‖Hv‖.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NearbyValue {
+    /// [`NearbyReading::from_growth`]: the exponent of the trajectory, as an eigenvalue.
+    Growth,
+    /// [`NearbyReading::rayleigh`].
+    Rayleigh,
+    /// [`NearbyReading::image_norm`], with the sign of the Rayleigh quotient.
+    ImageNorm,
+}
+
+named! { NearbyValue, "reading": Growth = "growth", Rayleigh = "rayleigh", ImageNorm = "image-norm" }
+
+impl NearbyReading {
+    /// The number that stands for the eigenvalue, with ‖Hv − value·v‖: some eigenvalue lies within that distance.
+    ///
+    /// ```
+    /// use lyapunov::{Dense, Nearby, NearbyValue};
+    /// let reading = Nearby::new(1.0, &vec![0.6, 0.8])?.update(&Dense::diagonal(&[3.0, -1.0]))?.expect("it is finite");
+    /// assert!((reading.value(NearbyValue::Rayleigh).0 - 0.44).abs() < 1e-15);
+    /// assert!((reading.value(NearbyValue::ImageNorm).0 - 1.8_f64.hypot(0.8)).abs() < 1e-15);
+    /// assert!((reading.value(NearbyValue::Growth).0 - 1.4).abs() < 1e-15);
+    /// # Ok::<(), lyapunov::Error>(())
+    /// ```
+    pub fn value(&self, which: NearbyValue) -> (f64, f64) {
+        let value = match which {
+            NearbyValue::Growth => self.from_growth,
+            NearbyValue::Rayleigh => self.rayleigh,
+            NearbyValue::ImageNorm => self.image_norm.copysign(self.rayleigh),
+        };
+        (value, self.residual.hypot(value - self.rayleigh))
+    }
 }
 
 impl<V: Vector> Nearby<V> {
@@ -54,6 +92,11 @@ impl<V: Vector> Nearby<V> {
     /// Moves the perturbation by δ ← (I + c H) δ, H = `operator`, and renormalises it. A product that is not finite
     /// gives `None` and leaves the perturbation as it was.
     ///
+    /// On a symmetric operator that stands still the component along the second eigenvector shrinks against that along
+    /// the first by r = |1 + cλ₂| / |1 + cλ₁| per step, and the error of every reading by r², where |1 + cλ₁| is the
+    /// largest of all |1 + cλ|: for c > 0 and λ₁ = λ_max wherever c λ_min > −2 − cλ_max; for c = −η and λ₁ = λ_min as
+    /// long as ηλ_max < 2 + η|λ_min|, beyond which it turns to the sharp end, as the training itself does.
+    ///
     /// **Cost**: one application.
     ///
     /// # Errors
@@ -69,7 +112,7 @@ impl<V: Vector> Nearby<V> {
     /// ```
     pub fn update(&mut self, operator: &impl Operator<V>) -> Result<Option<NearbyReading>> {
         let image = operator.apply(&self.vector)?;
-        let rayleigh = self.vector.dot(&image);
+        let (rayleigh, image_norm) = (self.vector.dot(&image), image.norm());
         let mut moved = self.vector.clone();
         moved.axpy(self.factor, &image);
         let size = moved.norm();
@@ -77,8 +120,24 @@ impl<V: Vector> Nearby<V> {
         rest.axpy(-rayleigh, &self.vector);
         let Some(direction) = moved.unit() else { return Ok(None) };
         self.vector = direction;
-        let from_growth = (size - 1.0) / self.factor;
-        Ok(Some(NearbyReading { growth: size.ln(), from_growth, rayleigh, residual: rest.norm() }))
+        // (size − 1)/c without its cancellation: size² − 1 = 2c vᵀHv + c²‖Hv‖² for a unit vector.
+        let from_growth = (2.0 * rayleigh + self.factor * image_norm * image_norm) / (1.0 + size);
+        Ok(Some(NearbyReading { growth: size.ln(), from_growth, rayleigh, image_norm, residual: rest.norm() }))
+    }
+}
+
+impl<V: Persist> Nearby<V> {
+    /// Leads `archive` past a trajectory that may not have begun; one that comes is shaped like `like`.
+    ///
+    /// # Errors
+    /// [`Error::Saved`] where what was saved does not fit.
+    pub fn keep(nearby: &mut Option<Self>, archive: &mut Archive<'_>, like: &V) -> Result<()> {
+        let mut factor = nearby.as_ref().map_or(0.0, |nearby| nearby.factor);
+        let mut vector = nearby.take().map(|nearby| nearby.vector);
+        archive.number("factor", &mut factor)?;
+        archive.maybe("vector", &mut vector, like)?;
+        *nearby = vector.map(|vector| Self { factor, vector });
+        Ok(())
     }
 }
 
@@ -118,6 +177,39 @@ mod tests {
     }
 
     #[test]
+    fn the_error_shrinks_by_the_square_of_the_ratio_of_the_two_leading_factors() {
+        let matrix = Dense::diagonal(&[4.0, 3.0, 1.0, -0.5, -2.0]);
+        for (factor, end, next) in [(0.1, 4.0, 3.0), (-0.1, -2.0, -0.5), (0.7, 4.0, 3.0), (-0.3, -2.0, -0.5)] {
+            let ratio = (1.0 + factor * next) / (1.0 + factor * end);
+            let mut nearby = Nearby::new(factor, &vec![1.0; 5]).unwrap();
+            let mut errors: Vec<[f64; 3]> = Vec::new();
+            // Until the error is small but far above the rounding.
+            while errors.last().is_none_or(|error| error[0] > 1e-8) {
+                let found = nearby.update(&matrix).unwrap().unwrap();
+                errors.push(NearbyValue::ALL.map(|which| (found.value(which).0 - end).abs()));
+            }
+            let [.., before, last] = &errors[..] else { panic!("it takes steps") };
+            for (before, last) in before.iter().zip(last) {
+                assert!((last / before / ratio.powi(2) - 1.0).abs() < 1e-2, "{factor}: {} for {ratio}", last / before);
+            }
+        }
+    }
+
+    #[test]
+    fn the_readings_stand_in_their_order_and_each_has_an_eigenvalue_within_its_residual() {
+        let matrix = Dense::new(vec![vec![2.0, 1.0, 0.0], vec![1.0, 3.0, -1.0], vec![0.0, -1.0, -4.0]]);
+        let mut nearby = Nearby::new(0.3, &vec![1.0, 2.0, 0.5]).unwrap();
+        for _ in 0..10 {
+            let found = nearby.update(&matrix).unwrap().unwrap();
+            assert!(found.rayleigh <= found.from_growth && found.from_growth <= found.image_norm, "{found:?}");
+            assert!((found.from_growth - (found.growth.exp() - 1.0) / 0.3).abs() < 1e-12);
+            for (value, residual) in NearbyValue::ALL.map(|which| found.value(which)) {
+                assert!(matrix.eigenvalues().iter().any(|exact| (exact - value).abs() <= residual + 1e-12));
+            }
+        }
+    }
+
+    #[test]
     fn an_eigenvector_that_turns_at_every_step_is_read_far_too_low() {
         // Why it is the baseline and not the tracker: the top direction of step t is the t-th axis.
         let operator =
@@ -132,6 +224,9 @@ mod tests {
         let mut nearby = Nearby::new(0.1, &vec![1.0, 0.0]).unwrap();
         assert_eq!(nearby.update(&Dense::diagonal(&[f64::INFINITY, 0.0])).unwrap(), None);
         assert_eq!(nearby.update(&Dense::diagonal(&[2.0, 0.0])).unwrap().unwrap().rayleigh, 2.0);
+        nearby.factor = 0.0;
+        let still = nearby.update(&Dense::diagonal(&[2.0, 1.0])).unwrap().unwrap();
+        assert_eq!((still.growth, still.from_growth, still.rayleigh), (0.0, 2.0, 2.0));
         assert!(Nearby::new(0.0, &vec![1.0]).is_err() && Nearby::new(0.1, &vec![0.0]).is_err());
     }
 }

@@ -1,7 +1,9 @@
 //! The one loop: measure if due, decide the learning rate, record one row, step, renormalise.
 
 mod blown_up;
+mod course;
 mod deviations;
+mod follower;
 mod parts;
 mod probes;
 mod refuge;
@@ -10,7 +12,9 @@ mod snapshot;
 mod twins;
 
 pub use blown_up::has_blown_up;
+pub use course::{Course, course};
 pub use deviations::{Chaos, Deviations, ExponentOptions, Start};
+pub use follower::{Estimator, Follower};
 pub use parts::ComingStep;
 pub use probes::{along, secant};
 pub use sharpness::{EdgeReading, Reading, SharpnessMonitor};
@@ -62,6 +66,9 @@ pub struct Plan {
     pub product: Product,
     /// Products per measurement of λ_max; the first measurement takes twice as many.
     pub products: usize,
+    /// How eigenvalues are followed: by bursts of so many products whenever a measurement is due, or on the mini-batch
+    /// by one product at every step.
+    pub estimator: Estimator,
     /// Evaluate on held-out data before steps 0, m, 2m, …; 0 evaluates never.
     pub evaluate_every: u64,
     /// The deviations to carry, if any.
@@ -78,9 +85,16 @@ impl Default for Plan {
             on: vec![Target::Batch],
             product: Product::Exact,
             products: 5,
+            estimator: Estimator::Burst,
             evaluate_every: 0,
             exponents: None,
         }
+    }
+}
+
+impl Plan {
+    fn monitor<V: Vector>(&self) -> SharpnessMonitor<V> {
+        SharpnessMonitor::with_estimator(self.estimator, &self.what, &self.on, self.product, self.products)
     }
 }
 
@@ -191,7 +205,7 @@ impl<S: Vector, V: Vector> Training<S, V> {
         D: Descent<Vector = S>,
         D::Objective: Objective<Vector = V>,
     {
-        let mut sharpness = SharpnessMonitor::new(&plan.what, &plan.on, plan.product, plan.products);
+        let mut sharpness = plan.monitor();
         let deviations = match plan.exponents.as_ref().filter(|carry| carry.count > 0) {
             None => None,
             Some(carry) => {

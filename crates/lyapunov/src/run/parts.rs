@@ -1,6 +1,6 @@
 //! The step of a run in parts, for a training loop that somebody else owns.
 
-use super::{Deviations, Plan, SharpnessMonitor, Summary, Training, along, due, secant};
+use super::{Deviations, Follower, Plan, Summary, Training, along, due, secant};
 use crate::{
     control::{Controller, Probes},
     descent::ActionRef,
@@ -83,8 +83,7 @@ impl<W: Vector> Training<W, W> {
             let reason = "must be 0 in a loop of one's own, which has no tangent: make a `System` of its step";
             return Err(Error::argument("count", carry.count, reason));
         }
-        let sharpness = SharpnessMonitor::new(&plan.what, &plan.on, plan.product, plan.products);
-        Ok(Self::at_start(plan, sharpness, None))
+        Ok(Self::at_start(plan, plan.monitor(), None))
     }
 }
 
@@ -92,7 +91,16 @@ impl<S: Vector, V: Vector> Training<S, V> {
     /// Whether [`Training::measure`] has anything to do before step `step`, for a controller that wants this: if not,
     /// weights and gradient need not be gathered.
     pub fn is_due(&self, step: u64, wanted: Probes) -> bool {
-        due(self.plan.measure_every, step) || self.is_batch_sharpness_due(step) || wanted.along || wanted.secant
+        due(self.plan.measure_every, step)
+            || self.is_batch_sharpness_due(step)
+            || self.is_trajectory_due()
+            || wanted.along
+            || wanted.secant
+    }
+
+    /// Whether a nearby trajectory is carried, which moves at every step.
+    fn is_trajectory_due(&self) -> bool {
+        self.plan.measure_every > 0 && self.sharpness.is_at_every_step()
     }
 
     /// Whether the batch sharpness is due: with everything else, and in the last fifth of the steps often enough for
@@ -104,7 +112,7 @@ impl<S: Vector, V: Vector> Training<S, V> {
         measure_every > 0
             && step >= late
             && (step - late).is_multiple_of(stride)
-            && self.sharpness.trackers.iter().any(|(quantity, ..)| *quantity == Quantity::BatchSharpness)
+            && self.sharpness.followers.iter().any(|(quantity, ..)| *quantity == Quantity::BatchSharpness)
     }
 
     /// Fills `row`, the one of the coming step, with what is due by the plan and with what the controller wants; its
@@ -123,11 +131,14 @@ impl<S: Vector, V: Vector> Training<S, V> {
     ) -> Result<()> {
         let ComingStep { weights, gradient, heading, preconditioner } = *coming;
         let (on, product) = (Sample::Mini(row.step), self.plan.product);
-        if due(self.plan.measure_every, row.step) {
-            row.sharpness = self.sharpness.read(objective, weights, row.step, gradient, preconditioner)?;
-        } else if self.is_batch_sharpness_due(row.step) {
-            let only = |quantity| quantity == Quantity::BatchSharpness;
+        let (all, batch) = (due(self.plan.measure_every, row.step), self.is_batch_sharpness_due(row.step));
+        if all || batch || self.is_trajectory_due() {
+            let only = |quantity, follower: &Follower<V>| {
+                all || follower.is_at_every_step() || batch && quantity == Quantity::BatchSharpness
+            };
+            self.sharpness.learning_rate = self.last.as_ref().map(|last| last.learning_rate);
             row.sharpness = self.sharpness.read_these(objective, weights, row.step, gradient, preconditioner, only)?;
+            row.nearby = std::mem::take(&mut self.sharpness.nearby);
         }
         if wanted.along {
             let heading = heading.unwrap_or(gradient);
@@ -190,7 +201,7 @@ mod tests {
         descent::{Adam, Descent, Moments, Sgd},
         objective::Product,
         record::Quantity,
-        run::{ExponentOptions, Target, decide, run},
+        run::{Estimator, ExponentOptions, SharpnessMonitor, Target, decide, run},
         systems::ScalarNetwork,
     };
 
@@ -244,6 +255,12 @@ mod tests {
         let mut rows = Vec::new();
         let summary = run(&mut sgd(), &plain, &mut Adgd::new(1.0).unwrap(), &mut rows).unwrap();
         assert_eq!(driven(sgd(), &plain, &mut Adgd::new(1.0).unwrap()), (rows, summary));
+
+        let trajectory = Plan { estimator: Estimator::from_name("nearby-trajectory").unwrap(), ..plain };
+        let mut rows = Vec::new();
+        let summary = run(&mut sgd(), &trajectory, &mut Adgd::new(1.0).unwrap(), &mut rows).unwrap();
+        assert!(rows.iter().all(|row| row.nearby.len() == 2), "at every step");
+        assert_eq!(driven(sgd(), &trajectory, &mut Adgd::new(1.0).unwrap()), (rows, summary));
 
         let preconditioned = plan(vec![Quantity::PreconditionedSharpness]);
         let adam = || Adam::new(network(), start(), 0.1, Moments::default(), Product::Exact).unwrap();

@@ -1,22 +1,21 @@
 //! Sharpness along a run: which quantity, on which data, by which tracker.
 
-use super::Target;
+use super::{Estimator, Follower, Target, follower::Followed};
 use crate::{
     descent::ActionRef,
     error::Result,
-    krylov::{Eigenpair, Ritz, Tracker},
     noise::{Purpose, Stream},
     objective::{Difference, Hessian, Objective, Product},
-    operator::{Affine, Operator, Preconditioned},
-    record::{Measurement, Quantity, Sharpness},
+    operator::{Operator, Preconditioned},
+    record::{Measurement, Quantity, Sharpness, Trajectory},
     vector::Vector,
 };
 
-/// The trackers of a run, and what they have found so far.
+/// The eigenvalues that a run follows, and what was found so far.
 #[derive(Clone, Debug)]
 pub struct SharpnessMonitor<V> {
     /// One for each quantity on each kind of data, in the order in which they are measured.
-    pub trackers: Vec<(Quantity, Target, Tracker<V>)>,
+    pub followers: Vec<(Quantity, Target, Follower<V>)>,
     /// How products with the Hessian are computed.
     pub product: Product,
     /// The last of each.
@@ -25,6 +24,10 @@ pub struct SharpnessMonitor<V> {
     pub cost: f64,
     /// Every sharpness that was measured.
     pub readings: Vec<Reading>,
+    /// What nearby trajectories showed at the last measurement.
+    pub nearby: Vec<Trajectory>,
+    /// η of the last step, by which nearby trajectories move; `None` before the first.
+    pub learning_rate: Option<f64>,
 }
 
 /// One measurement of a sharpness, and where it stood.
@@ -73,14 +76,42 @@ pub struct EdgeReading {
 impl<V: Vector> SharpnessMonitor<V> {
     /// Nothing measured yet: these quantities on these kinds of data, by bursts of this many products.
     pub fn new(what: &[Quantity], on: &[Target], product: Product, products: usize) -> Self {
+        Self::with_estimator(Estimator::Burst, what, on, product, products)
+    }
+
+    /// The same by an estimator of one's choice.
+    pub fn with_estimator(
+        estimator: Estimator,
+        what: &[Quantity],
+        on: &[Target],
+        product: Product,
+        products: usize,
+    ) -> Self {
         let targets = |quantity: &Quantity| match quantity {
             Quantity::BatchSharpness => vec![Target::Batch],
             _ => on.to_vec(),
         };
-        let trackers = what.iter().flat_map(|quantity| {
-            targets(quantity).into_iter().map(|target| (*quantity, target, Tracker::new(products)))
+        let follower = |quantity: Quantity, target| match target {
+            Target::Batch if quantity != Quantity::BatchSharpness => Follower::new(estimator, products),
+            _ => Follower::new(Estimator::Burst, products),
+        };
+        let followers = what.iter().flat_map(|quantity| {
+            targets(quantity).into_iter().map(|target| (*quantity, target, follower(*quantity, target)))
         });
-        Self { trackers: trackers.collect(), product, latest: Vec::new(), cost: 0.0, readings: Vec::new() }
+        Self {
+            followers: followers.collect(),
+            product,
+            latest: Vec::new(),
+            cost: 0.0,
+            readings: Vec::new(),
+            nearby: Vec::new(),
+            learning_rate: None,
+        }
+    }
+
+    /// Whether something is followed at every step.
+    pub fn is_at_every_step(&self) -> bool {
+        self.followers.iter().any(|(.., follower)| follower.is_at_every_step())
     }
 
     /// Measures all of it at the weights `at` before step `step`, whose mini-batch has this `gradient` there;
@@ -110,10 +141,10 @@ impl<V: Vector> SharpnessMonitor<V> {
         gradient: &V,
         preconditioner: Option<ActionRef<'_, V>>,
     ) -> Result<Vec<Sharpness>> {
-        self.read_these(objective, at, step, gradient, preconditioner, |_| true)
+        self.read_these(objective, at, step, gradient, preconditioner, |_, _| true)
     }
 
-    /// [`SharpnessMonitor::read`] of the quantities that are `wanted`.
+    /// [`SharpnessMonitor::read`] of what is `wanted`.
     pub(super) fn read_these<O: Objective<Vector = V>>(
         &mut self,
         objective: &O,
@@ -121,14 +152,18 @@ impl<V: Vector> SharpnessMonitor<V> {
         step: u64,
         gradient: &V,
         preconditioner: Option<ActionRef<'_, V>>,
-        wanted: impl Fn(Quantity) -> bool,
+        wanted: impl Fn(Quantity, &Follower<V>) -> bool,
     ) -> Result<Vec<Sharpness>> {
         let mut hint = gradient.clone();
         if gradient.norm() == 0.0 {
             hint.randomize(&mut Stream::new(0, Purpose::Probe, step));
         }
         let mut found = Vec::new();
-        for (quantity, target, tracker) in self.trackers.iter_mut().filter(|(quantity, ..)| wanted(*quantity)) {
+        self.nearby.clear();
+        for (quantity, target, follower) in &mut self.followers {
+            if !wanted(*quantity, follower) {
+                continue;
+            }
             let on = target.sample(step);
             // The training step needs the gradient of the mini-batch anyway; that of other data costs extra.
             let forward = matches!(self.product, Product::Difference(Difference { central: false, .. }));
@@ -138,24 +173,33 @@ impl<V: Vector> SharpnessMonitor<V> {
                 _ => (None, 0.0),
             };
             let hessian = Hessian { objective, at, on, product: self.product, gradient: base.as_ref() };
-            let ritz = match (*quantity, preconditioner) {
-                (Quantity::LambdaMax, _) => tracker.update(&hessian, &hint)?,
-                (Quantity::LambdaMin, _) => smallest(tracker, &hessian, &hint)?,
+            let rate = self.learning_rate;
+            let followed = match (*quantity, preconditioner) {
+                (Quantity::LambdaMax, _) => follower.update(&hessian, &hint, false, rate)?,
+                (Quantity::LambdaMin, _) => follower.update(&hessian, &hint, true, rate)?,
                 (Quantity::BatchSharpness, _) => rayleigh(&hessian, gradient)?,
                 (Quantity::PreconditionedSharpness, Some(action)) => {
                     let mut hint = hint.clone();
                     action(&mut hint);
-                    tracker.update(&Preconditioned { operator: &hessian, root: action }, &hint)?
+                    follower.update(&Preconditioned { operator: &hessian, root: action }, &hint, false, rate)?
                 }
                 // The optimizer has no preconditioner: nothing to measure.
                 (Quantity::PreconditionedSharpness, None) => continue,
             };
-            let cost = base_cost + ritz.applications as f64 * objective.product_cost(self.product, on);
+            let cost = base_cost + followed.applications as f64 * objective.product_cost(self.product, on);
             self.cost += cost;
-            if let Some(Eigenpair { value, residual, .. }) = ritz.largest.first() {
-                let (quantity, product) = (*quantity, self.product);
-                found.push(Sharpness { quantity, value: *value, residual: *residual, on, product, cost });
+            let (quantity, product) = (*quantity, self.product);
+            if let Some((value, residual)) = followed.found {
+                found.push(Sharpness { quantity, value, residual, on, product, cost });
             }
+            self.nearby.extend(followed.reading.map(|(factor, reading)| Trajectory {
+                quantity,
+                factor,
+                growth: reading.growth,
+                from_growth: reading.from_growth,
+                rayleigh: reading.rayleigh,
+                image_norm: reading.image_norm,
+            }));
         }
         self.remember(&found);
         Ok(found)
@@ -177,7 +221,7 @@ impl<V: Vector> SharpnessMonitor<V> {
             let own = |(quantity, target, _): &&(Quantity, Target, _)| {
                 *quantity == found.quantity && target.sample(row.step) == found.on
             };
-            if let Some((quantity, on, _)) = self.trackers.iter().find(own) {
+            if let Some((quantity, on, _)) = self.followers.iter().find(own) {
                 let share = row.share_of_edge(found);
                 let (step, learning_rate) = (row.step, row.learning_rate);
                 let reading = Reading { step, quantity: *quantity, on: *on, value: found.value, share, learning_rate };
@@ -186,9 +230,9 @@ impl<V: Vector> SharpnessMonitor<V> {
         }
     }
 
-    /// The readings at the end of `steps` steps, in the order of the trackers.
+    /// The readings at the end of `steps` steps, in the order in which they are measured.
     pub fn summary(&self, steps: u64) -> Vec<EdgeReading> {
-        let summarise = |(quantity, on, _): &(Quantity, Target, Tracker<V>)| {
+        let summarise = |(quantity, on, _): &(Quantity, Target, Follower<V>)| {
             let own: Vec<&Reading> =
                 self.readings.iter().filter(|reading| (reading.quantity, reading.on) == (*quantity, *on)).collect();
             let late = own.iter().position(|reading| reading.step >= steps - steps / 5);
@@ -210,7 +254,7 @@ impl<V: Vector> SharpnessMonitor<V> {
                 learning_rate: chosen[chosen.len() - 1].learning_rate,
             })
         };
-        self.trackers.iter().filter_map(summarise).collect()
+        self.followers.iter().filter_map(summarise).collect()
     }
 }
 
@@ -222,22 +266,15 @@ fn mean_and_spread(values: &[f64]) -> (f64, f64) {
     (mean, if values.len() > 1 { (square / (count - 1.0)).sqrt() } else { f64::INFINITY })
 }
 
-/// The smallest eigenvalue of `operator`, by a tracker of the largest one of −A.
-fn smallest<V: Vector>(tracker: &mut Tracker<V>, operator: &impl Operator<V>, hint: &V) -> Result<Ritz<V>> {
-    let mut ritz = tracker.update(&Affine { a: -1.0, operator, b: 0.0 }, hint)?;
-    ritz.largest.iter_mut().for_each(|pair| pair.value = -pair.value);
-    Ok(ritz)
-}
-
-/// The Rayleigh quotient of `operator` at `direction`, as if it were a Ritz value.
-fn rayleigh<V: Vector>(operator: &impl Operator<V>, direction: &V) -> Result<Ritz<V>> {
-    let mut found = Ritz { largest: Vec::new(), smallest: Vec::new(), applications: 0, converged: false };
+/// The Rayleigh quotient of `operator` at `direction`, as if it were an eigenvalue.
+fn rayleigh<V: Vector>(operator: &impl Operator<V>, direction: &V) -> Result<Followed> {
+    let mut followed = Followed { found: None, applications: 0, reading: None };
     if let Some(vector) = direction.unit() {
         let mut image = operator.apply(&vector)?;
-        found.applications = 1;
+        followed.applications = 1;
         let value = vector.dot(&image);
         image.axpy(-value, &vector);
-        found.largest.extend(value.is_finite().then(|| Eigenpair { value, residual: image.norm(), vector }));
+        followed.found = value.is_finite().then(|| (value, image.norm()));
     }
-    Ok(found)
+    Ok(followed)
 }

@@ -7,7 +7,7 @@ use crate::{
     error::Result,
     exponents::{Benettin, Growth},
     objective::{Evaluation, Objective, Product, Sample},
-    record::{Measurement, Quantity, RunningExponents, Secant, Sharpness, StepCurvature},
+    record::{Measurement, Quantity, RunningExponents, Secant, Sharpness, StepCurvature, Trajectory},
     snapshot::{Archive, Persist, Snapshot},
 };
 
@@ -38,7 +38,7 @@ impl<S: Persist, V: Persist> Training<S, V> {
         D: Descent<Vector = S>,
         D::Objective: Objective<Vector = V>,
     {
-        let sharpness = SharpnessMonitor::new(&plan.what, &plan.on, plan.product, plan.products);
+        let sharpness = plan.monitor();
         let carry = plan.exponents.as_ref().filter(|carry| carry.count > 0);
         // Their values are in what was saved: where they started does not matter any more.
         let blank = |count| {
@@ -85,8 +85,8 @@ fn keep_optimizer<D: Descent<Vector: Persist>>(descent: &mut D, archive: &mut Ar
 
 impl<V: Persist> SharpnessMonitor<V> {
     fn keep(&mut self, archive: &mut Archive<'_>, like: &V) -> Result<()> {
-        for (i, (.., tracker)) in self.trackers.iter_mut().enumerate() {
-            archive.within(&i.to_string(), |archive| tracker.keep(archive, like))?;
+        for (i, (.., follower)) in self.followers.iter_mut().enumerate() {
+            archive.within(&i.to_string(), |archive| follower.keep(archive, like))?;
         }
         archive.number("cost", &mut self.cost)?;
         keep_sharpness("latest", &mut self.latest, self.product, archive)?;
@@ -130,6 +130,7 @@ fn keep_row(row: &mut Measurement, product: Product, archive: &mut Archive<'_>) 
     archive.array("edge", &mut edge)?;
     row.edge = Edge { threshold: edge[0], preconditioned: edge[1] == 1.0, holds_batch_sharpness: edge[2] == 1.0 };
     keep_sharpness("sharpness", &mut row.sharpness, product, archive)?;
+    archive.list("nearby", &mut row.nearby, written_trajectory, read_trajectory)?;
     let write = |found: &Evaluation| [found.loss, found.accuracy];
     let read = |[loss, accuracy]: [f64; 2]| Some(Evaluation { loss, accuracy });
     keep_one("evaluation", &mut row.evaluation, write, read, archive)?;
@@ -192,6 +193,15 @@ fn keep_sharpness(name: &str, found: &mut Vec<Sharpness>, product: Product, arch
         Some(Sharpness { quantity, value, residual, on, product, cost })
     };
     archive.list(name, found, write, read)
+}
+
+fn written_trajectory(shown: &Trajectory) -> [f64; 6] {
+    let Trajectory { quantity, factor, growth, from_growth, rayleigh, image_norm } = *shown;
+    [written_quantity(quantity), factor, growth, from_growth, rayleigh, image_norm]
+}
+
+fn read_trajectory([quantity, factor, growth, from_growth, rayleigh, image_norm]: [f64; 6]) -> Option<Trajectory> {
+    Some(Trajectory { quantity: read_quantity(quantity)?, factor, growth, from_growth, rayleigh, image_norm })
 }
 
 fn written_reading(reading: &Reading) -> [f64; 8] {

@@ -14,6 +14,7 @@ mod roessler;
 mod scalar_network;
 mod standard_map;
 mod tent;
+mod two_layer;
 
 pub use cat_map::CatMap;
 pub use catalogue::{Choice, Entry, Known, Literature, Parameter, SystemVisitor, catalogue};
@@ -29,3 +30,4 @@ pub use roessler::Roessler;
 pub use scalar_network::ScalarNetwork;
 pub use standard_map::StandardMap;
 pub use tent::Tent;
+pub use two_layer::{TwoLayer, Unit};

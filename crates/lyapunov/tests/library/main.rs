@@ -7,6 +7,7 @@ mod descent;
 mod exponents;
 mod guard;
 mod mutations;
+mod nearby;
 mod oracles;
 mod python;
 mod resume;

@@ -2,9 +2,9 @@
 
 use lyapunov::{
     Adgd, BatchSharpnessRule, Bounded, Constant, Controller, Decay, Descent, DistanceOverGradients, EdgeStep,
-    ExponentOptions, Measurement, Moments, Momentum, Objective, OnEdge, Optimizer, Persist, Plan, ProdigyRule, Product,
-    Quantity, QuasiNewton, Result, Sample, Schedule, ScheduleFreeRule, Scheduled, SgdRule, Shape, Snapshot, Start,
-    Target, Training, UpdateRule, systems::ScalarNetwork,
+    Estimator, ExponentOptions, Measurement, Moments, Momentum, NearbyValue, Objective, OnEdge, Optimizer, Persist,
+    Plan, ProdigyRule, Product, Quantity, QuasiNewton, Result, Sample, Schedule, ScheduleFreeRule, Scheduled, SgdRule,
+    Shape, Snapshot, Start, Target, Training, UpdateRule, systems::ScalarNetwork,
 };
 
 const STEPS: u64 = 26;
@@ -88,6 +88,7 @@ fn rules(edge: f64) -> Rules {
             Box::new(move || wrap(Box::new(EdgeStep::new(1.0, 0.0).unwrap().with_edge(edge).with_period(3)))),
         ),
         ("quasi-newton", Box::new(move || wrap(Box::new(QuasiNewton::new(0.5, edge).unwrap())))),
+        ("smoothed", Box::new(move || wrap(Box::new(QuasiNewton::new(0.5, edge).unwrap().with_smoothing(4))))),
         ("on-edge", Box::new(move || wrap(Box::new(OnEdge::new(1.0, 4).unwrap())))),
         ("adgd", Box::new(move || wrap(Box::new(Adgd::new(0.7).unwrap())))),
         ("batch-sharpness", Box::new(move || wrap(Box::new(BatchSharpnessRule::new(0.5).unwrap())))),
@@ -110,10 +111,12 @@ where
     };
     let own = if fresh().edge().preconditioned { Quantity::PreconditionedSharpness } else { Quantity::LambdaMin };
     let what = [Quantity::LambdaMax, own, Quantity::BatchSharpness];
-    for carry in carries() {
+    let nearby = Estimator::NearbyTrajectory(NearbyValue::ImageNorm);
+    let ways = carries().map(|carry| (carry, Estimator::Burst)).into_iter().chain([(None, nearby)]);
+    for (carry, estimator) in ways {
         for (rule_name, make) in rules(fresh().edge_constant()) {
-            let label = format!("{name}, {rule_name}, {carry:?}");
-            let plan = plan(&what, carry.clone());
+            let label = format!("{name}, {rule_name}, {carry:?}, {estimator}");
+            let plan = Plan { estimator, ..plan(&what, carry.clone()) };
             let (mut descent, mut controller, mut rows) = (fresh(), make(), Vec::new());
             let mut training = Training::new(&mut descent, &plan).unwrap();
             let mut saves: Vec<Snapshot> = vec![training.save(&mut descent, &mut controller).unwrap()];

@@ -1,11 +1,6 @@
 //! `lyapunov exponents --scan`: the exponents over a range of one parameter, or of two, in parallel over the cores.
 
-use std::{
-    fmt::Write,
-    sync::atomic::{AtomicUsize, Ordering},
-    thread,
-    time::Instant,
-};
+use std::{fmt::Write, time::Instant};
 
 use lyapunov::{
     Exponents, Outcome, SpectrumOptions, System, exponents,
@@ -14,7 +9,7 @@ use lyapunov::{
 use serde_json::{Value, json};
 
 use super::{ExponentsArguments, heading, in_units, misshapen, options, parse, short, unit};
-use crate::commands::print;
+use crate::commands::{parallel::in_parallel, print};
 use crate::{
     error::{Error, Result},
     show::plot::{self, Format, HeatMap},
@@ -115,22 +110,6 @@ fn places(choice: &Choice, scans: &[Scan]) -> Result<Vec<(Vec<f64>, Choice)>> {
     (0..total).map(place).collect()
 }
 
-/// `work(0) … work(count − 1)`, on all cores, in order.
-fn in_parallel<T: Send>(count: usize, work: impl Fn(usize) -> T + Sync) -> Vec<T> {
-    let next = AtomicUsize::new(0);
-    let worker = || {
-        let claim = || Some(next.fetch_add(1, Ordering::Relaxed)).filter(|i| *i < count);
-        std::iter::from_fn(claim).map(|i| (i, work(i))).collect::<Vec<_>>()
-    };
-    let cores = thread::available_parallelism().map_or(1, usize::from);
-    let mut done: Vec<(usize, T)> = thread::scope(|scope| {
-        let workers: Vec<_> = (0..cores).map(|_| scope.spawn(worker)).collect();
-        workers.into_iter().flat_map(|worker| worker.join().expect("a worker does not panic")).collect()
-    });
-    done.sort_by_key(|(i, _)| *i);
-    done.into_iter().map(|(_, found)| found).collect()
-}
-
 fn is_whole(cell: &Cell) -> bool {
     cell.found.outcome == Outcome::Completed
 }
@@ -154,7 +133,8 @@ fn picture(choice: &Choice, options: &SpectrumOptions, scans: &[Scan], cells: &[
     let value = |cell: &Cell| if is_whole(cell) { cell.found.values[0] } else { f64::NAN };
     let side = |scan: &Scan| (scan.name.clone(), scan.from, scan.to);
     let (x, y) = (side(&scans[0]), side(&scans[1]));
-    HeatMap { title, subtitle, x, y, columns: scans[0].count, values: cells.iter().map(value).collect() }.to_svg()
+    let (columns, values) = (scans[0].count, cells.iter().map(value).collect());
+    HeatMap { title, subtitle, x, y, symbol: "Λ1".to_owned(), columns, values }.to_svg()
 }
 
 /// One line per place: the parameters, then every exponent and its error, between tabs.
@@ -201,11 +181,6 @@ fn to_json(choice: &Choice, options: &SpectrumOptions, scans: &[Scan], cells: &[
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn work_comes_back_in_order() {
-        assert_eq!(in_parallel(100, |i| i * i), (0..100).map(|i| i * i).collect::<Vec<_>>());
-    }
 
     #[test]
     fn the_first_parameter_runs_fastest() {

@@ -95,8 +95,15 @@ fn targets_have_names_that_read_back() {
 
 #[test]
 fn steps_come_from_epochs_unless_given() {
-    assert_eq!(config(&["run.epochs=3"]).run.step_count(79), 237);
-    assert_eq!(config(&["run.steps=10"]).run.step_count(79), 10);
+    assert_eq!(config(&["run.epochs=3"]).step_count(79), 237);
+    assert_eq!(config(&["run.steps=10"]).step_count(79), 10);
+    // Training time: as many steps as the rate makes of it, up to a limit.
+    let timed =
+        |rate: &str| config(&["run.time=20", &format!("optimizer.learning_rate={rate}"), "run.most_steps=3000"]);
+    assert_eq!(["0.1", "0.03", "0.01", "0.001"].map(|rate| timed(rate).step_count(79)), [200, 667, 2000, 3000]);
+    assert_eq!(["0.1", "0.01"].map(|rate| timed(rate).time_cut_to()), [None, None]);
+    assert_eq!(timed("0.001").time_cut_to(), Some(3.0));
+    assert_eq!(config(&["run.time=1e300"]).step_count(79), 100_000);
     assert_eq!(config(&[]).run.evaluation_period(79), 79);
     assert_eq!(config(&["run.evaluate_every=5"]).run.evaluation_period(79), 5);
 }

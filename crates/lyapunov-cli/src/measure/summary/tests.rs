@@ -28,6 +28,7 @@ fn summary() -> Summary {
         outcome: "completed",
         diverged_at: None,
         steps: 1975,
+        training_time: None,
         data: "synthetic".to_owned(),
         training_images: 5000,
         classes: 10,

@@ -27,7 +27,7 @@ const COLOURS: [Colour; 9] = [
 /// Where the system diverges.
 const NOWHERE: Colour = (216, 218, 222);
 
-/// The largest exponent over two parameters.
+/// A number over two parameters, such as the largest exponent.
 #[derive(Clone, Debug)]
 pub struct HeatMap {
     /// The first line.
@@ -38,6 +38,8 @@ pub struct HeatMap {
     pub x: (String, f64, f64),
     /// The vertical parameter: name, bottom, top.
     pub y: (String, f64, f64),
+    /// How the values are called above the legend.
+    pub symbol: String,
     /// Values in a row.
     pub columns: usize,
     /// Row after row, from the bottom; NaN where the system diverges.
@@ -137,7 +139,7 @@ impl HeatMap {
             let _ = writeln!(svg, "<path d=\"M{} {up:.2} h5\" stroke=\"{RULE}\"/>", left + width);
             text(svg, &label, (left + width + 9.0, up + 4.0), 11.5, MUTED, "start");
         }
-        text(svg, "Λ1", (left, TOP - 10.0), 13.0, INK, "start");
+        text(svg, &self.symbol, (left, TOP - 10.0), 13.0, INK, "start");
         if self.values.iter().any(|value| value.is_nan()) {
             let top = TOP + height + 12.0;
             let _ = writeln!(
@@ -202,6 +204,7 @@ mod tests {
             subtitle: String::new(),
             x: ("mu".to_owned(), 0.0, 1.0),
             y: ("nu".to_owned(), 0.0, 1.0),
+            symbol: "Λ1".to_owned(),
             columns: 2,
             values: vec![-1.0, 0.0, f64::NAN, 0.5],
         };
