@@ -51,8 +51,8 @@ mod vector;
 
 pub use block::{Block, Flat};
 pub use control::{
-    Adgd, BackedOff, BatchSharpnessRule, Bounded, Constant, Controller, EdgeStep, Guard, OnEdge, Probes, QuasiNewton,
-    Rule, RuleOptions, Schedule, Scheduled, Shape,
+    Adgd, BackedOff, BatchSharpnessRule, Bounded, Constant, Controller, EdgeHold, EdgeStep, Guard, OnEdge, Probes,
+    QuasiNewton, Rule, RuleOptions, Schedule, Scheduled, Shape,
 };
 pub use descent::{
     Action, ActionRef, Adam, Curvature, Decay, Descent, DistanceOverGradients, Dog, Edge, HeavyBall, Moment, Moments,

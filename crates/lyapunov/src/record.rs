@@ -48,6 +48,11 @@ pub struct Sharpness {
 }
 
 impl Sharpness {
+    /// Whether it is λ_max of the mini-batch.
+    pub(crate) fn is_batch_lambda_max(&self) -> bool {
+        self.quantity == Quantity::LambdaMax && matches!(self.on, Sample::Mini(_))
+    }
+
     /// Whether the residual is at most 5 % of the value.
     pub fn converged(&self) -> bool {
         self.residual <= 0.05 * self.value.abs()
@@ -166,8 +171,7 @@ impl Measurement {
 
     /// λ_max of the mini-batch, where it was measured.
     pub fn batch_lambda_max(&self) -> Option<&Sharpness> {
-        let batch = |s: &&Sharpness| s.quantity == Quantity::LambdaMax && matches!(s.on, Sample::Mini(_));
-        self.sharpness.iter().find(batch)
+        self.sharpness.iter().find(|found| found.is_batch_lambda_max())
     }
 
     /// The batch sharpness of this mini-batch, where it was measured.

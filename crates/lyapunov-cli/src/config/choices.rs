@@ -83,7 +83,13 @@ impl OptimizerName {
 /// The optimizers that a rule has a theory for.
 pub fn optimizers(rule: Rule) -> &'static [OptimizerName] {
     use OptimizerName::{Adam, AdamW, HeavyBall, Nesterov, Sgd};
-    if rule.is_for_plain_descent() { &[Sgd] } else { &[Sgd, HeavyBall, Nesterov, Adam, AdamW] }
+    if rule == Rule::EdgeHold {
+        &[OptimizerName::ScheduleFree]
+    } else if rule.is_for_plain_descent() {
+        &[Sgd]
+    } else {
+        &[Sgd, HeavyBall, Nesterov, Adam, AdamW]
+    }
 }
 
 /// Where deviations start.

@@ -127,7 +127,10 @@ fn control(draft: &Draft, config: &Config) -> Result<()> {
     if !optimizers(rule).contains(&optimizer) {
         let names: Vec<String> = optimizers(rule).iter().map(|name| format!("\"{name}\"")).collect();
         let message = format!("`control.rule` is \"{rule}\", which has no theory for \"{optimizer}\"");
-        let help = format!("it works with {}", names.join(", "));
+        let others = Rule::ALL.into_iter().filter(|other| optimizers(*other).contains(&optimizer));
+        let others: Vec<String> = others.map(|other| format!("\"{other}\"")).collect();
+        let suited = if others.is_empty() { String::new() } else { format!("; made for it: {}", others.join(", ")) };
+        let help = format!("it works with {}{suited}", names.join(", "));
         return Err(draft.fault_at("control.rule", |flag| format!("{flag}{message}"))(Some(help)));
     }
     if config.schedule.name == Shape::Cosine {

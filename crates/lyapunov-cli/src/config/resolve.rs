@@ -86,7 +86,9 @@ impl Draft {
     fn with_control(&mut self) -> Self {
         let rule = self.text("control.rule").and_then(Rule::from_name);
         let falls = self.text("schedule.name") != Some("constant");
-        let cooldown = if rule.is_none() || falls { 0.0 } else { 0.3 };
+        let decays =
+            self.text("optimizer.name").and_then(OptimizerName::from_name).is_some_and(OptimizerName::decays_by_itself);
+        let cooldown = if rule.is_none() || falls || decays { 0.0 } else { 0.3 };
         let mut resolved = self.clone();
         resolved.resolve_automatic("control.sigma", Some(rule.map_or(1.0, Rule::usual_strength).into()));
         resolved.resolve_automatic("control.every", Some(rule.map_or(1, Rule::usual_period).cast_signed().into()));

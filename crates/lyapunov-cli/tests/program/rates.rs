@@ -34,6 +34,9 @@ fn every_rule_and_every_rival_trains_without_a_learning_rate() {
         assert!(object["train_loss"].as_f64().unwrap() < 2.3, "{rule}: {object}");
         assert!(rates.len() == 40 && rates[39] < rates[20], "{rule}: {rates:?}");
     }
+    let (object, rates) = train(out.path(), &["optimizer.name=schedule-free", "control.rule=edge-hold"]);
+    assert_eq!(object["outcome"], "completed", "edge-hold");
+    assert!(object["train_loss"].as_f64().unwrap() < 2.3 && rates[39] > 4.0 * rates[0], "edge-hold: {rates:?}");
     for optimizer in ["prodigy", "dog"] {
         let (object, _) = train(out.path(), &[&format!("optimizer.name={optimizer}"), "exponents.count=1"]);
         assert_eq!(object["outcome"], "completed", "{optimizer}");
@@ -68,6 +71,10 @@ fn a_rule_changes_nothing_by_measuring_more() {
     let (few, _) = train(out.path(), &["control.rule=edge-step", "measure.every=0"]);
     let (many, _) = train(out.path(), &["control.rule=edge-step", "measure.every=3"]);
     assert_eq!(few["train_loss"], many["train_loss"]);
+    let held = ["optimizer.name=schedule-free", "control.rule=edge-hold"];
+    let (few, rates) = train(out.path(), &[held[0], held[1], "measure.every=0"]);
+    let (many, same) = train(out.path(), &[held[0], held[1], "measure.every=2"]);
+    assert_eq!((&few["train_loss"], rates), (&many["train_loss"], same));
 }
 
 const SUITE: &str = r#"

@@ -62,7 +62,7 @@ impl Adgd {
 impl Controller for Adgd {
     fn wants(&self, _step: u64) -> Probes {
         let moves = self.rate.is_some_and(|rate| rate > 0.0);
-        Probes { along: !moves, secant: moves }
+        Probes { along: !moves, secant: moves, ..Probes::default() }
     }
 
     fn next(&mut self, measurement: &Measurement) -> Result<f64> {

@@ -156,7 +156,11 @@ impl Controller for EdgeStep {
     fn wants(&self, step: u64) -> Probes {
         let every = if step < EARLY { EVERY_EARLY } else { self.every.max(1) };
         // Until there is something to go by, every step is probed.
-        Probes { along: self.level.is_none() || self.loss.alarmed || step.is_multiple_of(every), secant: false }
+        Probes {
+            along: self.level.is_none() || self.loss.alarmed || step.is_multiple_of(every),
+            secant: false,
+            ..Probes::default()
+        }
     }
 
     fn next(&mut self, measurement: &Measurement) -> Result<f64> {

@@ -4,6 +4,7 @@ mod adgd;
 mod backed_off;
 mod batch_sharpness;
 mod bounded;
+mod edge_hold;
 mod edge_step;
 mod guard;
 mod loss_watch;
@@ -16,6 +17,7 @@ pub use adgd::Adgd;
 pub use backed_off::BackedOff;
 pub use batch_sharpness::BatchSharpnessRule;
 pub use bounded::Bounded;
+pub use edge_hold::EdgeHold;
 pub use edge_step::EdgeStep;
 pub use guard::Guard;
 pub(crate) use guard::Turn;
@@ -97,6 +99,8 @@ pub struct Probes {
     pub along: bool,
     /// [`Measurement::secant`]: one gradient.
     pub secant: bool,
+    /// [`Measurement::batch_lambda_max`], by a burst of so many products; 0 asks for none.
+    pub sharpness: usize,
 }
 
 /// The rule that changes nothing: the same learning rate at every step.

@@ -50,7 +50,7 @@ impl OnEdge {
 
 impl Controller for OnEdge {
     fn wants(&self, step: u64) -> Probes {
-        Probes { along: step.is_multiple_of(self.every), secant: false }
+        Probes { along: step.is_multiple_of(self.every), secant: false, ..Probes::default() }
     }
 
     fn next(&mut self, measurement: &Measurement) -> Result<f64> {

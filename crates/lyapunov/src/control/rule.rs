@@ -1,7 +1,8 @@
 //! The rules by name: the one list from which configurations and other languages choose.
 
 use super::{
-    Adgd, BackedOff, BatchSharpnessRule, Bounded, Controller, EdgeStep, OnEdge, QuasiNewton, Schedule, Scheduled,
+    Adgd, BackedOff, BatchSharpnessRule, Bounded, Controller, EdgeHold, EdgeStep, OnEdge, QuasiNewton, Schedule,
+    Scheduled,
 };
 use crate::{error::Result, record::Quantity};
 
@@ -10,6 +11,8 @@ use crate::{error::Result, record::Quantity};
 pub enum Rule {
     /// [`EdgeStep`]: by the product with the Hessian along the step.
     EdgeStep,
+    /// [`EdgeHold`]: σ over the largest eigenvalue, read while the learning rate rises, and held.
+    EdgeHold,
     /// [`QuasiNewton`]: σ over the largest eigenvalue, as in the paper.
     QuasiNewton,
     /// [`BatchSharpnessRule`]: 2σ over the batch sharpness.
@@ -22,6 +25,7 @@ pub enum Rule {
 
 named! { Rule, "rule":
     EdgeStep = "edge-step",
+    EdgeHold = "edge-hold",
     QuasiNewton = "quasi-newton",
     BatchSharpness = "batch-sharpness",
     OnEdge = "on-edge",
@@ -65,6 +69,7 @@ impl Rule {
         let RuleOptions { strength, period, bounds: [least, most], edge, .. } = *options;
         let rule: Box<dyn Controller + Send + Sync> = match self {
             Self::EdgeStep => Box::new(EdgeStep::of(options)?),
+            Self::EdgeHold => Box::new(EdgeHold::new(strength, edge)?),
             Self::QuasiNewton => Box::new(QuasiNewton::new(strength, edge)?.with_smoothing(options.smoothing)),
             Self::BatchSharpness => Box::new(BatchSharpnessRule::new(strength)?),
             Self::OnEdge => Box::new(OnEdge::new(strength, period)?),
@@ -92,7 +97,7 @@ impl Rule {
             Self::QuasiNewton if preconditioned => Some(Quantity::PreconditionedSharpness),
             Self::QuasiNewton => Some(Quantity::LambdaMax),
             Self::BatchSharpness => Some(Quantity::BatchSharpness),
-            Self::EdgeStep | Self::OnEdge | Self::Adgd => None,
+            Self::EdgeStep | Self::EdgeHold | Self::OnEdge | Self::Adgd => None,
         }
     }
 
@@ -100,6 +105,7 @@ impl Rule {
     pub fn usual_strength(self) -> f64 {
         match self {
             Self::EdgeStep | Self::OnEdge => 2.0,
+            Self::EdgeHold => 1.5,
             Self::QuasiNewton | Self::BatchSharpness | Self::Adgd => 1.0,
         }
     }

@@ -10,14 +10,18 @@ use crate::{
     vector::Vector,
 };
 
-/// z' = z − η g(y), x' = (1 − c) x + c z' with c = η²/Σηᵢ² up to this step, y' = (1 − β) z' + β x'. Gradients are taken
-/// at y, which is the state's weights; x is what is evaluated. The state is (y, (z, Σηᵢ²)).
+/// z' = z − η g(y), x' = (1 − c) x + c z' with c = m²/Σmᵢ² up to this step, y' = (1 − β) z' + β x'. Gradients are taken
+/// at y, which is the state's weights; x is what is evaluated. The state is (y, (z, (Σmᵢ², m))).
+///
+/// The weight m is η; where η has fallen to half of the m before it or below, m stays. By η² alone a rate that falls far,
+/// as a rule lets it after steps that were too long, would leave x where those steps had taken it.
 ///
 /// The edge is at 2/((1 − β)η): once x hardly moves, y and with it the gradient move by 1 − β of what z moves.
 ///
 /// **Cost** per step: one gradient, and one product per deviation. **Memory**: two vectors and one gradient.
 /// **Source**: Defazio and others,
-/// *The road less scheduled* (2024), equations 2–4, with the weights of their section on warm-up.
+/// *The road less scheduled* (2024), equations 2–4, with the weights of their section on warm-up; the code that
+/// they published has the largest η so far for m.
 ///
 /// ```
 /// use lyapunov::{Descent, Product, ScheduleFree, System, systems::Quadratic};
@@ -66,12 +70,17 @@ impl ScheduleFreeRule {
     }
 }
 
-/// c, with Σηᵢ² after this step.
-fn share(sum: f64, learning_rate: f64) -> (f64, f64) {
-    let square = learning_rate * learning_rate;
-    let sum = sum + square;
+/// c, with Σmᵢ² and m after this step.
+fn share([sum, weight]: [f64; 2], learning_rate: f64) -> (f64, [f64; 2]) {
+    let weight = if keeps(weight, learning_rate) { weight } else { learning_rate };
+    let (square, sum) = (weight * weight, sum + weight * weight);
     // Nothing has moved as long as every η was zero.
-    (if sum > 0.0 { square / sum } else { 0.0 }, sum)
+    (if sum > 0.0 { square / sum } else { 0.0 }, [sum, weight])
+}
+
+/// Whether m stays what it is at this η.
+fn keeps(weight: f64, learning_rate: f64) -> bool {
+    learning_rate <= 0.5 * weight
 }
 
 impl<O: Objective> ScheduleFree<O> {
@@ -85,15 +94,15 @@ impl<O: Objective> ScheduleFree<O> {
 }
 
 impl<V: Vector> UpdateRule<V> for ScheduleFreeRule {
-    type State = (V, (V, [f64; 1]));
+    type State = (V, (V, [f64; 2]));
 
     fn start(&self, weights: V) -> Self::State {
-        (weights.clone(), (weights, [0.0]))
+        (weights.clone(), (weights, [0.0; 2]))
     }
 
     fn lift(&self, weights: V) -> Self::State {
         let zero = weights.zeros_like();
-        (weights, (zero, [0.0]))
+        (weights, (zero, [0.0; 2]))
     }
 
     fn weights(state: &Self::State) -> &V {
@@ -109,17 +118,23 @@ impl<V: Vector> UpdateRule<V> for ScheduleFreeRule {
     }
 
     fn update(&self, (weights, (fast, sum)): &mut Self::State, gradient: &V, moment: Moment) {
-        let (share, total) = share(sum[0], moment.learning_rate);
-        sum[0] = total;
+        let (share, total) = share(*sum, moment.learning_rate);
+        *sum = total;
         self.advance(weights, fast, gradient, moment.learning_rate, share);
     }
 
     fn tangent(&self, state: &Self::State, gradient: &V, deviation: &mut Self::State, image: &V, moment: Moment) {
         let (weights, (fast, moved_sum)) = deviation;
-        let (sum, rate) = (state.1.1[0], moment.learning_rate);
-        let (share, total) = share(sum, rate);
-        // c depends on the state by its sum: δc = −c δΣ/Σ', and x' moves by δc (z' − x).
-        let moved_share = if total > 0.0 { -share * moved_sum[0] / total } else { 0.0 };
+        let (before, rate) = (state.1.1, moment.learning_rate);
+        let (share, [total, weight]) = share(before, rate);
+        // c depends on the state by its sum, and by m where that stays: Σ' = Σ + m², δc = (2m δm − c δΣ')/Σ', and x'
+        // moves by δc (z' − x).
+        if !keeps(before[1], rate) {
+            moved_sum[1] = 0.0;
+        }
+        let square = 2.0 * weight * moved_sum[1];
+        moved_sum[0] += square;
+        let moved_share = if total > 0.0 { (square - share * moved_sum[0]) / total } else { 0.0 };
         let (at, (fast_at, _)) = state;
         let mut lag = fast_at.clone();
         lag.axpy(-1.0, &self.average(at, fast_at));
@@ -137,7 +152,7 @@ impl<V: Vector> UpdateRule<V> for ScheduleFreeRule {
         // y' − y = −η ((1 − β + βc) g + …): the part that the averages add is no gradient, and belongs to the step all
         // the same.
         let (mut to, mut fast, rate) = (weights.clone(), fast.clone(), moment.learning_rate);
-        let (share, _) = share(sum[0], rate);
+        let (share, _) = share(*sum, rate);
         self.advance(&mut to, &mut fast, gradient, rate, share);
         to.axpy(-1.0, weights);
         to.scale(if rate > 0.0 { -1.0 / rate } else { 0.0 });
@@ -173,6 +188,20 @@ mod tests {
             sum += descent.state().1.0[0];
             assert!((descent.evaluated()[0] - sum / f64::from(t)).abs() < 1e-14);
         }
+    }
+
+    #[test]
+    fn a_rate_that_falls_leaves_the_average_where_it_goes() {
+        let mut falling = descent(vec![2.0, 0.5], 0.5);
+        for t in 0..40 {
+            falling.set_learning_rate(if t < 5 { 0.5 } else { 0.005 });
+            if t > 4 {
+                check_tangent(&falling, 5);
+            }
+            falling.step(&mut []).unwrap();
+        }
+        // Five steps of forty, not nearly all of it, are from before.
+        assert!((falling.state().1.1[0] - 40.0 * 0.25).abs() < 1e-12, "{:?}", falling.state().1.1);
     }
 
     #[test]

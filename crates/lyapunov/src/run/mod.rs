@@ -24,6 +24,7 @@ use crate::{
     control::{Controller, Probes},
     descent::Descent,
     error::{Error, Result},
+    krylov::Tracker,
     objective::{Objective, Product, Sample},
     record::{Measurement, Observer, Quantity, RunningExponents, Sharpness},
     system::Outcome,
@@ -188,6 +189,8 @@ pub struct Training<S, V> {
     pub last: Option<Measurement>,
     /// The weights before the last step, where the controller asks for its secant.
     pub before: Option<V>,
+    /// What follows λ_max of the mini-batch where the controller asks for it.
+    tracker: Option<Tracker<V>>,
     /// Where the run may go back to, where its controller has a guard.
     refuge: Option<refuge::Refuge<S>>,
     /// Before which steps it went back.
@@ -218,8 +221,8 @@ impl<S: Vector, V: Vector> Training<S, V> {
     }
 
     fn at_start(plan: &Plan, sharpness: SharpnessMonitor<V>, deviations: Option<Deviations<S>>) -> Self {
-        let (plan, returns) = (plan.clone(), Vec::new());
-        Self { plan, sharpness, deviations, grown: None, last: None, before: None, refuge: None, returns }
+        let (plan, returns, tracker) = (plan.clone(), Vec::new(), None);
+        Self { plan, sharpness, deviations, grown: None, last: None, before: None, tracker, refuge: None, returns }
     }
 
     /// Goes on until `until` steps have been taken.

@@ -5,8 +5,10 @@ use crate::{
     control::{Controller, Probes},
     descent::ActionRef,
     error::{Error, Result},
-    objective::{Objective, Sample},
-    record::{Measurement, Observer, Quantity},
+    krylov::Tracker,
+    noise::{Purpose, Stream},
+    objective::{Difference, Hessian, Objective, Product, Sample},
+    record::{Measurement, Observer, Quantity, Sharpness},
     system::Outcome,
     vector::Vector,
 };
@@ -94,8 +96,7 @@ impl<S: Vector, V: Vector> Training<S, V> {
         due(self.plan.measure_every, step)
             || self.is_batch_sharpness_due(step)
             || self.is_trajectory_due()
-            || wanted.along
-            || wanted.secant
+            || wanted != Probes::default()
     }
 
     /// Whether a nearby trajectory is carried, which moves at every step.
@@ -140,6 +141,12 @@ impl<S: Vector, V: Vector> Training<S, V> {
             row.sharpness = self.sharpness.read_these(objective, weights, row.step, gradient, preconditioner, only)?;
             row.nearby = std::mem::take(&mut self.sharpness.nearby);
         }
+        if wanted.sharpness > 0 {
+            let found = self.burst(objective, weights, row.step, gradient, wanted.sharpness)?;
+            // What a rule decides by does not depend on what else is measured.
+            row.sharpness.retain(|other| !other.is_batch_lambda_max());
+            row.sharpness.extend(found);
+        }
         if wanted.along {
             let heading = heading.unwrap_or(gradient);
             row.along = along(objective, weights, on, product, heading, gradient, preconditioner)?;
@@ -149,6 +156,39 @@ impl<S: Vector, V: Vector> Training<S, V> {
         self.sharpness.cost += row.along.map_or(0.0, |found| found.cost) + row.secant.map_or(0.0, |found| found.cost);
         self.book(row);
         Ok(())
+    }
+
+    /// λ_max of the mini-batch of the coming step by a burst of so many products, twice as many the first time, from
+    /// the eigenvector that the last one found and the gradient; `None` where a product is not finite.
+    fn burst<O: Objective<Vector = V>>(
+        &mut self,
+        objective: &O,
+        at: &V,
+        step: u64,
+        gradient: &V,
+        products: usize,
+    ) -> Result<Option<Sharpness>> {
+        let (on, product) = (Sample::Mini(step), self.plan.product);
+        let mut hint = gradient.clone();
+        if gradient.norm() == 0.0 {
+            hint.randomize(&mut Stream::new(0, Purpose::Probe, step));
+        }
+        let tracker = self.tracker.get_or_insert_with(|| Tracker::new(products));
+        (tracker.products, tracker.first_products) = (products, 2 * products);
+        let central = matches!(product, Product::Difference(Difference { central: true, .. }));
+        let hessian = Hessian { objective, at, on, product, gradient: (!central).then_some(gradient) };
+        let ritz = tracker.update(&hessian, &hint)?;
+        let cost = ritz.applications as f64 * objective.product_cost(product, on);
+        self.sharpness.cost += cost;
+        let quantity = Quantity::LambdaMax;
+        Ok(ritz.largest.first().map(|top| Sharpness {
+            quantity,
+            value: top.value,
+            residual: top.residual,
+            on,
+            product,
+            cost,
+        }))
     }
 
     /// What the last step has grown, and the cost up to this row.
@@ -239,7 +279,7 @@ mod tests {
 
     impl Controller for Everything {
         fn wants(&self, _step: u64) -> Probes {
-            Probes { along: true, secant: true }
+            Probes { along: true, secant: true, sharpness: 2 }
         }
         fn next(&mut self, row: &Measurement) -> Result<f64> {
             Ok(0.01 + 0.001 * row.step as f64)
@@ -266,7 +306,7 @@ mod tests {
         let adam = || Adam::new(network(), start(), 0.1, Moments::default(), Product::Exact).unwrap();
         let mut rows = Vec::new();
         let summary = run(&mut adam(), &preconditioned, &mut Everything, &mut rows).unwrap();
-        assert!(rows[1].secant.is_some() && rows[1].along.is_some() && rows[3].sharpness.len() == 2);
+        assert!(rows[1].secant.is_some() && rows[1].along.is_some() && rows[3].sharpness.len() == 3);
         assert_eq!(driven(adam(), &preconditioned, &mut Everything), (rows, summary));
     }
 

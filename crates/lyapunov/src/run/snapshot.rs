@@ -6,6 +6,7 @@ use crate::{
     descent::{Descent, Edge},
     error::Result,
     exponents::{Benettin, Growth},
+    krylov::Tracker,
     objective::{Evaluation, Objective, Product, Sample},
     record::{Measurement, Quantity, RunningExponents, Secant, Sharpness, StepCurvature, Trajectory},
     snapshot::{Archive, Persist, Snapshot},
@@ -67,7 +68,16 @@ impl<S: Persist, V: Persist> Training<S, V> {
         keep_last(&mut self.last, product, archive)?;
         archive
             .within("refuge", |archive| refuge::keep(&mut self.refuge, &mut self.returns, descent.state(), archive))?;
-        archive.maybe("before", &mut self.before, descent.weights())
+        archive.maybe("before", &mut self.before, descent.weights())?;
+        let mut there = u64::from(self.tracker.is_some());
+        archive.count("followed.there", &mut there)?;
+        if archive.is_loading() {
+            self.tracker = (there == 1).then(|| Tracker::new(1));
+        }
+        match &mut self.tracker {
+            Some(tracker) => archive.within("followed", |archive| tracker.keep(archive, descent.weights())),
+            None => Ok(()),
+        }
     }
 }
 

@@ -1,9 +1,9 @@
 //! Rules for the learning rate: what they choose on a quadratic, and that a recorded run replays them.
 
 use lyapunov::{
-    Adam, Adgd, BackedOff, BatchSharpnessRule, Bounded, Constant, Controller, Descent, EdgeStep, Error, HeavyBall,
-    Measurement, Moments, Objective, OnEdge, Outcome, Plan, Probes, Product, Quantity, QuasiNewton, Result, Sample,
-    Schedule, Scheduled, Sgd, Shape, Vector, run,
+    Adam, Adgd, BackedOff, BatchSharpnessRule, Bounded, Constant, Controller, Descent, EdgeHold, EdgeStep, Error,
+    HeavyBall, Measurement, Moments, Objective, OnEdge, Outcome, Plan, Probes, Product, Quantity, QuasiNewton, Result,
+    Sample, Schedule, Scheduled, Sgd, Shape, Vector, run,
     systems::{Quadratic, ScalarNetwork},
     twins,
 };
@@ -21,6 +21,7 @@ fn rules() -> Vec<(&'static str, Box<dyn Controller>)> {
         ("on-edge", Box::new(OnEdge::new(1.0, 3).unwrap())),
         ("adgd", Box::new(Adgd::new(1.0).unwrap())),
         ("edge-step", Box::new(EdgeStep::new(2.0, 0.0).unwrap())),
+        ("edge-hold", Box::new(EdgeHold::new(1.0, 2.0).unwrap())),
         ("bounded", Box::new(Bounded::new(EdgeStep::new(2.0, 0.0).unwrap(), 0.0, 0.05).unwrap())),
         (
             "scheduled",
@@ -43,6 +44,7 @@ fn a_recorded_run_replays_every_rule() {
             // At the minimum there is no direction to probe.
             let probed = (wanted.along && row.gradient_norm > 0.0, wanted.secant);
             assert_eq!(probed, (row.along.is_some(), row.secant.is_some()), "{name}, step {}", row.step);
+            assert!(wanted.sharpness == 0 || row.batch_lambda_max().is_some(), "{name}, step {}", row.step);
             assert_eq!(fresh.next(row).unwrap().to_bits(), row.learning_rate.to_bits(), "{name}, step {}", row.step);
         }
         assert!(rows.iter().any(|row| row.learning_rate > 0.0), "{name}");
@@ -115,10 +117,11 @@ fn a_measurement_that_is_missing_is_named() {
     assert!(matches!(refused, Err(Error::Unmeasured { step: 0, .. })));
     // Those that ask for probes find none in a row that has none.
     let bare = Measurement::of_step(0, 1.0, 1.0);
-    let probing: [Box<dyn Controller>; 3] = [
+    let probing: [Box<dyn Controller>; 4] = [
         Box::new(OnEdge::new(1.0, 1).unwrap()),
         Box::new(Adgd::new(1.0).unwrap()),
         Box::new(EdgeStep::new(1.0, 0.0).unwrap()),
+        Box::new(EdgeHold::new(1.0, 2.0).unwrap()),
     ];
     for mut rule in probing {
         assert!(matches!(rule.next(&bare), Err(Error::Unmeasured { step: 0, .. })));
@@ -188,8 +191,9 @@ impl Objective for Planes {
 
 #[test]
 fn a_loss_without_curvature_gets_a_positive_rate_or_a_refusal_by_name() {
-    let rules: [(&str, Box<dyn Controller>); 5] = [
+    let rules: [(&str, Box<dyn Controller>); 6] = [
         ("edge-step", Box::new(EdgeStep::new(1.0, 0.0).unwrap())),
+        ("edge-hold", Box::new(EdgeHold::new(1.0, 2.0).unwrap())),
         ("quasi-newton", Box::new(QuasiNewton::new(1.0, 2.0).unwrap())),
         ("on-edge", Box::new(OnEdge::new(1.0, 1).unwrap())),
         ("batch-sharpness", Box::new(BatchSharpnessRule::new(1.0).unwrap())),
@@ -219,6 +223,7 @@ fn options_outside_their_domain_are_refused() {
         OnEdge::new(f64::NAN, 1).err(),
         Adgd::new(f64::INFINITY).err(),
         EdgeStep::new(-2.0, 0.9).err(),
+        EdgeHold::new(0.0, 2.0).err(),
     ];
     for refusal in refusals {
         assert!(matches!(refusal, Some(Error::Argument { name: "sigma", .. })), "{refusal:?}");
@@ -250,7 +255,7 @@ struct Curious;
 
 impl Controller for Curious {
     fn wants(&self, _step: u64) -> Probes {
-        Probes { along: true, secant: true }
+        Probes { along: true, secant: true, sharpness: 1 }
     }
 
     fn next(&mut self, _measurement: &Measurement) -> Result<f64> {
@@ -266,6 +271,7 @@ fn probes_and_secants_belong_to_the_batch_of_the_coming_step() {
     for row in &rows {
         let (h, along) = (row.step as f64 + 1.0, row.along.unwrap());
         assert!((along.product_norm - h).abs() < 1e-12 && (along.curvature - h).abs() < 1e-12, "{row:?}");
+        assert!((row.batch_lambda_max().unwrap().value - h).abs() < 1e-12, "{row:?}");
         assert_eq!(row.secant.is_some(), row.step > 0);
         assert!(
             row.secant.is_none_or(|secant| (secant.gradient_change / secant.step_norm - h).abs() < 1e-9),

@@ -2,8 +2,8 @@
 
 use lyapunov::{
     Adam, BackedOff, Constant, Controller, Descent, Difference, Error, ExponentOptions, HeavyBall, Measurement,
-    Moments, Objective, Outcome, Plan, Product, Purpose, Result, Rule, RuleOptions, Sample, Sgd, Stream, Summary,
-    System, Training, run,
+    Moments, Objective, Outcome, Plan, Product, Purpose, Result, Rule, RuleOptions, Sample, ScheduleFree, Sgd, Stream,
+    Summary, System, Training, run,
 };
 
 /// A network of one hidden layer on random data: a gradient by hand, and nothing else.
@@ -104,6 +104,29 @@ where
     }
 }
 
+/// Schedule-Free by the rule that is made for it.
+fn schedule_free(network: Network, weights: Vec<f64>, steps: u64) -> Option<(f64, f64, Summary)> {
+    let descent = ScheduleFree::new(network, weights, 1.0, 0.9, Product::Difference(Difference::SMOOTH)).unwrap();
+    let options = RuleOptions { edge: descent.edge_constant(), ..RuleOptions::of(Rule::EdgeHold) };
+    trained(descent, Rule::EdgeHold, &options, steps)
+}
+
+#[test]
+fn of_a_hundred_random_problems_the_held_rate_ends_none_above_its_start() {
+    let (mut runs, mut better) = (0, 0);
+    for seed in 0..100 {
+        let (network, weights) = problem(seed);
+        let Some((before, after, summary)) = schedule_free(network, weights, [15, 120, 400][seed as usize % 3]) else {
+            continue;
+        };
+        assert_eq!(summary.outcome, Outcome::Completed, "problem {seed}");
+        assert!(after <= before, "problem {seed}: from {before} to {after}");
+        runs += 1;
+        better += usize::from(after < 0.9 * before);
+    }
+    assert!(runs >= 95 && better >= 60, "{runs} runs, {better} got better");
+}
+
 #[test]
 fn of_a_hundred_random_problems_no_rule_ends_above_its_start() {
     let product = Product::Difference(Difference::SMOOTH);
@@ -114,6 +137,7 @@ fn of_a_hundred_random_problems_no_rule_ends_above_its_start() {
         let steps = [15, 120, 400][seed as usize % 3];
         let options = RuleOptions::of(rule);
         let found = match (seed / 5) % 3 {
+            _ if rule == Rule::EdgeHold => schedule_free(network, weights, steps),
             _ if rule.is_for_plain_descent() => {
                 trained(Sgd::new(network, weights, 1.0, product), rule, &options, steps)
             }

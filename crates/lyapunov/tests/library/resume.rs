@@ -1,7 +1,7 @@
 //! A run that is saved after any step and resumed elsewhere has the bits of one that was never interrupted.
 
 use lyapunov::{
-    Adgd, BatchSharpnessRule, Bounded, Constant, Controller, Decay, Descent, DistanceOverGradients, EdgeStep,
+    Adgd, BatchSharpnessRule, Bounded, Constant, Controller, Decay, Descent, DistanceOverGradients, EdgeHold, EdgeStep,
     Estimator, ExponentOptions, Measurement, Moments, Momentum, NearbyValue, Objective, OnEdge, Optimizer, Persist,
     Plan, ProdigyRule, Product, Quantity, QuasiNewton, Result, Sample, Schedule, ScheduleFreeRule, Scheduled, SgdRule,
     Shape, Snapshot, Start, Target, Training, UpdateRule, systems::ScalarNetwork,
@@ -87,6 +87,7 @@ fn rules(edge: f64) -> Rules {
             "edge-step",
             Box::new(move || wrap(Box::new(EdgeStep::new(1.0, 0.0).unwrap().with_edge(edge).with_period(3)))),
         ),
+        ("edge-hold", Box::new(move || wrap(Box::new(EdgeHold::new(0.5, edge).unwrap())))),
         ("quasi-newton", Box::new(move || wrap(Box::new(QuasiNewton::new(0.5, edge).unwrap())))),
         ("smoothed", Box::new(move || wrap(Box::new(QuasiNewton::new(0.5, edge).unwrap().with_smoothing(4))))),
         ("on-edge", Box::new(move || wrap(Box::new(OnEdge::new(1.0, 4).unwrap())))),

@@ -56,7 +56,8 @@ fn refusal_of(assignments: &[&str]) -> String {
 #[test]
 fn rules_that_cannot_work_are_refused() {
     let edge_step = "control.rule=edge-step";
-    let cases: [(&[&str], &str); 10] = [
+    let cases: [(&[&str], &str); 11] = [
+        (&["control.rule=edge-hold"], "which has no theory for \"sgd\""),
         (&[edge_step, "control.sigma=-1"], "`control.sigma` must be a number greater than 0, not -1"),
         (&[edge_step, "optimizer.name=dog", "schedule.cooldown=0.0"], "which has no theory for \"dog\""),
         (&["control.rule=adgd", "optimizer.name=adam"], "which has no theory for \"adam\""),
