@@ -1,9 +1,9 @@
-//! That `edge-step` never blows up: small random networks, losses, input scales and batches, none of which anybody has
+//! That `edge-step` and `edge-hold` never blow up: small random networks, losses, input scales and batches, none of which anybody has
 //! tuned for.
 
 use lyapunov::{
-    Descent, EdgeStep, Elementwise, Flat, HeavyBall, Objective, Outcome, Plan, Product, Purpose, Result, Sample,
-    Schedule, Scheduled, Shape, Stream, Vector, run,
+    Descent, EdgeStep, Elementwise, Flat, HeavyBall, Objective, Outcome, Plan, Product, Purpose, Result, Rule,
+    RuleOptions, Sample, Schedule, ScheduleFree, Scheduled, Shape, Stream, Summary, Vector, run,
 };
 use lyapunov_burn::{Activation, Architecture, Dataset, Loss, Network, NetworkOptions, Normalization, Weights, device};
 
@@ -91,6 +91,24 @@ fn fault(seed: u64, steps: u64) -> Option<String> {
     let plan = Plan { steps, measure_every: 0, ..Plan::default() };
     let summary = run(&mut descent, &plan, &mut rule, &mut Vec::new()).unwrap();
     let after = objective.gradient(descent.weights(), Sample::Full).unwrap().0;
+    verdict(&summary, before, after, &message)
+}
+
+/// The same of Schedule-Free with the rule that is made for it, and its guard.
+fn fault_of_the_held_rate(seed: u64, steps: u64) -> Option<String> {
+    let (objective, _, message) = problem(seed);
+    let weights = objective.network.initial_weights();
+    let before = objective.gradient(&weights, Sample::Full).unwrap().0;
+    let mut descent = ScheduleFree::new(&objective, weights, 1.0, 0.9, Product::Exact).unwrap();
+    let options = RuleOptions { edge: descent.edge_constant(), ..RuleOptions::of(Rule::EdgeHold) };
+    let mut rule = Rule::EdgeHold.controller(&options).unwrap();
+    let plan = Plan { steps, measure_every: 0, ..Plan::default() };
+    let summary = run(&mut descent, &plan, &mut rule, &mut Vec::new()).unwrap();
+    let after = objective.gradient(&descent.evaluated(), Sample::Full).unwrap().0;
+    verdict(&summary, before, after, &message)
+}
+
+fn verdict(summary: &Summary, before: f64, after: f64, message: &str) -> Option<String> {
     let sound = summary.outcome == Outcome::Completed && after.is_finite() && after < before;
     if summary.outcome != Outcome::Completed || !after.is_finite() {
         return Some(format!("{message} blew up: {:?}, {before:.3e} to {after:.3e}", summary.outcome));
@@ -106,6 +124,12 @@ fn faults(seeds: std::ops::Range<u64>, steps: u64) -> Vec<String> {
 #[test]
 fn some_random_problems_end_below_their_first_loss() {
     assert_eq!(faults(0..6, 40), Vec::<String>::new());
+}
+
+#[test]
+fn some_random_problems_end_below_their_first_loss_under_a_held_rate() {
+    let faults: Vec<String> = (0..6).filter_map(|seed| fault_of_the_held_rate(seed, 40)).collect();
+    assert_eq!(faults, Vec::<String>::new());
 }
 
 #[test]
