@@ -112,8 +112,11 @@ impl TwoLayer {
 
     fn scale(&self, vector: &mut [f64]) {
         let (first, second) = vector.split_at_mut(self.units * self.units);
-        first.iter_mut().for_each(|x| *x *= self.scales[0]);
-        second.iter_mut().for_each(|x| *x *= self.scales[1]);
+        for (part, scale) in [first, second].into_iter().zip(self.scales) {
+            for x in part {
+                *x *= scale;
+            }
+        }
     }
 
     /// Each point with its target.
@@ -154,7 +157,9 @@ fn dot(a: &[f64], b: &[f64]) -> f64 {
 }
 
 fn axpy(a: f64, x: &[f64], y: &mut [f64]) {
-    y.iter_mut().zip(x).for_each(|(y, x)| *y += a * x);
+    for (y, x) in y.iter_mut().zip(x) {
+        *y += a * x;
+    }
 }
 
 impl Objective for TwoLayer {
