@@ -1,5 +1,5 @@
-//! That `edge-step` and `edge-hold` never blow up: small random networks, losses, input scales and batches, none of which anybody has
-//! tuned for.
+//! That `edge-step` and `edge-hold` never blow up: small random networks, losses, input scales and batches, none of
+//! which anybody has tuned for.
 
 use lyapunov::{
     Descent, EdgeStep, Elementwise, Flat, HeavyBall, Objective, Outcome, Plan, Product, Purpose, Result, Rule,

@@ -1,4 +1,5 @@
-//! The paper's rule read early and held: the learning rate rises until λ_max stops it, and stays where λ_max has settled.
+//! The paper's rule read early and held: the learning rate rises until λ_max stops it, and stays where λ_max has
+//! settled.
 //!
 //! A rule that follows the curvature all along closes a loop: as the learning rate falls the network sharpens, and the
 //! rate falls further. A rate that is *held* leaves the sharpening to stop by itself at the edge of stability. What has
@@ -34,8 +35,8 @@ use crate::{
 /// A constant rate needs an optimizer that averages: the rule is for [`ScheduleFree`](crate::ScheduleFree), and the
 /// length of the run need not be known.
 ///
-/// - A reading is ‖H_B v‖ for the unit vector v that a burst has found: λ_max where it has converged, and a lower bound of
-///   the largest |eigenvalue| that is closer than the Ritz value where it has not.
+/// - A reading is ‖H_B v‖ for the unit vector v that a burst has found: λ_max where it has converged, and a lower bound
+///   of the largest |eigenvalue| that is closer than the Ritz value where it has not.
 ///
 /// **Cost**: six products for the first reading, three for each other. **Units**: λ_max in loss per weight².
 ///

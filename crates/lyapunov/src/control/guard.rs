@@ -9,8 +9,8 @@ use crate::{error::Result, snapshot::Archive};
 /// does. The principle is that of every descent with safeguards: **a stretch of steps that raised the loss above the
 /// first one is taken back, and tried again with half the learning rate**, which never rises again.
 ///
-/// - The first loss is the mean of the first ten; a run is *well* below 0.95 times that, and below 0.95 times the loss of
-///   its very first step.
+/// - The first loss is the mean of the first ten; a run is *well* below 0.95 times that, and below 0.95 times the loss
+///   of its very first step.
 /// - The factor is halved, and the run goes back, where the mean over the last 20 steps is above twice the first loss,
 ///   over the last 100 above 1.5 times, or over the last 500 above 1.3 times. On batches of one image, whose losses
 ///   scatter by half, these are six, three and two standard errors for a loss that stays where it began. So it is where
@@ -23,8 +23,8 @@ use crate::{error::Result, snapshot::Archive};
 /// - After the last step, where the losses of the last one, ten or fifty steps are not well, the loss on all data is
 ///   computed, at the weights of the end and at those that it would go back to, and the run ends at the better ones.
 ///
-/// **Cost**: none for a run that is well; else looks of 10 to 100 gradients, of which there are as many as the logarithm
-/// of the steps, and two passes over the data at the end. Memory: two copies of the optimizer's state.
+/// **Cost**: none for a run that is well; else looks of 10 to 100 gradients, of which there are as many as the
+/// logarithm of the steps, and two passes over the data at the end. Memory: two copies of the optimizer's state.
 ///
 /// [`run`](crate::run) and [`Training::advance`](crate::Training::advance) go back; a loop of one's own, which owns the
 /// state itself, has the factor alone.

@@ -62,7 +62,8 @@ impl<S: Vector, V: Vector> Training<S, V> {
         Ok(())
     }
 
-    /// Where loss or gradient of the coming step are not finite: goes back if the guard wants it, and if they are there.
+    /// Where loss or gradient of the coming step are not finite: goes back if the guard wants it, and if they are
+    /// there.
     pub(super) fn retreat<D>(&mut self, descent: &mut D, controller: &mut dyn Controller) -> Result<bool>
     where
         D: Descent<Vector = S>,
@@ -134,7 +135,8 @@ impl<S: Vector, V: Vector> Training<S, V> {
         Ok(sum / count)
     }
 
-    /// Replaces the state of `descent`, and gives the one that it had. The gradient of the coming step is computed again.
+    /// Replaces the state of `descent`, and gives the one that it had. The gradient of the coming step is computed
+    /// again.
     fn with_state<D>(&mut self, descent: &mut D, state: S) -> S
     where
         D: Descent<Vector = S>,

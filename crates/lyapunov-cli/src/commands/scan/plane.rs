@@ -127,8 +127,13 @@ impl Plane {
             Shown::Exponent => {
                 let warm_up = arguments.steps / 10;
                 let steps = arguments.steps - warm_up;
-                let options =
-                    SpectrumOptions { count: Some(1), steps, warm_up, seed: arguments.seed, ..SpectrumOptions::default() };
+                let options = SpectrumOptions {
+                    count: Some(1),
+                    steps,
+                    warm_up,
+                    seed: arguments.seed,
+                    ..SpectrumOptions::default()
+                };
                 let found = exponents(&mut descent, &options)?;
                 Ok(if found.outcome == Outcome::Completed { found.values[0] } else { f64::NAN })
             }
