@@ -202,13 +202,13 @@ fn written(found: &BoxDimension) -> String {
 /// One line per place: both parameters, and what was found there; empty where the exponent has none.
 fn table(plane: &Plane, shown: Shown, values: &[f64]) -> String {
     let found = if shown == Shown::Speed { "speed" } else { "exponent" };
-    let mut text = format!("{},{},{found}\n", plane.x.name.name(), plane.y.name.name());
-    for (i, value) in values.iter().enumerate() {
+    let head = format!("{},{},{found}\n", plane.x.name.name(), plane.y.name.name());
+    let lines = values.iter().enumerate().map(|(i, value)| {
         let (x, y) = (plane.x.value(i % plane.x.count), plane.y.value(i / plane.x.count));
         let value = if value.is_finite() { value.to_string() } else { String::new() };
-        text += &format!("{x},{y},{value}\n");
-    }
-    text
+        format!("{x},{y},{value}\n")
+    });
+    std::iter::once(head).chain(lines).collect()
 }
 
 /// What is said of a scan.
@@ -235,17 +235,17 @@ impl Found<'_> {
             Shown::Speed => format!("{below} converge, {above} diverge"),
             Shown::Exponent => format!("{above} are chaotic, {below} are not, {neither} diverge"),
         };
-        let mut text = format!("{all} trainings in {}: {split}.\n", duration(self.seconds));
-        if let Some(found) = self.dimension {
+        let boundary = if let Some(found) = self.dimension {
             let (least, most) = (found.counts[0].0, found.counts[found.counts.len() - 1].0);
-            text += &format!(
-                "The boundary has the box dimension {}, by boxes of {least} to {most} samples.\n",
-                written(found)
-            );
+            let dimension = written(found);
+            format!("The boundary has the box dimension {dimension}, by boxes of {least} to {most} samples.\n")
         } else if arguments.show == Shown::Speed && plane.x.count.min(plane.y.count) < 64 {
-            text += "The dimension of the boundary wants 64 values along each axis.\n";
-        }
-        text + &format!("Picture: {}\n", arguments.out.join(PICTURES[0].0).display())
+            "The dimension of the boundary wants 64 values along each axis.\n".to_owned()
+        } else {
+            String::new()
+        };
+        let (took, picture) = (duration(self.seconds), arguments.out.join(PICTURES[0].0));
+        format!("{all} trainings in {took}: {split}.\n{boundary}Picture: {}\n", picture.display())
     }
 
     fn to_json(&self, settings: &Value, folder: &Path) -> Value {
