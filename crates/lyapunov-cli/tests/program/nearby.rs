@@ -38,7 +38,8 @@ fn it_is_recorded_at_every_step_and_changes_no_bit_of_the_run() {
     for column in ["growth", "from_growth", "rayleigh", "image_norm", "factor"] {
         assert!(head.contains(&format!(",nearby_lambda_max_{column}")), "{head}");
     }
-    program().arg("report").arg(folder_of(&with)).assert().success();
+    let page = out.path().join("page.html");
+    program().arg("report").arg(folder_of(&with)).arg("--out").arg(page).assert().success();
 }
 
 #[test]
