@@ -1,7 +1,30 @@
 //! How the weights begin: one distribution per kind, from how many numbers a layer sums over.
 
-use super::layers::Start;
 use lyapunov::Stream;
+
+/// How the values of a parameter begin.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Start {
+    /// As the initialisation of the network says for a matrix or a kernel.
+    Weight {
+        /// How many inputs each output of the layer sums over.
+        fan_in: usize,
+        /// In how many outputs each input takes part.
+        fan_out: usize,
+    },
+    /// As it says for a bias.
+    Bias {
+        /// That of the weights beside it.
+        fan_in: usize,
+    },
+    /// Normal, whatever the initialisation.
+    Normal {
+        /// The standard deviation.
+        deviation: f64,
+    },
+    /// All alike, whatever the initialisation.
+    Constant(f64),
+}
 
 /// How matrices, kernels and biases begin. Everything else does as always: scales of normalisations are one, their
 /// shifts and the class token zero, and learned positions normal with a deviation of 0.02.

@@ -5,8 +5,8 @@ use std::ops::Range;
 use burn::tensor::{DType, Device, Tensor, TensorData};
 
 use super::{
-    initialization::Initialization,
-    layers::{Layer, Parameter, Sequence, Start},
+    initialization::{Initialization, Start},
+    layers::{Layer, Parameter, Sequence},
     models,
     options::{Architecture, NetworkOptions},
     vector::Weights,

@@ -1,6 +1,7 @@
 //! The two-dimensional convolution with zero padding: bilinear in kernel and image.
 
-use super::{Dual, Layer, Parameter, Pass, Start};
+use super::{Dual, Layer, Parameter, Pass};
+use crate::initialization::Start;
 use crate::{dual::beside, kernels::Shape, operations::convolve};
 
 /// Square images of `size`² with `inputs` channels to such of `size`/`stride` with `outputs`, channels of a pixel side

@@ -1,6 +1,7 @@
 //! The fully connected layer: y = x Wᵀ + b, with ẏ = ẋ Wᵀ + x Ẇᵀ + ḃ.
 
-use super::{Dual, Layer, Parameter, Pass, Start, convolution::convolution};
+use super::{Dual, Layer, Parameter, Pass, convolution::convolution};
+use crate::initialization::Start;
 use crate::kernels::Shape;
 
 /// `inputs` features to `outputs`; the weight is [outputs, inputs], the bias [outputs], as in PyTorch.

@@ -44,7 +44,7 @@ pub(super) use self::{
     token_pool::TokenPool,
     transpose::Transpose,
 };
-use super::{dual::Dual, pass::Pass};
+use super::{dual::Dual, initialization::Start, pass::Pass};
 
 /// One parameter of a layer.
 #[derive(Clone, Debug, PartialEq)]
@@ -55,30 +55,6 @@ pub(super) struct Parameter {
     pub shape: Vec<usize>,
     /// Its initial values.
     pub start: Start,
-}
-
-/// How the values of a parameter begin.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Start {
-    /// As the initialisation of the network says for a matrix or a kernel.
-    Weight {
-        /// How many inputs each output of the layer sums over.
-        fan_in: usize,
-        /// In how many outputs each input takes part.
-        fan_out: usize,
-    },
-    /// As it says for a bias.
-    Bias {
-        /// That of the weights beside it.
-        fan_in: usize,
-    },
-    /// Normal, whatever the initialisation.
-    Normal {
-        /// The standard deviation.
-        deviation: f64,
-    },
-    /// All alike, whatever the initialisation.
-    Constant(f64),
 }
 
 impl Parameter {

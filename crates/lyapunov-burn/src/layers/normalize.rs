@@ -9,7 +9,8 @@
 
 use burn::tensor::Tensor;
 
-use super::{Dual, Layer, Parameter, Pass, Pointwise, Start, as_row};
+use super::{Dual, Layer, Parameter, Pass, Pointwise, as_row};
+use crate::initialization::Start;
 use crate::{
     dual::beside,
     kernels::group_norm::Groups,

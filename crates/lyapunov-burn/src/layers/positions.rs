@@ -2,7 +2,8 @@
 //!
 //! Source: Dosovitskiy et al., *An image is worth 16×16 words* (2021), equation 1.
 
-use super::{Dual, Layer, Parameter, Pass, Start, as_row};
+use super::{Dual, Layer, Parameter, Pass, as_row};
+use crate::initialization::Start;
 
 /// Sequences of `tokens` tokens of `width` features to such of one token more. The class token c begins with zeros, the
 /// positions p with normal numbers of deviation 0.02, as in the authors' code.
