@@ -91,14 +91,14 @@ def row(arguments, out, few, run):
     )
     spectrum, _, _ = call(arguments.program, "measure", "--json", "--run", found["run"], *what)
     ends = [f"{spectrum[key]['value']:.3g} ± {spectrum[key]['residual']:.1g}" for key in ("lambda_max", "lambda_min")]
-    told = [
+    figures = [
         name,
         f"{spectrum['parameters']:,}",
         f"{images:,}",
         f"{found['train_loss']:.3f}",
         f"{100 * found['test_accuracy']:.1f} %",
     ]
-    print("|", " | ".join([*told, f"{1000 * (more - one) / steps:.0f}", f"{memory:.0f}", *ends]), "|", flush=True)
+    print("|", " | ".join([*figures, f"{1000 * (more - one) / steps:.0f}", f"{memory:.0f}", *ends]), "|", flush=True)
 
 
 def call(*command):

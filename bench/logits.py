@@ -98,10 +98,10 @@ def compare(program, images, folder, name, options):
     largest = examples["outputs"].abs().max().item()
     # Evaluation first: in training PyTorch moves its buffers.
     with torch.no_grad():
-        differ = [distance(mode(network)(examples["inputs"]), examples[told], largest) for mode, told in MODES]
+        differ = [distance(mode(network)(examples["inputs"]), examples[outputs], largest) for mode, outputs in MODES]
     weights = sum(parameter.numel() for parameter in network.parameters())
-    told = ", ".join(options.values()) or "none"
-    print(f"| {name} | {told} | {weights:,} | {largest:.2f} | {differ[1]:.0e} | {differ[0]:.0e} |", flush=True)
+    given = ", ".join(options.values()) or "none"
+    print(f"| {name} | {given} | {weights:,} | {largest:.2f} | {differ[1]:.0e} | {differ[0]:.0e} |", flush=True)
     return max(differ) < TOLERANCE
 
 

@@ -388,6 +388,36 @@ def breaks(name, make, plain, batch):
         print(f"| {name} | {tool} | {shown}{'; ' + ', '.join(left) if left else ''} |", flush=True)
 
 
+def tracking(name, make, images, steps, every):
+    """λ_max of the batch followed along gradient descent: what it costs per step, and how far it is off."""
+    torch.manual_seed(0)
+    model = make().train()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    monitor = lyapunov.Monitor(model, F.cross_entropy, optimizer, every=every, what=["lambda_max"])
+    first, seconds, units, errors = 0.0, 0.0, [], []
+    for step in range(steps):
+        i = torch.randint(0, len(images[1]), (128,))
+        batch = (images[0][i], images[1][i])
+        optimizer.zero_grad()
+        F.cross_entropy(model(batch[0]), batch[1]).backward()
+        begun = time.process_time()
+        row = monitor.step(batch)
+        spent = time.process_time() - begun
+        first, seconds = (spent, 0.0) if step == 0 else (first, seconds + spent)
+        if row is not None:
+            exact = lyapunov.hessian(model, F.cross_entropy, batch).lambda_max(1e-4).value
+            errors.append(abs(row["lambda_max"].value / exact - 1))
+            units.append(one_gradient(model, batch))
+        optimizer.step()
+    unit = np.median(units)
+    middle, high = np.quantile(errors[1:], [0.5, 0.9])
+    print(
+        f"| {name} | {every} | {seconds / unit / (steps - 1):.3f} | {first / unit:.0f} | {100 * middle:.2g} | "
+        f"{100 * high:.2g} | {len(errors) - 1} |",
+        flush=True,
+    )
+
+
 COSTS = {"MLP relu": mlp, "MLP tanh": lambda: mlp(nn.Tanh), "CNN": cnn, "ResNet-18 BN": resnet18}
 BREAKS = {
     "batch norm in train mode": (normalized, None),
@@ -403,6 +433,7 @@ BREAKS = {
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cost", action="store_true", help="only the table of costs")
+    parser.add_argument("--tracking", action="store_true", help="only the table of λ_max along a run")
     parser.add_argument("--breaks", action="store_true", help="only the table of models that break things")
     parser.add_argument("--models", nargs="*", help="only these")
     parser.add_argument("--tools", nargs="*", help="only these")
@@ -413,11 +444,19 @@ def main():
     for name in [name for name in TOOLS if arguments.tools and name not in arguments.tools]:
         del TOOLS[name]
     wanted = lambda table: {k: v for k, v in table.items() if not arguments.models or k in arguments.models}
-    if not arguments.breaks:
+    every_table = not (arguments.cost or arguments.breaks or arguments.tracking)
+    if arguments.cost or every_table:
         print("| model | tool | cost in gradients, error in λ_max (products) |\n|---|---|---|")
         for name, make in wanted(COSTS).items():
             cost(name, make, batch_of(5000, arguments.cifar), arguments.rounds, arguments.train)
-    if not arguments.cost:
+    if arguments.tracking or every_table:
+        print("\n| model | every | gradients per step | first reading | median error, % | 90th percentile | readings |")
+        print("|---|---|---|---|---|---|---|")
+        for name, make in wanted(COSTS).items():
+            for every, steps in ((100, 1501), (20, 601)):
+                if name != "ResNet-18 BN":
+                    tracking(name, make, batch_of(5000, arguments.cifar), steps, every)
+    if arguments.breaks or every_table:
         print("\n| model | tool | error in λ_max |\n|---|---|---|")
         for name, (make, plain) in wanted(BREAKS).items():
             breaks(name, make, plain, batch_of(64, arguments.cifar))

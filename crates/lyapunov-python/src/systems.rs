@@ -38,7 +38,7 @@ struct Measure(SpectrumOptions);
 
 impl SystemVisitor for Measure {
     type Output = lyapunov::Result<lyapunov::Exponents>;
-    fn study<S: System + Clone>(self, mut system: S) -> Self::Output {
+    fn visit<S: System + Clone>(self, mut system: S) -> Self::Output {
         lyapunov::exponents(&mut system, &self.0)
     }
 }
@@ -47,7 +47,7 @@ struct Dimension;
 
 impl SystemVisitor for Dimension {
     type Output = usize;
-    fn study<S: System + Clone>(self, system: S) -> usize {
+    fn visit<S: System + Clone>(self, system: S) -> usize {
         system.state().len()
     }
 }
@@ -67,7 +67,7 @@ impl NamedSystem {
 
     /// The exponents, per unit of time where the system has one.
     fn exponents(&self, py: Python<'_>, options: Options) -> PyResult<Exponents> {
-        let found = border(py, || self.0.study(Measure(spectrum_options(options))))?;
+        let found = border(py, || self.0.visit(Measure(spectrum_options(options))))?;
         Ok(Exponents::of(&if self.0.entry().per_time { found.per_time() } else { found }))
     }
 
@@ -85,7 +85,7 @@ impl NamedSystem {
     /// The number of dimensions.
     #[getter]
     fn dimension(&self) -> usize {
-        self.0.study(Dimension)
+        self.0.visit(Dimension)
     }
 }
 

@@ -96,7 +96,7 @@ def lightning_run(callback=None, steps=12, module=None, resume=None, folder=None
     return module, runner
 
 
-def told(module):
+def state(module):
     return module.seen, module.counts, [p.detach().clone() for p in module.parameters()], torch.get_rng_state()
 
 
@@ -114,7 +114,7 @@ def test_a_lightning_run_is_the_same_to_the_bit(tmp_path, accumulate, failing, p
     if failing:
         fails_once(callback, 4)
     watched, runner = lightning_run(callback, **options)
-    assert same(told(plain), told(watched)) and runner.callback_metrics["loss"] == watched.seen[-1]
+    assert same(state(plain), state(watched)) and runner.callback_metrics["loss"] == watched.seen[-1]
     measured = [step for (step,) in query(tmp_path / "mine", "SELECT DISTINCT step FROM sharpness")]
     assert measured == ([0, 8] if failing else [0, 4, 8])
     if precision == "32-true":

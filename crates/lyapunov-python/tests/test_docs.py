@@ -44,8 +44,8 @@ def test_a_block_of_the_chapter_runs(i, place, names, monkeypatch):
 )
 def test_a_command_of_the_chapter_runs(line, place):
     command = line.split("#")[0].replace("watch runs", "watch runs --once").replace("python", sys.executable, 1)
-    told = subprocess.run(command, shell=True, cwd=place, capture_output=True, text=True)
-    assert told.returncode == 0 and not told.stderr, (command, told)
+    result = subprocess.run(command, shell=True, cwd=place, capture_output=True, text=True)
+    assert result.returncode == 0 and not result.stderr, (command, result)
 
 
 def test_lines_have_at_most_120_columns():

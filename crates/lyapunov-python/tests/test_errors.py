@@ -95,6 +95,6 @@ import lyapunov
 assert lyapunov.systems.henon().exponents(steps=50).steps == 50
 lyapunov.{name}
 """
-    told = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     wanted = f"ImportError: lyapunov.{name} is for models of PyTorch, which is not installed here: pip install torch"
-    assert wanted in told.stderr, told.stderr
+    assert wanted in result.stderr, result.stderr

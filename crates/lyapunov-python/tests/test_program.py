@@ -41,9 +41,9 @@ def program(*words, **options):
 
 
 def test_list_has_a_line_per_run(runs):
-    told = program("list", runs)
-    assert told.returncode == 0 and not told.stderr
-    lines = told.stdout.splitlines()
+    result = program("list", runs)
+    assert result.returncode == 0 and not result.stderr
+    lines = result.stdout.splitlines()
     assert [line.split()[:3] for line in lines[1:]] == [
         ["adam", "completed", "Sequential"],
         ["blown", "diverged", "Sequential"],
@@ -70,16 +70,16 @@ def test_list_has_a_line_per_run(runs):
 
 
 def test_show_and_report_say_what_the_run_was(runs, tmp_path):
-    told = program("show", runs / "sgd")
+    result = program("show", runs / "sgd")
     assert (
-        told.returncode == 0 and "PyTorch" in told.stdout and "torch.nn.modules.container.Sequential" in told.stdout
-    ), told
+        result.returncode == 0 and "PyTorch" in result.stdout and "torch.nn.modules.container.Sequential" in result.stdout
+    ), result
     for absent in ("another version", "default", "training_images", "classes", "steps_per_epoch"):
-        assert absent not in told.stdout, told.stdout
+        assert absent not in result.stdout, result.stdout
     assert json.loads(program("show", runs / "sgd", "--json").stdout)["manifest"]["parameters"] > 0
-    told = program("report", runs, "--out", tmp_path / "page.html")
+    result = program("report", runs, "--out", tmp_path / "page.html")
     page = (tmp_path / "page.html").read_text()
-    assert told.returncode == 0 and told.stdout.startswith("4 runs: "), told
+    assert result.returncode == 0 and result.stdout.startswith("4 runs: "), result
     assert (
         "lyapunov train" not in page
         and " 0 images" not in page
@@ -96,15 +96,15 @@ def test_export_and_watch(runs, tmp_path):
 
 
 def test_a_network_is_not_there(runs):
-    told = program("train")
-    assert told.returncode == 2 and "needs networks" in told.stderr
+    result = program("train")
+    assert result.returncode == 2 and "needs networks" in result.stderr
     assert program("lsit").stderr.strip().endswith("did you mean `list`?")
-    told = program("--help")
+    result = program("--help")
     assert (
-        told.returncode == 0
-        and "Usage: python -m lyapunov" in told.stdout
-        and "report" in told.stdout
-        and "twin" not in told.stdout
+        result.returncode == 0
+        and "Usage: python -m lyapunov" in result.stdout
+        and "report" in result.stdout
+        and "twin" not in result.stdout
     )
     assert program().returncode == 2
 
@@ -167,15 +167,15 @@ def test_without_matplotlib_the_way_is_said(runs, monkeypatch):
 
 def test_the_example_of_gpt2_comes_up_to_the_edge(tmp_path):
     pytest.importorskip("transformers"), pytest.importorskip("accelerate")
-    told = subprocess.run(
+    result = subprocess.run(
         [sys.executable, str(EXAMPLES / "gpt2_small.py"), "--steps", "41", "--examples", "16"],
         cwd=tmp_path,
         capture_output=True,
         text=True,
         timeout=1200,
     )
-    assert told.returncode == 0, told.stderr
-    shares = [float(line.split("%")[0].split()[-1]) for line in told.stdout.splitlines() if line.startswith("step")]
+    assert result.returncode == 0, result.stderr
+    shares = [float(line.split("%")[0].split()[-1]) for line in result.stdout.splitlines() if line.startswith("step")]
     # Before the first step Adam has seen one gradient, and its preconditioner speaks of that alone.
-    assert len(shares) == 3 and shares[0] > 0 and all(30 < share < 300 for share in shares[1:]), told.stdout
-    assert "recorded in runs/gpt2" in told.stdout
+    assert len(shares) == 3 and shares[0] > 0 and all(30 < share < 300 for share in shares[1:]), result.stdout
+    assert "recorded in runs/gpt2" in result.stdout

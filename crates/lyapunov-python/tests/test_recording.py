@@ -88,17 +88,17 @@ def test_a_run_has_its_losses_rates_readings_and_costs(tmp_path):
     assert all(
         value / 20 == pytest.approx(share) and residual >= 0 and cost > 0 for *_, value, residual, share, cost in found
     )
-    told = manifest(monitor.folder)
+    recorded = manifest(monitor.folder)
     assert (
-        told["outcome"] == "completed"
-        and told["steps"] == 11
-        and told["engine"] == f"PyTorch {torch.__version__}"
-        and told["device"] == "cpu"
+        recorded["outcome"] == "completed"
+        and recorded["steps"] == 11
+        and recorded["engine"] == f"PyTorch {torch.__version__}"
+        and recorded["device"] == "cpu"
     )
     assert (
-        told["parameters"] == sum(p.numel() for p in loop.model.parameters())
-        and told["measuring_cost"] > 0
-        and told["seed"] == 0
+        recorded["parameters"] == sum(p.numel() for p in loop.model.parameters())
+        and recorded["measuring_cost"] > 0
+        and recorded["seed"] == 0
     )
     assert "run.sqlite" in (monitor.folder / "SHA256SUMS").read_text()
     tomllib = pytest.importorskip("tomllib")
@@ -170,9 +170,9 @@ def test_the_manifest_says_how_it_ended(tmp_path, error, outcome):
                 raise error
     except BaseException as raised:
         assert raised is error
-    told = manifest(tmp_path / "mine")
-    assert told["outcome"] == outcome and told["steps"] == 3
-    assert told["fault"] == ("Mine: what I did" if outcome == "failed" else None)
+    recorded = manifest(tmp_path / "mine")
+    assert recorded["outcome"] == outcome and recorded["steps"] == 3
+    assert recorded["fault"] == ("Mine: what I did" if outcome == "failed" else None)
     assert steps(tmp_path / "mine") == [0, 1, 2]
 
 
@@ -180,8 +180,8 @@ def test_a_run_whose_last_loss_is_not_finite_has_diverged(tmp_path):
     with (loop := Loop(tmp_path / "mine")).monitor:
         loop.train(7)
         loop.train(1, batch=(BATCH[0] * math.inf, BATCH[1]))
-    told = manifest(tmp_path / "mine")
-    assert told["outcome"] == "diverged" and told["diverged_at"] == 7
+    recorded = manifest(tmp_path / "mine")
+    assert recorded["outcome"] == "diverged" and recorded["diverged_at"] == 7
 
 
 def test_a_measurement_that_fails_leaves_the_row_of_its_step(tmp_path):
@@ -218,8 +218,8 @@ def test_a_resumed_run_has_every_row_once_and_the_numbers_of_one_that_did_not_st
     second.train(9)
     second.monitor.close()
     assert second.monitor.folder == tmp_path / "mine" and not (tmp_path / "mine-2").exists()
-    told = manifest(tmp_path / "mine")
-    assert told["outcome"] == "completed" and told["steps"] == 17 and told["fault"] is None
+    recorded = manifest(tmp_path / "mine")
+    assert recorded["outcome"] == "completed" and recorded["steps"] == 17 and recorded["fault"] is None
     for question in (
         "SELECT step, loss, learning_rate, edge FROM rows",
         "SELECT step, quantity, value, residual FROM sharpness",
@@ -256,8 +256,8 @@ def test_evaluations_stand_in_the_row_of_their_weights_and_at_the_end(tmp_path):
         monitor.folder, "SELECT step, test_loss, test_accuracy, train_loss FROM rows WHERE test_accuracy IS NOT NULL"
     )
     assert rows == [(3, 1.5, 0.5, None), (5, None, 0.75, 0.25)]
-    told = manifest(monitor.folder)
-    assert (told["train_loss"], told["test_loss"], told["test_accuracy"]) == (0.25, None, 0.75)
+    recorded = manifest(monitor.folder)
+    assert (recorded["train_loss"], recorded["test_loss"], recorded["test_accuracy"]) == (0.25, None, 0.75)
 
 
 def test_a_folder_that_cannot_be_made_is_said_before_the_run(tmp_path):
@@ -308,9 +308,9 @@ def test_the_end_of_a_script_seals_the_run_and_a_kill_does_not(tmp_path, end, ou
         assert process.stdout.readline() == "ready\n"
         os.kill(process.pid, signal.SIGKILL)
     _, errors = process.communicate(timeout=600)
-    told = manifest(tmp_path / "mine")
-    assert told["outcome"] == outcome, errors
-    assert told["fault"] == ("ValueError: mine" if outcome == "failed" else None)
+    recorded = manifest(tmp_path / "mine")
+    assert recorded["outcome"] == outcome, errors
+    assert recorded["fault"] == ("ValueError: mine" if outcome == "failed" else None)
     # What came after the last measurement, of step 4, may wait in a process that is killed.
     assert steps(tmp_path / "mine")[: 5 if outcome == "running" else 6] == list(range(5 if outcome == "running" else 6))
 

@@ -86,14 +86,14 @@ pub fn remove_others(folder: &RunFolder, kept: &[String]) -> Result<()> {
 }
 
 /// What was saved, and what stands beside it.
-pub type Found = (Snapshot, Note);
+pub type Restored = (Snapshot, Note);
 
 /// The newest checkpoint that is whole and of this configuration; what is wrong with those that were passed over.
 ///
 /// # Errors
 /// [`Error::Unusable`] where the newest one that is whole was written by another version: the run would not go on to
 /// the same bits, nor may it begin again over what there is.
-pub fn newest(folder: &Path, listed: &[Listed], configuration: &str) -> Result<(Option<Found>, Vec<String>)> {
+pub fn newest(folder: &Path, listed: &[Listed], configuration: &str) -> Result<(Option<Restored>, Vec<String>)> {
     let mut faults = Vec::new();
     for listed in listed {
         let path = folder.join(&listed.file);

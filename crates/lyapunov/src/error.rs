@@ -68,8 +68,7 @@ pub enum Error {
     /// A rule that sets the learning rate by curvature meets a loss that has none: it is piecewise linear there.
     #[error(
         "{rule} has nothing to set the learning rate by at step {step}: the {what} is zero where the gradient is not, \
-            as \
-         with a loss that is piecewise linear"
+         as with a loss that is piecewise linear"
     )]
     NoCurvature {
         /// The rule.

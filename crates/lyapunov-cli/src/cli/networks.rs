@@ -63,7 +63,7 @@ pub enum Command {
     Train(TrainArguments),
     /// Train two copies that differ in almost nothing, and see how far they part
     ///
-    /// Both see the same batches in the same order. Told are the distance of their weights, the difference of their
+    /// Both see the same batches in the same order. It reports the distance of their weights, the difference of their
     /// losses, the share of test images on which their predictions differ, the rate at which the distance grows with
     /// its standard error, the level at which it comes to rest, and what that means for repeating the run. Nothing is
     /// kept but the picture that `--plot` asks for.

@@ -78,7 +78,7 @@ pub fn execute(arguments: &ExponentsArguments) -> Result<()> {
         return scan::execute(&choice, arguments, format);
     }
     let options = options(arguments, 100_000);
-    let found = choice.study(Measure { options: &options, history: format.is_some() })?;
+    let found = choice.visit(Measure { options: &options, history: format.is_some() })?;
     let report = Report { choice: &choice, options: &options, found: &found };
     if let (Some(path), Some(format)) = (&arguments.plot, format) {
         format.write(path, &report.figure().to_svg())?;
@@ -156,7 +156,7 @@ pub(super) fn heading(entry: &Entry) -> String {
 }
 
 /// The measurement, with its time and perhaps its course.
-struct Found {
+struct MeasuredExponents {
     exponents: Exponents,
     history: Vec<Exponents>,
     seconds: f64,
@@ -170,9 +170,9 @@ struct Measure<'a> {
 }
 
 impl SystemVisitor for Measure<'_> {
-    type Output = lyapunov::Result<Found>;
+    type Output = lyapunov::Result<MeasuredExponents>;
 
-    fn study<S: System + Clone>(self, mut system: S) -> Self::Output {
+    fn visit<S: System + Clone>(self, mut system: S) -> Self::Output {
         let mut benettin = Benettin::warmed_up(&mut system, self.options)?;
         let started = Instant::now();
         let in_warm_up = benettin.outcome() != Outcome::Completed;
@@ -181,7 +181,7 @@ impl SystemVisitor for Measure<'_> {
         }
         let seconds = started.elapsed().as_secs_f64();
         let history = if self.history { benettin.growth().history(HISTORY) } else { Vec::new() };
-        Ok(Found { exponents: benettin.exponents(), history, seconds, in_warm_up })
+        Ok(MeasuredExponents { exponents: benettin.exponents(), history, seconds, in_warm_up })
     }
 }
 
@@ -189,7 +189,7 @@ impl SystemVisitor for Measure<'_> {
 struct Report<'a> {
     choice: &'a Choice,
     options: &'a SpectrumOptions,
-    found: &'a Found,
+    found: &'a MeasuredExponents,
 }
 
 /// The JSON object of `exponents --json`. What is not a number is `null`.

@@ -149,9 +149,9 @@ struct Inquiry<'a> {
 }
 
 impl OptimizerVisitor for Inquiry<'_> {
-    type Found = Suggestion;
+    type Output = Suggestion;
 
-    fn study<R: UpdateRule<Weights>>(self, rule: R) -> Result<Suggestion> {
+    fn visit<R: UpdateRule<Weights>>(self, rule: R) -> Result<Suggestion> {
         let Self { config, network, ref at, spinner, .. } = self;
         let product = setup::product(config.measure.product, network, SpectralTarget::Largest)?;
         spinner.begin("filling the moments");

@@ -105,7 +105,7 @@ pub enum SweepCommand {
         #[arg(long, hide = true)]
         with_parent: bool,
     },
-    /// Tell how far a planned sweep has come
+    /// Show how far a planned sweep has come
     Status {
         /// The folder of the sweep
         #[arg(value_name = "DIR")]

@@ -158,9 +158,9 @@ struct Parting<'a> {
 }
 
 impl OptimizerVisitor for Parting<'_> {
-    type Found = (Vec<TwinRow>, Outcome);
+    type Output = (Vec<TwinRow>, Outcome);
 
-    fn study<R: UpdateRule<Weights>>(self, rule: R) -> Result<Self::Found> {
+    fn visit<R: UpdateRule<Weights>>(self, rule: R) -> Result<Self::Output> {
         let config = &self.settings.config;
         if let Some(rule) = config.control.rule {
             let message = format!("twins cannot follow `control.rule = \"{rule}\"`: nothing is measured on the way");

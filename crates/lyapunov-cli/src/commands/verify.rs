@@ -26,7 +26,7 @@ pub enum VerifyCommand {
     /// That the largest exponent of descent per unit of training time is minus the smallest eigenvalue of the Hessian
     ///
     /// A small smooth network is trained for a while; from there one deviation is carried along gradient descent, at
-    /// learning rates over two decades, with the weights frozen and with the weights moving. Told is the exponent
+    /// learning rates over two decades, with the weights frozen and with the weights moving. It reports the exponent
     /// beside what theory has for it, −⟨λ_min⟩ and −⟨vᵀHv⟩, and where the claim holds (Sasdelli and others 2021). Takes
     /// some minutes.
     #[command(after_help = "Examples:\n  \

@@ -18,7 +18,7 @@ use crate::{
 const PRODUCTS: &str = "measure.products";
 
 /// One number of products on one problem.
-struct Found {
+struct EstimatorErrors {
     problem: String,
     products: u64,
     /// Relative errors, sorted.
@@ -27,7 +27,7 @@ struct Found {
     costs: Vec<(f64, f64)>,
 }
 
-impl Found {
+impl EstimatorErrors {
     /// Both, on average over the seeds.
     fn cost(&self) -> (f64, f64) {
         let count = self.costs.len().max(1) as f64;
@@ -47,7 +47,7 @@ pub fn claim(plan: &Plan, runs: &[Ended]) -> Claim {
     for runs in twins.values() {
         problems.entry(problem(plan, runs[0], false)).or_default().push(runs);
     }
-    let found: Vec<Found> = problems.iter().flat_map(|(name, twins)| compared(name, twins)).collect();
+    let found: Vec<EstimatorErrors> = problems.iter().flat_map(|(name, twins)| compared(name, twins)).collect();
     let mut table = vec![heads([
         "problem",
         "products",
@@ -60,8 +60,9 @@ pub fn claim(plan: &Plan, runs: &[Ended]) -> Claim {
     table.extend(found.iter().map(row));
     let several = || twins.values().filter(|runs| runs.len() > 1);
     let same = several().filter(|runs| runs.windows(2).all(|pair| losses(pair[0]) == losses(pair[1]))).count();
-    let five: Vec<&Found> = found.iter().filter(|found| found.products == 5).collect();
-    let worst = |of: &dyn Fn(&Found) -> Option<f64>| five.iter().filter_map(|found| of(found)).fold(0.0, f64::max);
+    let five: Vec<&EstimatorErrors> = found.iter().filter(|found| found.products == 5).collect();
+    let worst =
+        |of: &dyn Fn(&EstimatorErrors) -> Option<f64>| five.iter().filter_map(|found| of(found)).fold(0.0, f64::max);
     let measured = if five.iter().all(|found| found.errors.is_empty()) {
         "No run has ended that could be compared.".to_owned()
     } else {
@@ -92,7 +93,7 @@ pub fn claim(plan: &Plan, runs: &[Ended]) -> Claim {
     }
 }
 
-fn verdict(found: &[Found]) -> &'static str {
+fn verdict(found: &[EstimatorErrors]) -> &'static str {
     let typical = |products: u64| {
         let own = found.iter().filter(|found| found.products == products);
         own.filter_map(|found| quantile(&found.errors, 0.5)).reduce(f64::max)
@@ -113,14 +114,18 @@ fn problem(plan: &Plan, run: &Ended, seeds: bool) -> String {
 }
 
 /// Every number of products but the largest, beside that, over all seeds.
-fn compared(name: &str, twins: &[&Vec<&Ended>]) -> Vec<Found> {
-    let mut found: BTreeMap<u64, Found> = BTreeMap::new();
+fn compared(name: &str, twins: &[&Vec<&Ended>]) -> Vec<EstimatorErrors> {
+    let mut found: BTreeMap<u64, EstimatorErrors> = BTreeMap::new();
     for runs in twins {
         let Some(reference) = runs.iter().max_by_key(|run| products(run)) else { continue };
         let best: BTreeMap<u64, f64> = points(reference).iter().map(|point| (point.step, point.value)).collect();
         for run in runs.iter().filter(|run| products(run) < products(reference)) {
-            let fresh =
-                || Found { problem: name.to_owned(), products: products(run), errors: Vec::new(), costs: Vec::new() };
+            let fresh = || EstimatorErrors {
+                problem: name.to_owned(),
+                products: products(run),
+                errors: Vec::new(),
+                costs: Vec::new(),
+            };
             let entry = found.entry(products(run)).or_insert_with(fresh);
             // The first measurement starts from nothing and takes twice as many products.
             let later = points(run).get(1..).unwrap_or_default();
@@ -133,7 +138,7 @@ fn compared(name: &str, twins: &[&Vec<&Ended>]) -> Vec<Found> {
             entry.costs.push((each, run.run.manifest.measuring_cost.unwrap_or(0.0)));
         }
     }
-    let mut found: Vec<Found> = found.into_values().collect();
+    let mut found: Vec<EstimatorErrors> = found.into_values().collect();
     for one in &mut found {
         one.errors.sort_by(f64::total_cmp);
     }
@@ -153,7 +158,7 @@ fn losses(run: &Ended) -> Vec<Option<u64>> {
     run.history.rows.iter().map(|row| row.loss.map(f64::to_bits)).collect()
 }
 
-fn row(found: &Found) -> Vec<String> {
+fn row(found: &EstimatorErrors) -> Vec<String> {
     let percent = |share: f64| quantile(&found.errors, share).map(|error| format!("{} %", four_digits(100.0 * error)));
     let percent = |share: f64| percent(share).unwrap_or_default();
     vec![

@@ -15,7 +15,7 @@ use crate::{
 const CLOSE: f64 = 0.1;
 
 /// One run.
-struct Found {
+struct ExponentOfRun {
     loss: String,
     frozen: bool,
     learning_rate: f64,
@@ -27,7 +27,7 @@ struct Found {
     lowest: (f64, f64),
 }
 
-impl Found {
+impl ExponentOfRun {
     fn of(run: &Ended) -> Option<Self> {
         let exponent = run.digest.exponent?;
         let text = |key: &str| run.run.key(key).and_then(|value| value.as_str()).unwrap_or_default().to_owned();
@@ -82,10 +82,10 @@ impl Found {
 
 /// The claim, by the runs of its sweep.
 pub fn claim(plan: &Plan, runs: &[Ended]) -> Claim {
-    let found: Vec<Found> = runs.iter().filter(|run| run.completed()).filter_map(Found::of).collect();
+    let found: Vec<ExponentOfRun> = runs.iter().filter(|run| run.completed()).filter_map(ExponentOfRun::of).collect();
     let mut table =
         vec![heads(["loss", "weights", "η", "η·λ_max", "Λ₁/η", "−⟨λ_min⟩", "ratio", "of finite steps", "agree"])];
-    table.extend(found.iter().map(Found::row));
+    table.extend(found.iter().map(ExponentOfRun::row));
     let count = |frozen: bool| {
         let own = || found.iter().filter(move |run| run.frozen == frozen);
         (own().filter(|run| run.holds()).count(), own().count())
@@ -122,7 +122,7 @@ pub fn claim(plan: &Plan, runs: &[Ended]) -> Claim {
     }
 }
 
-fn verdict(found: &[Found]) -> String {
+fn verdict(found: &[ExponentOfRun]) -> String {
     if found.is_empty() {
         return "Undecided.".to_owned();
     }
@@ -140,8 +140,8 @@ fn verdict(found: &[Found]) -> String {
 }
 
 /// The largest learning rate up to which the claim holds at fixed weights.
-fn at_fixed_weights(loss: &str, found: &[Found]) -> String {
-    let mut own: Vec<&Found> = found.iter().filter(|run| run.frozen && run.loss == loss).collect();
+fn at_fixed_weights(loss: &str, found: &[ExponentOfRun]) -> String {
+    let mut own: Vec<&ExponentOfRun> = found.iter().filter(|run| run.frozen && run.loss == loss).collect();
     own.sort_by(|a, b| a.learning_rate.total_cmp(&b.learning_rate));
     match own.iter().take_while(|run| run.holds()).last() {
         Some(run) => format!("with {loss} up to η = {}", four_digits(run.learning_rate)),

@@ -23,29 +23,29 @@ pub fn product(kind: Option<Product>, network: &Network, wanted: SpectralTarget)
 /// Something to do with an optimizer, whichever it is.
 pub trait OptimizerVisitor {
     /// What comes out of it.
-    type Found;
+    type Output;
 
     /// Does it with the optimizer that steps by `rule`.
-    fn study<R: UpdateRule<Weights, State: Persist>>(self, rule: R) -> Result<Self::Found>;
+    fn visit<R: UpdateRule<Weights, State: Persist>>(self, rule: R) -> Result<Self::Output>;
 }
 
-/// Does `study` with the rule of `[optimizer]`.
-pub fn with_rule<S: OptimizerVisitor>(config: &Config, study: S) -> Result<S::Found> {
+/// Does `visitor` with the rule of `[optimizer]`.
+pub fn with_rule<S: OptimizerVisitor>(config: &Config, visitor: S) -> Result<S::Output> {
     let optimizer = &config.optimizer;
     match optimizer.name {
-        OptimizerName::Sgd => study.study(SgdRule),
-        OptimizerName::HeavyBall => study.study(Momentum::new(optimizer.momentum, false)?),
-        OptimizerName::Nesterov => study.study(Momentum::new(optimizer.momentum, true)?),
+        OptimizerName::Sgd => visitor.visit(SgdRule),
+        OptimizerName::HeavyBall => visitor.visit(Momentum::new(optimizer.momentum, false)?),
+        OptimizerName::Nesterov => visitor.visit(Momentum::new(optimizer.momentum, true)?),
         OptimizerName::Adam | OptimizerName::AdamW => {
             let [beta1, beta2] = optimizer.betas;
-            study.study(Moments { beta1, beta2, epsilon: optimizer.epsilon })
+            visitor.visit(Moments { beta1, beta2, epsilon: optimizer.epsilon })
         }
         OptimizerName::Prodigy => {
             let [beta1, beta2] = optimizer.betas;
-            study.study(ProdigyRule::new(Moments { beta1, beta2, epsilon: optimizer.epsilon })?)
+            visitor.visit(ProdigyRule::new(Moments { beta1, beta2, epsilon: optimizer.epsilon })?)
         }
-        OptimizerName::Dog => study.study(DistanceOverGradients),
-        OptimizerName::ScheduleFree => study.study(ScheduleFreeRule::new(optimizer.momentum)?),
+        OptimizerName::Dog => visitor.visit(DistanceOverGradients),
+        OptimizerName::ScheduleFree => visitor.visit(ScheduleFreeRule::new(optimizer.momentum)?),
     }
 }
 

@@ -47,8 +47,8 @@ with tempfile.TemporaryDirectory() as work:
             for _ in range(2):
                 job.program([program, "sweep", "run", str(out), "--index", str(index)], stdout=None, stderr=None)
         client.wait_for_jobs([client.submit(job)])
-    told = subprocess.run([program, "sweep", "status", out, "--json"], check=True, capture_output=True)
-    states = [run["state"] for run in json.loads(told.stdout)["runs"]]
+    result = subprocess.run([program, "sweep", "status", out, "--json"], check=True, capture_output=True)
+    states = [run["state"] for run in json.loads(result.stdout)["runs"]]
     assert sorted(states) == ["completed"] * 4 + ["diverged"] * 2, states
     assert sum(path.is_dir() for path in out.iterdir()) == 6
 print("hyperqueue: ok")

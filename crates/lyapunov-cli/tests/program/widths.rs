@@ -29,13 +29,25 @@ fn tables_fit_the_terminal_and_are_whole_in_a_pipe() {
     let sweep = folder.path().join("sweep.toml");
     let keys = "[sweep]\n\"optimizer.learning_rate\" = [0.01, 0.02]\n\"run.seed\" = [1, 2]\n";
     std::fs::write(&sweep, format!("[model]\nname = \"mlp\"\n[run]\nsteps = 2\n{keys}")).unwrap();
-    let commands: [&[&str]; 6] = [
+    let suite = "[base]\nrun.steps = 4\n[problems.\"a problem with a long name\"]\nmodel.name = \"linear\"\n\
+                 [rules.fixed]\ngrid = { \"optimizer.learning_rate\" = [0.01, 0.02] }\n\
+                 [rules.edge-step]\ncontrol.rule = \"edge-step\"\n";
+    std::fs::write(folder.path().join("suite.toml"), suite).unwrap();
+    let small = set(SMALL);
+    let of_small = |arguments: &[&'static str]| -> Vec<&str> {
+        arguments.iter().copied().chain(small.iter().map(String::as_str)).collect()
+    };
+    let commands: [&[&str]; 10] = [
         &["list"],
         &["show", &run],
         &["export", "--help"],
         &["measure", "--run", &format!("runs/{run}"), "--on", "subset=20", "--what", "lambda_max"],
         &["exponents", "henon", "--steps", "500", "--warm-up", "10"],
         &["sweep", "plan", "sweep.toml"],
+        &["sweep", "status", "sweep"],
+        &["measure", "--run", &format!("runs/{run}"), "--on", "subset=20", "--what", "layers"],
+        &of_small(&["suggest-rate", "--trial", "10"]),
+        &of_small(&["compare-rates", "suite.toml"]),
     ];
     for arguments in commands {
         let piped = program().args(arguments).current_dir(folder.path()).assert().success().get_output().clone();

@@ -42,7 +42,7 @@ class MonitorOptions(TypedDict, total=False):
 
 
 class Measuring:
-    """A monitor of a loop that a trainer owns: it is made when training begins, and told what each step saw."""
+    """A monitor of a loop that a trainer owns: it is made when training begins, and given what each step saw."""
 
     def __init__(
         self,
@@ -60,7 +60,7 @@ class Measuring:
         self.losses: list[Tensor] = []
         """Of the micro-batches of the coming step, each with its share."""
         self.busy = False
-        self.told = False
+        self.announced = False
 
     def begin(
         self,
@@ -98,11 +98,11 @@ class Measuring:
         self.losses.clear()
         if batch is None:
             return None
-        if accumulated > 1 and not self.told:
+        if accumulated > 1 and not self.announced:
             _logger.info(
                 "gradients are accumulated over %d batches; readings speak of the last one, losses of all", accumulated
             )
-            self.told = True
+            self.announced = True
         self.busy = True
         try:
             return self.monitor.step(batch, loss=loss)

@@ -78,15 +78,15 @@ def _optimizer_keys(optimizer: torch.optim.Optimizer) -> dict[str, Any]:
     if name == "sgd" and groups[0]["momentum"]:
         name = "nesterov" if groups[0]["nesterov"] else "heavy-ball"
 
-    def told(key: str) -> Any:
+    def shared(key: str) -> Any:
         values = [float(group[key]) for group in groups]
         return values[0] if len(set(values)) == 1 else values
 
-    found = {"name": name, "learning_rate": told("lr"), "weight_decay": told("weight_decay")}
+    found = {"name": name, "learning_rate": shared("lr"), "weight_decay": shared("weight_decay")}
     if name in ("heavy-ball", "nesterov"):
-        found["momentum"] = told("momentum")
+        found["momentum"] = shared("momentum")
     elif name != "sgd":
-        found |= {"betas": [float(beta) for beta in groups[0]["betas"]], "epsilon": told("eps")}
+        found |= {"betas": [float(beta) for beta in groups[0]["betas"]], "epsilon": shared("eps")}
     return found
 
 

@@ -104,10 +104,10 @@ class Callback(pl.Callback):  # type: ignore[misc]
             return
         row = self._measuring.step(len(self._measuring.losses))
         if row is not None and row.readings:
-            told = {f"lyapunov/{name}": reading.value for name, reading in row.readings.items()}
-            told |= {f"lyapunov/{name}_of_edge": share for name, share in row.shares.items()}
+            values = {f"lyapunov/{name}": reading.value for name, reading in row.readings.items()}
+            values |= {f"lyapunov/{name}_of_edge": share for name, share in row.shares.items()}
             for logger in trainer.loggers:
-                logger.log_metrics(told, step=trainer.global_step)
+                logger.log_metrics(values, step=trainer.global_step)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Seals the run folder."""

@@ -73,13 +73,13 @@ pub enum Known {
 /// struct Measure(SpectrumOptions);
 /// impl SystemVisitor for Measure {
 ///     type Output = Result<Exponents>;
-///     fn study<S: System + Clone>(self, mut system: S) -> Self::Output {
+///     fn visit<S: System + Clone>(self, mut system: S) -> Self::Output {
 ///         exponents(&mut system, &self.0)
 ///     }
 /// }
 /// let mut tent = Choice::named("tent")?;
 /// tent.set("mu", 1.25)?;
-/// let found = tent.study(Measure(SpectrumOptions::default()))?;
+/// let found = tent.visit(Measure(SpectrumOptions::default()))?;
 /// assert!((found.values[0] - tent.literature().unwrap().values[0]).abs() < 1e-12);
 /// # Ok::<(), lyapunov::Error>(())
 /// ```
@@ -88,7 +88,7 @@ pub trait SystemVisitor {
     type Output;
 
     /// Does it.
-    fn study<S: System + Clone>(self, system: S) -> Self::Output;
+    fn visit<S: System + Clone>(self, system: S) -> Self::Output;
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -349,39 +349,39 @@ impl Choice {
         (0..n as usize).map(|i| most + (least - most) * i as f64 / (n - 1.0).max(1.0)).collect()
     }
 
-    /// Hands the system to `study`.
-    pub fn study<T: SystemVisitor>(&self, study: T) -> T::Output {
+    /// Hands the system to `visitor`.
+    pub fn visit<T: SystemVisitor>(&self, visitor: T) -> T::Output {
         let value = |name| self.value(name);
         match self.entry.kind {
-            Kind::Logistic => self.start(study, Logistic { r: value("r") }.system()),
-            Kind::Tent => self.start(study, Tent { mu: value("mu") }.system()),
-            Kind::Henon => self.start(study, Henon { a: value("a"), b: value("b") }.system()),
-            Kind::StandardMap => self.start(study, StandardMap { k: value("k") }.system()),
-            Kind::CatMap => self.start(study, CatMap.system()),
-            Kind::Ikeda => self.start(study, Ikeda { u: value("u") }.system()),
+            Kind::Logistic => self.start(visitor, Logistic { r: value("r") }.system()),
+            Kind::Tent => self.start(visitor, Tent { mu: value("mu") }.system()),
+            Kind::Henon => self.start(visitor, Henon { a: value("a"), b: value("b") }.system()),
+            Kind::StandardMap => self.start(visitor, StandardMap { k: value("k") }.system()),
+            Kind::CatMap => self.start(visitor, CatMap.system()),
+            Kind::Ikeda => self.start(visitor, Ikeda { u: value("u") }.system()),
             Kind::LogisticLattice => {
                 let lattice = LogisticLattice { r: value("r"), coupling: value("coupling") };
-                self.start(study, lattice.system(value("n") as usize))
+                self.start(visitor, lattice.system(value("n") as usize))
             }
             Kind::Lorenz63 => {
                 let lorenz = Lorenz63 { sigma: value("sigma"), rho: value("rho"), beta: value("beta") };
-                self.start(study, lorenz.system(value("time-step")))
+                self.start(visitor, lorenz.system(value("time-step")))
             }
             Kind::Roessler => {
                 let roessler = Roessler { a: value("a"), b: value("b"), c: value("c") };
-                self.start(study, roessler.system(value("time-step")))
+                self.start(visitor, roessler.system(value("time-step")))
             }
             Kind::Lorenz96 => {
                 let lorenz = Lorenz96 { forcing: value("forcing") };
-                self.start(study, lorenz.system(value("n") as usize, value("time-step")))
+                self.start(visitor, lorenz.system(value("n") as usize, value("time-step")))
             }
-            Kind::RandomMatrices => study.study(RandomMatrices::<2>.system(self.seed)),
-            Kind::GradientDescent | Kind::HeavyBall | Kind::ScalarNetwork => self.study_descent(study),
+            Kind::RandomMatrices => visitor.visit(RandomMatrices::<2>.system(self.seed)),
+            Kind::GradientDescent | Kind::HeavyBall | Kind::ScalarNetwork => self.visit_descent(visitor),
         }
     }
 
     /// The descents start where their exponents are known: at the minimum, or in the valley.
-    fn study_descent<T: SystemVisitor>(&self, study: T) -> T::Output {
+    fn visit_descent<T: SystemVisitor>(&self, visitor: T) -> T::Output {
         let eta = self.value("learning-rate");
         let quadratic = || {
             let curvatures = self.curvatures();
@@ -391,24 +391,24 @@ impl Choice {
         match self.entry.kind {
             Kind::ScalarNetwork => {
                 let (target, a) = (self.value("target"), self.value("a"));
-                study.study(Sgd::new(ScalarNetwork { target }, vec![a, target / a], eta, Product::Exact))
+                visitor.visit(Sgd::new(ScalarNetwork { target }, vec![a, target / a], eta, Product::Exact))
             }
             Kind::HeavyBall => {
                 let (loss, minimum) = quadratic();
                 match HeavyBall::new(loss, minimum, eta, self.value("momentum"), Product::Exact) {
-                    Ok(descent) => study.study(descent),
+                    Ok(descent) => visitor.visit(descent),
                     Err(error) => unreachable!("the domain was checked: {error}"),
                 }
             }
             _ => {
                 let (loss, minimum) = quadratic();
-                study.study(Sgd::new(loss, minimum, eta, Product::Exact))
+                visitor.visit(Sgd::new(loss, minimum, eta, Product::Exact))
             }
         }
     }
 
     /// Displaces the start by a thousandth, unless the seed is 0.
-    fn start<T: SystemVisitor, S: System + Clone>(&self, study: T, mut system: S) -> T::Output {
+    fn start<T: SystemVisitor, S: System + Clone>(&self, visitor: T, mut system: S) -> T::Output {
         if self.seed != 0 {
             let mut displaced = system.state().clone();
             let mut displacement = displaced.zeros_like();
@@ -416,7 +416,7 @@ impl Choice {
             displaced.axpy(1e-3, &displacement);
             system.set_state(displaced);
         }
-        study.study(system)
+        visitor.visit(system)
     }
 
     /// The sum of all exponents, in the units of the entry, where it is known in closed form: the mean of ln|det Df|,
@@ -518,7 +518,7 @@ mod tests {
         struct Step;
         impl SystemVisitor for Step {
             type Output = bool;
-            fn study<S: System + Clone>(self, mut system: S) -> bool {
+            fn visit<S: System + Clone>(self, mut system: S) -> bool {
                 system.step(&mut []).is_ok() && system.state().norm().is_finite()
             }
         }
@@ -528,7 +528,7 @@ mod tests {
                 choice.set(parameter.name, parameter.default).unwrap();
             }
             choice.set_seed(3);
-            assert!(choice.study(Step), "{}", entry.name);
+            assert!(choice.visit(Step), "{}", entry.name);
             choice.literature();
         }
     }

@@ -197,14 +197,14 @@ fn sums_in_closed_form_are_met() {
     struct Sum;
     impl SystemVisitor for Sum {
         type Output = Result<Exponents>;
-        fn study<S: System + Clone>(self, mut system: S) -> Self::Output {
+        fn visit<S: System + Clone>(self, mut system: S) -> Self::Output {
             exponents(&mut system, &steps(5000))
         }
     }
     for entry in catalogue() {
         let choice = Choice::named(entry.name).unwrap();
         let Some(exact) = choice.exact_sum() else { continue };
-        let found = choice.study(Sum).unwrap();
+        let found = choice.visit(Sum).unwrap();
         let found = if entry.per_time { found.per_time() } else { found };
         let same = found.sum.value == exact;
         let off = if same { 0.0 } else { (found.sum.value - exact).abs() };
@@ -514,7 +514,7 @@ fn the_shadow_and_the_tangent_agree_on_every_system() {
     struct Both;
     impl SystemVisitor for Both {
         type Output = Result<(Exponents, Exponents)>;
-        fn study<S: System + Clone>(self, system: S) -> Self::Output {
+        fn visit<S: System + Clone>(self, system: S) -> Self::Output {
             let options = SpectrumOptions { count: Some(1), ..steps(5000) };
             let tangent = exponents(&mut system.clone(), &options)?;
             let twin = shadow(&mut system.clone(), &Shadow { steps: 5000, ..Shadow::default() })?;
@@ -522,7 +522,7 @@ fn the_shadow_and_the_tangent_agree_on_every_system() {
         }
     }
     for entry in catalogue() {
-        let (tangent, twin) = Choice::named(entry.name).unwrap().study(Both).unwrap();
+        let (tangent, twin) = Choice::named(entry.name).unwrap().visit(Both).unwrap();
         let error = tangent.std_errors[0].hypot(twin.std_errors[0]).max(1e-5);
         let distance = (tangent.values[0] - twin.values[0]).abs();
         assert!(distance < 4.0 * error, "{}: {tangent:?} and {twin:?}", entry.name);

@@ -7,13 +7,13 @@ use lyapunov::{
 };
 
 /// Every system of the catalogue, started off the documented state.
-fn every_system<T: SystemVisitor>(study: impl Fn() -> T) -> Vec<(&'static str, T::Output)> {
+fn every_system<T: SystemVisitor>(visitor: impl Fn() -> T) -> Vec<(&'static str, T::Output)> {
     let choice = |name| {
         let mut choice = Choice::named(name).expect("a name of the catalogue");
         choice.set_seed(5);
         choice
     };
-    catalogue().iter().map(|entry| (entry.name, choice(entry.name).study(study()))).collect()
+    catalogue().iter().map(|entry| (entry.name, choice(entry.name).visit(visitor()))).collect()
 }
 
 #[test]
@@ -38,7 +38,7 @@ struct Taylor {
 
 impl SystemVisitor for Taylor {
     type Output = ();
-    fn study<S: System + Clone>(self, mut system: S) {
+    fn visit<S: System + Clone>(self, mut system: S) {
         for _ in 0..self.after {
             system.step(&mut []).expect("the step succeeds");
         }
@@ -61,7 +61,7 @@ fn deviations_never_change_the_path() {
     struct Paths;
     impl SystemVisitor for Paths {
         type Output = bool;
-        fn study<S: System + Clone>(self, system: S) -> bool {
+        fn visit<S: System + Clone>(self, system: S) -> bool {
             let (mut plain, mut carrying) = (system.clone(), system);
             let mut deviations = [carrying.state().clone(), carrying.state().clone()];
             for _ in 0..50 {

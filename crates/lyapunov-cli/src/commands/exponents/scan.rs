@@ -59,7 +59,7 @@ struct Measure<'a>(&'a SpectrumOptions);
 impl SystemVisitor for Measure<'_> {
     type Output = lyapunov::Result<Exponents>;
 
-    fn study<S: System + Clone>(self, mut system: S) -> Self::Output {
+    fn visit<S: System + Clone>(self, mut system: S) -> Self::Output {
         exponents(&mut system, self.0)
     }
 }
@@ -75,7 +75,7 @@ pub fn execute(choice: &Choice, arguments: &ExponentsArguments, format: Option<F
     let choices = places(choice, &scans)?;
     let started = Instant::now();
     let entry = choice.entry();
-    let found = in_parallel(choices.len(), |i| choices[i].1.study(Measure(&options)));
+    let found = in_parallel(choices.len(), |i| choices[i].1.visit(Measure(&options)));
     let cells = choices.into_iter().zip(found).map(|((at, _), found)| Ok(Cell { at, found: in_units(found?, entry) }));
     let cells = cells.collect::<Result<Vec<Cell>>>()?;
     if let (Some(path), Some(format)) = (&arguments.plot, format) {

@@ -74,9 +74,9 @@ struct Moving<'a, R: UpdateRule<Weights>> {
 }
 
 impl OptimizerVisitor for Descend<'_, '_> {
-    type Found = Left;
+    type Output = Left;
 
-    fn study<R: UpdateRule<Weights, State: Persist>>(mut self, rule: R) -> Result<Left> {
+    fn visit<R: UpdateRule<Weights, State: Persist>>(mut self, rule: R) -> Result<Left> {
         let mut moving = self.start(rule)?;
         match self.steps(&mut moving)? {
             Some(signal) => Ok(Left::Interrupted { step: moving.descent.steps_taken(), signal }),

@@ -196,7 +196,7 @@ fn past(folder: &RunFolder, config: &Config) -> Result<Option<Past>> {
     Ok(Some(Past { store: Some(store), saved: Some(saved), seconds: note.seconds }))
 }
 
-/// Tells what is wrong, and goes on.
+/// Warns, and goes on.
 fn warn(text: &str) {
     // Where standard error is closed, nobody is left to read it.
     let _ = writeln!(io::stderr(), "warning: {text}");

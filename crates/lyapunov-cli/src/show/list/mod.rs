@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// What is known of a run beside its manifest and its keys.
-const TOLD: [&str; 9] = ["run", "folder", "state", "model", "loss", "optimizer", "rule", "learning_rate", "steps"];
+const DESCRIBED: [&str; 9] = ["run", "folder", "state", "model", "loss", "optimizer", "rule", "learning_rate", "steps"];
 
 /// What its rows say.
 const MEASURED: [&str; 6] =
@@ -133,7 +133,8 @@ pub fn check_name(name: &str, entries: &[Entry]) -> Result<()> {
 fn names_of_entries() -> Vec<String> {
     let manifest = serde_json::to_value(Manifest::default()).unwrap_or_default();
     let fields = manifest.as_object().into_iter().flat_map(|fields| fields.keys().cloned());
-    let mut names: Vec<String> = TOLD.iter().chain(&MEASURED).map(|name| (*name).to_owned()).chain(fields).collect();
+    let mut names: Vec<String> =
+        DESCRIBED.iter().chain(&MEASURED).map(|name| (*name).to_owned()).chain(fields).collect();
     names.sort_unstable();
     names.dedup();
     names
