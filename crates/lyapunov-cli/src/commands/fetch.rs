@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use super::print;
+use super::{at_least, print};
 use crate::{
     data::{
         Source,
@@ -35,7 +35,7 @@ pub struct FetchArguments {
     #[arg(long, value_name = "HEX", value_parser = md5)]
     pub md5: Option<String>,
     /// Time to wait before trying the next address
-    #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = at_least(1))]
     pub timeout: u64,
     /// Show no progress and no summary
     #[arg(long, short)]

@@ -48,6 +48,15 @@ use crate::{
     manifest::Manifest,
 };
 
+/// What reads a flag that takes a whole number of at least so much.
+#[cfg(feature = "networks")]
+fn at_least(least: u64) -> impl Fn(&str) -> std::result::Result<u64, String> + Clone {
+    move |text| {
+        let count = text.parse().ok().filter(|count| *count >= least);
+        count.ok_or_else(|| format!("must be a whole number of at least {least}"))
+    }
+}
+
 /// Fails for a run whose network is not of this program.
 ///
 /// # Errors

@@ -7,7 +7,7 @@ use std::{
 
 use clap::Args;
 
-use super::print;
+use super::{at_least, print};
 use crate::{
     compare::{Outcome, Suite, found},
     config::{self, Draft},
@@ -39,7 +39,7 @@ pub struct ReproduceArguments {
     #[arg(long, value_name = "DIR", default_value = "reproduction")]
     pub out: PathBuf,
     /// How many runs to make at a time [default: one per core]
-    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "COUNT", value_parser = at_least(1))]
     pub jobs: Option<u64>,
     /// Write down every run, for `lyapunov sweep`, and make none
     #[arg(long)]

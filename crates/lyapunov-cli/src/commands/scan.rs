@@ -10,7 +10,7 @@ use clap::{Args, ValueEnum};
 use lyapunov::{BoxDimension, box_dimension, systems::Unit};
 use serde_json::{Value, json};
 
-use super::print;
+use super::{at_least, print};
 use crate::{error::Result, folder::write_file, show::plot::Format};
 use folder::{begun, completed};
 use plane::{Axis, Plane};
@@ -48,7 +48,7 @@ pub struct ScanArguments {
     #[arg(long, value_name = "N", default_value_t = 16)]
     pub points: usize,
     /// Steps of each training
-    #[arg(long, value_name = "N", default_value_t = 500, value_parser = clap::value_parser!(u64).range(20..))]
+    #[arg(long, value_name = "N", default_value_t = 500, value_parser = at_least(20))]
     pub steps: u64,
     /// Decides the points, their targets and the initial weights
     #[arg(long, value_name = "S", default_value_t = 0)]

@@ -11,14 +11,14 @@ use lyapunov::{
 use lyapunov_burn::{Network, Weights};
 use serde::Serialize;
 
-use super::{measure, print};
+use super::{at_least, measure, print};
 use crate::{
     config::{Config, OptimizerName, Overrides, WeightsName, optimizers},
     error::{Error, Result},
     measure::findings::INITIAL,
     setup::{self, OptimizerVisitor},
     terminal::progress::Spinner,
-    text::{significant, statistics::mean_and_spread},
+    text::{aligned, significant, statistics::mean_and_spread},
 };
 use clap::Args;
 use std::path::PathBuf;
@@ -40,7 +40,7 @@ pub struct SuggestRateArguments {
     #[arg(long, value_name = "FILE.safetensors")]
     pub weights: Option<PathBuf>,
     /// Steps of the trial
-    #[arg(long, value_name = "STEPS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(20..))]
+    #[arg(long, value_name = "STEPS", default_value_t = 60, value_parser = at_least(20))]
     pub trial: u64,
     /// Override one key of the configuration; may be repeated
     #[arg(long, value_name = "KEY=VALUE")]
@@ -287,8 +287,9 @@ impl Suggestion {
         let weights = if self.weights == INITIAL { "its initial weights" } else { &self.weights };
         let limit = |limit: &Limit| {
             let (rate, error) = (significant(limit.rate, 3), significant(limit.error, 1));
-            format!("  {rate} ± {error}  by {}, {}", limit.name, significant(limit.curvature, 3))
+            [format!("{rate} ± {error}"), format!("by {}, {}", limit.name, significant(limit.curvature, 3))]
         };
+        let limits = aligned(&self.limits.iter().map(limit).collect::<Vec<_>>(), &[]);
         let head = [
             format!("Suggested learning rate: {low} to {high}"),
             format!(
@@ -307,7 +308,7 @@ impl Suggestion {
             self.cost, self.wall_seconds
         );
         head.into_iter()
-            .chain(self.limits.iter().map(limit))
+            .chain(limits.lines().map(|line| format!("  {line}")))
             .chain([cost, String::new()])
             .collect::<Vec<_>>()
             .join("\n")

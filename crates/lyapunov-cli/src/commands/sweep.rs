@@ -14,7 +14,7 @@ use serde_json::json;
 mod worker;
 
 use self::worker::Made;
-use super::print;
+use super::{at_least, print};
 use crate::{
     config,
     error::{Error, Result},
@@ -51,7 +51,7 @@ pub struct SweepArguments {
     #[command(flatten)]
     pub grid: Grid,
     /// How many runs to make at a time [default: one per core]
-    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "COUNT", value_parser = at_least(1))]
     pub jobs: Option<u64>,
     /// Print one JSON object, and nothing else, on standard output
     #[arg(long)]
@@ -128,7 +128,7 @@ pub enum SweepCommand {
         #[arg(long, value_name = "OPTION", allow_hyphen_values = true)]
         option: Vec<String>,
         /// Submit at most this many runs; the same command submits the next ones when these have begun
-        #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..))]
+        #[arg(long, value_name = "COUNT", value_parser = at_least(1))]
         most: Option<u64>,
         /// Write the script and submit nothing
         #[arg(long)]

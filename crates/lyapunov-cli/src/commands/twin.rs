@@ -9,7 +9,7 @@ use lyapunov::{
 use lyapunov_burn::{Network, Weights};
 use serde::Serialize;
 
-use super::print;
+use super::{at_least, print};
 use crate::{
     config::{self, Overrides, Settings, Subject, WeightsName},
     error::{Error, Result},
@@ -38,7 +38,7 @@ pub struct TwinArguments {
     #[arg(long, value_name = "WHAT", default_value = "weights=1e-6")]
     pub differ: String,
     /// Steps between two rows [default: a two-hundredth of the run]
-    #[arg(long, value_name = "STEPS", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "STEPS", value_parser = at_least(1))]
     pub every: Option<u64>,
     /// Override one key of the configuration; may be repeated
     #[arg(long, value_name = "KEY=VALUE")]

@@ -7,7 +7,7 @@
 
 use std::{fmt::Write, time::Instant};
 
-use super::print;
+use super::{at_least, print};
 use crate::{
     config::{self, Config, Overrides, Subject},
     error::{Error, Result},
@@ -42,7 +42,7 @@ pub struct VerifyArguments {
     #[arg(long, value_name = "STEPS", default_value_t = 300)]
     pub train: u64,
     /// Steps of every run with moving weights
-    #[arg(long, value_name = "STEPS", default_value_t = 300, value_parser = clap::value_parser!(u64).range(10..))]
+    #[arg(long, value_name = "STEPS", default_value_t = 300, value_parser = at_least(10))]
     pub steps: u64,
     /// Override one key of the configuration; may be repeated
     #[arg(long, value_name = "KEY=VALUE")]

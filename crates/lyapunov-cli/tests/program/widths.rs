@@ -46,7 +46,7 @@ fn tables_fit_the_terminal_and_are_whole_in_a_pipe() {
         &["sweep", "plan", "sweep.toml"],
         &["sweep", "status", "sweep"],
         &["measure", "--run", &format!("runs/{run}"), "--on", "subset=20", "--what", "layers"],
-        &of_small(&["suggest-rate", "--trial", "10"]),
+        &of_small(&["suggest-rate", "--trial", "20"]),
         &of_small(&["compare-rates", "suite.toml"]),
     ];
     for arguments in commands {
