@@ -85,7 +85,8 @@ def test_the_spectrum_is_that_of_the_network_on_burn(settings, images, tmp_path)
     assert h.lambda_min(1e-3).value == pytest.approx(measured["lambda_min"]["value"], abs=1e-5 * top.value)
 
 
-# With a strength of 2 plain descent crosses the edge here at step 16, and five steps enlarge its rounding a thousandfold.
+# With a strength of 2 plain descent crosses the edge here at step 16, and five steps enlarge its rounding a
+# thousandfold.
 @pytest.mark.parametrize(("optimizer", "strength"), [("sgd", 1.0), ("heavy-ball", 2.0)])
 def test_a_rule_gives_the_rates_of_the_program(optimizer, strength, images, tmp_path):
     """Full batches, so that both see the same images at every step, in another order."""

@@ -72,7 +72,9 @@ def test_list_has_a_line_per_run(runs):
 def test_show_and_report_say_what_the_run_was(runs, tmp_path):
     result = program("show", runs / "sgd")
     assert (
-        result.returncode == 0 and "PyTorch" in result.stdout and "torch.nn.modules.container.Sequential" in result.stdout
+        result.returncode == 0
+        and "PyTorch" in result.stdout
+        and "torch.nn.modules.container.Sequential" in result.stdout
     ), result
     for absent in ("another version", "default", "training_images", "classes", "steps_per_epoch"):
         assert absent not in result.stdout, result.stdout

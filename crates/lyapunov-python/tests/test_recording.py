@@ -86,7 +86,8 @@ def test_a_run_has_its_losses_rates_readings_and_costs(tmp_path):
         (step, q, "batch", "exact") for step in (0, 5, 10) for q in ("batch_sharpness", "lambda_max")
     ]
     assert all(
-        value / 20 == pytest.approx(share) and residual >= 0 and cost > 0 for *_, value, residual, share, cost in found
+        value / 20 == pytest.approx(share) and cost > 0 and (residual is None) == (quantity == "batch_sharpness")
+        for _, quantity, _, _, value, residual, share, cost in found
     )
     recorded = manifest(monitor.folder)
     assert (
@@ -354,3 +355,23 @@ def test_a_run_that_ends_far_above_its_beginning_has_blown_up(tmp_path):
             monitor.step(BATCH, loss=1.0 if step < 5 else torch.tensor(1e12))
     assert manifest(tmp_path / "mine")["outcome"] == "blown-up" and len(steps(tmp_path / "mine")) == 40
     assert loop is not None
+
+
+def test_evaluations_of_the_end_survive_a_resume_of_the_ended_run(tmp_path):
+    with (first := Loop(tmp_path / "mine")).monitor as monitor:
+        first.train(3)
+        monitor.log("test_accuracy", 0.75)
+    ended = manifest(tmp_path / "mine")
+    state = first.save()
+    assert 0.0 < state["monitor"]["run"]["seconds"] <= ended["wall_seconds"]
+    again = Loop(tmp_path / "mine")
+    again.load(state)
+    again.monitor.close()
+    sealed = manifest(tmp_path / "mine")
+    assert sealed["test_accuracy"] == 0.75 and sealed["wall_seconds"] > state["monitor"]["run"]["seconds"]
+    # Where it goes on, they stand in the row of the weights that they speak of.
+    with (longer := Loop(tmp_path / "mine")).monitor:
+        longer.load(state)
+        longer.train(2)
+    assert query(tmp_path / "mine", "SELECT test_accuracy FROM rows WHERE step = 3") == [(0.75,)]
+    assert steps(tmp_path / "mine") == [0, 1, 2, 3, 4]

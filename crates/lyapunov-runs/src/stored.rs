@@ -92,7 +92,11 @@ pub fn runs_in(places: &[PathBuf]) -> Result<(Vec<StoredRun>, Vec<Error>)> {
             action: "read",
             path: place.clone(),
             source,
-            help: Some("name a folder with runs in or below it; `lyapunov train` makes them in `runs`".to_owned()),
+            help: Some(
+                "name a folder with runs in or below it: those of `lyapunov train` are in `runs`, those of a Monitor \
+                 in Python where its out= says"
+                    .to_owned(),
+            ),
         })?;
         find(place, 0, &mut folders, &mut faults);
     }
@@ -101,8 +105,9 @@ pub fn runs_in(places: &[PathBuf]) -> Result<(Vec<StoredRun>, Vec<Error>)> {
             return Err(fault);
         }
         let places: Vec<String> = places.iter().map(|place| place.display().to_string()).collect();
-        let help =
-            Some("a run is a folder with a manifest.json, such as `lyapunov train` makes below `runs`".to_owned());
+        let help = "a run is a folder with a manifest.json, such as `lyapunov train` makes below `runs`, or a Monitor in \
+                    Python at its out=";
+        let help = Some(help.to_owned());
         return Err(Error::Unusable { message: format!("there is no run in {}", places.join(", ")), help });
     }
     let mut runs = Vec::new();

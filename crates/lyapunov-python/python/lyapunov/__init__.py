@@ -5,9 +5,11 @@ not one bit; every number comes with its error, its kind of product and its cost
 """
 
 import importlib
+import importlib.metadata
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    __version__: str
     from . import lightning, systems, transformers
     from ._descent import exponents
     from ._exponents import Estimate, Exponents
@@ -79,7 +81,10 @@ _PLACES = {
 if not TYPE_CHECKING:
 
     def __getattr__(name: str) -> object:
-        if name in _PLACES:
+        value: object
+        if name == "__version__":
+            value = importlib.metadata.version(__name__)
+        elif name in _PLACES:
             try:
                 value = getattr(importlib.import_module(_PLACES[name], __name__), name)
             except ModuleNotFoundError as missing:

@@ -103,6 +103,8 @@ class Measuring:
                 "gradients are accumulated over %d batches; readings speak of the last one, losses of all", accumulated
             )
             self.announced = True
+        if accumulated > 1:
+            self.monitor.compares_losses = False
         self.busy = True
         try:
             return self.monitor.step(batch, loss=loss)

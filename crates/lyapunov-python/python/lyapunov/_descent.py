@@ -17,7 +17,7 @@ from ._exponents import Exponents, exponents_of
 from ._kinds import choose
 from ._measurement import measure
 from ._optimizer import KNOWN
-from ._problem import Kind, Problem
+from ._problem import Kind, Problem, is_pair
 from ._verify import verify_measurement
 from ._weights import Generators, Quiet
 from .errors import Unsuitable
@@ -124,6 +124,8 @@ def mirror(
             "loader must be a DataLoader or a list of batches, which can be gone through again, not "
             f"{type(loader).__name__}"
         )
+    if is_pair(loader) and all(isinstance(part, Tensor) for part in loader):
+        raise TypeError("loader must give batches, and this is one: [(inputs, targets)] is a list of one batch")
     if getattr(loader, "persistent_workers", False) and getattr(loader, "_iterator", None) is not None:
         raise ValueError(
             "the workers of this loader are in use by the loop that goes through it: use another DataLoader, or "

@@ -61,6 +61,11 @@ def choose(m: Measurement, wanted: Wanted) -> Measurement:
             cause = error
         else:
             m.kind = kind
+            if kind == "gauss-newton" and asked == "auto":
+                m.problem.notice(
+                    "exact products cannot be had, and the Gauss–Newton matrix is measured instead, which leaves the "
+                    f"second derivative of the network out ({'; '.join(obstacles)}). kind= chooses"
+                )
             return m
     m.source = None
     raise Unsuitable(f"the {wanted} eigenvalues cannot be had: " + "; ".join(obstacles)) from cause

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils._pytree import tree_map
 
 from . import _core
@@ -20,6 +20,10 @@ from ._weights import Quiet
 from .errors import Unsuitable
 
 __all__ = ["Again", "Exact", "Measurement", "Products", "check_slope", "measure"]
+
+
+SPLIT = 1e-5
+"""The loss of a batch and the mean over its micro-batches differ by their rounding alone, at most by this share."""
 
 
 @contextlib.contextmanager
@@ -47,6 +51,8 @@ class Measurement:
         self.kind = "exact"
         self.graph: Graph | None = None
         self.products = 0
+        self.draws = False
+        """Whether the loss draws random numbers, as dropout does."""
         self._live: Tensor | None = None
 
     @property
@@ -70,6 +76,7 @@ class Measurement:
         if any(len(chunks) > 1 for chunks in self.batches):
             agree(self._check_micro_batches, device)
         found = self._recorded() or self.gradient(None, None)
+        self.draws = self.quiet.has_drawn()
         self.loss, self.gradient_vector = found
         self.finite = math.isfinite(self.loss) and math.isfinite(float(self.gradient_vector.sum(dtype=torch.float64)))
         if not self.finite:
@@ -161,6 +168,13 @@ class Measurement:
                 )
 
     def _check_micro_batches(self) -> None:
+        for name, module in self.problem.model.named_modules():
+            of_batch = isinstance(module, nn.modules.batchnorm._BatchNorm)
+            if of_batch and (module.training or module.running_mean is None):
+                raise Unsuitable(
+                    f"{name or 'the model'} normalises by the statistics of the batch, which a micro-batch does not "
+                    "have: leave micro_batch out, or measure under model.eval()"
+                )
         for chunks in self.batches:
             self.quiet.rewind()
             whole = tree_map(
@@ -182,11 +196,10 @@ class Measurement:
                 drawn = not torch.equal(state, torch.get_rng_state())
             n = sum(s for _, s in chunks)
             mean = sum(v * s / n for v, (_, s) in zip(values[1:], chunks))
-            if not drawn and abs(values[0] - mean) > 1e-3 * max(abs(mean), 1e-12):
+            if not drawn and abs(values[0] - mean) > SPLIT * max(abs(mean), 1e-12):
                 raise Unsuitable(
-                    f"the loss of the batch, {values[0]:.6g}, is not the mean over its micro-batches, {mean:.6g}: "
-                    "batch normalisation in train mode and "
-                    "losses that are sums cannot be split. Leave micro_batch out"
+                    f"the loss of the batch, {values[0]:.6g}, is not the mean over its micro-batches, {mean:.6g}: what "
+                    "looks at the whole batch and losses that are sums cannot be split. Leave micro_batch out"
                 )
 
     # What the core asks for.

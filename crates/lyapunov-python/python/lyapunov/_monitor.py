@@ -16,12 +16,15 @@ from . import _core
 from ._kinds import choose
 from ._measurement import Measurement, measure
 from ._optimizer import TorchOptimizer
-from ._problem import Kind, Problem
+from ._problem import Kind, Problem, at_least_one, one_number
 from ._reading import Reading, Row
 from ._recording import Recording, described
 from ._verify import Verified, verify_measurement
 
 __all__ = ["Monitor"]
+
+ALIKE = 0.05
+"""Losses of one batch at one place differ by less, also under autocast."""
 
 WHAT = ("lambda_max", "lambda_min", "batch_sharpness", "preconditioned_sharpness")
 
@@ -65,8 +68,7 @@ class Monitor:
         kind: Kind = "auto",
         micro_batch: int | None = None,
     ) -> None:
-        if every < 1 or products < 1:
-            raise ValueError("every and products must be at least 1")
+        every, products = at_least_one("every", every), at_least_one("products", products)
         self._problem = Problem(model, loss_fn, forward, params, kind, micro_batch)
         if self._problem.processes.rank > 0:
             # Rank 0 writes: every rank has the same values.
@@ -75,18 +77,25 @@ class Monitor:
         adaptive = self._optimizer is not None and self._optimizer.adaptive
         if what is None:
             what = ("preconditioned_sharpness",) if adaptive else ("lambda_max", "batch_sharpness")
+        what = (what,) if isinstance(what, str) else tuple(what)
+        if not what:
+            raise ValueError(f"what = [] measures nothing; known are {', '.join(WHAT)}")
         unknown = [name for name in what if name not in WHAT]
         if unknown:
             raise ValueError(f"unknown quantity {unknown[0]!r}; known are {', '.join(WHAT)}")
         if "preconditioned_sharpness" in what and not adaptive:
             raise ValueError("preconditioned_sharpness needs optimizer=, an Adam or AdamW")
-        self.every, self.what, self._log = every, tuple(what), log
+        if self._optimizer is not None:
+            self._notice_optimizer(self._optimizer)
+        self.every, self.what, self._log = every, what, log
         self._trackers = {
             name: _core.Tracker(products, smallest=name == "lambda_min")
             for name in self.what
             if name != "batch_sharpness"
         }
         self._step, self._cost = 0, 0.0
+        self.compares_losses = True
+        """Whether the loss that is given is that of the batch that is given, so that the first row can compare."""
         self.clip_by_norm: float | None = None
         """Where gradients will be clipped to this norm between :meth:`step` and the step of the optimizer: Adam's
         preconditioner sees them clipped.
@@ -117,12 +126,16 @@ class Monitor:
 
         **Raises** Unsuitable, NotDeterministic, TypeError, ValueError; OSError where the run folder cannot be written.
         """
+        one_number(loss, "monitor.step((inputs, targets), loss=loss)")
         step, row = self._step, None
         self._step += 1
         try:
             if step % self.every == 0:
                 with measure(self._problem, [batch], check=self.verified is None) as m:
                     row = self._row(step, m)
+                    if loss is not None and not m.draws:
+                        given = loss.detach() if isinstance(loss, Tensor) else loss
+                        self._compare(float(given), m.loss)
         finally:
             if self._recording is not None:
                 self._recording.step(
@@ -172,6 +185,27 @@ class Monitor:
         if self._recording is not None:
             self._recording.close(error)
 
+    def _notice_optimizer(self, optimizer: TorchOptimizer) -> None:
+        notice = optimizer.check(self._problem.weights)
+        if notice is not None:
+            self._problem.notice(notice)
+        if optimizer.learning_rate is None:
+            self._problem.notice(
+                "the groups of the optimizer differ in their learning rate: there is no one edge of stability, and "
+                "rows have none"
+            )
+
+    def _compare(self, given: float, measured: float) -> None:
+        """Whether the run trains on the loss that is measured, at these weights. Once, since the loss that is given may
+        be on a device.
+        """
+        compares, self.compares_losses = self.compares_losses, False
+        if compares and self._problem.processes.size == 1 and abs(given - measured) > ALIKE * abs(measured):
+            self._problem.notice(
+                f"the loss that was given is {given:.4g}, and that of the batch is {measured:.4g} at these weights: is "
+                "loss_fn what the run trains on, the batch that of the loss, and step called before optimizer.step()?"
+            )
+
     def _row(self, step: int, m: Measurement) -> Row:
         optimizer, readings, shares = self._optimizer, {}, {}
         rate, edge = (optimizer.learning_rate, optimizer.edge()) if optimizer else (None, None)
@@ -200,7 +234,7 @@ class Monitor:
             return (
                 None
                 if quotient is None
-                else Reading(name, quotient[0], quotient[1], None, m.kind, 1, m.cost() - before, True)
+                else Reading(name, quotient[0], None, None, m.kind, 1, m.cost() - before, True)
             )
         if name == "preconditioned_sharpness" and self._optimizer is not None:
             root = self._optimizer.root(m.weights, self._coming_gradient(m))

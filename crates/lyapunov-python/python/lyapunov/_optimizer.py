@@ -31,7 +31,10 @@ class TorchOptimizer:
     def __init__(self, optimizer: torch.optim.Optimizer) -> None:
         self.optimizer, self.adaptive = optimizer, isinstance(optimizer, torch.optim.Adam)
         if type(optimizer) not in (torch.optim.SGD, torch.optim.Adam, torch.optim.AdamW):
-            raise TypeError(f"no edge of stability is known for {type(optimizer).__name__}; known are {KNOWN}")
+            raise TypeError(
+                f"no edge of stability is known for {type(optimizer).__name__}; known are {KNOWN}. A Monitor "
+                "without optimizer= measures all the same"
+            )
         for group in optimizer.param_groups:
             for option in ("maximize", "amsgrad", "dampening"):
                 if group.get(option):
@@ -49,6 +52,19 @@ class TorchOptimizer:
         else:
             self.beta = float(group["momentum"])
             self.rule = _core.Optimizer.sgd(self.beta, bool(group["nesterov"]) if self.beta else False)
+
+    def check(self, weights: Weights) -> str | None:
+        """Raises ValueError where the optimizer moves none of the measured parameters; a notice where not all."""
+        moved = {id(p) for group in self.optimizer.param_groups for p in group["params"]}
+        still = [name for name, p in zip(weights.names, weights.params) if id(p) not in moved]
+        if len(still) == len(weights.params):
+            raise ValueError("the optimizer moves no parameter that is measured: is it that of another model?")
+        if still:
+            return (
+                f"the optimizer does not move {still[0]}{' and others' if len(still) > 1 else ''}, which is measured: "
+                "its edge speaks of what it moves. params= chooses, and requires_grad_(False) leaves out"
+            )
+        return None
 
     @property
     def learning_rate(self) -> float | None:

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import _core
-from ._monitor import Monitor
 
 if TYPE_CHECKING:
+    from ._monitor import Monitor
     from matplotlib.figure import Figure
 
 __all__ = ["plot"]
@@ -18,7 +18,7 @@ __all__ = ["plot"]
 CURVES = {
     "lambda_max": ("λ_max", "#1f5fa8", "o"),
     "batch_sharpness": ("batch sharpness", "#b5541c", "s"),
-    "preconditioned_sharpness": ("λ_max(P^-½HP^-½)", "#1f5fa8", "o"),
+    "preconditioned_sharpness": ("λ_max of P⁻¹ᐟ²HP⁻¹ᐟ²", "#1f5fa8", "o"),
     "lambda_min": ("|λ_min|", "#5b7a2e", "^"),
 }
 
@@ -68,7 +68,8 @@ def plot(run: str | os.PathLike[str] | Monitor, file: str | os.PathLike[str] | N
 
 
 def _folder(run: str | os.PathLike[str] | Monitor) -> Path:
-    folder = run.folder if isinstance(run, Monitor) else Path(run)
+    # A monitor by what it has, since its class needs torch and a folder does not.
+    folder = Path(run) if isinstance(run, (str, os.PathLike)) else run.folder
     if folder is None or not (folder / "run.sqlite").is_file():
         raise FileNotFoundError(
             f"there is no run in {folder}: name the folder that a Monitor made by out=, once it has a row"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import math
+import operator
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
@@ -15,7 +17,9 @@ from ._shards import Shards, is_sharded
 from ._weights import Generators, Weights, unwrap
 from .errors import Unsuitable
 
-__all__ = ["KINDS", "Kind", "Problem", "Wanted", "default_forward", "is_pair"]
+_logger = logging.getLogger("lyapunov")
+
+__all__ = ["KINDS", "Kind", "Problem", "Wanted", "at_least_one", "default_forward", "is_pair", "one_number"]
 
 Kind = Literal["auto", "exact", "gauss-newton", "difference"]
 Wanted = Literal["largest", "smallest", "spectrum"]
@@ -29,8 +33,29 @@ def _detached(batch: Any) -> Any:
 def _size(batch: Any) -> int:
     sizes = [t.shape[0] for t in tree_leaves(batch) if isinstance(t, Tensor) and t.dim() > 0]
     if not sizes:
-        raise TypeError("a batch must hold at least one tensor with examples along its first dimension")
+        raise TypeError(
+            "a batch must hold at least one tensor with examples along its first dimension, such as (inputs, targets); "
+            f"this one is a {type(batch).__name__}"
+        )
+    if sizes[0] == 0:
+        raise ValueError("the batch is empty: it holds no example")
     return int(sizes[0])
+
+
+def at_least_one(name: str, value: Any) -> int:
+    """A whole number from 1 on."""
+    if isinstance(value, bool) or not hasattr(value, "__index__") or operator.index(value) < 1:
+        raise ValueError(f"{name} = {value!r} must be a whole number of at least 1")
+    return operator.index(value)
+
+
+def one_number(loss: Any, call: str) -> None:
+    """Raises ValueError where a loss that is given is no single number."""
+    if isinstance(loss, Tensor) and loss.numel() != 1:
+        raise ValueError(
+            f"loss must be one number, not a tensor of shape {tuple(loss.shape)}; inputs and targets are one argument: "
+            f"{call}"
+        )
 
 
 def is_pair(batch: Any) -> bool:
@@ -82,8 +107,25 @@ class Problem:
         self.kind, self.micro_batch = kind, micro_batch
         self.gradient_seconds = math.inf
         """Wall time of one gradient of the data last measured."""
+        self.noticed: set[str] = set()
+        """What was said of this problem already: each notice comes once."""
+        self._notice_ranks(model)
         self.captured: Generators | None = None
         """Where the generators stood before the forward pass of the step that the next measurement speaks of."""
+
+    def notice(self, text: str) -> None:
+        """Logs a warning, once."""
+        if text not in self.noticed and self.processes.rank == 0:
+            self.noticed.add(text)
+            _logger.warning(text)
+
+    def _notice_ranks(self, model: nn.Module) -> None:
+        ranks = Processes.present()
+        if ranks > 1 and self.processes.size == 1 and not isinstance(self.weights, Shards):
+            self.notice(
+                f"torch.distributed has {ranks} ranks, and {type(model).__name__} is not in DistributedDataParallel: "
+                "each rank measures its own examples alone. Give the wrapped model"
+            )
 
     def refuse_shards(self, what: str) -> None:
         """Raises Unsuitable where ``fully_shard`` has cut the parameters, for which ``what`` is not offered."""
@@ -99,8 +141,15 @@ class Problem:
         outputs = self.forward(self.model, batch)
         loss = self.loss_fn(outputs, batch[1] if is_pair(batch) else batch)
         if not isinstance(loss, Tensor) or loss.numel() != 1:
-            shape = f"a tensor of shape {tuple(loss.shape)}" if isinstance(loss, Tensor) else type(loss).__name__
-            raise ValueError(f"the loss must be one number, not {shape}: reduce it to its mean over the batch")
+            if not isinstance(loss, Tensor):
+                raise ValueError(
+                    f"the loss must be a tensor of one number, not {type(loss).__name__}: loss_fn must return it as it "
+                    "is computed, without .item() or float()"
+                )
+            raise ValueError(
+                f"the loss must be one number, not a tensor of shape {tuple(loss.shape)}: reduce it to its mean over "
+                "the batch"
+            )
         if not loss.requires_grad:
             raise ValueError("the loss does not depend on the parameters: is it detached, or computed under no_grad?")
         return outputs, loss.reshape(())

@@ -35,6 +35,12 @@ class Processes:
             model = inner
         return Processes(model.process_group)
 
+    @staticmethod
+    def present() -> int:
+        """How many ranks torch.distributed has, whether a model uses them or not."""
+        there = torch.distributed.is_available() and torch.distributed.is_initialized()
+        return torch.distributed.get_world_size() if there else 1
+
     def add(self, tensor: Tensor) -> Tensor:
         """The sum over ranks, in place. **Raises** RankLost where a rank did not take part in time."""
         if self.size > 1:

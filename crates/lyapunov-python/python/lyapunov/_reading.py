@@ -21,7 +21,7 @@ class Reading:
     value: float
     residual: float | None
     """‖Av − value·v‖ for the unit vector v it belongs to: some eigenvalue lies within this distance. None where there
-    is no such vector.
+    is no such vector; without a standard error either, the number is exact but for rounding.
     """
     std_error: float | None
     """The standard error of a random estimate or of a mean over batches; None where nothing is random."""
@@ -36,6 +36,9 @@ class Reading:
 
     def __float__(self) -> float:
         return self.value
+
+    def __format__(self, spec: str) -> str:
+        return format(self.value, spec) if spec else str(self)
 
     def __repr__(self) -> str:
         error = ""
@@ -68,4 +71,16 @@ class Row:
     """Of all rows so far, in gradients per step."""
 
     def __getitem__(self, quantity: str) -> Reading:
+        if quantity not in self.readings:
+            there = ", ".join(self.readings) or "none: the loss or the gradient is zero or not finite"
+            raise KeyError(f"{quantity} was not measured at step {self.step}; readings are {there}")
         return self.readings[quantity]
+
+    def __str__(self) -> str:
+        """One line: step, loss, every reading with its share of the edge."""
+        parts = [f"step {self.step}", f"loss {self.loss:.4g}"]
+        for name, reading in self.readings.items():
+            error = "" if reading.residual is None else f" ± {reading.residual:.1g}"
+            share = f" ({100 * self.shares[name]:.0f} % of the edge)" if name in self.shares else ""
+            parts.append(f"{name} {reading.value:.5g}{error}{share}")
+        return ", ".join(parts)

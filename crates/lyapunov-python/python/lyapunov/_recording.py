@@ -103,6 +103,8 @@ class _State:
         self.steps = 0
         self.cost = 0.0
         self.seconds = 0.0
+        self.evaluated: dict[str, float] = {}
+        """What was noted for the end, once it is written."""
         self.diverged_at: int | None = None
         self.written = time.monotonic()
         self.process = os.getpid()
@@ -173,7 +175,9 @@ class Recording:
             _write(self._state, self._waiting, None)
             self._state.recorder.flush()
             self._state.seconds = self._state.recorder.seconds()
-        return {"folder": None if self.folder is None else self.folder.name, "seconds": self._state.seconds}
+        noted = {**self._state.evaluated, **self._noted}
+        name = None if self.folder is None else self.folder.name
+        return {"folder": name, "seconds": self._state.seconds, "noted": noted}
 
     def resume(self, state: Mapping[str, Any], steps: int, cost: float) -> None:
         """Goes on in the folder of the saved run where ``out`` names it, or else begins a new one at the first row."""
@@ -191,6 +195,7 @@ class Recording:
                 f"the run was recorded in {folder}, which is not there: bring it back, or name another out= to begin a "
                 "new run"
             )
+        self._noted.update(state.get("noted", {}))
         self._hold(_core.Recorder.resume(folder, steps, float(state["seconds"])))
 
     def expect_close(self) -> None:
@@ -238,8 +243,7 @@ def _write(state: _State, waiting: _Waiting, measured: Row | None) -> None:
         record(gradient_norm=row.gradient_norm, edge=edge, readings=readings)
     waiting.clear()
     state.written = time.monotonic()
-    if measured is not None:
-        state.recorder.flush()
+    state.recorder.flush()
 
 
 def _seal(state: _State, waiting: _Waiting, noted: dict[str, float], error: BaseException | None) -> None:
@@ -248,6 +252,7 @@ def _seal(state: _State, waiting: _Waiting, noted: dict[str, float], error: Base
         return
     state.closed = True
     _write(state, waiting, None)
+    state.seconds, state.evaluated = state.recorder.seconds(), dict(noted)
     if error is None or (isinstance(error, SystemExit) and not error.code):
         evaluated = {name: noted.get(name) for name in EVALUATIONS}
         state.recorder.finish(state.steps, diverged_at=state.diverged_at, **evaluated)

@@ -13,7 +13,7 @@ from . import _core
 from ._optimizer import TorchOptimizer
 from ._kinds import choose
 from ._measurement import Measurement, measure
-from ._problem import Kind, Problem
+from ._problem import Kind, Problem, at_least_one, one_number
 
 __all__ = ["Adgd", "BatchSharpness", "EdgeStep", "OnEdge", "QuasiNewton"]
 
@@ -48,11 +48,13 @@ class Rule:
         kind: Kind = "auto",
         micro_batch: int | None = None,
     ) -> None:
-        if every < 1:
-            raise ValueError(f"every = {every} must be at least 1")
+        every = at_least_one("every", every)
         self._problem = Problem(model, loss_fn, forward, params, kind, micro_batch)
         self._problem.refuse_shards("rules for the learning rate are not offered")
         self._optimizer = o = TorchOptimizer(optimizer)
+        notice = o.check(self._problem.weights)
+        if notice is not None:
+            self._problem.notice(notice)
         if self._plain_only and (o.adaptive or o.beta):
             raise ValueError(
                 f"{type(self).__name__} has a theory for torch.optim.SGD without momentum only: EdgeStep, OnEdge and "
@@ -81,6 +83,7 @@ class Rule:
         **Raises** Unsuitable, NotDeterministic; RuntimeError where the rule lacks what it decides by, because it was
         not finite; ValueError for a rate that is not finite.
         """
+        one_number(loss, "rate.step((inputs, targets), loss)")
         step = self._step
         along, secant = self._rule.wants(step)
         found: dict[str, Any] = {}

@@ -138,6 +138,12 @@ class Generators:
         device = [torch.get_device_module(d).get_rng_state(d) for d in self.devices]
         return torch.get_rng_state(), device, random.getstate(), drawn
 
+    def has_moved(self) -> bool:
+        """Whether torch's have drawn since."""
+        now = self._read()
+        pairs = zip((self.states[0], *self.states[1]), (now[0], *now[1]))
+        return not all(torch.equal(before, after) for before, after in pairs)
+
     def rewind(self) -> None:
         cpu, device, python, drawn = self.states
         torch.set_rng_state(cpu)
@@ -186,6 +192,10 @@ class Quiet:
             self.stack.close()
             raise
         return self
+
+    def has_drawn(self) -> bool:
+        """Whether random numbers were drawn since the last :meth:`rewind`."""
+        return self.beginning is not None and self.beginning.has_moved()
 
     def __exit__(self, *raised: Any) -> None:
         self.stack.__exit__(*raised)

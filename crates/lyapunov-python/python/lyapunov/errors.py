@@ -14,6 +14,13 @@ class NotDeterministic(RuntimeError):
     each time.
     """
 
+    def __init__(self, text: str) -> None:
+        super().__init__(
+            f"{text}. Usual causes: random numbers that are not torch's, Python's or numpy's; a count or a cache that "
+            "the model keeps outside its buffers; sums in any order on a GPU "
+            "(torch.use_deterministic_algorithms(True) ends them)"
+        )
+
 
 class RankLost(RuntimeError):
     """A rank of torch.distributed did not take part in a measurement: it is gone, or it measures at other steps."""

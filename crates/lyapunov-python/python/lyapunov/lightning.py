@@ -6,6 +6,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+try:
+    import lightning.pytorch as pl
+except ImportError:
+    try:
+        import pytorch_lightning as pl
+    except ImportError as missing:
+        raise ImportError("lyapunov.lightning needs Lightning: pip install lightning") from missing
+
 import torch
 from torch import Tensor, nn
 
@@ -16,14 +24,6 @@ from .errors import Unsuitable
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
-
-try:
-    import lightning.pytorch as pl
-except ImportError:
-    try:
-        import pytorch_lightning as pl
-    except ImportError as missing:
-        raise ImportError("lyapunov.lightning needs Lightning: pip install lightning") from missing
 
 __all__ = ["Callback"]
 

@@ -7,7 +7,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
+try:
+    import torch
+    from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+except ImportError as missing:
+    raise ImportError(
+        "lyapunov.transformers needs PyTorch and Hugging Face's transformers: pip install torch transformers accelerate"
+    ) from missing
+
 from torch import Tensor, nn
 
 from ._callback import Measuring, MonitorOptions, OnError, several
@@ -17,13 +24,6 @@ from .errors import Unsuitable
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
-
-try:
-    from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
-except ImportError as missing:
-    raise ImportError(
-        "lyapunov.transformers needs Hugging Face's transformers: pip install transformers accelerate"
-    ) from missing
 
 __all__ = ["Callback"]
 

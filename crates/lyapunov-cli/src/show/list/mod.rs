@@ -125,7 +125,7 @@ pub fn check_name(name: &str, entries: &[Entry]) -> Result<()> {
     let names: Vec<&str> = known.iter().map(String::as_str).collect();
     let help = match nearest(name, &names) {
         Some(meant) => format!("did you mean `{meant}`?"),
-        None => format!("beside the keys of `lyapunov config` there are {}", names_of_entries().join(", ")),
+        None => format!("beside the keys of a configuration there are {}", names_of_entries().join(", ")),
     };
     Err(Error::usage(format!("unknown column `{name}`"), Some(help)))
 }
