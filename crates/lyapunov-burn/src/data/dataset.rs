@@ -55,15 +55,30 @@ impl Dataset {
     /// # Errors
     /// [`lyapunov::Error::Argument`] for an empty set.
     pub fn synthetic(seed: u64, train: usize, test: usize) -> Result<Self> {
-        if train == 0 || test == 0 {
-            return Err(Error::argument("train, test", format!("{train}, {test}"), "must both be positive"));
+        if train == 0 {
+            return Err(Error::argument("train", train, "must be positive"));
         }
-        let generate = |first, count| {
+        Self::synthetic_of(seed, (0..train as u32).collect(), test)
+    }
+
+    /// What [`Dataset::subset`] takes from [`Dataset::synthetic`], without making the images that it leaves.
+    ///
+    /// # Errors
+    /// Those of both.
+    pub fn synthetic_subset(seed: u64, train: usize, test: usize, size: usize, choice: u64) -> Result<Self> {
+        Self::synthetic_of(seed, chosen(train, size, choice)?, test)
+    }
+
+    fn synthetic_of(seed: u64, train: Vec<u32>, test: usize) -> Result<Self> {
+        if test == 0 {
+            return Err(Error::argument("test", test, "must be positive"));
+        }
+        let generate = |first: u64, indices: Vec<u32>| {
             let mut images = Images::default();
-            let records = synthetic::records(seed, first, count);
+            let records = synthetic::records(seed, indices.into_iter().map(|index| first + u64::from(index)));
             cifar::parse_into(&mut images, &cifar::TEN, &records, Path::new("synthetic")).map(|()| images)
         };
-        let (train, test) = (generate(0, train)?, generate(synthetic::FIRST_TEST_IMAGE, test)?);
+        let (train, test) = (generate(0, train)?, generate(synthetic::FIRST_TEST_IMAGE, (0..test as u32).collect())?);
         Ok(Self { name: "synthetic".into(), train, test, classes: Layout::Cifar10.classes() })
     }
 
@@ -106,20 +121,32 @@ impl Dataset {
     /// # Errors
     /// [`lyapunov::Error::Argument`] where there are fewer images, or `size` is zero.
     pub fn subset(mut self, size: usize, seed: u64) -> Result<Self> {
-        let available = self.train.len();
-        if size == 0 || size > available {
-            let reason = format!("must lie between 1 and the number of training images, {available}");
-            return Err(Error::argument("subset", size, reason));
-        }
-        let order = Stream::new(seed, Purpose::Choice, 0).permutation(available);
-        self.train = self.train.select(&order[..size]);
+        self.train = self.train.select(&chosen(self.train.len(), size, seed)?);
         Ok(self)
     }
+}
+
+/// The first `size` of so many images, in an order that the seed decides.
+fn chosen(available: usize, size: usize, seed: u64) -> Result<Vec<u32>> {
+    if size == 0 || size > available {
+        let reason = format!("must lie between 1 and the number of training images, {available}");
+        return Err(Error::argument("subset", size, reason));
+    }
+    let mut order = Stream::new(seed, Purpose::Choice, 0).permutation(available);
+    order.truncate(size);
+    Ok(order)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_subset_of_made_up_images_is_made_without_the_others() {
+        let whole = Dataset::synthetic(4, 30, 3).unwrap();
+        assert_eq!(Dataset::synthetic_subset(4, 30, 3, 7, 9).unwrap(), whole.subset(7, 9).unwrap());
+        assert!(Dataset::synthetic_subset(4, 30, 3, 31, 9).is_err());
+    }
 
     #[test]
     fn a_subset_is_a_choice_without_repetition() {

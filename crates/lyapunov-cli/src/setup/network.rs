@@ -8,7 +8,10 @@ use lyapunov_burn::{self, Dataset, Network};
 use super::{memory, options::network_options};
 use crate::{
     config::{Settings, Subject},
-    data::{Source, built_in::built_in},
+    data::{
+        Source,
+        built_in::{built_in, built_in_subset},
+    },
     error::Result,
 };
 
@@ -38,6 +41,10 @@ pub fn network(settings: &Settings) -> Result<(Network, Subject)> {
 
 fn dataset(settings: &Settings) -> Result<Dataset> {
     let config = &settings.config;
+    let (size, seed) = (config.data.subset, config.run.seed);
+    if config.data.name.is_none() && config.data.classes.is_empty() && size > 0 {
+        return built_in_subset(size, seed).map_err(|fault| settings.explain(fault));
+    }
     let mut whole = match config.data.name {
         None => built_in()?,
         Some(layout) => Source::at(Path::new(&config.data.path)).read(layout)?,
@@ -45,8 +52,8 @@ fn dataset(settings: &Settings) -> Result<Dataset> {
     if !config.data.classes.is_empty() {
         whole = whole.with_classes(&config.data.classes).map_err(|fault| settings.explain(fault))?;
     }
-    match config.data.subset {
+    match size {
         0 => Ok(whole),
-        size => whole.subset(size, config.run.seed).map_err(|fault| settings.explain(fault)),
+        _ => whole.subset(size, seed).map_err(|fault| settings.explain(fault)),
     }
 }
