@@ -4,152 +4,8 @@
 // Charts.change(chart, { series, guides, xs }) draws others in the same chart; Charts.emphasise(chart, s) sets one curve off.
 
 const Charts = (() => {
-  const SVG = "http://www.w3.org/2000/svg";
-  const DASHES = ["", "6 3", "2 3", "9 3 2 3", "4 2", "1 2", "12 4", "7 2 2 2 2 2"];
-  const COLOURS = 8;
-  // What an exported figure looks like; the page has the same names for light and dark.
-  const PAPER = {
-    "--page": "#ffffff", "--ink": "#1c1f23", "--muted": "#5c636b", "--grid": "#e6e8eb", "--axis": "#a6acb3",
-    "--c0": "#0b62a8", "--c1": "#c04a00", "--c2": "#00795a", "--c3": "#84379a", "--c4": "#7d6000", "--c5": "#55595e",
-    "--c6": "#b0246b", "--c7": "#00748a",
-  };
-  const STYLE = `
-    .chart text { font: 11px system-ui, "Segoe UI", "Helvetica Neue", Arial, sans-serif; fill: var(--ink); }
-    .chart .title { font-size: 13px; font-weight: 600; }
-    .chart .small, .chart .tick, .chart .guide-label { fill: var(--muted); }
-    .chart .guide-label { paint-order: stroke; stroke: var(--page); stroke-width: 3px; stroke-linejoin: round; }
-    .chart .grid { stroke: var(--grid); }
-    .chart .axis { stroke: var(--axis); }
-    .chart .guide { stroke: var(--muted); stroke-dasharray: 1 3; fill: none; stroke-linecap: round; stroke-width: 1.3; }
-    .chart .curve { fill: none; stroke-width: 1.5; stroke-linejoin: round; }
-    .chart .strong { stroke-width: 3; }
-    .chart .band { stroke: none; opacity: 0.18; }
-    .chart .whisker { stroke-width: 1; opacity: 0.55; }
-    .chart .point { stroke-width: 1.4; }
-    .chart .hollow { fill: var(--page); opacity: 0.75; }
-    .chart .cursor { stroke: var(--axis); }
-    .chart .brush { fill: var(--c0); opacity: 0.12; }
-    .chart .cell-bold { fill: var(--page); }`;
-
-  // ---- small things -------------------------------------------------------------------------------------------------
-
-  function element(name, attributes, parent) {
-    const node = document.createElementNS(SVG, name);
-    for (const [key, value] of Object.entries(attributes || {})) node.setAttribute(key, value);
-    if (parent) parent.appendChild(node);
-    return node;
-  }
-
-  const parts = (text) => String(text).split(/(?<=[λΛ])(_[\p{L}\d]+)/u).filter(Boolean);
-  const isLow = (part) => /^_[\p{L}\d]+$/u.test(part);
-
-  // Text whose words behind λ_ and Λ_ are set low.
-  function write(parent, text, attributes) {
-    const node = element("text", attributes, parent);
-    let low = false;
-    for (const part of parts(text)) {
-      const sub = isLow(part);
-      const span = element("tspan", {}, node);
-      if (sub) { span.setAttribute("dy", "3"); span.setAttribute("font-size", "80%"); }
-      else if (low) span.setAttribute("dy", "-3");
-      span.textContent = sub ? part.slice(1) : part;
-      low = sub;
-    }
-    return node;
-  }
-
-  // The same outside a chart.
-  const lowered = (text) => parts(text).map((part) => {
-    if (!isLow(part)) return part;
-    const sub = document.createElement("sub");
-    sub.textContent = part.slice(1);
-    return sub;
-  });
-
-  const pen = document.createElement("canvas").getContext("2d");
-  function widthOf(text, size) {
-    const plain = String(text).replace(/_/g, "");
-    if (!pen) return plain.length * (size || 11) * 0.58;
-    pen.font = `${size || 11}px system-ui, sans-serif`;
-    return pen.measureText(plain).width;
-  }
-
-  const finite = (value) => typeof value === "number" && Number.isFinite(value);
-  const round = (value) => Math.round(value * 100) / 100;
-
-  // A number in at most four significant digits.
-  function number(value) {
-    if (!finite(value)) return "";
-    const size = Math.abs(value);
-    let text;
-    if (size === 0) text = "0";
-    else if (size >= 1e5 || size < 1e-3) text = value.toExponential(2).replace(/\.?0+e/, "e").replace("e+", "e");
-    else text = String(Number(value.toPrecision(4)));
-    return text.replace(/-/g, "−");
-  }
-
-  // ---- scales -------------------------------------------------------------------------------------------------------
-
-  function scale(low, high, from, to, log) {
-    const map = log ? Math.log10 : (value) => value;
-    const a = map(low), b = map(high);
-    const at = (value) => from + (to - from) * (map(value) - a) / (b - a);
-    const back = (place) => { const value = a + (b - a) * (place - from) / (to - from); return log ? 10 ** value : value; };
-    return { low, high, log, at, back, ticks: log ? logTicks(low, high) : linearTicks(low, high, Math.abs(to - from) / (to < from ? 34 : 60)) };
-  }
-
-  function linearTicks(low, high, room) {
-    const rough = (high - low) / Math.max(2, Math.min(8, room));
-    const power = 10 ** Math.floor(Math.log10(rough));
-    const step = [1, 2, 5, 10].map((factor) => factor * power).find((candidate) => candidate >= rough);
-    const ticks = [];
-    for (let i = Math.ceil(low / step - 1e-9); i * step <= high + step * 1e-9 && ticks.length < 20; i++) ticks.push(Number((i * step).toPrecision(10)));
-    return ticks;
-  }
-
-  function logTicks(low, high) {
-    const decades = Math.log10(high / low);
-    const factors = decades > 4 ? [1] : decades > 1.6 ? [1, 3] : decades > 0.7 ? [1, 2, 5] : [1, 1.5, 2, 3, 4, 5, 6, 7, 8, 9];
-    const every = Math.max(1, Math.ceil(decades / 8));
-    const ticks = [];
-    for (let power = Math.floor(Math.log10(low)); power <= Math.ceil(Math.log10(high)); power++) {
-      if (decades > 4 && power % every !== 0) continue;
-      for (const factor of factors) {
-        const tick = Number((factor * 10 ** power).toPrecision(6));
-        if (tick >= low * 0.9999 && tick <= high * 1.0001) ticks.push(tick);
-      }
-    }
-    return ticks;
-  }
-
-  // The ends of an axis with some room; a single value gets room on both sides.
-  function ends(values, log, room) {
-    let low = Infinity, high = -Infinity;
-    for (const value of values) if (finite(value) && (!log || value > 0)) { low = Math.min(low, value); high = Math.max(high, value); }
-    if (low > high) return log ? [0.1, 1] : [0, 1];
-    if (log) {
-      const factor = Math.max((high / low) ** room, low === high ? 1.5 : 1.0001);
-      return [low / factor, high * factor];
-    }
-    if (low === high) { const pad = Math.abs(low) * 0.3 || 1; return [low > 0 ? 0 : low - pad, low < 0 ? 0 : high + pad]; }
-    const pad = (high - low) * room;
-    return [low >= 0 && low < 0.25 * high ? 0 : low - pad, high + pad];
-  }
-
-  // ---- marks --------------------------------------------------------------------------------------------------------
-
-  const MARKS = [
-    (x, y, r) => `M${x - r},${y}a${r},${r} 0 1,0 ${2 * r},0a${r},${r} 0 1,0 ${-2 * r},0Z`,
-    (x, y, r) => `M${x - r},${y - r}h${2 * r}v${2 * r}h${-2 * r}Z`,
-    (x, y, r) => `M${x},${y - 1.2 * r}L${x + 1.1 * r},${y + 0.9 * r}H${x - 1.1 * r}Z`,
-    (x, y, r) => `M${x},${y - 1.3 * r}L${x + 1.3 * r},${y}L${x},${y + 1.3 * r}L${x - 1.3 * r},${y}Z`,
-    (x, y, r) => `M${x},${y + 1.2 * r}L${x + 1.1 * r},${y - 0.9 * r}H${x - 1.1 * r}Z`,
-    (x, y, r) => `M${x - r},${y - r / 3}h${2 * r / 3}v${-2 * r / 3}h${2 * r / 3}v${2 * r / 3}h${2 * r / 3}v${2 * r / 3}h${-2 * r / 3}v${2 * r / 3}h${-2 * r / 3}v${-2 * r / 3}h${-2 * r / 3}Z`,
-    (x, y, r) => `M${x - r},${y}L${x},${y - r}L${x + r},${y}L${x + r},${y + r}H${x - r}Z`,
-    (x, y, r) => `M${x - r},${y + r}V${y - r}L${x + r},${y}Z`,
-  ];
-  const mark = (kind, x, y, r) => MARKS[kind % MARKS.length](round(x), round(y), r);
-  const colour = (index) => `var(--c${index % COLOURS})`;
+  const { element, write, lowered, widthOf, finite, round, number, scale, ends, mark, colour, DASHES, pathOf, sized, clear, swatch, paper, savePng, save, csv, STYLE } = Drawing;
+  const { listen, emphasise, redraw } = Pointer;
 
   // ---- a chart of curves and points ---------------------------------------------------------------------------------
 
@@ -162,7 +18,7 @@ const Charts = (() => {
     const shared = group || { range: null, charts: [] };
     const chart = { spec, host, group: shared, points: pointsOf(spec) };
     // A figure that leaves the page takes along the legend that stands beside it here.
-    const whole = (act) => {
+    const withLegend = (act) => {
       chart.whole = true;
       chart.draw();
       const done = act();
@@ -170,12 +26,13 @@ const Charts = (() => {
       chart.draw();
       return done;
     };
-    const figure = frame(host, spec, () => lineRows(spec), () => { shared.range = null; redraw(shared); }, whole);
+    const figure = frame(host, spec, () => lineRows(spec), () => { shared.range = null; redraw(shared); }, withLegend);
     Object.assign(chart, figure);
     const toggle = button(figure.tools, "log", () => { chart.logged = !chart.y.log; chart.draw(); });
     chart.tellScale = () => { toggle.textContent = chart.y.log ? "linear" : "log"; toggle.setAttribute("aria-label", `${toggle.textContent} vertical axis`); };
     shared.charts.push(chart);
     chart.draw = () => drawLines(chart);
+    chart.all = () => whole(chart);
     listen(chart);
     keepToWidth(chart);
     return chart;
@@ -188,8 +45,6 @@ const Charts = (() => {
     chart.tip.hidden = true;
     chart.draw();
   }
-
-  const redraw = (group) => group.charts.forEach((chart) => chart.draw());
 
   function pointsOf(spec) {
     const points = [];
@@ -320,18 +175,6 @@ const Charts = (() => {
     if (!finite(at[0]) || at[0] < box.left + 20 || at[1] > box.bottom) return;
     const atTop = ys[1] > y.high;
     write(svg, guide.label, { class: "guide-label", x: round(atTop ? at[0] - 5 : box.right - 2), y: round(atTop ? box.top + 9 : at[1] - 6), "text-anchor": "end" });
-  }
-
-  function pathOf(xs, ys, x, y) {
-    let d = "", open = false;
-    xs.forEach((value, i) => {
-      const a = x.at(value), b = y.at(ys[i]);
-      if (!finite(a) || !finite(b)) { open = false; return; }
-      // Far outside, dashes of a browser give out.
-      d += `${open ? "L" : "M"}${round(a)},${round(Math.min(3000, Math.max(-3000, b)))}`;
-      open = true;
-    });
-    return d;
   }
 
   function drawSeries(chart, inside, series) {
@@ -546,14 +389,6 @@ const Charts = (() => {
     return node;
   }
 
-  function sized(svg, width, height) {
-    svg.setAttribute("viewBox", `0 0 ${round(width)} ${round(height)}`);
-    svg.setAttribute("width", round(width));
-    svg.setAttribute("height", round(height));
-  }
-
-  const clear = (svg) => { while (svg.firstChild) svg.removeChild(svg.firstChild); };
-
   function keepToWidth(chart) {
     chart.draw();
     if (typeof ResizeObserver === "undefined") return;
@@ -562,238 +397,6 @@ const Charts = (() => {
       const now = chart.host.clientWidth;
       if (now && now !== before) { before = now; chart.draw(); }
     }).observe(chart.host);
-  }
-
-  // ---- values under the pointer, zoom, keys -------------------------------------------------------------------------
-
-  function listen(chart) {
-    const { svg } = chart;
-    let start = null;
-    const place = (event) => {
-      const box = svg.getBoundingClientRect();
-      return [(event.clientX - box.left) * chart.width / box.width, (event.clientY - box.top) * chart.height / box.height];
-    };
-    svg.addEventListener("pointerdown", (event) => {
-      const at = place(event);
-      if (event.button === 0 && at[1] <= chart.box.bottom) { start = at; if (event.pointerType === "mouse") event.preventDefault(); svg.focus({ preventScroll: true }); }
-    });
-    svg.addEventListener("pointermove", (event) => {
-      const at = place(event);
-      if (start && Math.abs(at[0] - start[0]) > 4) brush(chart, start[0], at[0]); else pointAt(chart, nearest(chart, at));
-    });
-    svg.addEventListener("pointerup", (event) => {
-      const at = place(event);
-      if (start && Math.abs(at[0] - start[0]) > 8) zoom(chart, chart.x.back(start[0]), chart.x.back(at[0]));
-      start = null;
-    });
-    svg.addEventListener("pointerleave", () => { start = null; pointAt(chart, null); });
-    svg.addEventListener("blur", () => pointAt(chart, null));
-    svg.addEventListener("dblclick", () => { chart.group.range = null; redraw(chart.group); });
-    svg.addEventListener("click", () => { if (chart.current && chart.spec.open) chart.spec.open(chart.current); });
-    svg.addEventListener("keydown", (event) => key(chart, event));
-  }
-
-  function brush(chart, from, to) {
-    clear(chart.cursor);
-    chart.tip.hidden = true;
-    const clamp = (value) => Math.min(chart.box.right, Math.max(chart.box.left, value));
-    const [a, b] = [clamp(Math.min(from, to)), clamp(Math.max(from, to))];
-    element("rect", { class: "brush", x: round(a), width: round(b - a), y: chart.box.top, height: chart.box.bottom - chart.box.top }, chart.cursor);
-  }
-
-  function zoom(chart, a, b) {
-    const all = chart.points.map((point) => point.x);
-    const low = Math.max(Math.min(a, b), chart.x.low), high = Math.min(Math.max(a, b), chart.x.high);
-    if (!(high > low) || !all.some((x) => x >= low && x <= high)) return;
-    chart.group.range = [low, high];
-    redraw(chart.group);
-  }
-
-  function key(chart, event) {
-    const steps = { ArrowRight: 1, ArrowLeft: -1, Home: -Infinity, End: Infinity };
-    const middle = chart.current ? chart.current.x : chart.x.back((chart.box.left + chart.box.right) / 2);
-    if (event.key in steps) move(chart, steps[event.key]);
-    else if (event.key === "+" || event.key === "=") around(chart, middle, 0.5);
-    else if (event.key === "-" || event.key === "−") around(chart, middle, 2);
-    else if (event.key === "0" || event.key === "Escape") { chart.group.range = null; redraw(chart.group); }
-    else if (event.key === "Enter" && chart.current && chart.spec.open) chart.spec.open(chart.current);
-    else return;
-    event.preventDefault();
-  }
-
-  function around(chart, middle, factor) {
-    const { x } = chart, half = (chart.box.right - chart.box.left) / 2 * factor, at = x.at(middle);
-    const all = whole(chart);
-    const low = Math.max(all[0], x.back(at - half)), high = Math.min(all[1], x.back(at + half));
-    if (!(high > low)) return;
-    chart.group.range = low <= all[0] && high >= all[1] ? null : [low, high];
-    redraw(chart.group);
-  }
-
-  function move(chart, by) {
-    const inView = chart.points.filter((point) => point.x >= chart.x.low && point.x <= chart.x.high).sort((a, b) => a.x - b.x || a.s - b.s);
-    const list = chart.spec.line ? inView.filter((point, i) => i === 0 || point.x !== inView[i - 1].x) : inView;
-    if (!list.length) return;
-    const at = chart.current ? list.findIndex((point) => point.x >= chart.current.x && (chart.spec.line || (point.s === chart.current.s && point.i === chart.current.i))) : by > 0 ? -1 : list.length;
-    pointAt(chart, list[Math.min(list.length - 1, Math.max(0, at + by))]);
-  }
-
-  function nearest(chart, [a, b]) {
-    if (a < chart.box.left - 6 || a > chart.box.right + 6 || b < chart.box.top - 6 || b > chart.box.bottom + 6) return null;
-    if (chart.spec.overlaid) return nearestCurve(chart, a, b);
-    let best = null, least = chart.spec.line ? Infinity : 30 ** 2;
-    for (const point of chart.points) {
-      const dx = chart.x.at(point.x) - a, dy = chart.spec.line ? 0 : chart.y.at(point.y) - b;
-      const distance = dx * dx + dy * dy;
-      if (distance < least) { least = distance; best = point; }
-    }
-    return best;
-  }
-
-  // Of curves that lie over each other the one that passes the pointer most closely.
-  function nearestCurve(chart, a, b) {
-    let best = null, least = Infinity;
-    chart.spec.series.forEach((series, s) => {
-      const i = indexAt(series, chart.x.back(a)), x = series.x[i], y = series.y[i];
-      const distance = (chart.x.at(x) - a) ** 2 + (chart.y.at(y) - b) ** 2;
-      if (distance < least) { least = distance; best = { s, i, x, y, e: series.e && series.e[i] }; }
-    });
-    return best;
-  }
-
-  // The place of the value that is nearest to x, in a series whose values rise.
-  function indexAt(series, x) {
-    let low = 0, high = series.x.length - 1;
-    while (high - low > 1) { const middle = (low + high) >> 1; if (series.x[middle] < x) low = middle; else high = middle; }
-    return high >= 0 && Math.abs(series.x[high] - x) < Math.abs(series.x[low] - x) ? high : low;
-  }
-
-  // Shows the values at a point here, and a line at the same x in the other charts of the group.
-  function pointAt(chart, point) {
-    chart.current = point;
-    for (const other of chart.group.charts) { clear(other.cursor); if (other !== chart) other.tip.hidden = true; }
-    chart.tip.hidden = !point;
-    if (!point) return;
-    for (const other of chart.group.charts) {
-      const at = round(other.x.at(point.x));
-      if (other.spec.line && finite(at) && at >= other.box.left && at <= other.box.right) element("line", { class: "cursor", x1: at, x2: at, y1: other.box.top, y2: other.box.bottom }, other.cursor);
-    }
-    const rows = chart.spec.line ? readings(chart, point) : [point];
-    if (chart.spec.overlaid) emphasise(chart, point.s, true);
-    for (const row of rows) {
-      const a = chart.x.at(row.x), b = chart.y.at(row.y);
-      const stroke = colour(chart.spec.series[row.s].colour || 0);
-      if (finite(a) && finite(b)) element("path", { class: "point", d: mark(chart.spec.series[row.s].mark || 0, a, b, 4.5), fill: stroke, stroke: "var(--ink)" }, chart.cursor);
-    }
-    tell(chart, point, rows);
-  }
-
-  // One curve thicker than others, until the pointer moves on; with nothing beside it, unless it joins the cursor.
-  function emphasise(chart, s, beside) {
-    if (!beside) clear(chart.cursor);
-    const series = chart.spec.series[s];
-    if (!series) return;
-    const attributes = { class: "curve strong", d: pathOf(series.x, series.y, chart.x, chart.y), stroke: colour(series.colour || 0), "clip-path": `url(#${chart.clip})` };
-    element("path", attributes, chart.cursor);
-  }
-
-  // So many values of curves are named at a time: the one that is pointed at, and those next to it.
-  const NAMED = 8;
-
-  function readings(chart, point) {
-    const { x } = point;
-    const all = chart.spec.series.flatMap((series, s) => {
-      const best = indexAt(series, x);
-      const within = finite(series.y[best]) && Math.abs(series.x[best] - x) <= Math.max(1, (chart.x.high - chart.x.low) / 12);
-      return within ? [{ s, i: best, x: series.x[best], y: series.y[best], e: series.e && series.e[best] }] : [];
-    });
-    if (!chart.spec.overlaid) return all;
-    const far = (row) => row.s === point.s ? -1 : Math.abs(chart.y.at(row.y) - chart.y.at(point.y));
-    const shown = all.sort((a, b) => far(a) - far(b)).slice(0, NAMED);
-    shown.more = all.length - shown.length;
-    return shown;
-  }
-
-  function tell(chart, point, rows) {
-    const { tip, spec } = chart;
-    tip.textContent = "";
-    const line = (text, strong) => { const node = document.createElement("div"); if (strong) node.className = "strong"; node.textContent = text.replace(/([λΛ])_/g, "$1"); tip.appendChild(node); };
-    const error = (row) => finite(row.e) ? ` ± ${number(row.e)}` : "";
-    if (spec.line) {
-      line(`step ${point.x}`, true);
-      rows.forEach((row) => {
-        line(`${spec.series[row.s].name} ${number(row.y)}${error(row)}${row.x === point.x ? "" : ` (step ${row.x})`}`, spec.overlaid && row.s === point.s);
-        if (spec.overlaid) tip.lastChild.prepend(swatch(null, spec.series[row.s]));
-      });
-      if (rows.more > 0) line(`and ${rows.more} more`);
-    } else {
-      const series = spec.series[point.s];
-      line((series.labels && series.labels[point.i]) || series.name, true);
-      line(`${spec.xName || spec.xLabel} ${number(point.x)}`);
-      line(`${spec.yName || spec.title} ${number(point.y)}${error(point)}`);
-      (spec.more ? spec.more(point) : []).forEach((text) => line(text));
-    }
-    const box = chart.svg.getBoundingClientRect(), factor = box.width / chart.width;
-    const at = chart.x.at(point.x) * factor;
-    const right = at > box.width * 0.55;
-    tip.style.left = right ? "auto" : `${at + 12}px`;
-    tip.style.right = right ? `${Math.max(0, chart.figure.clientWidth - at + 12)}px` : "auto";
-    tip.style.top = `${chart.box.top * factor + 4}px`;
-  }
-
-  // A short piece of a curve, as the page shows it in lists.
-  function swatch(parent, series) {
-    const svg = element("svg", { class: "swatch", width: 22, height: 8, "aria-hidden": "true" }, parent);
-    const line = element("line", { x1: 0, x2: 22, y1: 4, y2: 4, "stroke-width": 2 }, svg);
-    const dress = (stroke, dash) => { line.setAttribute("stroke", stroke); line.setAttribute("stroke-dasharray", dash); };
-    if (series) dress(colour(series.colour || 0), DASHES[(series.dash || 0) % DASHES.length]);
-    svg.look = (index) => index === undefined ? dress("none", "") : dress(colour(index), DASHES[Math.floor(index / COLOURS) % DASHES.length]);
-    return svg;
-  }
-
-  // ---- downloads ----------------------------------------------------------------------------------------------------
-
-  // The chart on white, with its style inside.
-  function paper(svg) {
-    const copy = svg.cloneNode(true);
-    copy.setAttribute("xmlns", SVG);
-    const [width, height] = [Number(svg.getAttribute("width")), Number(svg.getAttribute("height"))];
-    copy.setAttribute("viewBox", `-12 -8 ${width + 24} ${height + 16}`);
-    copy.setAttribute("width", width + 24);
-    copy.setAttribute("height", height + 16);
-    copy.insertBefore(element("rect", { x: -12, y: -8, width: width + 24, height: height + 16, fill: PAPER["--page"] }), copy.firstChild);
-    copy.insertBefore(element("style"), copy.firstChild).textContent = STYLE;
-    return new XMLSerializer().serializeToString(copy).replace(/var\((--\w+)\)/g, (_, name) => PAPER[name] || "#000000");
-  }
-
-  function savePng(drawing, name) {
-    const picture = new Image();
-    const url = URL.createObjectURL(new Blob([drawing], { type: "image/svg+xml" }));
-    picture.onload = () => {
-      const canvas = document.createElement("canvas");
-      canvas.width = picture.width * 2;
-      canvas.height = picture.height * 2;
-      canvas.getContext("2d").drawImage(picture, 0, 0, canvas.width, canvas.height);
-      URL.revokeObjectURL(url);
-      canvas.toBlob((blob) => save(blob, name), "image/png");
-    };
-    picture.src = url;
-  }
-
-  function save(blob, name) {
-    const link = document.createElement("a");
-    link.href = URL.createObjectURL(blob);
-    link.download = name;
-    link.click();
-    setTimeout(() => URL.revokeObjectURL(link.href), 10000);
-  }
-
-  function csv(rows) {
-    const cell = (value) => {
-      const text = value === undefined || value === null ? "" : String(value);
-      return /[",\n]/.test(text) ? `"${text.replace(/"/g, '""')}"` : text;
-    };
-    return rows.map((row) => row.map(cell).join(",")).join("\n") + "\n";
   }
 
   function lineRows(spec) {
