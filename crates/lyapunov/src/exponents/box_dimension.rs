@@ -16,7 +16,8 @@ pub struct BoxDimension {
     /// D, the slope of ln N(s) against ln 1/s.
     pub value: f64,
     /// What the scatter around the line and the difference between the slopes of small and of large boxes leave open:
-    /// the root of the sum of their squares.
+    /// the root of the sum of their squares. It speaks of these samples: a finer grid may see more of the boundary,
+    /// and find a larger dimension.
     pub std_error: f64,
     /// Every size s, in samples, with the number of boxes.
     pub counts: Vec<(usize, usize)>,

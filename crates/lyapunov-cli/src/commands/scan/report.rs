@@ -19,7 +19,7 @@ pub fn picture(plane: &Plane, arguments: &ScanArguments, dimension: Option<&BoxD
     let side = |axis: &Axis| (format!("log10 {}", axis.name.words()), axis.from.log10(), axis.to.log10());
     let ScanArguments { units, points, steps, activation, .. } = arguments;
     let (symbol, what) = match arguments.show {
-        Shown::Speed => ("speed", "blue converges, red diverges, deep is fast"),
+        Shown::Speed => ("quantile", "blue converges, red diverges; deep: faster than most of its kind"),
         Shown::Exponent => ("Λ1", "largest exponent, nats per step: red is chaotic"),
     };
     let fractal = dimension.map(|found| format!(" · boundary: box dimension {}", written(found))).unwrap_or_default();
@@ -30,8 +30,21 @@ pub fn picture(plane: &Plane, arguments: &ScanArguments, dimension: Option<&BoxD
         y: side(&plane.y),
         symbol: symbol.to_owned(),
         columns: plane.x.count,
-        values: values.to_vec(),
+        values: if arguments.show == Shown::Speed { quantiles(values) } else { values.to_vec() },
     }
+}
+
+/// Each value by the share of those of its sign that are no farther from zero: speeds crowd at their ends, and colours
+/// by their size would show two areas and nothing in them.
+fn quantiles(values: &[f64]) -> Vec<f64> {
+    let sizes = |above: bool| {
+        let mut sizes: Vec<f64> = values.iter().filter(|v| (**v > 0.0) == above).map(|v| v.abs()).collect();
+        sizes.sort_by(f64::total_cmp);
+        sizes
+    };
+    let (above, below) = (sizes(true), sizes(false));
+    let share = |sizes: &[f64], value: f64| sizes.partition_point(|size| *size <= value) as f64 / sizes.len() as f64;
+    values.iter().map(|v| if *v > 0.0 { share(&above, *v) } else { -share(&below, -v) }).collect()
 }
 
 /// `1.27 ± 0.03`.
@@ -108,5 +121,18 @@ impl ScanReport<'_> {
             "scan": settings, "folder": folder, "picture": folder.join(PICTURES[0].0), "trainings": self.values.len(),
             "counts": counts, "dimension": dimension, "rows_before": self.before, "wall_seconds": self.seconds,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn colours_go_by_rank_on_either_side() {
+        assert_eq!(
+            quantiles(&[0.9, -0.2, 0.99, -0.99, -0.98, 0.9]),
+            [2.0 / 3.0, -1.0 / 3.0, 1.0, -1.0, -2.0 / 3.0, 2.0 / 3.0]
+        );
     }
 }

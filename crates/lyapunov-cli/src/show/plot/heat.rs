@@ -116,7 +116,9 @@ impl HeatMap {
             text(svg, &label, (LEFT - 10.0, up + 4.0), 11.5, MUTED, "end");
         }
         text(svg, &self.x.0, (LEFT + 0.5 * SIDE.0, bottom + 46.0), 13.0, INK, "middle");
-        text(svg, &self.y.0, (LEFT, TOP - 10.0), 13.0, INK, "end");
+        // Above its axis, and inside the picture.
+        let (place, anchor) = if self.y.0.chars().count() > 10 { (MARGIN, "start") } else { (LEFT, "end") };
+        text(svg, &self.y.0, (place, TOP - 10.0), 13.0, INK, anchor);
     }
 
     /// The colours with their values, beside the map.
@@ -152,6 +154,7 @@ impl HeatMap {
     }
 }
 
+const MARGIN: f64 = 24.0;
 const INK: &str = "#22262e";
 const MUTED: &str = "#686e78";
 const RULE: &str = "#969ca6";
