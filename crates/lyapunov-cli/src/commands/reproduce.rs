@@ -70,7 +70,7 @@ pub fn execute(arguments: &ReproduceArguments) -> Result<()> {
         write_file(&out.join(name), experiment.text(*scale).as_bytes())?;
     }
     if *plan_only {
-        let (runs, folder) = (counted(whole.runs.len(), "run"), out.display());
+        let (runs, folder) = (whole.size(), out.display());
         let output = format!(
             "Planned {runs} in {folder}.\nHand them to a cluster by `lyapunov sweep submit {folder} --engine slurm`; \
              the same command without `--plan` makes what is missing, and the page.\n"

@@ -198,7 +198,7 @@ fn show_plan(grid: &Grid, json: bool) -> Result<()> {
         serde_json::to_string_pretty(&plan).expect("numbers and texts have a JSON form") + "\n"
     } else {
         let table = table(&plan, &[]);
-        format!("{table}\n{}; the plan is {}\n", counted(plan.runs.len(), "run"), grid.out.join(sweep::PLAN).display())
+        format!("{table}\n{}; the plan is {}\n", plan.size(), grid.out.join(sweep::PLAN).display())
     };
     print(message.as_bytes())
 }

@@ -16,6 +16,7 @@ use crate::{
     error::{Error, Result},
     folder::write_file,
     setup,
+    text::{counted, number},
 };
 
 /// The file of the plan, in the folder of the sweep.
@@ -53,6 +54,14 @@ pub struct Planned {
 }
 
 impl Plan {
+    /// How much there is to do: `4 runs of 6,240 steps in all, the longest of 1,560`.
+    pub fn size(&self) -> String {
+        let steps = self.runs.iter().map(|run| run.steps);
+        let (all, longest) = (steps.clone().sum::<u64>(), steps.max().unwrap_or(0));
+        let [all, longest] = [all, longest].map(|steps| number(steps as f64, 0));
+        format!("{} of {all} steps in all, the longest of {longest}", counted(self.runs.len(), "run"))
+    }
+
     /// Makes the plan of the sweep in `file`; `prepare` gets the configuration that all runs share.
     ///
     /// # Errors
@@ -238,6 +247,7 @@ mod tests {
     fn a_run_of_a_plan_has_the_identity_of_the_same_run_alone() {
         let plan = plan("[sweep]\n\"optimizer.learning_rate\" = [0.05, 0.1]\nseed = 2\n").unwrap();
         assert_eq!((plan.runs.len(), plan.runs[0].steps), (4, 5));
+        assert_eq!(plan.size(), "4 runs of 20 steps in all, the longest of 5");
         assert_eq!(plan.keys, ["optimizer.learning_rate", "run.seed"]);
         for run in &plan.runs {
             let mut settings = run.settings().unwrap();
