@@ -264,7 +264,7 @@ fn breadth(groups: &[Group], table: Vec<Vec<String>>) -> Claim {
         format!(
             "The slope of log λ_max against log η lies between {} and {}. By its interval of 95 % (Student's t) it is \
                 −1 in {} of {} groups of \
-             network and loss, another number in {}, and not to be parts in {}.",
+             network and loss, another number in {}, and undecided in {}.",
             four_digits(least),
             four_digits(most),
             inverse.len(),
