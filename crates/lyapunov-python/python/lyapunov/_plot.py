@@ -18,7 +18,7 @@ __all__ = ["plot"]
 CURVES = {
     "lambda_max": ("λ_max", "#1f5fa8", "o"),
     "batch_sharpness": ("batch sharpness", "#b5541c", "s"),
-    "preconditioned_sharpness": ("λ_max of P⁻¹ᐟ²HP⁻¹ᐟ²", "#1f5fa8", "o"),
+    "preconditioned_sharpness": ("preconditioned sharpness", "#1f5fa8", "o"),
     "lambda_min": ("|λ_min|", "#5b7a2e", "^"),
 }
 
