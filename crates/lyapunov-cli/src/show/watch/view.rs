@@ -62,12 +62,21 @@ fn list(frame: &mut Frame<'_>, area: Rect, board: &Board, whole: bool) {
         let line = if whole {
             format!("{:<9} {:>11}  {name}", watched.state, progress(watched))
         } else {
-            format!("{:>4} {name}", mark(watched))
+            format!("{:>4} {}", mark(watched), ending(&name, (area.width as usize).saturating_sub(AROUND)))
         };
         ListItem::new(line)
     });
     let list = List::new(items).block(Block::bordered().title("runs")).highlight_symbol("> ");
     frame.render_stateful_widget(list, area, &mut ListState::default().with_selected(Some(board.selected)));
+}
+
+/// A name, or its end where it is too long: runs differ in their ends.
+fn ending(name: &str, room: usize) -> String {
+    let length = name.chars().count();
+    if length <= room {
+        return name.to_owned();
+    }
+    std::iter::once('…').chain(name.chars().skip(length + 1 - room.max(1))).collect()
 }
 
 /// How far a run has come: its share while it goes on, its steps afterwards.
@@ -259,6 +268,14 @@ mod tests {
         for (width, height) in [(1, 1), (20, 5), (0, 0)] {
             Terminal::new(TestBackend::new(width, height)).unwrap().draw(|frame| draw(frame, &board)).unwrap();
         }
+    }
+
+    #[test]
+    fn names_that_are_too_long_keep_their_ends() {
+        assert_eq!(
+            (ending("mlp-sgd-0123abcd", 16).as_str(), ending("mlp-sgd-0123abcd", 9).as_str()),
+            ("mlp-sgd-0123abcd", "…0123abcd")
+        );
     }
 
     #[test]
