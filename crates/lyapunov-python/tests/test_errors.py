@@ -7,7 +7,7 @@ import sys
 import pytest
 import torch
 import torch.nn.functional as F
-from models import build, data, mlp
+from models import Once, build, data, mlp
 from torch import nn
 
 import lyapunov
@@ -201,18 +201,6 @@ def test_slips_of_the_hand():
 
 
 def test_a_fallback_is_noticed(logged):
-    class Once(torch.autograd.Function):
-        @staticmethod
-        def forward(ctx, x):
-            ctx.save_for_backward(x)
-            return x * x
-
-        @staticmethod
-        @torch.autograd.function.once_differentiable
-        def backward(ctx, g):
-            (x,) = ctx.saved_tensors
-            return 2 * x * g
-
     inner = nn.Linear(4, 3)
     forward = lambda model, batch: Once.apply(model(batch[0]))
     h = lyapunov.hessian(inner, F.mse_loss, (torch.randn(8, 4), torch.randn(8, 3)), forward=forward)

@@ -61,7 +61,10 @@ impl Dataset {
         Self::synthetic_of(seed, (0..train as u32).collect(), test)
     }
 
-    /// What [`Dataset::subset`] takes from [`Dataset::synthetic`], without making the images that it leaves.
+    /// What [`Dataset::subset`] takes from [`Dataset::synthetic`], without making the images that it leaves: `size` of
+    /// the `train` training images of `seed`, drawn by the seed `choice`, and all `test` held-out ones.
+    ///
+    /// **Cost**: a tenth of a millisecond per image that is made, `size` + `test` of them.
     ///
     /// # Errors
     /// Those of both.

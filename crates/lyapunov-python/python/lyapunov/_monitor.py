@@ -133,9 +133,8 @@ class Monitor:
             if step % self.every == 0:
                 with measure(self._problem, [batch], check=self.verified is None) as m:
                     row = self._row(step, m)
-                    if loss is not None and not m.draws:
-                        given = loss.detach() if isinstance(loss, Tensor) else loss
-                        self._compare(float(given), m.loss)
+                    if loss is not None and self.compares_losses and not m.draws:
+                        self._compare(loss, m.loss)
         finally:
             if self._recording is not None:
                 self._recording.step(
@@ -186,21 +185,20 @@ class Monitor:
             self._recording.close(error)
 
     def _notice_optimizer(self, optimizer: TorchOptimizer) -> None:
-        notice = optimizer.check(self._problem.weights)
-        if notice is not None:
-            self._problem.notice(notice)
+        optimizer.check(self._problem.weights, self._problem.notice)
         if optimizer.learning_rate is None:
             self._problem.notice(
                 "the groups of the optimizer differ in their learning rate: there is no one edge of stability, and "
                 "rows have none"
             )
 
-    def _compare(self, given: float, measured: float) -> None:
+    def _compare(self, loss: Tensor | float, measured: float) -> None:
         """Whether the run trains on the loss that is measured, at these weights. Once, since the loss that is given may
         be on a device.
         """
-        compares, self.compares_losses = self.compares_losses, False
-        if compares and self._problem.processes.size == 1 and abs(given - measured) > ALIKE * abs(measured):
+        self.compares_losses = False
+        given = float(loss.detach()) if isinstance(loss, Tensor) else float(loss)
+        if self._problem.processes.size == 1 and abs(given - measured) > ALIKE * abs(measured):
             self._problem.notice(
                 f"the loss that was given is {given:.4g}, and that of the batch is {measured:.4g} at these weights: is "
                 "loss_fn what the run trains on, the batch that of the loss, and step called before optimizer.step()?"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -53,18 +54,17 @@ class TorchOptimizer:
             self.beta = float(group["momentum"])
             self.rule = _core.Optimizer.sgd(self.beta, bool(group["nesterov"]) if self.beta else False)
 
-    def check(self, weights: Weights) -> str | None:
-        """Raises ValueError where the optimizer moves none of the measured parameters; a notice where not all."""
+    def check(self, weights: Weights, notice: Callable[[str], None]) -> None:
+        """Raises ValueError where the optimizer moves none of the measured parameters, and says so where not all."""
         moved = {id(p) for group in self.optimizer.param_groups for p in group["params"]}
         still = [name for name, p in zip(weights.names, weights.params) if id(p) not in moved]
         if len(still) == len(weights.params):
             raise ValueError("the optimizer moves no parameter that is measured: is it that of another model?")
         if still:
-            return (
+            notice(
                 f"the optimizer does not move {still[0]}{' and others' if len(still) > 1 else ''}, which is measured: "
                 "its edge speaks of what it moves. params= chooses, and requires_grad_(False) leaves out"
             )
-        return None
 
     @property
     def learning_rate(self) -> float | None:

@@ -52,9 +52,7 @@ class Rule:
         self._problem = Problem(model, loss_fn, forward, params, kind, micro_batch)
         self._problem.refuse_shards("rules for the learning rate are not offered")
         self._optimizer = o = TorchOptimizer(optimizer)
-        notice = o.check(self._problem.weights)
-        if notice is not None:
-            self._problem.notice(notice)
+        o.check(self._problem.weights, self._problem.notice)
         if self._plain_only and (o.adaptive or o.beta):
             raise ValueError(
                 f"{type(self).__name__} has a theory for torch.optim.SGD without momentum only: EdgeStep, OnEdge and "
