@@ -2,6 +2,8 @@
 
 use burn::tensor::{DType, Tensor, activation};
 
+use crate::operations::tanh;
+
 /// A loss ℓ(z, y) per example, for outputs z and one-hot targets y over K classes. The loss of a sample is the mean
 /// over its examples.
 ///
@@ -166,7 +168,7 @@ fn focal_derivatives(u: Tensor<2>) -> (Tensor<2>, Tensor<2>) {
 
 /// 1 / (1 + e^−x), without overflow and in the precision of x: on some devices Burn's `sigmoid` computes in 32 bits.
 pub(super) fn logistic(x: Tensor<2>) -> Tensor<2> {
-    (activation::tanh(x * 0.5) + 1.0) * 0.5
+    (tanh(x * 0.5) + 1.0) * 0.5
 }
 
 /// (diag p − p pᵀ) ż.

@@ -10,6 +10,7 @@
 pub(crate) mod batch_norm;
 mod channels;
 mod convolve;
+mod exponential;
 mod gather;
 pub(crate) mod group_norm;
 mod input_gradient;
@@ -17,6 +18,7 @@ mod number;
 mod pooling;
 mod rectify;
 mod shape;
+mod smooth;
 mod tile;
 mod weight_gradient;
 mod workspace;
@@ -30,6 +32,7 @@ pub(crate) use self::{
     pooling::{Pool, means, means_gradient, winners, winners_gradient},
     rectify::{gate, rectify, rectify_sum},
     shape::Shape,
+    smooth::{gelu, gelu_bend, gelu_slope, tanh, tanh_bend, tanh_slope},
     weight_gradient::weight_gradient,
     workspace::{Numbers, Workspace},
 };

@@ -5,6 +5,8 @@ use std::ops::{Add, AddAssign, Div, Mul, Neg, Sub};
 use bytemuck::Pod;
 use pulp::{Arch, Simd, WithSimd};
 
+use super::exponential;
+
 /// f32 or f64.
 pub(crate) trait Real:
     Pod
@@ -21,6 +23,10 @@ pub(crate) trait Real:
 {
     /// 0.
     const ZERO: Self;
+    /// 1.
+    const ONE: Self;
+    /// The polynomial of the tail of the normal distribution.
+    const TAIL: &'static [Self];
     /// A register of the instruction set `S`.
     type Vector<S: Simd>: Pod;
     /// x in every lane.
@@ -37,12 +43,20 @@ pub(crate) trait Real:
     fn from_f64(x: f64) -> Self;
     /// The same number.
     fn to_f64(self) -> f64;
+    /// Its size.
+    fn abs(self) -> Self;
+    /// Its size with the sign of the other.
+    fn with_sign_of(self, other: Self) -> Self;
+    /// exp(−x) = 2ⁿ (1 + p) of a number that is not negative, as 2ⁿ and p.
+    fn exponential(self) -> [Self; 2];
 }
 
 macro_rules! real {
-    ($number:ty, $vector:ident, $splat:ident, $multiply_add:ident, $add:ident, $as:ident, $as_mut:ident) => {
+    ($number:ty, $vector:ident, $splat:ident, $multiply_add:ident, $add:ident, $as:ident, $as_mut:ident, $exponential:path, $most:expr, $tail:path) => {
         impl Real for $number {
             const ZERO: Self = 0.0;
+            const ONE: Self = 1.0;
+            const TAIL: &'static [Self] = &$tail;
             type Vector<S: Simd> = S::$vector;
 
             #[inline(always)]
@@ -79,12 +93,49 @@ macro_rules! real {
             fn to_f64(self) -> f64 {
                 f64::from(self)
             }
+
+            #[inline(always)]
+            fn abs(self) -> Self {
+                self.abs()
+            }
+
+            #[inline(always)]
+            fn with_sign_of(self, other: Self) -> Self {
+                self.copysign(other)
+            }
+
+            #[inline(always)]
+            fn exponential(self) -> [Self; 2] {
+                $exponential(self, $most)
+            }
         }
     };
 }
 
-real!(f32, f32s, splat_f32s, mul_add_e_f32s, add_f32s, as_simd_f32s, as_mut_simd_f32s);
-real!(f64, f64s, splat_f64s, mul_add_e_f64s, add_f64s, as_simd_f64s, as_mut_simd_f64s);
+real!(
+    f32,
+    f32s,
+    splat_f32s,
+    mul_add_e_f32s,
+    add_f32s,
+    as_simd_f32s,
+    as_mut_simd_f32s,
+    exponential::single,
+    87.0,
+    exponential::SINGLE_TAIL
+);
+real!(
+    f64,
+    f64s,
+    splat_f64s,
+    mul_add_e_f64s,
+    add_f64s,
+    as_simd_f64s,
+    as_mut_simd_f64s,
+    exponential::double,
+    708.0,
+    exponential::DOUBLE_TAIL
+);
 
 /// Numbers in a register.
 #[inline(always)]

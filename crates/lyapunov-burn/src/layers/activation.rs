@@ -1,14 +1,12 @@
 //! Activations: a function applied to every entry, with ẏ = f'(x) ẋ.
 
-use std::f64::consts::{FRAC_1_SQRT_2, PI};
-
 use burn::tensor::{Tensor, activation};
 
 use super::{Dual, Layer, Pass};
 use crate::{
     dual::beside,
     loss::logistic,
-    operations::{gate, rectify},
+    operations::{gate, gelu, gelu_slope, rectify, tanh, tanh_slope},
     options::Activation,
 };
 
@@ -28,38 +26,35 @@ impl Pointwise {
         match self.0 {
             Activation::Relu => rectify(x),
             Activation::LeakyRelu => x.clone() * leak(x),
-            Activation::Tanh => activation::tanh(x),
+            Activation::Tanh => tanh(x),
             Activation::Elu => {
                 let below = x.clone().lower_equal_elem(0.0);
                 let grown = x.clone().clamp_max(0.0).exp() - 1.0;
                 x.mask_where(below, grown)
             }
             Activation::Softplus => activation::softplus_with_threshold(x, 1.0, 40.0),
-            Activation::Gelu => x.clone() * normal_share(x),
+            Activation::Gelu => gelu(x),
             Activation::Silu => x.clone() * logistic(x),
             Activation::Hardtanh => x.clamp(-1.0, 1.0),
         }
     }
 
-    /// f'(x), where y = f(x).
-    fn slope(self, x: Tensor<2>, y: Tensor<2>) -> Tensor<2> {
+    /// f'(x) t, where y = f(x).
+    fn slope(self, x: Tensor<2>, y: Tensor<2>, t: Tensor<2>) -> Tensor<2> {
         match self.0 {
-            Activation::Relu => mask(x),
-            Activation::LeakyRelu => leak(x),
-            Activation::Tanh => -(y.clone() * y - 1.0),
-            Activation::Elu => x.clamp_max(0.0).exp(),
-            Activation::Softplus => logistic(x),
-            Activation::Gelu => {
-                let density = (x.clone().square() * -0.5).exp() * (0.5 / PI).sqrt();
-                normal_share(x.clone()) + x * density
-            }
+            Activation::Relu => gate(y, t),
+            Activation::LeakyRelu => t * leak(x),
+            Activation::Tanh => tanh_slope(y, t),
+            Activation::Elu => t * x.clamp_max(0.0).exp(),
+            Activation::Softplus => t * logistic(x),
+            Activation::Gelu => gelu_slope(x, t),
             Activation::Silu => {
                 let share = logistic(x.clone());
-                share.clone() * (x * (-share + 1.0) + 1.0)
+                t * share.clone() * (x * (-share + 1.0) + 1.0)
             }
             Activation::Hardtanh => {
                 let dtype = x.dtype();
-                x.inner().abs().lower_equal_elem(1.0).float().cast(dtype)
+                t * x.inner().abs().lower_equal_elem(1.0).float().cast(dtype)
             }
         }
     }
@@ -76,20 +71,12 @@ fn leak(x: Tensor<2>) -> Tensor<2> {
     mask(x) * (1.0 - LEAK) + LEAK
 }
 
-/// Φ(x), the distribution function of the standard normal.
-fn normal_share(x: Tensor<2>) -> Tensor<2> {
-    ((x * FRAC_1_SQRT_2).erf() + 1.0) * 0.5
-}
-
 impl Layer for Pointwise {
     fn forward(&self, _parameters: &[Dual<1>], input: Dual<2>, _pass: &mut Pass) -> Dual<2> {
         let value = self.value(input.value.clone());
         let tangent = input.tangent.map(|dot| {
-            if self.0 == Activation::Relu {
-                return gate(value.clone(), dot);
-            }
             let (x, y) = (beside(&input.value, &dot), beside(&value, &dot));
-            dot * self.slope(x, y)
+            self.slope(x, y, dot)
         });
         Dual { value, tangent }
     }
@@ -139,8 +126,9 @@ mod tests {
             let plain = tensor([0.0, -0.7, 0.8, 60.0, -60.0, 900.0]);
             let x = plain.clone().autodiff().require_grad();
             let gradients = activation.value(x.clone()).sum().backward();
-            let y = activation.value(plain.clone());
-            let error = (x.grad(&gradients).unwrap() - activation.slope(plain, y)).abs().max().into_scalar::<f64>();
+            let (y, ones) = (activation.value(plain.clone()), plain.ones_like());
+            let error =
+                (x.grad(&gradients).unwrap() - activation.slope(plain, y, ones)).abs().max().into_scalar::<f64>();
             assert!(error < 1e-14, "{activation:?}: {error}");
         }
     }

@@ -13,6 +13,7 @@ mod normalization;
 mod pooling;
 mod record;
 mod rectification;
+mod smooth;
 
 use std::sync::Arc;
 
@@ -28,6 +29,7 @@ pub(crate) use self::{
     normalization::{Made, Over, normalize, normalize_tangent, statistics},
     pooling::{means, winners},
     rectification::{gate, rectify, rectify_sum},
+    smooth::{gelu, gelu_slope, tanh, tanh_slope},
 };
 use crate::kernels;
 

@@ -40,6 +40,14 @@ fn rectifications_and_what_passes_them() {
 }
 
 #[test]
+fn smooth_activations_and_their_slopes() {
+    check_paths(&[77], |inputs| tanh(rows(&inputs[0], 7)));
+    check_paths(&[77, 77], |inputs| tanh_slope(rows(&inputs[0], 7), rows(&inputs[1], 7)));
+    check_paths(&[77], |inputs| gelu(rows(&inputs[0], 7)));
+    check_paths(&[77, 77], |inputs| gelu_slope(rows(&inputs[0], 7), rows(&inputs[1], 7)));
+}
+
+#[test]
 fn poolings() {
     for channels in [1, 16, 19] {
         let pool = Pool { size: 4, channels, window: 2 };

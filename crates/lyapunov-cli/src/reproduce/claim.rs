@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::breadth::Finding;
 use crate::{
     show::report::{Section, escape},
     text::aligned,
@@ -27,6 +28,8 @@ pub struct Claim {
     /// A picture of them, as SVG.
     #[serde(skip)]
     pub picture: Option<String>,
+    /// What it came to, network by network and loss by loss.
+    pub findings: Vec<Finding>,
 }
 
 impl Claim {
@@ -103,6 +106,7 @@ mod tests {
             verdict: "it holds".to_owned(),
             table: vec![heads(["a", "b"]), heads(["<i>", "1"])],
             picture: Some("<?xml?><svg></svg>".to_owned()),
+            findings: Vec::new(),
         };
         let Section { title, html } = claim.section();
         assert_eq!(title, "C3: the edge");

@@ -1,48 +1,57 @@
-//! C3 and C5: λ_max is of the order of 1/η, across networks and losses.
+//! C3: λ_max is of the order of 1/η.
 
 use lyapunov::Quantity;
 
 use super::{
     Ended,
+    breadth::{Finding, Outcome},
     claim::{Claim, heads},
-    plateau::{Plateau, REACHED},
+    plateau::{BATCH, Plateau, REACHED},
+    seeds::by_rate,
 };
 use crate::{
-    show::report::{
-        fit::{self, Fit},
-        keys,
+    show::{
+        plot,
+        report::{
+            digest::{Digest, Reading},
+            fit::Fit,
+            keys,
+        },
     },
     stored::StoredRun,
     sweep::Plan,
-    text::{
-        counted, four_digits,
-        statistics::{mean_and_spread, median},
-    },
+    text::{counted, four_digits, statistics::median},
 };
 
 /// Of the order of 1/η is what lies between these multiples of it.
 const ORDER: std::ops::RangeInclusive<f64> = 0.5..=4.0;
 
+/// What is found of each group.
+const ORDER_HOLDS: &str = "η·λ_max between ½ and 4 where training succeeds";
+const SLOPE_HOLDS: &str = "slope −1 over the rates that reached the edge";
+
 /// A slope this close to −1 is −1, however small its error is.
 const CLOSE: f64 = 0.15;
 
-/// Student's t of 95 % for 1, 2, … degrees of freedom.
-const STUDENT: [f64; 10] = [12.71, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228];
+/// An interval wider than this to each side says nothing of a slope.
+const WIDE: f64 = 0.5;
 
 /// What a slope says of the claim that it is −1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Slope {
-    /// It is −1 within its error, and not 0.
+    /// It is −1 within its interval of 95 %, or close.
     Inverse,
     /// It is not −1.
     Other,
-    /// Its error reaches −1 and 0, or is not known.
+    /// Its interval is too wide, or not known.
     Unknown,
 }
 
 /// Runs that differ in η and seed only.
 struct Group {
     label: String,
+    network: String,
+    loss: String,
     runs: usize,
     /// η and η·λ_max of the runs that succeeded.
     succeeded: Vec<(f64, f64)>,
@@ -56,14 +65,19 @@ struct Group {
 impl Group {
     fn of(label: String, runs: &[&Ended]) -> Self {
         let digests = || runs.iter().map(|run| &run.digest);
-        let reading = |digest: &crate::show::report::digest::Digest| {
-            let found = digest.reading(Quantity::LambdaMax)?;
+        let reading = |digest: &Digest| {
+            let own = |reading: &&Reading| reading.quantity == Quantity::LambdaMax.name() && reading.on == BATCH;
+            let found = digest.readings.iter().find(own)?;
             Some((found.learning_rate, found.learning_rate * found.value))
         };
-        let succeeded = digests().filter(|digest| digest.succeeded()).filter_map(reading).collect();
+        let succeeded: Vec<(f64, f64)> = digests().filter(|digest| digest.succeeded()).filter_map(reading).collect();
+        let fit = through(succeeded.iter().copied());
         let plateaus: Vec<Plateau> = runs.iter().filter_map(|run| Plateau::of(run)).collect();
-        let plateau_fit = through(&plateaus);
-        Self { label, runs: runs.len(), succeeded, fit: fit::of_runs(digests()), plateaus, plateau_fit }
+        let reached = plateaus.iter().filter(|plateau| plateau.reached());
+        let plateau_fit = through(reached.map(|plateau| (plateau.rate, plateau.scaled)));
+        let loss = runs.first().map(|run| keys::value(&run.run, "loss.name")).unwrap_or_default();
+        let network = label.split(" · ").filter(|part| *part != loss).collect::<Vec<_>>().join(" · ");
+        Self { label, network, loss, runs: runs.len(), succeeded, fit, plateaus, plateau_fit }
     }
 
     /// How many came to the edge, and how far the rest did.
@@ -81,19 +95,38 @@ impl Group {
         self.succeeded.iter().filter(|(_, edge)| ORDER.contains(edge)).count()
     }
 
-    /// By the interval of 95 % about it.
+    /// Of the line through the plateaus that reached the edge.
     fn slope(&self) -> Slope {
-        let Some((fit, error)) = self.fit.as_ref().and_then(|fit| Some((fit, fit.std_error?))) else {
+        let Some((fit, half)) = self.plateau_fit.as_ref().and_then(|fit| Some((fit, fit.half_width()?))) else {
             return Slope::Unknown;
         };
-        let student = STUDENT.get(fit.count.saturating_sub(3)).copied().unwrap_or(2.0);
-        let reaches = |value: f64| (fit.slope - value).abs() <= student * error;
-        match (reaches(-1.0), reaches(0.0)) {
-            (true, true) => Slope::Unknown,
-            (true, false) => Slope::Inverse,
-            _ if (fit.slope + 1.0).abs() <= CLOSE => Slope::Inverse,
+        match (fit.slope + 1.0).abs() {
+            distance if distance <= CLOSE && half <= WIDE => Slope::Inverse,
+            _ if half > WIDE => Slope::Unknown,
+            distance if distance <= half => Slope::Inverse,
             _ => Slope::Other,
         }
+    }
+
+    /// The median of λ_max of a fixed subset over that of the batch, on the plateaus that have both.
+    fn subset_share(&self) -> Option<f64> {
+        median(self.plateaus.iter().filter_map(|plateau| plateau.subset_share).collect())
+    }
+
+    fn findings(&self) -> [Finding; 2] {
+        let on = self.label.clone();
+        let (held, all) = (self.of_order(), self.succeeded.len());
+        let middle = median(self.succeeded.iter().map(|(_, edge)| *edge).collect());
+        let number =
+            format!("{held} of {}, median {}", counted(all, "run"), middle.map(four_digits).unwrap_or_default());
+        let order = Finding { what: ORDER_HOLDS, on: on.clone(), outcome: Outcome::of(held, all), number };
+        let outcome = match self.slope() {
+            Slope::Inverse => Outcome::Holds,
+            Slope::Other => Outcome::Fails,
+            Slope::Unknown => Outcome::Undecided,
+        };
+        let number = self.plateau_fit.as_ref().map_or_else(|| self.reached(), slope);
+        [order, Finding { what: SLOPE_HOLDS, on, outcome, number }]
     }
 
     fn row(&self) -> Vec<String> {
@@ -116,34 +149,26 @@ impl Group {
             self.reached(),
             self.plateau_fit.as_ref().map(slope).unwrap_or_default(),
             self.plateaus.iter().filter(|plateau| plateau.fitted_before).count().to_string(),
+            self.subset_share().map(four_digits).unwrap_or_default(),
         ]
     }
 }
 
-/// The line of log λ_max on the plateaus that reached the edge against log η: one point per rate, the mean over its
-/// seeds, so that the scatter about the line has that of the seeds in it.
-fn through(plateaus: &[Plateau]) -> Option<Fit> {
-    let reached: Vec<&Plateau> = plateaus.iter().filter(|plateau| plateau.reached()).collect();
-    let mut rates: Vec<f64> = reached.iter().map(|plateau| plateau.rate).collect();
-    rates.sort_by(f64::total_cmp);
-    // Rates that differ in their last bits are one.
-    rates.dedup_by(|a, b| (*a / *b - 1.0).abs() < 1e-6);
-    let point = |rate: &f64| {
-        let own = reached.iter().filter(|plateau| (plateau.rate / rate - 1.0).abs() < 1e-6);
-        let logs: Vec<f64> = own.map(|plateau| (plateau.scaled / plateau.rate).ln()).collect();
-        mean_and_spread(&logs).map(|(mean, _)| (*rate, mean.exp()))
-    };
-    Fit::through(&rates.iter().filter_map(point).collect::<Vec<_>>())
+/// The line of log λ_max against log η, through η and η·λ_max: one point per rate, the mean over its seeds, so that the
+/// scatter about the line has that of the seeds in it.
+fn through(points: impl Iterator<Item = (f64, f64)>) -> Option<Fit> {
+    let points = by_rate(points.map(|(rate, scaled)| (rate, scaled / rate)));
+    Fit::through(&points.iter().map(|point| (point.rate, point.mean)).collect::<Vec<_>>())
 }
 
-/// A slope with its error.
+/// A slope with the interval of 95 % about it.
 fn slope(fit: &Fit) -> String {
-    let error = fit.std_error.map(|error| format!(" ± {}", four_digits(error))).unwrap_or_default();
-    format!("{}{error} (n = {})", four_digits(fit.slope), fit.count)
+    let interval = fit.half_width().map(|half| format!(" ± {}", four_digits(half))).unwrap_or_default();
+    format!("{}{interval} (n = {})", four_digits(fit.slope), fit.count)
 }
 
-/// Both claims, by the runs of their sweep.
-pub fn claims(plan: &Plan, runs: &[Ended]) -> [Claim; 2] {
+/// The claim, by the runs of its sweep.
+pub fn claim(plan: &Plan, runs: &[Ended]) -> Claim {
     let groups = grouped(runs);
     let mut table = vec![heads([
         "network, loss",
@@ -155,9 +180,10 @@ pub fn claims(plan: &Plan, runs: &[Ended]) -> [Claim; 2] {
         "reached the edge",
         "slope on these plateaus",
         "fitted before",
+        "λ_max of the subset over the batch's",
     ])];
     table.extend(groups.iter().map(Group::row));
-    [order(plan, &groups, table.clone()), breadth(&groups, table)]
+    order(plan, &groups, table)
 }
 
 fn grouped(runs: &[Ended]) -> Vec<Group> {
@@ -189,6 +215,7 @@ fn order(plan: &Plan, groups: &[Group], table: Vec<Vec<String>>) -> Claim {
                 counted(plan.runs.len(), "run"),
                 four_digits(middle)
             ) + &plateaus(groups)
+                + &slopes(groups)
         }
     };
     let rates = |outside: &dyn Fn(f64) -> bool| -> Vec<f64> {
@@ -222,13 +249,46 @@ fn order(plan: &Plan, groups: &[Group], table: Vec<Vec<String>>) -> Claim {
             "λ_max of the mini-batch over the last fifth of each run; a run succeeds where its loss ends at four \
             fifths of the first or less. The plateau is where the median of η·λ_max over a fifth of the readings is \
             highest: with cross-entropy the sharpness falls once the images are fitted. The edge is reached where that \
-            is {REACHED} or more; a run fits before where it is less and the loss ends at a tenth of the first."
+            is {REACHED} or more; a run fits before where it is less and the loss ends at a tenth of the first. Slopes \
+            come with intervals of 95 % (Student's t): a point per rate, the mean over its seeds, whose scatter about \
+            the line has that of the seeds in it."
         ),
         measured,
         verdict,
         table,
-        picture: None,
+        picture: picture(groups),
+        findings: groups.iter().flat_map(Group::findings).collect(),
     }
+}
+
+/// What the slopes of the plateaus say: a sentence, where there are any.
+fn slopes(groups: &[Group]) -> String {
+    let count = |slope: Slope| groups.iter().filter(|group| group.slope() == slope).count();
+    let (inverse, others) = (count(Slope::Inverse), count(Slope::Other));
+    if inverse + others == 0 {
+        return String::new();
+    }
+    format!(
+        " Over the rates that reached it, the slope of log λ_max against log η is −1 within its interval of 95 %, or as close as .15, in \
+        {inverse} of {} groups of network and loss, another number in {others}, and undecided in {}.",
+        groups.len(),
+        count(Slope::Unknown)
+    )
+}
+
+/// The heights of the plateaus, network by network.
+fn picture(groups: &[Group]) -> Option<String> {
+    let mut panels: Vec<(String, Vec<plot::RateCurve>)> = Vec::new();
+    for group in groups.iter().filter(|group| !group.plateaus.is_empty()) {
+        let points = by_rate(group.plateaus.iter().map(|plateau| (plateau.rate, plateau.scaled / plateau.rate)));
+        let points = points.iter().map(|point| (point.rate, [point.least, point.mean, point.most])).collect();
+        let curve = plot::RateCurve { label: group.loss.clone(), points };
+        match panels.last_mut().filter(|(network, _)| *network == group.network) {
+            Some((_, curves)) => curves.push(curve),
+            None => panels.push((group.network.clone(), vec![curve])),
+        }
+    }
+    (!panels.is_empty()).then(|| plot::edge_figure(&panels).to_svg())
 }
 
 /// What the plateaus say: a sentence, where there are any.
@@ -249,51 +309,4 @@ fn plateaus(groups: &[Group]) -> String {
         counted(all().count(), "run"),
         four_digits(middle)
     )
-}
-
-fn breadth(groups: &[Group], table: Vec<Vec<String>>) -> Claim {
-    let of = |slope: Slope| -> Vec<&str> {
-        groups.iter().filter(|group| group.slope() == slope).map(|group| group.label.as_str()).collect()
-    };
-    let (inverse, others, unknown) = (of(Slope::Inverse), of(Slope::Other), of(Slope::Unknown));
-    let slopes = || groups.iter().filter_map(|group| group.fit.as_ref()).map(|fit| fit.slope);
-    let measured = if slopes().next().is_none() {
-        "No group has two learning rates at which training succeeds: there is no slope.".to_owned()
-    } else {
-        let (least, most) = (slopes().fold(f64::INFINITY, f64::min), slopes().fold(f64::NEG_INFINITY, f64::max));
-        format!(
-            "The slope of log λ_max against log η lies between {} and {}. By its interval of 95 % (Student's t) it is \
-                −1 in {} of {} groups of \
-             network and loss, another number in {}, and undecided in {}.",
-            four_digits(least),
-            four_digits(most),
-            inverse.len(),
-            groups.len(),
-            others.len(),
-            unknown.len()
-        )
-    };
-    let named = |parts: &str, labels: &[&str]| match labels {
-        [] => String::new(),
-        labels => format!("{parts} {}. ", labels.join("; ")),
-    };
-    let verdict = if inverse.is_empty() && others.is_empty() {
-        "Undecided.".to_owned()
-    } else {
-        let parts =
-            [named("It holds for", &inverse), named("It does not hold for", &others), named("Undecided:", &unknown)];
-        parts.concat().trim_end().to_owned()
-    };
-    Claim {
-        number: 5,
-        title: "all this holds across architectures and losses",
-        says: "All this holds across architectures and losses on CIFAR-10.",
-        test: "The same runs, network by network and loss by loss: a line through log λ_max against log η where \
-            training succeeds."
-            .to_owned(),
-        measured,
-        verdict,
-        table,
-        picture: None,
-    }
 }

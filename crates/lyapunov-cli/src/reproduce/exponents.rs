@@ -4,11 +4,20 @@ use lyapunov::Quantity;
 
 use super::{
     Ended,
+    breadth::{Finding, Outcome},
     claim::{Claim, heads},
+    seeds::by_rate,
 };
 use crate::{
+    show::{
+        plot::{self, RateCurve},
+        report::keys,
+    },
     sweep::Plan,
-    text::{four_digits, statistics::mean_and_spread},
+    text::{
+        counted, four_digits,
+        statistics::{mean_and_spread, median},
+    },
 };
 
 /// The claim holds where the two are as close as this share of the larger, or as two standard errors.
@@ -16,6 +25,7 @@ const CLOSE: f64 = 0.1;
 
 /// One run.
 struct ExponentOfRun {
+    widths: String,
     loss: String,
     frozen: bool,
     learning_rate: f64,
@@ -38,6 +48,7 @@ impl ExponentOfRun {
         let (lowest, _) = mean_and_spread(&late().map(|point| point.value).collect::<Vec<_>>())?;
         let (residual, _) = mean_and_spread(&late().filter_map(|point| point.residual).collect::<Vec<_>>())?;
         Some(Self {
+            widths: keys::value(&run.run, "model.widths"),
             loss: text("loss.name"),
             frozen: text("exponents.weights") == "frozen",
             learning_rate: run.digest.learning_rate?,
@@ -45,6 +56,15 @@ impl ExponentOfRun {
             exponent: (exponent.value, exponent.std_error),
             lowest: (-lowest, residual),
         })
+    }
+
+    /// Λ₁/η over −⟨λ_min⟩.
+    fn ratio(&self) -> f64 {
+        self.exponent.0 / self.lowest.0
+    }
+
+    fn network(&self) -> String {
+        format!("mlp {}", self.widths)
     }
 
     fn holds(&self) -> bool {
@@ -67,13 +87,14 @@ impl ExponentOfRun {
         let (exponent, error) = self.exponent;
         let error = error.map(|error| format!(" ± {}", four_digits(error))).unwrap_or_default();
         vec![
+            self.network(),
             self.loss.clone(),
             if self.frozen { "frozen" } else { "moving" }.to_owned(),
             four_digits(self.learning_rate),
             self.edge.map(four_digits).unwrap_or_default(),
             format!("{}{error}", four_digits(exponent)),
             format!("{} (residual {})", four_digits(self.lowest.0), four_digits(self.lowest.1)),
-            four_digits(exponent / self.lowest.0),
+            four_digits(self.ratio()),
             self.theory().map(four_digits).unwrap_or_default(),
             if self.holds() { "yes" } else { "no" }.to_owned(),
         ]
@@ -83,8 +104,18 @@ impl ExponentOfRun {
 /// The claim, by the runs of its sweep.
 pub fn claim(plan: &Plan, runs: &[Ended]) -> Claim {
     let found: Vec<ExponentOfRun> = runs.iter().filter(|run| run.completed()).filter_map(ExponentOfRun::of).collect();
-    let mut table =
-        vec![heads(["loss", "weights", "η", "η·λ_max", "Λ₁/η", "−⟨λ_min⟩", "ratio", "of finite steps", "agree"])];
+    let mut table = vec![heads([
+        "network",
+        "loss",
+        "weights",
+        "η",
+        "η·λ_max",
+        "Λ₁/η",
+        "−⟨λ_min⟩",
+        "ratio",
+        "of finite steps",
+        "agree",
+    ])];
     table.extend(found.iter().map(ExponentOfRun::row));
     let count = |frozen: bool| {
         let own = || found.iter().filter(move |run| run.frozen == frozen);
@@ -118,8 +149,50 @@ pub fn claim(plan: &Plan, runs: &[Ended]) -> Claim {
         measured,
         verdict: verdict(&found),
         table,
-        picture: None,
+        picture: picture(&found),
+        findings: findings(&found),
     }
+}
+
+/// Network by network and loss by loss, at rest and along training.
+fn findings(found: &[ExponentOfRun]) -> Vec<Finding> {
+    let mut groups: Vec<(bool, String)> =
+        found.iter().map(|run| (!run.frozen, format!("{} · {}", run.network(), run.loss))).collect();
+    groups.sort();
+    groups.dedup();
+    let finding = |(moving, on): (bool, String)| {
+        let own =
+            || found.iter().filter(|run| run.frozen != moving && format!("{} · {}", run.network(), run.loss) == on);
+        let (held, all) = (own().filter(|run| run.holds()).count(), own().count());
+        let what =
+            if moving { "Λ₁/η = −λ_min along training" } else { "Λ₁/η = −λ_min at frozen weights" };
+        let middle = median(own().map(ExponentOfRun::ratio).collect()).map(four_digits).unwrap_or_default();
+        let number = format!("{held} of {}, median ratio {middle}", counted(all, "run"));
+        Finding { what, on, outcome: Outcome::of(held, all), number }
+    };
+    groups.into_iter().map(finding).collect()
+}
+
+/// The ratio of both against the learning rate, at frozen weights and along training.
+fn picture(found: &[ExponentOfRun]) -> Option<String> {
+    let panel = |frozen: bool| {
+        let mut names: Vec<String> = Vec::new();
+        let label = |run: &ExponentOfRun| format!("{}, {}", run.widths, run.loss);
+        for run in found.iter().filter(|run| run.frozen == frozen) {
+            if !names.contains(&label(run)) {
+                names.push(label(run));
+            }
+        }
+        let curve = |name: &String| {
+            let own = found.iter().filter(|run| run.frozen == frozen && label(run) == *name);
+            let points = by_rate(own.map(|run| (run.learning_rate, run.ratio())));
+            let points = points.iter().map(|point| (point.rate, [point.least, point.mean, point.most])).collect();
+            RateCurve { label: name.clone(), points }
+        };
+        let title = if frozen { "frozen weights" } else { "along training" };
+        (title.to_owned(), names.iter().map(curve).collect::<Vec<_>>())
+    };
+    (!found.is_empty()).then(|| plot::exponent_ratio_figure(&[panel(true), panel(false)]).to_svg())
 }
 
 fn verdict(found: &[ExponentOfRun]) -> String {

@@ -3,6 +3,7 @@
 //! Sasdelli, Ajanthan, Chin and Carneiro, *A Chaos Theory Approach to Understand Neural Network Optimization* (2021).
 //! What is said of a claim is a pure function of the folders of its runs.
 
+mod breadth;
 mod claim;
 mod edge;
 mod estimates;
@@ -10,6 +11,7 @@ mod experiment;
 mod exponents;
 mod plateau;
 mod rules;
+mod seeds;
 
 pub use claim::{Claim, overview};
 pub use experiment::{Experiment, Scale};
@@ -69,12 +71,13 @@ pub fn claims(
         match experiment {
             Experiment::Exponents => claims.push(exponents::claim(plan, &runs)),
             Experiment::Estimates => claims.push(estimates::claim(plan, &runs)),
-            Experiment::Edge => claims.extend(edge::claims(plan, &runs)),
+            Experiment::Edge => claims.push(edge::claim(plan, &runs)),
             Experiment::Rules => {}
         }
     }
     claims.push(rules::claim(&Comparison::of(suite, outcomes)));
     claims.sort_by_key(|claim| claim.number);
+    claims.push(breadth::claim(&claims));
     (claims, faults)
 }
 
@@ -119,28 +122,32 @@ mod tests {
                 readings: vec![reading("lambda_max", sharpness, rate)],
                 ..Digest::default()
             };
-            run(&keys, digest, History::default())
+            let mut series = series("lambda_max", &[sharpness; 10]);
+            series.points.iter_mut().for_each(|point| point.learning_rate = rate);
+            run(&keys, digest, History { sharpness: vec![series], ..History::default() })
         };
         let rates = [0.01, 0.03, 0.1, 0.3];
         let mut runs: Vec<Ended> = rates.map(|rate| at("huber", rate, 2.0 / rate, 1.0)).into();
-        // A run that has not learned says nothing of the edge.
-        runs.push(at("huber", 1.0, 1e6, 1.99));
-        runs.extend(rates.map(|rate| at("focal", rate, 30.0, 1.0)));
-        let [order, breadth] = edge::claims(&plan(), &runs);
+        // A run that has not learned says nothing of the order.
+        runs.push(at("huber", 1.0, 2.0, 1.99));
+        runs.extend([0.1, 0.2, 0.3].map(|rate| at("focal", rate, 30.0, 1.0)));
+        let order = edge::claim(&plan(), &runs);
         assert!(
-            order.measured.contains("(8 of 0 runs)") && order.measured.contains("the median 2;"),
+            order.measured.contains("(7 of 0 runs)") && order.measured.contains("the median 2;"),
             "{}",
             order.measured
         );
         assert!(order.table[1][3].starts_with("−1 ± "), "{}", order.table[1][3]);
         assert_eq!(order.table[1][1], "4 of 5");
-        assert!(
-            breadth.measured.contains("between −1 and 0. ") && breadth.measured.contains("it is −1 in 1 of 2 groups")
-        );
-        assert!(breadth.verdict.contains("It does not hold for mlp · focal"), "{}", breadth.verdict);
+        assert!(order.measured.contains("in 1 of 2 groups of network and loss, another number in 1"), "{order:?}");
+        let outcomes: Vec<_> = order.findings.iter().map(|finding| (finding.on.as_str(), finding.outcome)).collect();
+        assert_eq!(outcomes[1], ("mlp · huber", breadth::Outcome::Holds));
+        assert_eq!(outcomes[3], ("mlp · focal", breadth::Outcome::Fails), "{order:?}");
+        assert!(order.picture.is_some_and(|picture| picture.contains("2/η")));
         let noisy =
             [(0.01, 100.0), (0.03, 90.0), (0.1, 20.0)].map(|(rate, sharpness)| at("hinge", rate, sharpness, 1.0));
-        assert_eq!(edge::claims(&plan(), &noisy)[1].verdict, "Undecided.", "three points about a line say little");
+        let claim = edge::claim(&plan(), &noisy);
+        assert_eq!(claim.findings[1].outcome, breadth::Outcome::Undecided, "three points about a line say little");
     }
 
     fn series(quantity: &str, values: &[f64]) -> SharpnessSeries {
@@ -180,8 +187,8 @@ mod tests {
         // One that fits its images before it has come to the edge is no point of the line.
         runs.push(at("huber", 0.001, 0.4, 0.01));
         runs.extend(rates.map(|rate| at("focal", rate, 0.5, 1.0)));
-        let [order, _] = edge::claims(&plan(), &runs);
-        let row = |name: &str| order.table.iter().find(|row| row[0].contains(name)).unwrap()[6..].to_vec();
+        let order = edge::claim(&plan(), &runs);
+        let row = |name: &str| order.table.iter().find(|row| row[0].contains(name)).unwrap()[6..9].to_vec();
         let huber = row("huber");
         assert_eq!((huber[0].as_str(), huber[2].as_str()), ("4 of 5", "1"), "{huber:?}");
         assert!(huber[1].starts_with("−1 ± ") && huber[1].ends_with("(n = 4)"), "{huber:?}");
@@ -205,8 +212,10 @@ mod tests {
             run(&keys, digest, History { sharpness, ..History::default() })
         };
         let claim = exponents::claim(&plan(), &[with(2.1), with(1.0)]);
-        assert_eq!([&claim.table[1][8], &claim.table[2][8]], ["yes", "no"]);
-        assert_eq!(claim.table[2][6], "0.5");
+        assert_eq!([&claim.table[1][9], &claim.table[2][9]], ["yes", "no"]);
+        assert_eq!(claim.table[2][7], "0.5");
+        assert_eq!(claim.findings[0].outcome, breadth::Outcome::InPart);
+        assert!(claim.picture.is_some());
         assert!(exponents::claim(&plan(), &[]).verdict.contains("Undecided"));
         assert!(claim.measured.contains("in 1 of 2 runs with frozen weights"), "{}", claim.measured);
     }
@@ -225,6 +234,22 @@ mod tests {
         let other = [with(5, &[9.0], 1.0), with(40, &[1.0], 1.5)];
         assert!(estimates::claim(&plan(), &other).verdict.contains("bit for bit, in 0 of 1"));
         assert!(estimates::claim(&plan(), &[]).verdict.starts_with("Undecided"));
+        // A trajectory is beside the same reference.
+        let trajectory = |values: &[f64]| {
+            let series = series("lambda_max", values);
+            let keys = [
+                ("measure.products", json!(5)),
+                ("measure.estimator", json!("nearby-trajectory")),
+                ("measure.product", json!("difference")),
+                ("measure.reading", json!("growth")),
+            ];
+            run(&keys, Digest::default(), History { sharpness: vec![series], ..History::default() })
+        };
+        let runs = [with(40, &[1.0, 10.0, 10.0], 1.0), trajectory(&[9.0, 5.0, 5.0])];
+        let claim = estimates::claim(&plan(), &runs);
+        assert_eq!(claim.table[1][1..3], ["nearby, difference: growth", "50 %"]);
+        assert_eq!(claim.findings[0].outcome, breadth::Outcome::Fails);
+        assert!(claim.picture.is_some());
         // Another seed is another run, not another number of products.
         let keys = ["run.seed", "measure.products"].map(str::to_owned).to_vec();
         let seeded = |seed: &str, products: u64, value: f64| {

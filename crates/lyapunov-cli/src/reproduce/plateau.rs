@@ -6,11 +6,10 @@
 use lyapunov::Quantity;
 
 use super::Ended;
-use crate::{
-    show::report::digest::Digest,
-    store::{History, SharpnessPoint},
-    text::statistics::median,
-};
+use crate::{show::report::digest::Digest, store::SharpnessPoint, text::statistics::median};
+
+/// The data that every step sees.
+pub const BATCH: &str = "batch";
 
 /// A plateau is the highest median of η·λ_max over so large a part of the readings, next to each other.
 const PART: usize = 5;
@@ -35,17 +34,28 @@ pub struct Plateau {
     pub since: u64,
     /// Whether the run fitted its images without having come to the edge.
     pub fitted_before: bool,
+    /// The median of λ_max of a fixed subset, or of all images, over that of the batch, on the plateau.
+    pub subset_share: Option<f64>,
 }
 
 impl Plateau {
-    /// The plateau of a run that completed and measured λ_max often enough; on the largest data that it was measured
-    /// on.
+    /// The plateau of a run that completed and measured λ_max of the batch often enough.
     pub fn of(run: &Ended) -> Option<Self> {
         let (digest, history) = (&run.digest, &run.history);
-        let on = &digest.reading(Quantity::LambdaMax)?.on;
         let rate = digest.learning_rate.filter(|_| run.completed())?;
-        let (since, scaled) = highest(points(history, on))?;
-        Some(Self { rate, scaled, since, fitted_before: scaled < REACHED && fitted(digest) })
+        let series = history.sharpness.iter().filter(|series| series.quantity == Quantity::LambdaMax.name());
+        let (batch, others): (Vec<_>, Vec<_>) = series.partition(|series| series.on == BATCH);
+        let batch = &batch.first()?.points;
+        let (at, scaled) = highest(batch)?;
+        let plateau = &batch[at..at + width(batch)];
+        let other = others.first().map_or(&[][..], |series| &series.points);
+        let share = |point: &SharpnessPoint| {
+            let own = other.iter().find(|other| other.step == point.step)?;
+            (point.value > 0.0).then(|| own.value / point.value)
+        };
+        let subset_share = median(plateau.iter().filter_map(share).collect());
+        let fitted_before = scaled < REACHED && fitted(digest);
+        Some(Self { rate, scaled, since: plateau[0].step, fitted_before, subset_share })
     }
 
     /// Whether it came to the edge.
@@ -54,20 +64,18 @@ impl Plateau {
     }
 }
 
-fn points<'a>(history: &'a History, on: &str) -> &'a [SharpnessPoint] {
-    let own = |quantity: &str, of: &str| quantity == Quantity::LambdaMax.name() && of == on;
-    let series = history.sharpness.iter().find(|series| own(&series.quantity, &series.on));
-    series.map_or(&[], |series| &series.points)
+/// How many readings a plateau of so many has.
+fn width(points: &[SharpnessPoint]) -> usize {
+    (points.len() / PART).max(LEAST)
 }
 
-/// The first step and the height of the highest plateau.
-fn highest(points: &[SharpnessPoint]) -> Option<(u64, f64)> {
-    let count = (points.len() / PART).max(LEAST);
-    let middle = |part: &[SharpnessPoint]| {
+/// Where the highest plateau begins, and its height.
+fn highest(points: &[SharpnessPoint]) -> Option<(usize, f64)> {
+    let middle = |(at, part): (usize, &[SharpnessPoint])| {
         let values = part.iter().map(|point| point.learning_rate * point.value).collect();
-        Some((part[0].step, median(values)?))
+        Some((at, median(values)?))
     };
-    let plateaus = points.windows(count).filter_map(middle).filter(|(_, value)| value.is_finite());
+    let plateaus = points.windows(width(points)).enumerate().filter_map(middle).filter(|(_, value)| value.is_finite());
     // Of equal ones the first.
     plateaus.reduce(|best, other| if other.1 > best.1 { other } else { best })
 }
@@ -92,13 +100,13 @@ mod tests {
         let (since, height) = highest(&series(hill.clone())).unwrap();
         assert!((height - 2.0).abs() < 1e-12, "{height}");
         // Of the windows whose median lies on the hill the first begins before it.
-        assert!((300..=400).contains(&since), "{since}");
+        assert!((30..=40).contains(&since), "{since}");
         let spike = hill.map(|value| if value > 10.0 { 20.0 } else { value }).enumerate();
         let spike = spike.map(|(i, value)| if i % 25 == 3 { 1e6 } else { value });
         assert!((highest(&series(spike)).unwrap().1 - 2.0).abs() < 1e-12, "single readings do not lift a median");
         // One that still rises has its plateau at the end.
         let (since, height) = highest(&series((0..50).map(f64::from))).unwrap();
-        assert!(since == 400 && (height - 4.45).abs() < 1e-12, "{since}, {height}");
+        assert!(since == 40 && (height - 4.45).abs() < 1e-12, "{since}, {height}");
     }
 
     #[test]

@@ -1,19 +1,34 @@
 //! C4: a quasi-Newton method sets the learning rate while it trains.
 
-use super::claim::{Claim, heads};
+use super::{
+    breadth::{Finding, Outcome},
+    claim::{Claim, heads},
+};
 use crate::{
     compare::{Comparison, Line, Mean},
     show::plot,
-    text::four_digits,
+    text::{counted, four_digits},
 };
 
+/// How the names of the forms of the paper's rule begin.
 const RULE: &str = "quasi-newton";
+
+/// It sets the rate as well as a search over a grid where it ends at this times the loss or less.
+const AS_GOOD: f64 = 1.15;
 
 /// The claim, by the comparison of rules.
 pub fn claim(comparison: &Comparison) -> Claim {
-    let own: Vec<&Line> = comparison.lines.iter().filter(|line| line.rule == RULE).collect();
+    let own: Vec<&Line> = comparison.lines.iter().filter(|line| is_own(line)).collect();
     let reference = comparison.lines.first().map(|line| line.rule.clone()).unwrap_or_default();
-    let parts: Vec<String> = own.iter().map(|line| format!("on {} {}", line.problem, end(line))).collect();
+    let mut forms: Vec<&str> = own.iter().map(|line| line.rule.as_str()).collect();
+    forms.sort_unstable();
+    forms.dedup();
+    let of = |form: &&str| {
+        let parts = own.iter().filter(|line| line.rule == **form);
+        let parts: Vec<String> = parts.map(|line| format!("on {} {}", line.problem, end(line))).collect();
+        format!("{form} {}", parts.join(", "))
+    };
+    let parts: Vec<String> = forms.iter().map(of).collect();
     let completed = own.iter().filter(|line| line.train_loss.is_some()).count();
     let others = comparison.lines.chunk_by(|a, b| a.problem == b.problem).map(others).collect::<Vec<_>>();
     let known = own.iter().any(|line| line.train_loss.is_some() || line.completed > 0);
@@ -22,14 +37,15 @@ pub fn claim(comparison: &Comparison) -> Claim {
         title: "a quasi-Newton rule sets the learning rate",
         says: "A quasi-Newton method can set the learning rate from the estimate of λ_max while training.",
         test: format!(
-            "The rule η = σ/λ_max, and others, beside {reference} with the best learning rate of a grid: final \
+            "The rule η = σ/λ_max in {}, and others, beside {reference} with the best learning rate of a grid: final \
                 training loss over the reference's. \
-             Rules on another optimizer are to be compared with that optimizer's grid."
+             Rules on another optimizer are to be compared with that optimizer's grid.",
+            counted(forms.len(), "form")
         ),
-        measured: format!("Final training loss over that of {reference}: {}.", parts.join(", ")),
+        measured: format!("Final training loss over that of {reference}: {}.", parts.join("; ")),
         verdict: if known || comparison.lines.iter().any(|line| line.train_loss.is_some()) {
             format!(
-                "It trains without a learning rate on {completed} of {} problems. The others: {}.",
+                "It trains without a learning rate in {completed} of {} cases. The others: {}.",
                 own.len(),
                 others.join("; ")
             )
@@ -42,12 +58,32 @@ pub fn claim(comparison: &Comparison) -> Claim {
             .iter()
             .any(|line| line.train_loss.is_some())
             .then(|| plot::comparison_figure(comparison).to_svg()),
+        findings: own.iter().map(|line| finding(line, &reference)).collect(),
+    }
+}
+
+fn is_own(line: &Line) -> bool {
+    line.rule.starts_with(RULE)
+}
+
+/// Whether a form of the rule did as well as the tuned reference.
+fn finding(line: &Line, reference: &str) -> Finding {
+    let outcome = match line.of_reference {
+        Some(ratio) if ratio <= AS_GOOD => Outcome::Holds,
+        Some(_) => Outcome::Fails,
+        None => Outcome::Undecided,
+    };
+    Finding {
+        what: "it ends at 1.15 times the loss of the tuned reference or less",
+        on: format!("{}, {}", line.problem, line.rule),
+        outcome,
+        number: format!("{} times that of {reference}", end(line)),
     }
 }
 
 /// The other lines of a problem, but for the reference.
 fn others(lines: &[Line]) -> String {
-    let message = lines.iter().skip(1).filter(|line| line.rule != RULE && line.train_loss.is_some());
+    let message = lines.iter().skip(1).filter(|line| !is_own(line) && line.train_loss.is_some());
     let message: Vec<String> = message.map(|line| format!("{}{} {}", line.rule, tuned(line), end(line))).collect();
     format!(
         "on {} {}",

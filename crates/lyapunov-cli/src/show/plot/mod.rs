@@ -12,7 +12,10 @@ mod run;
 pub use exponents::{curve_figure, running_figure, spectrum_figure};
 pub use heat::HeatMap;
 #[cfg(feature = "networks")]
-pub use networks::{DensityCaption, TwinCaption, comparison_figure, density_figure, twin_figure, verify_figure};
+pub use networks::{
+    DensityCaption, EstimateCurve, RateCurve, TwinCaption, comparison_figure, density_figure, edge_figure,
+    estimate_figure, exponent_ratio_figure, twin_figure, verify_figure,
+};
 pub use raster::Format;
 #[cfg(feature = "networks")]
 pub use run::{Caption, run_figure};

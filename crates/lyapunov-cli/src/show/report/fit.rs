@@ -22,7 +22,16 @@ pub struct Fit {
     pub range: (f64, f64),
 }
 
+/// Student's t of 95 % for 1, 2, … degrees of freedom.
+const STUDENT: [f64; 10] = [12.71, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228];
+
 impl Fit {
+    /// Half the width of the interval of 95 % about the slope, by Student's t.
+    pub fn half_width(&self) -> Option<f64> {
+        let student = STUDENT.get(self.count.saturating_sub(3)).copied().unwrap_or(2.0);
+        Some(student * self.std_error?)
+    }
+
     /// The line through points of positive coordinates; `None` where there are not two different x.
     pub fn through(points: &[(f64, f64)]) -> Option<Self> {
         let usable = |(x, y): &&(f64, f64)| *x > 0.0 && *y > 0.0 && x.is_finite() && y.is_finite();

@@ -19,6 +19,9 @@ const RULE: &str = "control.rule";
 /// What a rule sets, where there is one.
 pub const LEARNING_RATE: &str = "optimizer.learning_rate";
 
+/// How long a run trains.
+const LENGTHS: [&str; 4] = ["run.epochs", "run.steps", "run.time", "run.most_steps"];
+
 /// Where keys stand that make another kind of training.
 const KINDS: [&str; 7] = ["data.", "model.", "loss.", "optimizer.", "schedule.", "control.", "run."];
 
@@ -78,7 +81,9 @@ fn text(value: &Value) -> String {
 /// The name of a run's group: its model and its loss, and what else differs among runs of the same model, loss,
 /// optimizer, …
 pub fn groups(runs: &[&StoredRun], differing: &[String]) -> Vec<String> {
-    let telling = telling(runs, differing, &[LEARNING_RATE, "model.name", "loss.name"]);
+    let mut telling = telling(runs, differing, &[LEARNING_RATE, "model.name", "loss.name"]);
+    // How long each model trains says nothing beside its name.
+    telling.retain(|key| !LENGTHS.contains(&key.as_str()) || !determines(runs, "model.name", key));
     let named = |run: &StoredRun| ["model.name", "loss.name"].map(|key| value(run, key));
     let label = |run: &&StoredRun| named(run).into_iter().chain(parts(run, &telling)).collect::<Vec<_>>().join(" · ");
     runs.iter().map(label).collect()
