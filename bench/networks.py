@@ -81,7 +81,10 @@ class Theirs:
         if what == "gradient":
             torch.autograd.grad(self.loss(), self.parameters)
             return
-        gradient = torch.autograd.grad(self.loss(), self.parameters, create_graph=True)
+        # Fused attention has no second derivative.
+        with torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH):
+            loss = self.loss()
+        gradient = torch.autograd.grad(loss, self.parameters, create_graph=True)
         slope = sum((part * along).sum() for part, along in zip(gradient, self.direction))
         torch.autograd.grad(slope, self.parameters)
 

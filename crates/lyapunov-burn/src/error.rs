@@ -33,6 +33,14 @@ pub enum Error {
         /// The names that would work, separated by commas.
         available: String,
     },
+    /// A device that cannot be opened, or that computes wrongly.
+    #[error("the device {name:?} {reason}")]
+    Unusable {
+        /// The name that was given.
+        name: String,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// A fault of the mathematics: an argument out of its domain, a product that is not offered.
     #[error(transparent)]
     Core(#[from] lyapunov::Error),

@@ -29,7 +29,7 @@ mod weights;
 /// A device, and a dense tensor with `D` dimensions: what the numbers of [`Weights`] lie in.
 pub use burn::tensor::{Device, Tensor};
 pub use data::{BATCH_FILES, Dataset, ImageFile, Images, Layout, RECORD_BYTES, TEST_FILE};
-pub use device::{DEVICES, device};
+pub use device::{DEVICES, device, devices, largest_tensor};
 pub use error::{Error, Result};
 pub use initialization::Initialization;
 pub use loss::Loss;

@@ -18,6 +18,7 @@ use super::{
     vector::{Weights, split},
     weights,
 };
+use crate::device::has_doubles;
 use crate::error::{Error, Result};
 use lyapunov::{Evaluation, Objective, Product, Purpose, Sample, Stream, difference_product};
 
@@ -83,6 +84,11 @@ impl Network {
         check_smoothing(options)?;
         if !(options.l2.is_finite() && options.l2 >= 0.0) {
             return Err(Error::argument("l2", options.l2, "must be a number that is at least 0"));
+        }
+        if options.precision == Precision::Double && !has_doubles(device) {
+            let reason = "needs the device \"flex\": graphics adapters compute in single precision, and some return wrong \
+                numbers in double precision without a word";
+            return Err(Error::argument("precision", "double", reason));
         }
         if data.test.is_empty() {
             return Err(Error::Data { path: data.name.into(), reason: "there are no held-out images".into() });

@@ -1,6 +1,6 @@
 //! How large a network is, counted before it is made.
 
-use super::{NetworkOptions, layers::Layer, model::Model};
+use super::{NetworkOptions, data::PIXELS, layers::Layer, model::Model};
 use lyapunov::Result;
 
 /// The size of a network: from which follows whether there is room for it.
@@ -9,7 +9,7 @@ use lyapunov::Result;
 /// use lyapunov_burn::{Architecture, NetworkSize, NetworkOptions};
 /// let architecture = Architecture::Mlp { widths: vec![200] };
 /// let size = NetworkSize::of(&NetworkOptions { architecture, ..NetworkOptions::default() }, 10)?;
-/// assert_eq!((size.parameters, size.outputs), (3072 * 200 + 200 + 200 * 10 + 10, 210));
+/// assert_eq!((size.parameters, size.outputs, size.widest), (3072 * 200 + 200 + 200 * 10 + 10, 210, 3072));
 /// # Ok::<(), lyapunov::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +19,8 @@ pub struct NetworkSize {
     /// Numbers per image that come out of its matrix products. What stands between them, normalisations and
     /// activations, makes as many again, each.
     pub outputs: usize,
+    /// The most of them that come out of one of its matrix products, or that an image has.
+    pub widest: usize,
 }
 
 impl NetworkSize {
@@ -30,6 +32,8 @@ impl NetworkSize {
     pub fn of(options: &NetworkOptions, classes: usize) -> Result<Self> {
         let model = Model::new(options, classes)?;
         let parameters = model.layers.parameters().iter().map(super::layers::Parameter::len).sum();
-        Ok(Self { parameters, outputs: model.layers.outputs() })
+        let outputs = model.layers.outputs();
+        let widest = outputs.iter().copied().max().unwrap_or_default().max(PIXELS);
+        Ok(Self { parameters, outputs: outputs.iter().sum(), widest })
     }
 }

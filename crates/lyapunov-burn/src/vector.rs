@@ -2,7 +2,7 @@
 
 use std::ops::{Deref, Range};
 
-use burn::tensor::{DType, Tensor, TensorData};
+use burn::tensor::{DType, Device, Tensor, TensorData};
 
 use lyapunov::{Archive, Elementwise, Flat, Numbers, Persist, Result, Stream, Vector};
 
@@ -10,8 +10,8 @@ use lyapunov::{Archive, Elementwise, Flat, Numbers, Persist, Result, Stream, Vec
 /// crate.
 ///
 /// It is the tensor: nothing is copied on the way in or out, and its methods can be called on it. Storage is that of
-/// the tensor; inner products accumulate in its precision (blocked, by the device's matrix product) and come back in
-/// f64.
+/// the tensor; inner products accumulate in its precision (in blocks) and come back in f64: several of them in one
+/// reading from the device.
 ///
 /// ```
 /// use lyapunov::Vector;
@@ -53,9 +53,13 @@ impl Vector for Weights {
     }
 
     fn dot(&self, other: &Self) -> f64 {
-        let n = self.len();
-        let product = self.0.clone().reshape([1, n]).matmul(other.0.clone().reshape([n, 1]));
-        product.into_scalar::<f64>()
+        inner(&self.0, &other.0).into_scalar::<f64>()
+    }
+
+    /// Read back from the device at once.
+    fn dots(&self, others: &[Self]) -> Vec<f64> {
+        let products: Vec<Tensor<1>> = others.iter().map(|other| inner(&self.0, &other.0)).collect();
+        if products.is_empty() { Vec::new() } else { Tensor::cat(products, 0).to_data().iter::<f64>().collect() }
     }
 
     fn axpy(&mut self, a: f64, x: &Self) {
@@ -116,6 +120,15 @@ impl Persist for Weights {
         };
         archive.row(name, self, write, read)
     }
+}
+
+/// The inner product, still on the device: by blocks on the processor, by its sums elsewhere.
+fn inner(a: &Tensor<1>, b: &Tensor<1>) -> Tensor<1> {
+    if a.device().inner() != Device::flex() {
+        return (a.clone() * b.clone()).sum();
+    }
+    let n = a.dims()[0];
+    a.clone().reshape([1, n]).matmul(b.clone().reshape([n, 1])).reshape([1])
 }
 
 /// The consecutive parts of `flat` with these lengths: views, not copies.

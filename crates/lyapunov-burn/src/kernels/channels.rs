@@ -3,9 +3,10 @@
 //! Sums are taken in the precision of the numbers over a few pixels, and in f64 over those: parts of a fixed length, in
 //! their order.
 
-use pulp::Arch;
-
-use super::{number::Real, workspace::Workspace};
+use super::{
+    number::{Real, arch},
+    workspace::Workspace,
+};
 
 /// Numbers that are worked on at once: a few registers.
 const WIDE: usize = 32;
@@ -58,7 +59,7 @@ pub(super) fn map<T: Real, const N: usize, const M: usize, const O: usize>(
     });
     space.for_each(parts, |(mut outputs, inputs)| {
         let coefficients = coefficients.each_ref().map(Vec::as_slice);
-        Arch::new().dispatch(
+        arch().dispatch(
             #[inline(always)]
             || {
                 for start in (0..inputs[0].len()).step_by(row) {
@@ -121,7 +122,7 @@ pub(super) fn sums<T: Real, const N: usize, const M: usize, const K: usize>(
         let inputs = inputs.map(|input| &input[part * length..total.min((part + 1) * length)]);
         let coefficients = coefficients.each_ref().map(Vec::as_slice);
         *totals = [const { Vec::new() }; K].map(|_: Vec<f64>| vec![0.0; channels]);
-        Arch::new().dispatch(
+        arch().dispatch(
             #[inline(always)]
             || {
                 for start in (0..inputs[0].len()).step_by(block) {

@@ -1,9 +1,7 @@
 //! The convolution of images: y = x ∗ w + b.
 
-use pulp::Arch;
-
 use super::{
-    number::Real,
+    number::{Real, arch},
     shape::{Frame, Shape, group},
     tile::{Packed, Run, Tiles},
     workspace::Workspace,
@@ -73,7 +71,7 @@ pub(crate) fn convolve<T: Real>(
         let pixels = out.len() / shape.outputs;
         let (at, to, runs) = (&windows.at[..pixels], &to[..pixels], &windows.runs[..]);
         framed(space, &windows.frame, x, |x| {
-            Arch::new().dispatch(Tiles { x, at, to, runs, weights: &packed, bias, out });
+            arch().dispatch(Tiles { x, at, to, runs, weights: &packed, bias, out });
         });
     });
 }

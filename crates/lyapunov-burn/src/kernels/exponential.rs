@@ -1,4 +1,5 @@
 //! exp, in a form without branches, so that a loop of it becomes a loop over registers.
+#![allow(clippy::excessive_precision, reason = "digits are those of the constants, not of their rounding")]
 
 macro_rules! exponential {
     (

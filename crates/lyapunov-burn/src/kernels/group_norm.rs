@@ -5,9 +5,10 @@
 //! The formulas are those of [`super::batch_norm`], with means over the numbers of a group, among which γ differs:
 //! where γ u stands there, a number û = γ u of its own channel stands here.
 
-use pulp::Arch;
-
-use super::{number::Real, workspace::Workspace};
+use super::{
+    number::{Real, arch},
+    workspace::Workspace,
+};
 
 /// Numbers that are worked on at once.
 const WIDE: usize = 16;
@@ -192,7 +193,7 @@ pub(crate) fn statistics<T: Real>(space: &Workspace, groups: Groups, x: &[T], ep
     let (images, sets) = (groups.part() * groups.image(), groups.part() * groups.groups);
     let parts = x.chunks(images).zip(means.chunks_mut(sets)).zip(inverses.chunks_mut(sets));
     space.for_each(parts, |((x, means), inverses)| {
-        Arch::new().dispatch(
+        arch().dispatch(
             #[inline(always)]
             || {
                 for (set, (mean, inverse)) in means.iter_mut().zip(inverses).enumerate() {
@@ -230,7 +231,7 @@ pub(crate) fn normalize<T: Real>(
 ) {
     let images = groups.part() * groups.image();
     space.for_each(x.chunks(images).zip(y.chunks_mut(images)).enumerate(), |(part, (x, y))| {
-        Arch::new().dispatch(
+        arch().dispatch(
             #[inline(always)]
             || {
                 let pairs = x.chunks_exact(groups.image()).zip(y.chunks_exact_mut(groups.image()));
@@ -282,7 +283,7 @@ pub(crate) fn gradient<T: Real>(
     let parts = x.chunks(images).zip(u.chunks(images)).zip(dx.chunks_mut(images)).zip(&mut sums).enumerate();
     space.for_each(parts, |(part, (((x, u), dx), sums))| {
         *sums = [(); 2].map(|()| vec![0.0; groups.channels]);
-        Arch::new().dispatch(
+        arch().dispatch(
             #[inline(always)]
             || {
                 for image in 0..x.len() / groups.image() {
@@ -338,7 +339,7 @@ pub(crate) fn tangent<T: Real>(
     let kept = a.chunks_mut(sets).zip(b.chunks_mut(sets));
     let parts = x.chunks(images).zip(t.chunks(images)).zip(y_dot.chunks_mut(images)).zip(kept).enumerate();
     space.for_each(parts, |(part, (((x, t), y_dot), (a, b)))| {
-        Arch::new().dispatch(
+        arch().dispatch(
             #[inline(always)]
             || {
                 for image in 0..x.len() / groups.image() {
@@ -391,7 +392,7 @@ pub(crate) fn tangent_gradient<T: Real>(
     let parts = x.chunks(images).zip(t.chunks(images)).zip(u.chunks(images)).zip(made).enumerate();
     space.for_each(parts, |(part, (((x, t), u), ((dx, dt), sums)))| {
         *sums = [(); 3].map(|()| vec![0.0; groups.channels]);
-        Arch::new().dispatch(
+        arch().dispatch(
             #[inline(always)]
             || {
                 for image in 0..x.len() / groups.image() {

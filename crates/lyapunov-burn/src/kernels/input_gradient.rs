@@ -3,11 +3,9 @@
 //! With stride s the pixels of an image fall into s² classes by their remainders. Those of one class see the same taps
 //! of the kernel, so each class is a convolution of dy with stride 1 and taps of its own.
 
-use pulp::Arch;
-
 use super::{
     convolve::framed,
-    number::Real,
+    number::{Real, arch},
     shape::{Frame, Shape, group},
     tile::{Packed, Run, Tiles},
     workspace::Workspace,
@@ -74,7 +72,7 @@ pub(crate) fn input_gradient<T: Real>(space: &Workspace, shape: &Shape, dy: &[T]
             for Class { at, to, runs, weights } in &classes {
                 let pixels = at.len() / group * images;
                 let (at, to) = (&at[..pixels], &to[..pixels]);
-                Arch::new().dispatch(Tiles { x, at, to, runs, weights, bias: None, out: &mut *dx });
+                arch().dispatch(Tiles { x, at, to, runs, weights, bias: None, out: &mut *dx });
             }
         });
     });

@@ -154,13 +154,52 @@ impl<T: Real> WithSimd for Lanes<T> {
     }
 }
 
+/// The widest instruction set of this processor.
+pub(super) fn arch() -> Arch {
+    #[cfg(test)]
+    if let Some(narrower) = narrowed::ARCH.get() {
+        return narrower;
+    }
+    Arch::new()
+}
+
 /// Numbers in a register of this processor.
 pub(super) fn lanes_here<T: Real>() -> usize {
-    Arch::new().dispatch(Lanes::<T>(std::marker::PhantomData))
+    arch().dispatch(Lanes::<T>(std::marker::PhantomData))
 }
 
 /// Whether this processor has registers of several numbers and rounds a b + c once: without them the kernels are right,
 /// and slower than plain operations.
 pub(crate) fn has_registers() -> bool {
     lanes_here::<f64>() > 1
+}
+
+#[cfg(test)]
+pub(super) mod narrowed {
+    //! The kernels by a narrower instruction set.
+
+    use std::cell::Cell;
+
+    use pulp::Arch;
+
+    thread_local! {
+        pub static ARCH: Cell<Option<Arch>> = const { Cell::new(None) };
+    }
+
+    /// The instruction sets of this processor that kernels are used with, the narrowest first.
+    pub fn all() -> Vec<Arch> {
+        #[cfg(target_arch = "x86_64")]
+        let wider = [pulp::x86::V3::try_new().map(Arch::V3), pulp::x86::V4::try_new().map(Arch::V4)];
+        #[cfg(not(target_arch = "x86_64"))]
+        let wider = [Some(Arch::new())];
+        wider.into_iter().flatten().collect()
+    }
+
+    /// What `work` returns where the kernels of this thread use this instruction set.
+    pub fn by<T>(arch: Arch, work: impl FnOnce() -> T) -> T {
+        ARCH.set(Some(arch));
+        let result = work();
+        ARCH.set(None);
+        result
+    }
 }

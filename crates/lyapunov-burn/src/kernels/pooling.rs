@@ -1,9 +1,10 @@
 //! Pooling of square images [examples, size, size, channels]: the largest number of each 2×2 window, or the mean of a
 //! larger one.
 
-use pulp::Arch;
-
-use super::{number::Real, workspace::Workspace};
+use super::{
+    number::{Real, arch},
+    workspace::Workspace,
+};
 
 /// Images worked on together, in numbers.
 const PART: usize = 1 << 16;
@@ -53,7 +54,7 @@ pub(crate) fn winners<T: Real>(space: &Workspace, pool: &Pool, x: &[T], t: &[T],
     let (image, output) = (pool.part() * pool.image(), pool.part() * pool.output());
     let parts = x.chunks(image).zip(t.chunks(image)).zip(out.chunks_mut(output));
     space.for_each(parts, |((x, t), out)| {
-        Arch::new().dispatch(
+        arch().dispatch(
             #[inline(always)]
             || {
                 each_window(
@@ -80,7 +81,7 @@ pub(crate) fn winners_gradient<T: Real>(space: &Workspace, pool: &Pool, x: &[T],
     let (image, output) = (pool.part() * pool.image(), pool.part() * pool.output());
     let parts = x.chunks(image).zip(dt.chunks_mut(image)).zip(u.chunks(output));
     space.for_each(parts, |((x, dt), u)| {
-        Arch::new().dispatch(
+        arch().dispatch(
             #[inline(always)]
             || {
                 each_window(
@@ -182,7 +183,7 @@ pub(crate) fn means<T: Real>(space: &Workspace, pool: &Pool, x: &[T], out: &mut 
     let parts = x.chunks(pool.part() * pool.image()).zip(out.chunks_mut(pool.part() * pool.output()));
     space.for_each(parts, |(x, out)| {
         out.fill(T::ZERO);
-        Arch::new().dispatch(
+        arch().dispatch(
             #[inline(always)]
             || {
                 pool.rows(
@@ -210,7 +211,7 @@ pub(crate) fn means_gradient<T: Real>(space: &Workspace, pool: &Pool, u: &[T], d
     let share = T::from_f64(1.0 / (pool.window * pool.window) as f64);
     let parts = dx.chunks_mut(pool.part() * pool.image()).zip(u.chunks(pool.part() * pool.output()));
     space.for_each(parts, |(dx, u)| {
-        Arch::new().dispatch(
+        arch().dispatch(
             #[inline(always)]
             || {
                 pool.rows(

@@ -128,3 +128,30 @@ fn the_bits_do_not_depend_on_the_number_of_threads() {
     let one = results(1);
     assert!(one == results(2) && one == results(3));
 }
+
+/// AVX2 and AVX-512, where this processor has both.
+#[test]
+fn the_bits_do_not_depend_on_the_instruction_set() {
+    let space = Workspace::default();
+    let shape = Shape { size: 10, inputs: 7, outputs: 37, kernel: 3, stride: 1, padding: 1 };
+    let (x, w) = (draw::<f32>(3 * shape.image(), 1), draw::<f32>(shape.outputs * shape.rows(), 2));
+    let dy = draw::<f32>(3 * shape.output(), 3);
+    let results = |arch| {
+        number::narrowed::by(arch, || {
+            let [mut y, mut dx, mut dw] = [dy.len(), x.len(), w.len()].map(|length| vec![0.0; length]);
+            convolve(&space, &shape, &x, &w, None, &mut y);
+            input_gradient(&space, &shape, &dy, &w, &mut dx);
+            weight_gradient(&space, &shape, &x, &dy, &mut dw);
+            let [mut t, mut g, mut r] = [0, 1, 2].map(|_| vec![0.0; x.len()]);
+            tanh(&space, &x, &mut t);
+            gelu_slope(&space, &x, &t, &mut g);
+            rectify(&space, &x, &mut r);
+            let mut sums = vec![0.0; shape.outputs];
+            channel_sums(&space, &dy, &mut sums);
+            [y, dx, dw, t, g, r, sums].map(|numbers| numbers.into_iter().map(f32::to_bits).collect::<Vec<_>>())
+        })
+    };
+    let all = number::narrowed::all();
+    let found: Vec<_> = all.iter().map(|arch| results(*arch)).collect();
+    assert!(found.windows(2).all(|pair| pair[0] == pair[1]), "{all:?}");
+}

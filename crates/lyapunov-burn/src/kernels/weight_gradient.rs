@@ -4,11 +4,11 @@
 //! strips of pixels that stay in the first cache, each from zero, and the strips are added in their order. Threads
 //! height the rows of dw, not the images: so no sum depends on how many there are.
 
-use pulp::{Arch, Simd, WithSimd};
+use pulp::{Simd, WithSimd};
 
 use super::{
     convolve::{Windows, framed},
-    number::{Real, lanes, lanes_here},
+    number::{Real, arch, lanes, lanes_here},
     shape::Shape,
     tile::{Run, transpose},
     workspace::Workspace,
@@ -76,7 +76,7 @@ fn correlate<T: Real>(
         framed(space, &windows.frame, x, |x| {
             let places = (&windows.at[..pixels], &to[..pixels]);
             let room = room.slice_mut();
-            Arch::new().dispatch(Correlation { x, dy, places, runs, sums: &mut *sums, columns, room });
+            arch().dispatch(Correlation { x, dy, places, runs, sums: &mut *sums, columns, room });
         });
     }
 }

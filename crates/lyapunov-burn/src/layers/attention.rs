@@ -63,8 +63,8 @@ impl Layer for Attention {
         vec![self.tokens * self.tokens * self.width; 2]
     }
 
-    fn outputs(&self) -> usize {
-        self.tokens * (self.heads * self.tokens + self.width)
+    fn outputs(&self) -> Vec<usize> {
+        vec![self.heads * self.tokens * self.tokens, self.tokens * self.width]
     }
 }
 

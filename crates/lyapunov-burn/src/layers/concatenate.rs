@@ -32,7 +32,7 @@ impl Layer for Concatenate {
         self.layers.multiply_adds()
     }
 
-    fn outputs(&self) -> usize {
+    fn outputs(&self) -> Vec<usize> {
         self.layers.outputs()
     }
 

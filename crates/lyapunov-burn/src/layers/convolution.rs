@@ -48,8 +48,8 @@ impl Layer for Convolution {
         vec![self.fan_in() * self.outputs * (self.size / self.stride).pow(2)]
     }
 
-    fn outputs(&self) -> usize {
-        self.outputs * (self.size / self.stride).pow(2)
+    fn outputs(&self) -> Vec<usize> {
+        vec![self.outputs * (self.size / self.stride).pow(2)]
     }
 }
 

@@ -32,8 +32,8 @@ impl Layer for Linear {
         vec![self.inputs * self.outputs]
     }
 
-    fn outputs(&self) -> usize {
-        self.outputs
+    fn outputs(&self) -> Vec<usize> {
+        vec![self.outputs]
     }
 }
 

@@ -97,9 +97,9 @@ pub(super) trait Layer: std::fmt::Debug + Send + Sync {
         Vec::new()
     }
 
-    /// Numbers per example that come out of the matrix products: what stands in memory until the backward pass.
-    fn outputs(&self) -> usize {
-        0
+    /// Numbers per example that come out of each matrix product: what stands in memory until the backward pass.
+    fn outputs(&self) -> Vec<usize> {
+        Vec::new()
     }
 
     /// Whether the map has kinks, where gradients jump.

@@ -48,8 +48,8 @@ impl Layer for PatchEmbedding {
         self.linear().multiply_adds().into_iter().map(|count| count * self.tokens()).collect()
     }
 
-    fn outputs(&self) -> usize {
-        self.tokens() * self.width
+    fn outputs(&self) -> Vec<usize> {
+        vec![self.tokens() * self.width]
     }
 }
 

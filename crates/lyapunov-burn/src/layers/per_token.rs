@@ -34,8 +34,8 @@ impl Layer for PerToken {
         self.layer.multiply_adds().into_iter().map(|count| count * self.tokens).collect()
     }
 
-    fn outputs(&self) -> usize {
-        self.layer.outputs() * self.tokens
+    fn outputs(&self) -> Vec<usize> {
+        self.layer.outputs().into_iter().map(|count| count * self.tokens).collect()
     }
 
     fn has_kinks(&self) -> bool {

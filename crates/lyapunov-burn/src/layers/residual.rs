@@ -40,8 +40,8 @@ impl Layer for Residual {
         [self.body.multiply_adds(), self.shortcut.multiply_adds()].concat()
     }
 
-    fn outputs(&self) -> usize {
-        self.body.outputs() + self.shortcut.outputs()
+    fn outputs(&self) -> Vec<usize> {
+        [self.body.outputs(), self.shortcut.outputs()].concat()
     }
 
     fn has_kinks(&self) -> bool {

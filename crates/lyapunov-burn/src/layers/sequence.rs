@@ -57,8 +57,8 @@ impl Layer for Sequence {
         self.layers().flat_map(Layer::multiply_adds).collect()
     }
 
-    fn outputs(&self) -> usize {
-        self.layers().map(Layer::outputs).sum()
+    fn outputs(&self) -> Vec<usize> {
+        self.layers().flat_map(Layer::outputs).collect()
     }
 
     fn has_kinks(&self) -> bool {

@@ -69,7 +69,8 @@ pub struct MeasureArguments {
     /// Override one key of the configuration; may be repeated
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
-    /// The device to compute on: flex, the processor, in this build [env: BURN_DEVICE]
+    /// The device to compute on: flex, the processor; wgpu, the fastest graphics adapter, where the program was built
+    /// with that feature; any other name lists what there is [env: BURN_DEVICE]
     #[arg(long, value_name = "NAME")]
     pub device: Option<String>,
     /// The quantities, separated by commas

@@ -13,7 +13,7 @@ use crate::{
     config::{self, Draft},
     error::{Error, Result},
     folder::{MANIFEST, check_writable, write_file},
-    reproduce::{self, Claim, Experiment, Scale},
+    reproduce::{self, Claim, Experiment, Readings, Scale},
     show::report::{self, PageOptions},
     stored,
     sweep::{self, Plan, Planned, RunStatus},
@@ -80,7 +80,8 @@ pub fn execute(arguments: &ReproduceArguments) -> Result<()> {
     let cores = || thread::available_parallelism().map_or(1, usize::from);
     let jobs = jobs.map_or_else(cores, |jobs| jobs as usize);
     let failed = if *page_only { Vec::new() } else { sweep::drive(&whole, out, jobs, *json)?.failed };
-    let (claims, mut faults) = experiments.claims(out);
+    let (claims, readings, mut faults) = experiments.claims(out);
+    write_file(&out.join("readings.csv.gz"), &readings.into_bytes())?;
     let page = write_page(arguments, &claims, experiments.shown(out), &mut faults)?;
     print(if *json { to_json(arguments, &claims) } else { in_words(&claims, &page) }.as_bytes())?;
     match (&failed[..], &faults[..]) {
@@ -143,8 +144,8 @@ impl Experiments {
         folders.filter(|folder| folder.join(MANIFEST).is_file()).collect()
     }
 
-    /// The claims, and what could not be read.
-    fn claims(&self, out: &Path) -> (Vec<Claim>, Vec<Error>) {
+    /// The claims, their readings, and what could not be read.
+    fn claims(&self, out: &Path) -> (Vec<Claim>, Readings, Vec<Error>) {
         let (suite, plan) = &self.rules;
         let mut unread = Vec::new();
         let mut outcomes: Vec<Option<Outcome>> = Vec::new();
@@ -160,8 +161,8 @@ impl Experiments {
             }
             outcomes.push(outcome);
         }
-        let (claims, faults) = reproduce::claims(&self.sweeps, (suite, &outcomes), out);
-        (claims, unread.into_iter().chain(faults).collect())
+        let (claims, readings, faults) = reproduce::claims(&self.sweeps, (suite, &outcomes), out);
+        (claims, readings, unread.into_iter().chain(faults).collect())
     }
 }
 

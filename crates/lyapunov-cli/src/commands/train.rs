@@ -64,7 +64,8 @@ pub struct TrainFlags {
     /// The folder that receives one folder per run
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
-    /// The device to compute on: flex, the processor, in this build [env: BURN_DEVICE]
+    /// The device to compute on: flex, the processor; wgpu, the fastest graphics adapter, where the program was built
+    /// with that feature; any other name lists what there is [env: BURN_DEVICE]
     #[arg(long, value_name = "NAME")]
     pub device: Option<String>,
     /// Go on with the run in this folder, which was killed or interrupted, from its last checkpoint, to the same bits

@@ -204,7 +204,7 @@ impl Settings {
                     None => fault.into(),
                 };
             }
-            lyapunov_burn::Error::Device { .. } => "run.device",
+            lyapunov_burn::Error::Device { .. } | lyapunov_burn::Error::Unusable { .. } => "run.device",
             lyapunov_burn::Error::Core(lyapunov::Error::Product { .. }) => "measure.product",
             _ => return fault.into(),
         };

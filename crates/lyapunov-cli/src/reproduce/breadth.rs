@@ -60,8 +60,12 @@ pub fn claim(claims: &[Claim]) -> Claim {
         let claim = format!("C{number}: {}", finding.what);
         vec![claim, finding.on.clone(), finding.outcome.words().to_owned(), finding.number.clone()]
     }));
-    let mut parts: Vec<(u32, &str)> = findings().map(|(number, finding)| (number, finding.what)).collect();
-    parts.dedup();
+    let mut parts: Vec<(u32, &str)> = Vec::new();
+    for part in findings().map(|(number, finding)| (number, finding.what)) {
+        if !parts.contains(&part) {
+            parts.push(part);
+        }
+    }
     let counts = parts.iter().map(|part| {
         let own = |outcome: Outcome| {
             findings().filter(|(number, of)| (*number, of.what) == *part && of.outcome == outcome).count()
@@ -125,10 +129,18 @@ mod tests {
         let finding = |what, on: &str, outcome| Finding { what, on: on.to_owned(), outcome, number: "1".to_owned() };
         let (one, two) = (
             vec![finding("a", "mlp", Outcome::Holds), finding("a", "cnn", Outcome::Holds)],
-            vec![finding("b", "mlp", Outcome::of(1, 3)), finding("b", "cnn", Outcome::of(0, 3))],
+            // One group after another.
+            vec![
+                finding("b", "mlp", Outcome::of(1, 3)),
+                finding("c", "mlp", Outcome::Fails),
+                finding("b", "cnn", Outcome::of(0, 3)),
+                finding("c", "cnn", Outcome::Fails),
+            ],
         );
         let claim = claim(&[claim_of(1, one), claim_of(3, two)]);
-        assert_eq!(claim.measured, "It holds: C1, a: in 2 of 2; C3, b: in 0 of 2 (in part in 1, not in 1).");
+        let measured =
+            "It holds: C1, a: in 2 of 2; C3, b: in 0 of 2 (in part in 1, not in 1); C3, c: in 0 of 2 (not in 2).";
+        assert_eq!(claim.measured, measured);
         assert_eq!(claim.verdict, "On every network and loss that was tried holds only: a.");
         assert_eq!(claim.table[3], ["C3: b", "mlp", "holds in part", "1"]);
         assert_eq!(super::claim(&[]).verdict, "Undecided.");

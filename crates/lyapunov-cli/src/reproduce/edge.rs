@@ -7,7 +7,7 @@ use super::{
     breadth::{Finding, Outcome},
     claim::{Claim, heads},
     plateau::{BATCH, Plateau, REACHED},
-    seeds::by_rate,
+    seeds::by_rate_in_logarithms,
 };
 use crate::{
     show::{
@@ -157,7 +157,7 @@ impl Group {
 /// The line of log λ_max against log η, through η and η·λ_max: one point per rate, the mean over its seeds, so that the
 /// scatter about the line has that of the seeds in it.
 fn through(points: impl Iterator<Item = (f64, f64)>) -> Option<Fit> {
-    let points = by_rate(points.map(|(rate, scaled)| (rate, scaled / rate)));
+    let points = by_rate_in_logarithms(points.map(|(rate, scaled)| (rate, scaled / rate)));
     Fit::through(&points.iter().map(|point| (point.rate, point.mean)).collect::<Vec<_>>())
 }
 
@@ -280,7 +280,8 @@ fn slopes(groups: &[Group]) -> String {
 fn picture(groups: &[Group]) -> Option<String> {
     let mut panels: Vec<(String, Vec<plot::RateCurve>)> = Vec::new();
     for group in groups.iter().filter(|group| !group.plateaus.is_empty()) {
-        let points = by_rate(group.plateaus.iter().map(|plateau| (plateau.rate, plateau.scaled / plateau.rate)));
+        let points =
+            by_rate_in_logarithms(group.plateaus.iter().map(|plateau| (plateau.rate, plateau.scaled / plateau.rate)));
         let points = points.iter().map(|point| (point.rate, [point.least, point.mean, point.most])).collect();
         let curve = plot::RateCurve { label: group.loss.clone(), points };
         match panels.last_mut().filter(|(network, _)| *network == group.network) {

@@ -10,11 +10,13 @@ mod estimates;
 mod experiment;
 mod exponents;
 mod plateau;
+mod readings;
 mod rules;
 mod seeds;
 
 pub use claim::{Claim, overview};
 pub use experiment::{Experiment, Scale};
+pub use readings::Readings;
 
 use std::path::Path;
 
@@ -58,16 +60,17 @@ fn ended(plan: &Plan, out: &Path) -> (Vec<Ended>, Vec<Error>) {
     (found, faults)
 }
 
-/// What the runs below `out` say of all claims, and what could not be read.
+/// What the runs below `out` say of all claims, every reading that says so, and what could not be read.
 pub fn claims(
     plans: &[(Experiment, Plan)],
     (suite, outcomes): (&Suite, &[Option<Outcome>]),
     out: &Path,
-) -> (Vec<Claim>, Vec<Error>) {
-    let (mut claims, mut faults) = (Vec::new(), Vec::new());
+) -> (Vec<Claim>, Readings, Vec<Error>) {
+    let (mut claims, mut faults, mut readings) = (Vec::new(), Vec::new(), Readings::new());
     for (experiment, plan) in plans {
         let (runs, unread) = ended(plan, out);
         faults.extend(unread);
+        readings.add(*experiment, &plan.keys, &runs);
         match experiment {
             Experiment::Exponents => claims.push(exponents::claim(plan, &runs)),
             Experiment::Estimates => claims.push(estimates::claim(plan, &runs)),
@@ -78,7 +81,7 @@ pub fn claims(
     claims.push(rules::claim(&Comparison::of(suite, outcomes)));
     claims.sort_by_key(|claim| claim.number);
     claims.push(breadth::claim(&claims));
-    (claims, faults)
+    (claims, readings, faults)
 }
 
 #[cfg(test)]

@@ -97,6 +97,19 @@ pub fn check(settings: &Settings, options: &NetworkOptions) -> Result<()> {
     let (images, classes) = size(&settings.config);
     let size = NetworkSize::of(options, classes).map_err(|fault| settings.explain(fault))?;
     let estimate = Estimate::of(&settings.config, size, images);
+    let tensor = NUMBER * size.parameters.max(size.widest * settings.config.run.batch_size.min(images)) as f64;
+    if let Some(limit) = lyapunov_burn::largest_tensor(&settings.config.run.device).map(|limit| limit as f64)
+        && tensor > limit
+    {
+        let key = if NUMBER * size.parameters as f64 > limit { "model.widths" } else { "run.batch_size" };
+        let message = format!(
+            "the run needs tensors of {}, and the device {:?} holds {} in one: change `{key}`",
+            amount(tensor),
+            settings.config.run.device,
+            amount(limit)
+        );
+        return Err(settings.refuse(key, &message, "or compute on another device".to_owned()));
+    }
     match available() {
         Some(available) if estimate.total() > available => Err(refusal(settings, &estimate, size, available)),
         _ => Ok(()),

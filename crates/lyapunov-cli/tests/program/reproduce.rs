@@ -1,6 +1,6 @@
 //! The paper's claims from outside: the plan, and the page of the runs that have ended.
 
-use std::{fs, path::Path};
+use std::{collections::BTreeMap, fs, io::Read, path::Path};
 
 use assert_cmd::Command;
 use predicates::str::contains;
@@ -12,6 +12,26 @@ fn reproduce(out: &Path, flag: &str) -> Command {
     let mut command = program();
     command.args(["reproduce", flag, "--out"]).arg(out);
     command
+}
+
+/// The error of one product beside two, computed again from the table of readings.
+fn errors_are_those_of_the_readings(out: &Path, claim: &Value) {
+    let mut text = String::new();
+    let file = fs::File::open(out.join("readings.csv.gz")).unwrap();
+    flate2::read::GzDecoder::new(file).read_to_string(&mut text).unwrap();
+    let read = |products: &str| -> BTreeMap<u64, f64> {
+        let rows = csv::Reader::from_reader(text.as_bytes()).into_records().map(Result::unwrap).collect::<Vec<_>>();
+        let own =
+            rows.iter().filter(|row| &row[0] == "estimates" && row[1].contains(products) && &row[5] == "lambda_max");
+        own.map(|row| (row[4].parse().unwrap(), row[8].parse().unwrap())).collect()
+    };
+    let (one, two) = (read("measure.products 1"), read("measure.products 2"));
+    // The first measurement begins with nothing.
+    let mut errors: Vec<f64> = one.iter().skip(1).map(|(step, value)| (value / two[step] - 1.0).abs()).collect();
+    errors.sort_by(f64::total_cmp);
+    let worst = claim["table"][1][4].as_str().unwrap().trim_end_matches(" %").replace(',', "");
+    let worst: f64 = worst.parse().unwrap();
+    assert!((100.0 * errors.last().unwrap() / worst - 1.0).abs() < 1e-3, "{errors:?}, {claim}");
 }
 
 #[test]
@@ -44,6 +64,7 @@ fn the_page_says_of_every_claim_what_the_runs_that_have_ended_say() {
         assert!(claims[undecided]["verdict"].as_str().unwrap().contains("Undecided"), "{}", claims[undecided]);
     }
     assert!(claims[2]["measured"].as_str().unwrap().contains("nothing can be said"), "{}", claims[2]);
+    errors_are_those_of_the_readings(&out, &claims[1]);
     let page = fs::read_to_string(out.join("report.html")).unwrap();
     for number in 1..=5 {
         assert!(page.contains(&format!("<h2>C{number}: ")), "C{number}");

@@ -48,10 +48,7 @@ impl Watched {
 
     /// The step that comes next, and how many there will be.
     pub fn progress(&self) -> (u64, Option<u64>) {
-        let steps = |key: &str| self.run.key(key).and_then(serde_json::Value::as_u64);
-        let epochs = || Some(steps("run.epochs")? * self.run.manifest.steps_per_epoch);
-        let all = steps("run.steps").filter(|steps| *steps > 0).or_else(epochs).filter(|steps| *steps > 0);
-        (self.latest.row.map_or(0, |row| row.step), all)
+        (self.latest.row.map_or(0, |row| row.step), planned_steps(&self.run))
     }
 
     /// η·λ_max at the last measurement.
@@ -84,6 +81,20 @@ impl Watched {
             self.history.extend(store::read_from(path, next).unwrap_or_default());
         }
     }
+}
+
+/// How many steps a run takes, by its configuration.
+fn planned_steps(run: &StoredRun) -> Option<u64> {
+    let steps = |key: &str| run.key(key).and_then(serde_json::Value::as_u64);
+    let number = |key: &str| run.key(key).and_then(serde_json::Value::as_f64);
+    let timed = || {
+        let time = number("run.time").filter(|time| *time > 0.0)?;
+        let needed = (time / number("optimizer.learning_rate")? * (1.0 - 1e-12)).ceil() as u64;
+        Some(needed.clamp(1, steps("run.most_steps")?))
+    };
+    let epochs = || Some(steps("run.epochs")? * run.manifest.steps_per_epoch);
+    let given = || steps("run.steps").filter(|steps| *steps > 0);
+    timed().or_else(given).or_else(epochs).filter(|steps| *steps > 0)
 }
 
 impl Board {
@@ -150,4 +161,28 @@ impl Board {
 fn newest(runs: &[Watched], among: impl Fn(&Watched) -> bool) -> Option<usize> {
     let places = (0..runs.len()).filter(|i| among(&runs[*i]));
     places.max_by(|a, b| runs[*a].run.manifest.started.cmp(&runs[*b].run.manifest.started))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::manifest::Manifest;
+
+    #[test]
+    fn the_length_of_a_run_is_that_of_its_time_its_steps_or_its_epochs() {
+        let of = |keys: &[(&str, Value)]| {
+            let manifest = Manifest { steps_per_epoch: 7, ..Manifest::default() };
+            let keys = keys.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect();
+            planned_steps(&StoredRun { folder: "run".into(), manifest, keys })
+        };
+        let epochs = ("run.epochs", json!(3));
+        assert_eq!(of(&[epochs.clone(), ("run.steps", json!(0)), ("run.time", json!(0.0))]), Some(21));
+        assert_eq!(of(&[epochs.clone(), ("run.steps", json!(5))]), Some(5));
+        let time = [("run.time", json!(2.0)), ("optimizer.learning_rate", json!(0.1)), epochs];
+        assert_eq!(of(&[&time[..], &[("run.most_steps", json!(1000))]].concat()), Some(20));
+        assert_eq!(of(&[&time[..], &[("run.most_steps", json!(8))]].concat()), Some(8));
+        assert_eq!(of(&[]), None);
+    }
 }

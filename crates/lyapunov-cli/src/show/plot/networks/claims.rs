@@ -33,6 +33,10 @@ pub fn edge_figure(panels: &Panels) -> Figure {
     let panel = |(network, curves): &(String, Vec<RateCurve>)| {
         let mut panel = drawn(network, curves, |rate| (1.0 / rate).log10());
         panel.series.extend([line(1.0, Stroke::Dotted), line(2.0, Stroke::Dashed)]);
+        // Both lines are seen from end to end.
+        if let Vertical::Logarithmic { floor: low } = &mut panel.scale {
+            *low = low.min(floor([10.0_f64.powf(range.0)].into_iter()));
+        }
         panel
     };
     Figure {
