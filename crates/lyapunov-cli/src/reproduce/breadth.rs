@@ -1,56 +1,6 @@
 //! C5: what the other claims came to, network by network and loss by loss.
 
-use serde::Serialize;
-
-use super::claim::{Claim, heads};
-
-/// What one network with one loss says of a claim.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Outcome {
-    /// In all runs that count.
-    Holds,
-    /// In some of them.
-    InPart,
-    /// In none.
-    Fails,
-    /// Too few runs, or errors too large.
-    Undecided,
-}
-
-impl Outcome {
-    /// By how many of all runs it holds in.
-    pub fn of(held: usize, all: usize) -> Self {
-        match held {
-            _ if all == 0 => Self::Undecided,
-            0 => Self::Fails,
-            held if held == all => Self::Holds,
-            _ => Self::InPart,
-        }
-    }
-
-    fn words(self) -> &'static str {
-        match self {
-            Self::Holds => "holds",
-            Self::InPart => "holds in part",
-            Self::Fails => "fails",
-            Self::Undecided => "undecided",
-        }
-    }
-}
-
-/// One claim on one network with one loss.
-#[derive(Clone, Debug, Serialize)]
-pub struct Finding {
-    /// What is claimed, in a few words.
-    pub what: &'static str,
-    /// The network and the loss.
-    pub on: String,
-    /// What became of it.
-    pub outcome: Outcome,
-    /// The number that says so.
-    pub number: String,
-}
+use super::claim::{Claim, Outcome, heads};
 
 /// The claim that the others hold across networks and losses, by what they found.
 pub fn claim(claims: &[Claim]) -> Claim {
@@ -87,8 +37,9 @@ pub fn claim(claims: &[Claim]) -> Claim {
     };
     let everywhere: Vec<&str> =
         counts.iter().zip(&parts).filter(|((all, _), _)| *all).map(|(_, (_, what))| *what).collect();
+    let decided = findings().any(|(_, finding)| finding.outcome != Outcome::Undecided);
     let verdict = match (counts.len(), &everywhere[..]) {
-        (0, _) => "Undecided.".to_owned(),
+        _ if !decided => "Undecided.".to_owned(),
         (_, []) => "Nothing of it holds on every network and loss that was tried.".to_owned(),
         (all, parts) if parts.len() == all => "It holds on every network and loss that was tried.".to_owned(),
         (_, parts) => format!("On every network and loss that was tried holds only: {}.", parts.join("; ")),
@@ -108,7 +59,7 @@ pub fn claim(claims: &[Claim]) -> Claim {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::claim::Finding, *};
 
     fn claim_of(number: u32, findings: Vec<Finding>) -> Claim {
         Claim {

@@ -2,7 +2,6 @@
 
 use serde::Serialize;
 
-use super::breadth::Finding;
 use crate::{
     show::report::{Section, escape},
     text::aligned,
@@ -30,6 +29,55 @@ pub struct Claim {
     pub picture: Option<String>,
     /// What it came to, network by network and loss by loss.
     pub findings: Vec<Finding>,
+}
+
+/// What one network with one loss says of a claim.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// In all runs that count.
+    Holds,
+    /// In some of them.
+    InPart,
+    /// In none.
+    Fails,
+    /// Too few runs, or errors too large.
+    Undecided,
+}
+
+impl Outcome {
+    /// By how many of all runs it holds in.
+    pub fn of(held: usize, all: usize) -> Self {
+        match held {
+            _ if all == 0 => Self::Undecided,
+            0 => Self::Fails,
+            held if held == all => Self::Holds,
+            _ => Self::InPart,
+        }
+    }
+
+    /// In words.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Holds => "holds",
+            Self::InPart => "holds in part",
+            Self::Fails => "fails",
+            Self::Undecided => "undecided",
+        }
+    }
+}
+
+/// One claim on one network with one loss.
+#[derive(Clone, Debug, Serialize)]
+pub struct Finding {
+    /// What is claimed, in a few words.
+    pub what: &'static str,
+    /// The network and the loss.
+    pub on: String,
+    /// What became of it.
+    pub outcome: Outcome,
+    /// The number that says so.
+    pub number: String,
 }
 
 impl Claim {

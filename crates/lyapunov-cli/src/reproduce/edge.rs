@@ -4,8 +4,7 @@ use lyapunov::Quantity;
 
 use super::{
     Ended,
-    breadth::{Finding, Outcome},
-    claim::{Claim, heads},
+    claim::{Claim, Finding, Outcome, heads},
     plateau::{BATCH, Plateau, REACHED},
     seeds::by_rate_in_logarithms,
 };
@@ -117,8 +116,10 @@ impl Group {
         let on = self.label.clone();
         let (held, all) = (self.of_order(), self.succeeded.len());
         let middle = median(self.succeeded.iter().map(|(_, edge)| *edge).collect());
-        let number =
-            format!("{held} of {}, median {}", counted(all, "run"), middle.map(four_digits).unwrap_or_default());
+        let number = middle.map_or_else(
+            || "no run succeeds".to_owned(),
+            |middle| format!("{held} of {}, median {}", counted(all, "run"), four_digits(middle)),
+        );
         let order = Finding { what: ORDER_HOLDS, on: on.clone(), outcome: Outcome::of(held, all), number };
         let outcome = match self.slope() {
             Slope::Inverse => Outcome::Holds,

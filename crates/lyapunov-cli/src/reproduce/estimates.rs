@@ -6,8 +6,7 @@ use lyapunov::Quantity;
 
 use super::{
     Ended,
-    breadth::{Finding, Outcome},
-    claim::{Claim, heads},
+    claim::{Claim, Finding, Outcome, heads},
 };
 use crate::{
     show::plot::{self, EstimateCurve},

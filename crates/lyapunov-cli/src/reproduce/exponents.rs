@@ -4,8 +4,7 @@ use lyapunov::Quantity;
 
 use super::{
     Ended,
-    breadth::{Finding, Outcome},
-    claim::{Claim, heads},
+    claim::{Claim, Finding, Outcome, heads},
     seeds::by_rate,
 };
 use crate::{

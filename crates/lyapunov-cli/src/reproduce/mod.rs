@@ -144,13 +144,13 @@ mod tests {
         assert_eq!(order.table[1][1], "4 of 5");
         assert!(order.measured.contains("in 1 of 2 groups of network and loss, another number in 1"), "{order:?}");
         let outcomes: Vec<_> = order.findings.iter().map(|finding| (finding.on.as_str(), finding.outcome)).collect();
-        assert_eq!(outcomes[1], ("mlp · huber", breadth::Outcome::Holds));
-        assert_eq!(outcomes[3], ("mlp · focal", breadth::Outcome::Fails), "{order:?}");
+        assert_eq!(outcomes[1], ("mlp · huber", claim::Outcome::Holds));
+        assert_eq!(outcomes[3], ("mlp · focal", claim::Outcome::Fails), "{order:?}");
         assert!(order.picture.is_some_and(|picture| picture.contains("2/η")));
         let noisy =
             [(0.01, 100.0), (0.03, 90.0), (0.1, 20.0)].map(|(rate, sharpness)| at("hinge", rate, sharpness, 1.0));
         let claim = edge::claim(&plan(), &noisy);
-        assert_eq!(claim.findings[1].outcome, breadth::Outcome::Undecided, "three points about a line say little");
+        assert_eq!(claim.findings[1].outcome, claim::Outcome::Undecided, "three points about a line say little");
     }
 
     fn series(quantity: &str, values: &[f64]) -> SharpnessSeries {
@@ -217,7 +217,7 @@ mod tests {
         let claim = exponents::claim(&plan(), &[with(2.1), with(1.0)]);
         assert_eq!([&claim.table[1][9], &claim.table[2][9]], ["yes", "no"]);
         assert_eq!(claim.table[2][7], "0.5");
-        assert_eq!(claim.findings[0].outcome, breadth::Outcome::InPart);
+        assert_eq!(claim.findings[0].outcome, claim::Outcome::InPart);
         assert!(claim.picture.is_some());
         assert!(exponents::claim(&plan(), &[]).verdict.contains("Undecided"));
         assert!(claim.measured.contains("in 1 of 2 runs with frozen weights"), "{}", claim.measured);
@@ -251,7 +251,7 @@ mod tests {
         let runs = [with(40, &[1.0, 10.0, 10.0], 1.0), trajectory(&[9.0, 5.0, 5.0])];
         let claim = estimates::claim(&plan(), &runs);
         assert_eq!(claim.table[1][1..3], ["nearby, difference: growth", "50 %"]);
-        assert_eq!(claim.findings[0].outcome, breadth::Outcome::Fails);
+        assert_eq!(claim.findings[0].outcome, claim::Outcome::Fails);
         assert!(claim.picture.is_some());
         // Another seed is another run, not another number of products.
         let keys = ["run.seed", "measure.products"].map(str::to_owned).to_vec();

@@ -1,9 +1,6 @@
 //! C4: a quasi-Newton method sets the learning rate while it trains.
 
-use super::{
-    breadth::{Finding, Outcome},
-    claim::{Claim, heads},
-};
+use super::claim::{Claim, Finding, Outcome, heads};
 use crate::{
     compare::{Comparison, Line, Mean},
     show::plot,
@@ -77,7 +74,10 @@ fn finding(line: &Line, reference: &str) -> Finding {
         what: "it ends at 1.15 times the loss of the tuned reference or less",
         on: format!("{}, {}", line.problem, line.rule),
         outcome,
-        number: format!("{} times that of {reference}", end(line)),
+        number: match line.of_reference {
+            Some(ratio) => format!("{} times that of {reference}", four_digits(ratio)),
+            None => end(line),
+        },
     }
 }
 
