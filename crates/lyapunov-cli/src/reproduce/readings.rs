@@ -6,6 +6,11 @@ use flate2::{Compression, write::GzEncoder};
 
 use super::{Ended, Experiment};
 
+/// In single precision, in which networks are computed.
+fn single(value: f64) -> String {
+    (value as f32).to_string()
+}
+
 /// A line per reading.
 pub struct Readings(csv::Writer<GzEncoder<Vec<u8>>>);
 
@@ -31,8 +36,8 @@ impl Readings {
             let seed = run.run.manifest.seed.to_string();
             for series in &run.history.sharpness {
                 for point in &series.points {
-                    let numbers = [point.learning_rate.to_string(), point.value.to_string()];
-                    let residual = point.residual.map(|residual| residual.to_string()).unwrap_or_default();
+                    let numbers = [single(point.learning_rate), single(point.value)];
+                    let residual = point.residual.map(single).unwrap_or_default();
                     let step = point.step.to_string();
                     let cells = [experiment.name(), &of, &seed, run.digest.state, &step, &series.quantity, &series.on];
                     let _ = self.0.write_record(
