@@ -1,5 +1,6 @@
 //! Networks on a graphics adapter beside the same on the processor, whose numbers are checked everywhere else. Run where
 //! there is one, if only a driver in software: `./check --gpu`.
+#![allow(clippy::unwrap_used, reason = "in a test a fault is a failure")]
 
 use lyapunov::{Hessian, Lanczos, Objective, Product, Purpose, Sample, Stream, Vector, lanczos, orthonormalize};
 use lyapunov_burn::{

@@ -1,4 +1,5 @@
 //! The program on a graphics adapter, if only a driver in software: `./check --gpu`.
+#![allow(clippy::unwrap_used, reason = "in a test a fault is a failure")]
 
 use std::{
     fs,
@@ -61,7 +62,7 @@ fn a_run_is_that_of_the_processor_and_goes_on_to_the_same_bits() {
     // Asked to leave in the middle.
     let mut child = train(&cut, "wgpu").stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     let began = Instant::now();
-    let begun = loop {
+    let cut_run = loop {
         assert!(began.elapsed() < Duration::from_mins(2), "no rows");
         thread::sleep(Duration::from_millis(10));
         let Some(run) = fs::read_dir(&cut).ok().and_then(|mut found| found.next()?.ok()) else { continue };
@@ -75,10 +76,10 @@ fn a_run_is_that_of_the_processor_and_goes_on_to_the_same_bits() {
     assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
     child.wait().unwrap();
     let mut resume = Command::new(assert_cmd::cargo::cargo_bin("lyapunov"));
-    resume.args(["train", "--quiet", "--resume"]).arg(&begun);
+    resume.args(["train", "--quiet", "--resume"]).arg(&cut_run);
     assert!(resume.status().unwrap().success());
     let bits = |run: &Path| losses(run).into_iter().map(f64::to_bits).collect::<Vec<_>>();
-    assert_eq!(bits(&begun), bits(&folder(&own)));
+    assert_eq!(bits(&cut_run), bits(&folder(&own)));
 }
 
 #[test]
