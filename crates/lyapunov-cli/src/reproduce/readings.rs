@@ -1,4 +1,4 @@
-//! Every reading of the experiments, as a compressed table: what a second computation of the claims begins with.
+//! Every reading of curvature of C1, C2 and C3, as a compressed table: what a second computation of the claims begins with.
 
 use std::io::Write;
 
