@@ -4,7 +4,7 @@
 //! their order.
 
 use super::{
-    number::{Real, arch},
+    number::{Real, in_registers},
     workspace::Workspace,
 };
 
@@ -59,7 +59,7 @@ pub(super) fn map<T: Real, const N: usize, const M: usize, const O: usize>(
     });
     space.for_each(parts, |(mut outputs, inputs)| {
         let coefficients = coefficients.each_ref().map(Vec::as_slice);
-        arch().dispatch(
+        in_registers(
             #[inline(always)]
             || {
                 for start in (0..inputs[0].len()).step_by(row) {
@@ -122,7 +122,7 @@ pub(super) fn sums<T: Real, const N: usize, const M: usize, const K: usize>(
         let inputs = inputs.map(|input| &input[part * length..total.min((part + 1) * length)]);
         let coefficients = coefficients.each_ref().map(Vec::as_slice);
         *totals = [const { Vec::new() }; K].map(|_: Vec<f64>| vec![0.0; channels]);
-        arch().dispatch(
+        in_registers(
             #[inline(always)]
             || {
                 for start in (0..inputs[0].len()).step_by(block) {

@@ -60,7 +60,7 @@ pub(crate) fn convolve<T: Real>(
     let windows = Windows::new::<T>(shape, x.len() / shape.image());
     // Rows of weights are in the order in which a window lies in memory: row, column, channel.
     let packed = match taps {
-        1 => Packed::transposed(space, [rows, shape.outputs], weights),
+        1 => Packed::transposed(space, [rows, shape.outputs], (weights, rows)),
         _ => Packed::new(space, [rows, shape.outputs], |row, output| {
             weights[output * rows + row % shape.inputs * taps + row / shape.inputs]
         }),
@@ -71,7 +71,7 @@ pub(crate) fn convolve<T: Real>(
         let pixels = out.len() / shape.outputs;
         let (at, to, runs) = (&windows.at[..pixels], &to[..pixels], &windows.runs[..]);
         framed(space, &windows.frame, x, |x| {
-            arch().dispatch(Tiles { x, at, to, runs, weights: &packed, bias, out });
+            arch().dispatch(Tiles { x, at, to, runs, weights: &packed, bias, out, adds: false });
         });
     });
 }

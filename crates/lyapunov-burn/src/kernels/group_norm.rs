@@ -6,7 +6,7 @@
 //! where γ u stands there, a number û = γ u of its own channel stands here.
 
 use super::{
-    number::{Real, arch},
+    number::{Real, in_registers},
     workspace::Workspace,
 };
 
@@ -193,10 +193,10 @@ pub(crate) fn statistics<T: Real>(space: &Workspace, groups: Groups, x: &[T], ep
     let (images, sets) = (groups.part() * groups.image(), groups.part() * groups.groups);
     let parts = x.chunks(images).zip(means.chunks_mut(sets)).zip(inverses.chunks_mut(sets));
     space.for_each(parts, |((x, means), inverses)| {
-        arch().dispatch(
+        in_registers(
             #[inline(always)]
             || {
-                for (set, (mean, inverse)) in means.iter_mut().zip(inverses).enumerate() {
+                for (set, (mean, inverse)) in means.iter_mut().zip(inverses.iter_mut()).enumerate() {
                     let (image, group) = (set / groups.groups, set % groups.groups);
                     let x = &x[image * groups.image()..][..groups.image()];
                     // Around the first number, so that squares do not cancel where the mean is far from zero.
@@ -231,7 +231,7 @@ pub(crate) fn normalize<T: Real>(
 ) {
     let images = groups.part() * groups.image();
     space.for_each(x.chunks(images).zip(y.chunks_mut(images)).enumerate(), |(part, (x, y))| {
-        arch().dispatch(
+        in_registers(
             #[inline(always)]
             || {
                 let pairs = x.chunks_exact(groups.image()).zip(y.chunks_exact_mut(groups.image()));
@@ -283,7 +283,7 @@ pub(crate) fn gradient<T: Real>(
     let parts = x.chunks(images).zip(u.chunks(images)).zip(dx.chunks_mut(images)).zip(&mut sums).enumerate();
     space.for_each(parts, |(part, (((x, u), dx), sums))| {
         *sums = [(); 2].map(|()| vec![0.0; groups.channels]);
-        arch().dispatch(
+        in_registers(
             #[inline(always)]
             || {
                 for image in 0..x.len() / groups.image() {
@@ -339,7 +339,7 @@ pub(crate) fn tangent<T: Real>(
     let kept = a.chunks_mut(sets).zip(b.chunks_mut(sets));
     let parts = x.chunks(images).zip(t.chunks(images)).zip(y_dot.chunks_mut(images)).zip(kept).enumerate();
     space.for_each(parts, |(part, (((x, t), y_dot), (a, b)))| {
-        arch().dispatch(
+        in_registers(
             #[inline(always)]
             || {
                 for image in 0..x.len() / groups.image() {
@@ -392,7 +392,7 @@ pub(crate) fn tangent_gradient<T: Real>(
     let parts = x.chunks(images).zip(t.chunks(images)).zip(u.chunks(images)).zip(made).enumerate();
     space.for_each(parts, |(part, (((x, t), u), ((dx, dt), sums)))| {
         *sums = [(); 3].map(|()| vec![0.0; groups.channels]);
-        arch().dispatch(
+        in_registers(
             #[inline(always)]
             || {
                 for image in 0..x.len() / groups.image() {

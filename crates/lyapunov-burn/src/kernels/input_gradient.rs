@@ -72,7 +72,7 @@ pub(crate) fn input_gradient<T: Real>(space: &Workspace, shape: &Shape, dy: &[T]
             for Class { at, to, runs, weights } in &classes {
                 let pixels = at.len() / group * images;
                 let (at, to) = (&at[..pixels], &to[..pixels]);
-                arch().dispatch(Tiles { x, at, to, runs, weights, bias: None, out: &mut *dx });
+                arch().dispatch(Tiles { x, at, to, runs, weights, bias: None, out: &mut *dx, adds: false });
             }
         });
     });
@@ -96,11 +96,14 @@ fn class<T: Real>(
     let run = |tap| Run { start: frame.place(tap, 0), length };
     let runs = (0..down.taps.len()).map(run).flat_map(Run::pieces).collect();
     let taps = shape.kernel * shape.kernel;
-    let packed = Packed::new(space, [down.taps.len() * length, shape.inputs], |index, input| {
-        let (tap, output) = (index % length / shape.outputs, index % shape.outputs);
-        let tap = down.taps[index / length] * shape.kernel + across.taps[tap];
-        weights[(output * shape.inputs + input) * taps + tap]
-    });
+    let packed = match taps {
+        1 => Packed::rows(space, [shape.outputs, shape.inputs], (weights, shape.inputs)),
+        _ => Packed::new(space, [down.taps.len() * length, shape.inputs], |index, input| {
+            let (tap, output) = (index % length / shape.outputs, index % shape.outputs);
+            let tap = down.taps[index / length] * shape.kernel + across.taps[tap];
+            weights[(output * shape.inputs + input) * taps + tap]
+        }),
+    };
     let (mut at, mut to) = (Vec::new(), Vec::new());
     for image in 0..group {
         for (y, x) in (0..down.pixels).flat_map(|y| (0..across.pixels).map(move |x| (y, x))) {

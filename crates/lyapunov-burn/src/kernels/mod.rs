@@ -7,6 +7,7 @@
     reason = "a kernel is compiled for an instruction set only where it is inlined into it"
 )]
 
+pub(crate) mod attention;
 pub(crate) mod batch_norm;
 mod channels;
 mod convolve;

@@ -163,6 +163,24 @@ pub(super) fn arch() -> Arch {
     Arch::new()
 }
 
+/// Work that takes what it needs by reference.
+struct Work<F>(F);
+
+impl<F: FnMut()> WithSimd for Work<F> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(mut self, _: S) {
+        (self.0)();
+    }
+}
+
+/// Does the work, whose loops become loops over the widest registers of this processor where it is marked to be
+/// inlined always. Called as `FnOnce`, as `pulp` does, it would pass through a function that is compiled for none.
+pub(super) fn in_registers(work: impl FnMut()) {
+    arch().dispatch(Work(work));
+}
+
 /// Numbers in a register of this processor.
 pub(super) fn lanes_here<T: Real>() -> usize {
     arch().dispatch(Lanes::<T>(std::marker::PhantomData))

@@ -2,7 +2,7 @@
 //! larger one.
 
 use super::{
-    number::{Real, arch},
+    number::{Real, in_registers},
     workspace::Workspace,
 };
 
@@ -54,7 +54,7 @@ pub(crate) fn winners<T: Real>(space: &Workspace, pool: &Pool, x: &[T], t: &[T],
     let (image, output) = (pool.part() * pool.image(), pool.part() * pool.output());
     let parts = x.chunks(image).zip(t.chunks(image)).zip(out.chunks_mut(output));
     space.for_each(parts, |((x, t), out)| {
-        arch().dispatch(
+        in_registers(
             #[inline(always)]
             || {
                 each_window(
@@ -81,7 +81,7 @@ pub(crate) fn winners_gradient<T: Real>(space: &Workspace, pool: &Pool, x: &[T],
     let (image, output) = (pool.part() * pool.image(), pool.part() * pool.output());
     let parts = x.chunks(image).zip(dt.chunks_mut(image)).zip(u.chunks(output));
     space.for_each(parts, |((x, dt), u)| {
-        arch().dispatch(
+        in_registers(
             #[inline(always)]
             || {
                 each_window(
@@ -183,7 +183,7 @@ pub(crate) fn means<T: Real>(space: &Workspace, pool: &Pool, x: &[T], out: &mut 
     let parts = x.chunks(pool.part() * pool.image()).zip(out.chunks_mut(pool.part() * pool.output()));
     space.for_each(parts, |(x, out)| {
         out.fill(T::ZERO);
-        arch().dispatch(
+        in_registers(
             #[inline(always)]
             || {
                 pool.rows(
@@ -211,7 +211,7 @@ pub(crate) fn means_gradient<T: Real>(space: &Workspace, pool: &Pool, u: &[T], d
     let share = T::from_f64(1.0 / (pool.window * pool.window) as f64);
     let parts = dx.chunks_mut(pool.part() * pool.image()).zip(u.chunks(pool.part() * pool.output()));
     space.for_each(parts, |(dx, u)| {
-        arch().dispatch(
+        in_registers(
             #[inline(always)]
             || {
                 pool.rows(

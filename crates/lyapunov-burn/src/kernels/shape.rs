@@ -24,6 +24,11 @@ impl Shape {
         Self { size: 1, inputs, outputs, kernel: 1, stride: 1, padding: 0 }
     }
 
+    /// Whether it is the product of every pixel with a matrix.
+    pub fn is_pointwise(&self) -> bool {
+        (self.kernel, self.stride, self.padding) == (1, 1, 0)
+    }
+
     /// The side of an image that comes out.
     pub fn side(&self) -> usize {
         (self.size + 2 * self.padding - self.kernel) / self.stride + 1

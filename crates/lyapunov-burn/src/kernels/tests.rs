@@ -105,6 +105,9 @@ fn convolutions_of_networks_are_the_sums() {
         layer(8, 64, 64, 3, 1),
         layer(32, 3, 48, 4, 4),
         layer(32, 1, 8, 5, 1),
+        layer(8, 24, 7, 1, 1),
+        Shape::of_matrix(1100, 10),
+        Shape::of_matrix(37, 1100),
     ] {
         let (single, double) = (errors::<f32>(&space, &shape, 9, 1), errors::<f64>(&space, &shape, 9, 1));
         assert!(single <= 1e-6 && double <= 1e-13, "{shape:?}: {single:.1e}, {double:.1e}");
@@ -114,19 +117,44 @@ fn convolutions_of_networks_are_the_sums() {
 /// Law 7.
 #[test]
 fn the_bits_do_not_depend_on_the_number_of_threads() {
-    let shape = Shape { size: 16, inputs: 7, outputs: 19, kernel: 3, stride: 2, padding: 1 };
-    let (x, w) = (draw::<f32>(70 * shape.image(), 1), draw::<f32>(shape.outputs * shape.rows(), 2));
-    let dy = draw::<f32>(70 * shape.output(), 3);
-    let results = |threads| {
-        let space = Workspace::new(threads).unwrap();
-        let [mut y, mut dx, mut dw] = [dy.len(), x.len(), w.len()].map(|length| vec![0.0; length]);
-        convolve(&space, &shape, &x, &w, None, &mut y);
-        input_gradient(&space, &shape, &dy, &w, &mut dx);
-        weight_gradient(&space, &shape, &x, &dy, &mut dw);
-        [y, dx, dw].map(|numbers| numbers.into_iter().map(f32::to_bits).collect::<Vec<_>>())
-    };
+    let square = Shape { size: 16, inputs: 7, outputs: 19, kernel: 3, stride: 2, padding: 1 };
+    for shape in [square, Shape::of_matrix(600, 130)] {
+        let results = |threads| bits(convolutions(&Workspace::new(threads).unwrap(), &shape, 70));
+        let one = results(1);
+        assert!(one == results(2) && one == results(3), "{shape:?}");
+    }
+    let results = |threads| bits(attentions(&Workspace::new(threads).unwrap()));
     let one = results(1);
     assert!(one == results(2) && one == results(3));
+}
+
+fn bits(numbers: Vec<Vec<f32>>) -> Vec<Vec<u32>> {
+    numbers.into_iter().map(|numbers| numbers.into_iter().map(f32::to_bits).collect()).collect()
+}
+
+/// What a convolution of so many images and its gradients give.
+fn convolutions(space: &Workspace, shape: &Shape, examples: usize) -> Vec<Vec<f32>> {
+    let (x, w) = (draw::<f32>(examples * shape.image(), 1), draw::<f32>(shape.outputs * shape.rows(), 2));
+    let dy = draw::<f32>(examples * shape.output(), 3);
+    let [mut y, mut dx, mut dw] = [dy.len(), x.len(), w.len()].map(|length| vec![0.0; length]);
+    convolve(space, shape, &x, &w, None, &mut y);
+    input_gradient(space, shape, &dy, &w, &mut dx);
+    weight_gradient(space, shape, &x, &dy, &mut dw);
+    vec![y, dx, dw]
+}
+
+/// What attention, its tangent and their gradients give.
+fn attentions(space: &Workspace) -> Vec<Vec<f32>> {
+    let heads = attention::Heads { tokens: 21, width: 26, heads: 2 };
+    let [x, t] = [1, 2].map(|seed| draw::<f32>(5 * heads.input(), seed));
+    let u = draw::<f32>(5 * heads.output(), 3);
+    let ([mut y, mut y_dot], [mut dx, mut ex, mut et]) =
+        ([0, 1].map(|_| vec![0.0; u.len()]), [0, 1, 2].map(|_| vec![0.0; x.len()]));
+    attention::attend(space, heads, &x, &mut y);
+    attention::attend_gradient(space, heads, [&x, &u], &mut dx);
+    attention::attend_tangent(space, heads, [&x, &t], &mut y_dot);
+    attention::attend_tangent_gradient(space, heads, [&x, &t, &u], [&mut ex, &mut et]);
+    vec![y, y_dot, dx, ex, et]
 }
 
 /// AVX2 and AVX-512, where this processor has both.
@@ -134,24 +162,65 @@ fn the_bits_do_not_depend_on_the_number_of_threads() {
 fn the_bits_do_not_depend_on_the_instruction_set() {
     let space = Workspace::default();
     let shape = Shape { size: 10, inputs: 7, outputs: 37, kernel: 3, stride: 1, padding: 1 };
-    let (x, w) = (draw::<f32>(3 * shape.image(), 1), draw::<f32>(shape.outputs * shape.rows(), 2));
-    let dy = draw::<f32>(3 * shape.output(), 3);
+    let (x, dy) = (draw::<f32>(3 * shape.image(), 1), draw::<f32>(3 * shape.output(), 3));
     let results = |arch| {
         number::narrowed::by(arch, || {
-            let [mut y, mut dx, mut dw] = [dy.len(), x.len(), w.len()].map(|length| vec![0.0; length]);
-            convolve(&space, &shape, &x, &w, None, &mut y);
-            input_gradient(&space, &shape, &dy, &w, &mut dx);
-            weight_gradient(&space, &shape, &x, &dy, &mut dw);
             let [mut t, mut g, mut r] = [0, 1, 2].map(|_| vec![0.0; x.len()]);
             tanh(&space, &x, &mut t);
             gelu_slope(&space, &x, &t, &mut g);
             rectify(&space, &x, &mut r);
             let mut sums = vec![0.0; shape.outputs];
             channel_sums(&space, &dy, &mut sums);
-            [y, dx, dw, t, g, r, sums].map(|numbers| numbers.into_iter().map(f32::to_bits).collect::<Vec<_>>())
+            let matrix = convolutions(&space, &Shape::of_matrix(70, 37), 5);
+            bits([convolutions(&space, &shape, 3), matrix, attentions(&space), vec![t, g, r, sums]].concat())
         })
     };
     let all = number::narrowed::all();
     let found: Vec<_> = all.iter().map(|arch| results(*arch)).collect();
     assert!(found.windows(2).all(|pair| pair[0] == pair[1]), "{all:?}");
+}
+
+/// `cargo test --release --workspace --lib -- --ignored --nocapture throughput`: how many sums and products per second
+/// the three kernels of the layers of networks do, on one thread.
+#[test]
+#[ignore = "a measurement"]
+fn throughput() {
+    let layer = |size, inputs, outputs, kernel, stride| {
+        let padding = if kernel == stride { 0 } else { kernel / 2 };
+        Shape { size, inputs, outputs, kernel, stride, padding }
+    };
+    let space = Workspace::default();
+    println!("10⁹ sums and products per second: forward, gradient in the input, in the weights");
+    for (shape, examples) in [
+        (layer(32, 3, 16, 3, 1), 128),
+        (layer(32, 16, 16, 3, 1), 128),
+        (layer(16, 32, 32, 3, 1), 128),
+        (layer(8, 64, 64, 3, 1), 128),
+        (layer(4, 128, 128, 3, 1), 128),
+        (layer(2, 512, 512, 3, 1), 128),
+        (layer(32, 16, 32, 1, 2), 128),
+        (Shape::of_matrix(3072, 512), 128),
+        (Shape::of_matrix(512, 512), 128),
+        (Shape::of_matrix(192, 576), 8320),
+        (Shape::of_matrix(192, 768), 8320),
+        (Shape::of_matrix(768, 192), 8320),
+    ] {
+        let (x, w) = (draw::<f32>(examples * shape.image(), 1), draw::<f32>(shape.outputs * shape.rows(), 2));
+        let dy = draw::<f32>(examples * shape.output(), 3);
+        let [mut y, mut dx, mut dw] = [dy.len(), x.len(), w.len()].map(|length| vec![0.0; length]);
+        let speed = |work: &mut dyn FnMut()| {
+            work();
+            let (started, mut times) = (std::time::Instant::now(), 0);
+            while started.elapsed().as_secs_f64() < 0.3 {
+                work();
+                times += 1;
+            }
+            let operations = 2.0 * (dy.len() * shape.rows() * times) as f64;
+            operations / started.elapsed().as_secs_f64() * 1e-9
+        };
+        let forward = speed(&mut || convolve(&space, &shape, &x, &w, None, &mut y));
+        let input = speed(&mut || input_gradient(&space, &shape, &dy, &w, &mut dx));
+        let weights = speed(&mut || weight_gradient(&space, &shape, &x, &dy, &mut dw));
+        println!("{forward:6.1} {input:6.1} {weights:6.1}  {shape:?}");
+    }
 }

@@ -37,7 +37,11 @@ pub(super) struct Packed {
 
 impl Packed {
     /// Packs what `entry(row, column)` gives.
-    pub fn new<T: Real>(space: &Workspace, [rows, columns]: [usize; 2], entry: impl Fn(usize, usize) -> T) -> Self {
+    pub fn new<T: Real>(
+        space: &Workspace,
+        [rows, columns]: [usize; 2],
+        entry: impl Fn(usize, usize) -> T + Sync,
+    ) -> Self {
         Self::by_panels(space, [rows, columns], |panel, wide, first, there| {
             for (row, target) in panel.chunks_exact_mut(wide).enumerate() {
                 for (column, target) in target[..there].iter_mut().enumerate() {
@@ -48,13 +52,23 @@ impl Packed {
         })
     }
 
-    /// Packs the transpose of a matrix [columns, rows].
-    pub fn transposed<T: Real>(space: &Workspace, [rows, columns]: [usize; 2], matrix: &[T]) -> Self {
+    /// Packs a matrix [rows, columns] whose rows are so far apart.
+    pub fn rows<T: Real>(space: &Workspace, [rows, columns]: [usize; 2], (matrix, step): (&[T], usize)) -> Self {
+        Self::by_panels(space, [rows, columns], |panel, wide, first, there| {
+            for (target, row) in panel.chunks_exact_mut(wide).zip(matrix.chunks(step)) {
+                target[..there].copy_from_slice(&row[first..][..there]);
+                target[there..].fill(T::ZERO);
+            }
+        })
+    }
+
+    /// Packs the transpose of a matrix [columns, rows] whose rows are so far apart.
+    pub fn transposed<T: Real>(space: &Workspace, [rows, columns]: [usize; 2], (matrix, step): (&[T], usize)) -> Self {
         Self::by_panels(space, [rows, columns], |panel, wide, first, there| {
             if there < wide {
                 panel.fill(T::ZERO);
             }
-            transpose([there, rows], (&matrix[first * rows..], rows), (panel, wide));
+            transpose([there, rows], (&matrix[first * step..], step), (panel, wide));
         })
     }
 
@@ -62,21 +76,29 @@ impl Packed {
     fn by_panels<T: Real>(
         space: &Workspace,
         [rows, columns]: [usize; 2],
-        fill: impl Fn(&mut [T], usize, usize, usize),
+        fill: impl Fn(&mut [T], usize, usize, usize) + Sync,
     ) -> Self {
         let lanes = lanes_here::<T>();
-        let total = columns.next_multiple_of(lanes);
+        let (total, most) = (columns.next_multiple_of(lanes), 2 * lanes);
         let mut numbers = space.numbers::<T>(rows * total);
-        let mut rest = numbers.slice_mut::<T>();
-        for first in (0..total).step_by(2 * lanes) {
-            let wide = (2 * lanes).min(total - first);
-            let (panel, others) = rest.split_at_mut(rows * wide);
+        let panels = numbers.slice_mut::<T>().chunks_mut((rows * most).max(1)).enumerate();
+        let fill = |(index, panel): (usize, &mut [T])| {
+            let first = index * most;
+            let wide = most.min(total - first);
             fill(panel, wide, first, wide.min(columns - first));
-            rest = others;
+        };
+        // A few numbers are packed before a thread is awake.
+        if rows * total < SHARED {
+            panels.for_each(fill);
+        } else {
+            space.for_each(panels, fill);
         }
         Self { numbers, rows, columns }
     }
 }
+
+/// Numbers from which on threads pack together.
+const SHARED: usize = 1 << 16;
 
 /// Numbers along a side of the squares in which a matrix is transposed: rows that are far apart fall into the same few
 /// places of the cache, unless whole lines of it are read and written.
@@ -116,6 +138,8 @@ pub(super) struct Tiles<'a, T> {
     pub weights: &'a Packed,
     pub bias: Option<&'a [T]>,
     pub out: &'a mut [T],
+    /// Whether the sums are added to what is there.
+    pub adds: bool,
 }
 
 impl<T: Real> WithSimd for Tiles<'_, T> {
@@ -128,7 +152,7 @@ impl<T: Real> WithSimd for Tiles<'_, T> {
         let weights = self.weights.numbers.slice::<T>();
         // The window is taken in parts, for all pixels and channels before the next part, so that what is read again
         // stays in the caches: long sums also lose less that way.
-        let (mut rest, mut done) = (self.runs, 0);
+        let (mut rest, mut done, mut adds) = (self.runs, 0, self.adds);
         while !rest.is_empty() {
             let (runs, others) = rest.split_at(together(rest));
             let terms: usize = runs.iter().map(|run| run.length).sum();
@@ -137,13 +161,13 @@ impl<T: Real> WithSimd for Tiles<'_, T> {
                 let panel = &weights[first * rows + done * wide..][..wide * terms];
                 // As many sums as registers hold beside the weights and a pixel.
                 match (wide == lanes, S::REGISTER_COUNT >= 32) {
-                    (true, false) => self.panel::<S, 10, 1>(simd, runs, panel, first, done > 0),
-                    (false, false) => self.panel::<S, 6, 2>(simd, runs, panel, first, done > 0),
-                    (true, true) => self.panel::<S, 12, 1>(simd, runs, panel, first, done > 0),
-                    (false, true) => self.panel::<S, 8, 2>(simd, runs, panel, first, done > 0),
+                    (true, false) => self.panel::<S, 10, 1>(simd, runs, panel, first, adds),
+                    (false, false) => self.panel::<S, 6, 2>(simd, runs, panel, first, adds),
+                    (true, true) => self.panel::<S, 12, 1>(simd, runs, panel, first, adds),
+                    (false, true) => self.panel::<S, 8, 2>(simd, runs, panel, first, adds),
                 }
             }
-            (rest, done) = (others, done + terms);
+            (rest, done, adds) = (others, done + terms, true);
         }
     }
 }
@@ -173,9 +197,21 @@ impl<T: Real> Tiles<'_, T> {
                 store::<T, S, V>(simd, &mut self.out[*to as usize + first..][..width], sums, adds);
             }
         }
-        for (at, to) in at.iter().zip(to) {
-            let [sums] = tile::<T, S, 1, V>(simd, (self.x, &[*at]), runs, weights, start);
-            store::<T, S, V>(simd, &mut self.out[*to as usize + first..][..width], sums, adds);
+        match at {
+            [] => {}
+            [at] => {
+                let [sums] = tile::<T, S, 1, V>(simd, (self.x, &[*at]), runs, weights, start);
+                store::<T, S, V>(simd, &mut self.out[to[0] as usize + first..][..width], sums, adds);
+            }
+            // The last of them stands in for those that are missing: a few alone would wait for each other's sums.
+            [.., last] => {
+                let mut whole = [*last; P];
+                whole[..at.len()].copy_from_slice(at);
+                let sums = tile::<T, S, P, V>(simd, (self.x, &whole), runs, weights, start);
+                for (sums, to) in sums.into_iter().zip(to) {
+                    store::<T, S, V>(simd, &mut self.out[*to as usize + first..][..width], sums, adds);
+                }
+            }
         }
     }
 }
@@ -226,7 +262,10 @@ fn tile<T: Real, S: Simd, const P: usize, const V: usize>(
     for run in runs {
         let (rows, others) = weights.split_at(run.length);
         weights = others;
-        let pixels: [&[T]; P] = std::array::from_fn(|p| &x[at[p] as usize + run.start..][..rows.len()]);
+        let mut pixels = [x; P];
+        for (pixel, at) in pixels.iter_mut().zip(at) {
+            *pixel = &x[*at as usize + run.start..][..rows.len()];
+        }
         for (row, weights) in rows.iter().enumerate() {
             for p in 0..P {
                 let pixel = T::splat(simd, pixels[p][row]);

@@ -19,6 +19,28 @@ const STRIP: usize = 128;
 
 /// dw [outputs, inputs, kernel, kernel] of x [examples, size, size, inputs] and dy [examples, side, side, outputs].
 pub(crate) fn weight_gradient<T: Real>(space: &Workspace, shape: &Shape, x: &[T], dy: &[T], dw: &mut [T]) {
+    let lanes = lanes_here::<T>();
+    if !shape.is_pointwise() {
+        let columns = shape.outputs.next_multiple_of(lanes);
+        let mut sums = space.numbers::<T>(shape.rows() * columns);
+        correlate(space, shape, [x, dy], sums.slice_mut());
+        return unpack(shape, sums.slice(), columns, dw);
+    }
+    // Turned round, a matrix is in PyTorch's order at once.
+    let turned = Shape { inputs: shape.outputs, outputs: shape.inputs, ..*shape };
+    let columns = shape.inputs.next_multiple_of(lanes);
+    if columns == shape.inputs {
+        return correlate(space, &turned, [dy, x], dw);
+    }
+    let mut sums = space.numbers::<T>(shape.outputs * columns);
+    correlate(space, &turned, [dy, x], sums.slice_mut());
+    for (to, from) in dw.chunks_exact_mut(shape.inputs).zip(sums.slice().chunks_exact(columns)) {
+        to.copy_from_slice(&from[..shape.inputs]);
+    }
+}
+
+/// Writes what all images give to `sums` [kernel × kernel × inputs, outputs], whose rows are whole registers.
+fn correlate<T: Real>(space: &Workspace, shape: &Shape, [x, dy]: [&[T]; 2], sums: &mut [T]) {
     let (rows, columns) = (shape.rows(), shape.outputs.next_multiple_of(lanes_here::<T>()));
     let examples = x.len() / shape.image();
     // Images of one pixel fill a strip together.
@@ -26,14 +48,11 @@ pub(crate) fn weight_gradient<T: Real>(space: &Workspace, shape: &Shape, x: &[T]
         1 => Windows::of_group(shape, examples),
         _ => Windows::new::<T>(shape, examples),
     };
-    let mut sums = space.zeros::<T>(rows * columns);
     let height = rows.div_ceil(space.threads());
-    let parts = sums.slice_mut::<T>().chunks_mut(height * columns).enumerate();
-    space.for_each(parts, |(part, sums)| {
+    space.for_each(sums.chunks_mut(height * columns).enumerate(), |(part, sums)| {
         let runs = cut(&windows.runs, part * height, sums.len() / columns);
-        correlate(space, shape, &windows, &runs, [x, dy], sums);
+        correlate_rows(space, shape, &windows, &runs, [x, dy], sums);
     });
-    unpack(shape, sums.slice(), columns, dw);
 }
 
 /// The part of the runs, put one after another, that begins at a number and has a length.
@@ -50,8 +69,8 @@ fn cut(runs: &[Run], mut skipped: usize, mut length: usize) -> Vec<Run> {
     parts
 }
 
-/// Adds what all images give to the rows of `sums` that meet the `runs`.
-fn correlate<T: Real>(
+/// Writes what all images give to the rows of `sums` that meet the `runs`.
+fn correlate_rows<T: Real>(
     space: &Workspace,
     shape: &Shape,
     windows: &Windows,
@@ -60,10 +79,10 @@ fn correlate<T: Real>(
     sums: &mut [T],
 ) {
     let columns = shape.outputs.next_multiple_of(lanes_here::<T>());
-    let to: Vec<u32> = (0..windows.at.len()).map(|pixel| (pixel * columns) as u32).collect();
     let mut room = space.numbers::<T>(room(columns));
-    let mut wide = (columns > shape.outputs).then(|| space.zeros::<T>(to.len() * columns));
-    for (x, dy) in x.chunks(windows.group * shape.image()).zip(dy.chunks(windows.group * shape.output())) {
+    let mut wide = (columns > shape.outputs).then(|| space.zeros::<T>(windows.at.len() * columns));
+    let groups = x.chunks(windows.group * shape.image()).zip(dy.chunks(windows.group * shape.output()));
+    for (group, (x, dy)) in groups.enumerate() {
         let pixels = dy.len() / shape.outputs;
         let dy = match &mut wide {
             Some(wide) => {
@@ -74,9 +93,10 @@ fn correlate<T: Real>(
             None => dy,
         };
         framed(space, &windows.frame, x, |x| {
-            let places = (&windows.at[..pixels], &to[..pixels]);
+            let at = &windows.at[..pixels];
             let room = room.slice_mut();
-            arch().dispatch(Correlation { x, dy, places, runs, sums: &mut *sums, columns, room });
+            let adds = group > 0;
+            arch().dispatch(Correlation { x, dy, at, runs, sums: &mut *sums, columns, room, adds });
         });
     }
 }
@@ -98,93 +118,125 @@ fn unpack<T: Real>(shape: &Shape, sums: &[T], columns: usize, dw: &mut [T]) {
     }
 }
 
-/// sums[row, :] += Σ over pixels of x[at + row] dy[to, :].
+/// sums[row, :] = Σ over pixels of x[at[pixel] + row] dy[pixel, :], or added to what is there.
 struct Correlation<'a, T> {
     x: &'a [T],
     dy: &'a [T],
-    places: (&'a [u32], &'a [u32]),
+    at: &'a [u32],
     runs: &'a [Run],
     sums: &'a mut [T],
     columns: usize,
     /// Room for the numbers of a strip, side by side.
     room: &'a mut [T],
+    adds: bool,
 }
 
 /// Rows of dw in a tile, and how far apart the pixels of a tile stand where they are copied.
 const TILE: usize = 6;
 const STEP: usize = 8;
 
+/// Columns whose numbers of a strip stay in the second cache, at most.
+const COLUMNS: usize = 512;
+
 /// How much room a strip takes.
 fn room(columns: usize) -> usize {
-    STRIP * (STEP + columns)
-}
-
-/// Numbers at regular places, or at given ones.
-#[derive(Clone, Copy)]
-struct Column<'a, T> {
-    numbers: &'a [T],
-    places: &'a [u32],
+    STRIP * (STEP + columns.min(COLUMNS))
 }
 
 impl<T: Real> WithSimd for Correlation<'_, T> {
     type Output = ();
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        let (lanes, columns) = (lanes::<T, S>(), self.columns);
-        // Where pixels are far apart they fall into the same few places of the cache: side by side they do not.
-        let copies = columns >= 8 * lanes;
-        let (of_x, of_dy) = self.room.split_at_mut(STRIP * STEP);
-        let regular = |step: usize| -> [u32; STRIP] { std::array::from_fn(|pixel| (pixel * step) as u32) };
-        let (by_steps, by_registers) = (regular(STEP), [regular(lanes), regular(2 * lanes)]);
-        for (at, to) in self.places.0.chunks(STRIP).zip(self.places.1.chunks(STRIP)) {
-            if copies {
-                for (panel, target) in of_dy.chunks_mut(STRIP * 2 * lanes).enumerate() {
-                    let (first, wide) = (panel * 2 * lanes, (2 * lanes).min(columns - panel * 2 * lanes));
-                    for (to, target) in to.iter().zip(target.chunks_exact_mut(wide)) {
-                        target.copy_from_slice(&self.dy[*to as usize + first..][..wide]);
-                    }
-                }
+    fn with_simd<S: Simd>(mut self, simd: S) {
+        for (at, dy) in self.at.chunks(STRIP).zip(self.dy.chunks(STRIP * self.columns)) {
+            for start in (0..self.columns).step_by(COLUMNS) {
+                self.strip(simd, (at, dy), [start, self.columns.min(start + COLUMNS)]);
             }
-            let mut first = 0;
-            for run in self.runs {
-                let mut row = 0;
-                while row < run.length {
-                    let rows = tile(run.length - row);
-                    let mut x = Column { numbers: &self.x[run.start + row..], places: at };
-                    if copies {
-                        for (at, target) in at.iter().zip(of_x.chunks_exact_mut(STEP)) {
-                            target[..rows].copy_from_slice(&x.numbers[*at as usize..][..rows]);
-                        }
-                        x = Column { numbers: of_x, places: &by_steps[..at.len()] };
-                    }
-                    for column in (0..columns).step_by(2 * lanes) {
-                        let wide = (2 * lanes).min(columns - column);
-                        let dy = if copies {
-                            let places = &by_registers[wide / lanes - 1][..at.len()];
-                            Column { numbers: &of_dy[column * STRIP..], places }
-                        } else {
-                            Column { numbers: &self.dy[column..], places: to }
-                        };
-                        let target = &mut self.sums[(first + row) * columns + column..];
-                        match (rows, wide == lanes) {
-                            (1, false) => add::<T, S, 1, 2>(simd, x, dy, target, columns),
-                            (3, false) => add::<T, S, 3, 2>(simd, x, dy, target, columns),
-                            (4, false) => add::<T, S, 4, 2>(simd, x, dy, target, columns),
-                            (_, false) => add::<T, S, TILE, 2>(simd, x, dy, target, columns),
-                            (1, true) => add::<T, S, 1, 1>(simd, x, dy, target, columns),
-                            (3, true) => add::<T, S, 3, 1>(simd, x, dy, target, columns),
-                            (4, true) => add::<T, S, 4, 1>(simd, x, dy, target, columns),
-                            (_, true) => add::<T, S, TILE, 1>(simd, x, dy, target, columns),
-                        }
-                    }
-                    row += rows;
-                }
-                first += run.length;
-            }
+            self.adds = true;
         }
     }
 }
+
+impl<T: Real> Correlation<'_, T> {
+    /// Writes or adds what a strip of pixels gives to the columns from `start` to `end`.
+    #[inline(always)]
+    fn strip<S: Simd>(&mut self, simd: S, (at, dy): (&[u32], &[T]), [start, end]: [usize; 2]) {
+        let lanes = lanes::<T, S>();
+        // Where pixels are far apart they fall into the same few places of the cache: side by side they do not.
+        let copies = self.columns >= 8 * lanes;
+        let (of_x, of_dy) = self.room.split_at_mut(STRIP * STEP);
+        if copies {
+            for (panel, first) in of_dy.chunks_mut(STRIP * 2 * lanes).zip((start..end).step_by(2 * lanes)) {
+                let wide = (2 * lanes).min(end - first);
+                for (pixel, target) in dy.chunks_exact(self.columns).zip(panel.chunks_exact_mut(wide)) {
+                    target.copy_from_slice(&pixel[first..][..wide]);
+                }
+            }
+        }
+        let mut first = 0;
+        for run in self.runs {
+            let mut row = 0;
+            while row < run.length {
+                let rows = tile(run.length - row);
+                let x = &self.x[run.start + row..];
+                if copies {
+                    side_by_side((x, at), rows, of_x);
+                }
+                for column in (start..end).step_by(2 * lanes) {
+                    let wide = (2 * lanes).min(end - column);
+                    let numbers = &mut self.sums[(first + row) * self.columns + column..];
+                    let target = Target { numbers, columns: self.columns, adds: self.adds };
+                    if copies {
+                        let x = &of_x[..at.len() * STEP];
+                        let dy = &of_dy[(column - start) * STRIP..][..at.len() * wide];
+                        match (rows, wide == lanes) {
+                            (1, false) => copied::<T, S, 1, 2>(simd, x, dy, target),
+                            (3, false) => copied::<T, S, 3, 2>(simd, x, dy, target),
+                            (4, false) => copied::<T, S, 4, 2>(simd, x, dy, target),
+                            (_, false) => copied::<T, S, TILE, 2>(simd, x, dy, target),
+                            (1, true) => copied::<T, S, 1, 1>(simd, x, dy, target),
+                            (3, true) => copied::<T, S, 3, 1>(simd, x, dy, target),
+                            (4, true) => copied::<T, S, 4, 1>(simd, x, dy, target),
+                            (_, true) => copied::<T, S, TILE, 1>(simd, x, dy, target),
+                        }
+                        continue;
+                    }
+                    let (x, dy) = ((x, at), (dy, column));
+                    match (rows, wide == lanes) {
+                        (1, false) => in_place::<T, S, 1, 2>(simd, x, dy, target),
+                        (3, false) => in_place::<T, S, 3, 2>(simd, x, dy, target),
+                        (4, false) => in_place::<T, S, 4, 2>(simd, x, dy, target),
+                        (_, false) => in_place::<T, S, TILE, 2>(simd, x, dy, target),
+                        (1, true) => in_place::<T, S, 1, 1>(simd, x, dy, target),
+                        (3, true) => in_place::<T, S, 3, 1>(simd, x, dy, target),
+                        (4, true) => in_place::<T, S, 4, 1>(simd, x, dy, target),
+                        (_, true) => in_place::<T, S, TILE, 1>(simd, x, dy, target),
+                    }
+                }
+                row += rows;
+            }
+            first += run.length;
+        }
+    }
+}
+
+/// Copies so many numbers of the pixel at each of these places, [`STEP`] apart.
+#[inline(always)]
+fn side_by_side<T: Real>((x, at): (&[T], &[u32]), rows: usize, to: &mut [T]) {
+    let pixels = at.iter().zip(to.chunks_exact_mut(STEP));
+    if rows == TILE {
+        for (at, to) in pixels {
+            let numbers: &[T; TILE] = x[*at as usize..].first_chunk().expect(INSIDE);
+            to[..TILE].copy_from_slice(numbers);
+        }
+    } else {
+        for (at, to) in pixels {
+            to[..rows].copy_from_slice(&x[*at as usize..][..rows]);
+        }
+    }
+}
+
+const INSIDE: &str = "windows lie inside the frame";
 
 /// How many rows the next tile has where so many are left.
 #[inline(always)]
@@ -197,20 +249,31 @@ fn tile(left: usize) -> usize {
     }
 }
 
-/// R rows of V registers of columns over a strip of pixels.
-#[inline(always)]
-fn add<T: Real, S: Simd, const R: usize, const V: usize>(
-    simd: S,
-    x: Column<T>,
-    dy: Column<T>,
-    target: &mut [T],
+/// Where the sums of a tile begin, how far apart their rows are, and whether they are added to what is there.
+struct Target<'a, T> {
+    numbers: &'a mut [T],
     columns: usize,
-) {
+    adds: bool,
+}
+
+impl<T: Real> Target<'_, T> {
+    #[inline(always)]
+    fn write<S: Simd, const R: usize, const V: usize>(self, simd: S, sums: [[T::Vector<S>; V]; R]) {
+        for (r, sums) in sums.iter().enumerate() {
+            let target = T::vectors_mut::<S>(&mut self.numbers[r * self.columns..]);
+            for (target, sum) in target.iter_mut().zip(sums) {
+                *target = if self.adds { T::plus(simd, *target, *sum) } else { *sum };
+            }
+        }
+    }
+}
+
+/// R rows of V registers of columns over a strip of pixels that were copied: those of x [`STEP`] apart, those of dy
+/// side by side.
+#[inline(always)]
+fn copied<T: Real, S: Simd, const R: usize, const V: usize>(simd: S, x: &[T], dy: &[T], target: Target<T>) {
     let mut sums = [[T::splat(simd, T::ZERO); V]; R];
-    for (at, to) in x.places.iter().zip(dy.places) {
-        let x: &[T; R] = x.numbers[*at as usize..].first_chunk().expect("windows lie inside the frame");
-        let dy: &[T::Vector<S>; V] =
-            T::vectors::<S>(&dy.numbers[*to as usize..]).first_chunk().expect("columns are whole registers");
+    for (x, dy) in x.as_chunks::<STEP>().0.iter().zip(T::vectors::<S>(dy).as_chunks::<V>().0) {
         for r in 0..R {
             let x = T::splat(simd, x[r]);
             for v in 0..V {
@@ -218,9 +281,30 @@ fn add<T: Real, S: Simd, const R: usize, const V: usize>(
             }
         }
     }
-    for (r, sums) in sums.iter().enumerate() {
-        for (target, sum) in T::vectors_mut::<S>(&mut target[r * columns..]).iter_mut().zip(sums) {
-            *target = T::plus(simd, *target, *sum);
+    target.write::<S, R, V>(simd, sums);
+}
+
+/// R rows of V registers of columns over a strip of pixels that lie at these places of x; those of dy are as far apart
+/// as the columns of the target.
+#[inline(always)]
+fn in_place<T: Real, S: Simd, const R: usize, const V: usize>(
+    simd: S,
+    (x, at): (&[T], &[u32]),
+    (dy, column): (&[T], usize),
+    target: Target<T>,
+) {
+    let lanes = lanes::<T, S>();
+    let (step, column) = (target.columns / lanes, column / lanes);
+    let mut sums = [[T::splat(simd, T::ZERO); V]; R];
+    for (at, dy) in at.iter().zip(T::vectors::<S>(dy).chunks_exact(step)) {
+        let x: &[T; R] = x[*at as usize..].first_chunk().expect(INSIDE);
+        let dy: &[T::Vector<S>; V] = dy[column..].first_chunk().expect("columns are whole registers");
+        for r in 0..R {
+            let x = T::splat(simd, x[r]);
+            for v in 0..V {
+                sums[r][v] = T::multiply_add(simd, x, dy[v], sums[r][v]);
+            }
         }
     }
+    target.write::<S, R, V>(simd, sums);
 }

@@ -4,67 +4,31 @@
 //!
 //! Source: Vaswani et al., *Attention is all you need* (2017), equation 1.
 
-use burn::tensor::{Tensor, activation};
-
 use super::{Dual, Layer, Pass};
+use crate::{
+    kernels::attention::Heads,
+    operations::{attend, attend_tangent},
+};
 
-/// Sequences of `tokens` tokens with 3 × `width` features, queries, keys and values one after another and each by
-/// heads, to such of `width` features. `heads` divides the width. The linear maps before and behind are layers of their
-/// own.
+/// Sequences of tokens with 3 × width features, queries, keys and values one after another and each by heads, to such
+/// of width features. The heads divide the width. The linear maps before and behind are layers of their own.
 #[derive(Clone, Debug)]
-pub(crate) struct Attention {
-    pub tokens: usize,
-    pub width: usize,
-    pub heads: usize,
-}
-
-impl Attention {
-    fn features(&self) -> usize {
-        self.width / self.heads
-    }
-
-    /// Queries, keys or values: [examples, heads, tokens, features].
-    fn part(&self, x: Tensor<2>, which: usize) -> Tensor<4> {
-        let (examples, heads, features) = (x.dims()[0], self.heads, self.features());
-        let parts: Tensor<5> = x.reshape([examples, self.tokens, 3, heads, features]);
-        let part: Tensor<4> = parts.narrow(2, which, 1).reshape([examples, self.tokens, heads, features]);
-        part.swap_dims(1, 2)
-    }
-}
-
-/// softmax over the last dimension.
-fn softmax(scores: Dual<4>) -> Dual<4> {
-    let value = activation::softmax(scores.value, 3);
-    let tangent = Dual::map_tangent(scores.tangent, &value, |p, dot| {
-        let mean = (p.clone() * dot.clone()).sum_dim(3);
-        p * (dot - mean)
-    });
-    Dual { value, tangent }
-}
-
-/// a b, matrix by matrix.
-fn product(a: &Dual<4>, b: &Dual<4>) -> Dual<4> {
-    a.bilinear(b, a.value.clone().matmul(b.value.clone()), Tensor::matmul)
-}
+pub(crate) struct Attention(pub Heads);
 
 impl Layer for Attention {
     fn forward(&self, _parameters: &[Dual<1>], input: Dual<2>, _pass: &mut Pass) -> Dual<2> {
-        let (examples, scale) = (input.value.dims()[0], 1.0 / (self.features() as f64).sqrt());
-        let part = |which| input.clone().map_linear(|x| self.part(x, which));
-        let queries = part(0).map_linear(|q| q * scale);
-        let keys = part(1).map_linear(|k| k.swap_dims(2, 3));
-        let seen = product(&softmax(product(&queries, &keys)), &part(2));
-        seen.map_linear(|y| y.swap_dims(1, 2).reshape([examples, self.tokens * self.width]))
+        let tangent = Dual::map_tangent(input.tangent, &input.value, |x, t| attend_tangent(x, t, self.0));
+        Dual { value: attend(input.value, self.0), tangent }
     }
 
     /// Both factors move here, unlike in a layer with weights and images: passes with tangents cost a little more than
     /// is counted.
     fn multiply_adds(&self) -> Vec<usize> {
-        vec![self.tokens * self.tokens * self.width; 2]
+        vec![self.0.tokens * self.0.output(); 2]
     }
 
     fn outputs(&self) -> Vec<usize> {
-        vec![self.heads * self.tokens * self.tokens, self.tokens * self.width]
+        vec![self.0.heads * self.0.tokens * self.0.tokens, self.0.output()]
     }
 }
 
@@ -76,12 +40,13 @@ mod tests {
         pass::Noise,
     };
 
-    const LAYER: Attention = Attention { tokens: 3, width: 4, heads: 2 };
+    const HEADS: Heads = Heads { tokens: 3, width: 4, heads: 2 };
+    const LAYER: Attention = Attention(HEADS);
 
     #[test]
     fn the_tangent_is_the_derivative() {
         check_layer(&LAYER, 2, 36);
-        check_layer(&Attention { heads: 1, ..LAYER }, 2, 36);
+        check_layer(&Attention(Heads { heads: 1, ..HEADS }), 2, 36);
         assert_eq!(LAYER.multiply_adds(), [36, 36]);
     }
 

@@ -2,6 +2,7 @@
 
 use super::{CHANNELS, Layers, Named, SIZE, activation, dropout, refused};
 use crate::{
+    kernels::attention::Heads,
     layers::{
         Attention, Layer, Linear, Normalize, Over, PatchEmbedding, PerToken, Positions, Residual, Sequence, TokenPool,
         Transpose,
@@ -31,7 +32,7 @@ pub(super) fn transformer(
         let mut attention = vec![
             ("norm1".into(), normalized(tokens, width)),
             ("attn.qkv".into(), linear(tokens, width, 3 * width)),
-            ("attn".into(), Box::new(Attention { tokens, width, heads }) as Box<dyn Layer>),
+            ("attn".into(), Box::new(Attention(Heads { tokens, width, heads })) as Box<dyn Layer>),
             ("attn.proj".into(), linear(tokens, width, width)),
         ];
         attention.extend(dropout(options).map(|dropout| ("dropout".into(), dropout)));

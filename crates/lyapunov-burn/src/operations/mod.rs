@@ -7,6 +7,7 @@
 //!
 //! Values and tangents pass through the same operations, so an exact product needs first-order gradients only.
 
+mod attention;
 mod channels;
 mod convolution;
 mod normalization;
@@ -24,6 +25,7 @@ use burn::{
 
 use self::record::Operation;
 pub(crate) use self::{
+    attention::{attend, attend_tangent},
     channels::{concatenate, thin},
     convolution::convolve,
     normalization::{Made, Over, normalize, normalize_tangent, statistics},

@@ -66,12 +66,11 @@ macro_rules! typed {
 
 impl<O: Operation> Erased for O {
     fn forward(&self, inputs: &[FlexTensor], recorded: bool) -> (FlexTensor, Vec<FlexTensor>) {
-        let inputs: Vec<_> = inputs.iter().map(FlexTensor::to_contiguous).collect();
-        typed!(inputs[0], forward(self, &inputs, recorded))
+        typed!(inputs[0], forward(self, inputs, recorded))
     }
 
     fn gradients(&self, kept: &[FlexTensor], u: &FlexTensor, wanted: &[bool]) -> Vec<Option<Bytes>> {
-        typed!(u, gradients(self, kept, &u.to_contiguous(), wanted))
+        typed!(u, gradients(self, kept, u, wanted))
     }
 }
 
@@ -81,9 +80,10 @@ fn forward<T: Real + Element, O: Operation>(
     recorded: bool,
 ) -> (FlexTensor, Vec<FlexTensor>) {
     let (space, dtype) = (Workspace::current(), inputs[0].dtype());
+    let inputs: Vec<FlexTensor> = inputs.iter().map(in_one_piece::<T>).collect();
     let shape = operation.shape(&inputs.iter().map(TensorMetadata::shape).collect::<Vec<_>>());
     let mut output = space.numbers::<T>(shape.iter().product());
-    let more = operation.forward(&space, &slices::<T>(inputs), output.slice_mut());
+    let more = operation.forward(&space, &slices::<T>(&inputs), output.slice_mut());
     let tensor = |bytes: Bytes, shape: Vec<usize>| FlexTensor::new(bytes, Layout::contiguous(shape.into()), dtype);
     let output = tensor(shared(output), shape);
     if !recorded {
@@ -107,9 +107,14 @@ fn gradients<T: Real + Element, O: Operation>(
     u: &FlexTensor,
     wanted: &[bool],
 ) -> Vec<Option<Bytes>> {
-    let u = std::slice::from_ref(u);
-    let made = operation.gradients(&Workspace::current(), &slices::<T>(kept), slices::<T>(u)[0], wanted);
+    let u = [in_one_piece::<T>(u)];
+    let made = operation.gradients(&Workspace::current(), &slices::<T>(kept), slices::<T>(&u)[0], wanted);
     made.into_iter().map(|numbers| numbers.map(shared)).collect()
+}
+
+/// The tensor with its numbers side by side: itself where they are, such as those of one parameter among all weights.
+fn in_one_piece<T: Real + Element>(tensor: &FlexTensor) -> FlexTensor {
+    if tensor.as_slice::<T>().is_some() { tensor.clone() } else { tensor.to_contiguous() }
 }
 
 fn slices<T: Real + Element>(tensors: &[FlexTensor]) -> Vec<&[T]> {

@@ -6,7 +6,7 @@ use super::{
     testing::{check_paths, plainly},
     *,
 };
-use crate::kernels::{Pool, Shape, Thinning, group_norm::Groups};
+use crate::kernels::{Pool, Shape, Thinning, attention::Heads, group_norm::Groups};
 
 fn rows(x: &Tensor<1>, examples: usize) -> Tensor<2> {
     let length = x.dims()[0];
@@ -45,6 +45,20 @@ fn smooth_activations_and_their_slopes() {
     check_paths(&[77, 77], |inputs| tanh_slope(rows(&inputs[0], 7), rows(&inputs[1], 7)));
     check_paths(&[77], |inputs| gelu(rows(&inputs[0], 7)));
     check_paths(&[77, 77], |inputs| gelu_slope(rows(&inputs[0], 7), rows(&inputs[1], 7)));
+}
+
+#[test]
+fn attention_is_that_of_plain_operations() {
+    for heads in [
+        Heads { tokens: 5, width: 6, heads: 3 },
+        Heads { tokens: 1, width: 2, heads: 1 },
+        Heads { tokens: 37, width: 24, heads: 2 },
+        Heads { tokens: 17, width: 300, heads: 1 },
+    ] {
+        let length = 3 * heads.input();
+        check_paths(&[length], |inputs| attend(rows(&inputs[0], 3), heads));
+        check_paths(&[length, length], |inputs| attend_tangent(rows(&inputs[0], 3), rows(&inputs[1], 3), heads));
+    }
 }
 
 #[test]
