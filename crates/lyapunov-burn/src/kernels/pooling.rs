@@ -62,11 +62,16 @@ pub(crate) fn winners<T: Real>(space: &Workspace, pool: &Pool, x: &[T], t: &[T],
                     out.len(),
                     #[inline(always)]
                     |to, from| {
-                        for k in wide(pool.channels) {
+                        let [wide, narrow, single] = pieces(pool.channels);
+                        for k in wide {
                             let won = win::<T, 16>(windows(x, from, k), windows(t, from, k));
                             out[to + k..][..16].copy_from_slice(&won);
                         }
-                        for k in narrow(pool.channels) {
+                        for k in narrow {
+                            let won = win::<T, 8>(windows(x, from, k), windows(t, from, k));
+                            out[to + k..][..8].copy_from_slice(&won);
+                        }
+                        for k in single {
                             out[to + k] = win::<T, 1>(windows(x, from, k), windows(t, from, k))[0];
                         }
                     },
@@ -89,10 +94,14 @@ pub(crate) fn winners_gradient<T: Real>(space: &Workspace, pool: &Pool, x: &[T],
                     u.len(),
                     #[inline(always)]
                     |to, from| {
-                        for k in wide(pool.channels) {
+                        let [wide, narrow, single] = pieces(pool.channels);
+                        for k in wide {
                             give::<T, 16>(windows(x, from, k), &u[to + k..], from.map(|place| place + k), dt);
                         }
-                        for k in narrow(pool.channels) {
+                        for k in narrow {
+                            give::<T, 8>(windows(x, from, k), &u[to + k..], from.map(|place| place + k), dt);
+                        }
+                        for k in single {
                             give::<T, 1>(windows(x, from, k), &u[to + k..], from.map(|place| place + k), dt);
                         }
                     },
@@ -115,22 +124,22 @@ fn each_window(pool: &Pool, outputs: usize, mut visit: impl FnMut(usize, [usize;
     }
 }
 
-/// Where sixteen channels begin.
+/// Where sixteen channels begin, eight of those that are left, and each that is left then.
 #[inline(always)]
-fn wide(channels: usize) -> impl Iterator<Item = usize> {
-    (0..channels / 16 * 16).step_by(16)
-}
-
-/// The channels that are left.
-#[inline(always)]
-fn narrow(channels: usize) -> std::ops::Range<usize> {
-    channels / 16 * 16..channels
+fn pieces(channels: usize) -> [std::iter::StepBy<std::ops::Range<usize>>; 3] {
+    let (wide, narrow) = (channels / 16 * 16, channels / 8 * 8);
+    [(0..wide).step_by(16), (wide..narrow).step_by(8), (narrow..channels).step_by(1)]
 }
 
 /// L channels of the four pixels of a window.
 #[inline(always)]
-fn windows<T: Real, const L: usize>(x: &[T], from: [usize; 4], channel: usize) -> [[T; L]; 4] {
-    from.map(|place| *x[place + channel..].first_chunk().expect("windows lie inside the image"))
+fn windows<T: Real, const L: usize>(x: &[T], [a, b, c, d]: [usize; 4], channel: usize) -> [&[T; L]; 4] {
+    [window(x, a + channel), window(x, b + channel), window(x, c + channel), window(x, d + channel)]
+}
+
+#[inline(always)]
+fn window<T: Real, const L: usize>(x: &[T], place: usize) -> &[T; L] {
+    x[place..].first_chunk().expect("windows lie inside the image")
 }
 
 /// Whether a number beats the best so far: the larger one, and what is not a number.
@@ -144,33 +153,40 @@ fn beats<T: Real>(x: T, best: T) -> bool {
 }
 
 #[inline(always)]
-fn win<T: Real, const L: usize>(x: [[T; L]; 4], t: [[T; L]; 4]) -> [T; L] {
-    let (mut best, mut won) = (x[0], t[0]);
-    for (x, t) in x.iter().zip(&t).skip(1) {
-        for l in 0..L {
-            let better = beats(x[l], best[l]);
-            best[l] = if better { x[l] } else { best[l] };
-            won[l] = if better { t[l] } else { won[l] };
+fn win<T: Real, const L: usize>(x: [&[T; L]; 4], t: [&[T; L]; 4]) -> [T; L] {
+    // Read at once, they are chosen among; left where they are, it is their addresses that would be.
+    let (x, t) = ([*x[0], *x[1], *x[2], *x[3]], [*t[0], *t[1], *t[2], *t[3]]);
+    let mut all = [T::ZERO; L];
+    for l in 0..L {
+        let (mut best, mut won) = (x[0][l], t[0][l]);
+        for pixel in 1..4 {
+            let better = beats(x[pixel][l], best);
+            best = if better { x[pixel][l] } else { best };
+            won = if better { t[pixel][l] } else { won };
         }
+        all[l] = won;
     }
-    won
+    all
 }
 
 /// Gives L gradients to the winners of a window and zero to the others.
 #[inline(always)]
-fn give<T: Real, const L: usize>(x: [[T; L]; 4], u: &[T], to: [usize; 4], dt: &mut [T]) {
-    let u: [T; L] = *u.first_chunk().expect("outputs have as many channels");
-    let (mut best, mut given) = (x[0], [u, [T::ZERO; L], [T::ZERO; L], [T::ZERO; L]]);
-    for (pixel, x) in x.iter().enumerate().skip(1) {
-        let (before, here) = given.split_at_mut(pixel);
-        for l in 0..L {
-            let better = beats(x[l], best[l]);
-            best[l] = if better { x[l] } else { best[l] };
-            here[0][l] = if better { u[l] } else { T::ZERO };
-            for earlier in before.iter_mut() {
-                earlier[l] = if better { T::ZERO } else { earlier[l] };
-            }
-        }
+fn give<T: Real, const L: usize>(x: [&[T; L]; 4], u: &[T], to: [usize; 4], dt: &mut [T]) {
+    let u: &[T; L] = u.first_chunk().expect("outputs have as many channels");
+    let mut given = [[T::ZERO; L]; 4];
+    for l in 0..L {
+        let second = beats(x[1][l], x[0][l]);
+        let best = if second { x[1][l] } else { x[0][l] };
+        let third = beats(x[2][l], best);
+        let best = if third { x[2][l] } else { best };
+        let fourth = beats(x[3][l], best);
+        // Whatever is left by those that come later.
+        let left = if fourth { T::ZERO } else { u[l] };
+        given[3][l] = if fourth { u[l] } else { T::ZERO };
+        given[2][l] = if third { left } else { T::ZERO };
+        let left = if third { T::ZERO } else { left };
+        given[1][l] = if second { left } else { T::ZERO };
+        given[0][l] = if second { T::ZERO } else { left };
     }
     for (place, given) in to.into_iter().zip(given) {
         dt[place..][..L].copy_from_slice(&given);
