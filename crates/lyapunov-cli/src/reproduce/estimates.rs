@@ -9,9 +9,12 @@ use super::{
     claim::{Claim, Finding, Outcome, heads},
 };
 use crate::{
-    show::plot::{self, EstimateCurve},
+    show::{
+        plot::{self, EstimateCurve},
+        report::keys,
+    },
     store::SharpnessPoint,
-    sweep::{Plan, short},
+    stored::StoredRun,
     text::{four_digits, statistics::quantile},
 };
 
@@ -76,15 +79,18 @@ impl EstimatorErrors {
 }
 
 /// The claim, by the runs of its sweep.
-pub fn claim(plan: &Plan, runs: &[Ended]) -> Claim {
+pub fn claim(runs: &[Ended]) -> Claim {
     // Runs that differ in their products only, and these by what they are but for the seed.
-    let mut twins: BTreeMap<String, Vec<&Ended>> = BTreeMap::new();
-    for run in runs.iter().filter(|run| run.completed()) {
-        twins.entry(problem(plan, run, true)).or_default().push(run);
+    let ended: Vec<&Ended> = runs.iter().filter(|run| run.completed()).collect();
+    let stored: Vec<&StoredRun> = ended.iter().map(|run| &run.run).collect();
+    let labels = keys::groups(&stored, &keys::differing(&stored));
+    let mut twins: BTreeMap<(&String, u64), Vec<&Ended>> = BTreeMap::new();
+    for (label, run) in labels.iter().zip(&ended) {
+        twins.entry((label, run.run.manifest.seed)).or_default().push(run);
     }
-    let mut problems: BTreeMap<String, Vec<&Vec<&Ended>>> = BTreeMap::new();
-    for runs in twins.values() {
-        problems.entry(problem(plan, runs[0], false)).or_default().push(runs);
+    let mut problems: BTreeMap<&String, Vec<&Vec<&Ended>>> = BTreeMap::new();
+    for ((label, _), runs) in &twins {
+        problems.entry(label).or_default().push(runs);
     }
     let found: Vec<EstimatorErrors> = problems.iter().flat_map(|(name, twins)| compared(name, twins)).collect();
     let mut table = vec![heads([
@@ -198,14 +204,6 @@ fn verdict(found: &[EstimatorErrors]) -> &'static str {
         (false, true) => "It holds with a few products a time; one alone is not enough everywhere.",
         _ => "It does not hold on all problems: five products a time leave more than 5 %.",
     }
-}
-
-/// What a run is, but for the estimator; without the seed, where seeds are pooled.
-fn problem(plan: &Plan, run: &Ended, seeds: bool) -> String {
-    let aside = [ESTIMATOR, PRODUCTS, PRODUCT, READING];
-    let shown = |key: &&String| !aside.contains(&key.as_str()) && (seeds || short(key) != "seed");
-    let named = plan.keys.iter().zip(&run.values).filter(|(key, _)| shown(key));
-    named.map(|(_, value)| value.trim_matches('"')).collect::<Vec<_>>().join(", ")
 }
 
 /// Every estimator beside the burst with the most products, over all seeds.

@@ -73,7 +73,7 @@ pub fn claims(
         readings.add(*experiment, &plan.keys, &runs);
         match experiment {
             Experiment::Exponents => claims.push(exponents::claim(plan, &runs)),
-            Experiment::Estimates => claims.push(estimates::claim(plan, &runs)),
+            Experiment::Estimates => claims.push(estimates::claim(&runs)),
             Experiment::Edge => claims.push(edge::claim(plan, &runs)),
             Experiment::Rules => {}
         }
@@ -231,12 +231,12 @@ mod tests {
             run(&[("measure.products", json!(products))], Digest::default(), history)
         };
         let runs = [with(5, &[9.0, 9.9, 9.0], 1.0), with(40, &[1.0, 10.0, 10.0], 1.0)];
-        let claim = estimates::claim(&plan(), &runs);
+        let claim = estimates::claim(&runs);
         assert_eq!(claim.table[1][1..6], ["5", "5.5 %", "9.1 %", "10 %", "5"]);
         assert!(claim.verdict.contains("bit for bit, in 1 of 1"), "{}", claim.verdict);
         let other = [with(5, &[9.0], 1.0), with(40, &[1.0], 1.5)];
-        assert!(estimates::claim(&plan(), &other).verdict.contains("bit for bit, in 0 of 1"));
-        assert!(estimates::claim(&plan(), &[]).verdict.starts_with("Undecided"));
+        assert!(estimates::claim(&other).verdict.contains("bit for bit, in 0 of 1"));
+        assert!(estimates::claim(&[]).verdict.starts_with("Undecided"));
         // A trajectory is beside the same reference.
         let trajectory = |values: &[f64]| {
             let series = series("lambda_max", values);
@@ -249,18 +249,18 @@ mod tests {
             run(&keys, Digest::default(), History { sharpness: vec![series], ..History::default() })
         };
         let runs = [with(40, &[1.0, 10.0, 10.0], 1.0), trajectory(&[9.0, 5.0, 5.0])];
-        let claim = estimates::claim(&plan(), &runs);
+        let claim = estimates::claim(&runs);
         assert_eq!(claim.table[1][1..3], ["nearby, difference: growth", "50 %"]);
         assert_eq!(claim.findings[0].outcome, claim::Outcome::Fails);
         assert!(claim.picture.is_some());
         // Another seed is another run, not another number of products.
-        let keys = ["run.seed", "measure.products"].map(str::to_owned).to_vec();
-        let seeded = |seed: &str, products: u64, value: f64| {
-            let values = vec![seed.to_owned(), products.to_string()];
-            Ended { values, ..with(products, &[value, value], value) }
+        let seeded = |seed: u64, products: u64, value: f64| {
+            let mut run = with(products, &[value, value], value);
+            run.run.manifest.seed = seed;
+            run
         };
-        let runs = [seeded("0", 5, 1.0), seeded("0", 40, 1.0), seeded("1", 5, 9.0), seeded("1", 40, 9.0)];
-        let claim = estimates::claim(&Plan::new("s".to_owned(), keys, Vec::new()), &runs);
+        let runs = [seeded(0, 5, 1.0), seeded(0, 40, 1.0), seeded(1, 5, 9.0), seeded(1, 40, 9.0)];
+        let claim = estimates::claim(&runs);
         assert_eq!((claim.table.len(), claim.table[1][4].as_str()), (2, "0 %"), "{:?}", claim.table);
         assert!(claim.verdict.contains("in 2 of 2"), "{}", claim.verdict);
     }

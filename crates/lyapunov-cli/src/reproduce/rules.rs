@@ -39,7 +39,11 @@ pub fn claim(comparison: &Comparison) -> Claim {
              Rules on another optimizer are to be compared with that optimizer's grid.",
             counted(forms.len(), "form")
         ),
-        measured: format!("Final training loss over that of {reference}: {}.", parts.join("; ")),
+        measured: if known {
+            format!("Final training loss over that of {reference}: {}.", parts.join("; "))
+        } else {
+            "No run by the paper's rule has ended.".to_owned()
+        },
         verdict: if known || comparison.lines.iter().any(|line| line.train_loss.is_some()) {
             format!(
                 "It trains without a learning rate in {completed} of {} cases. The others: {}.",
