@@ -180,7 +180,7 @@ fn the_bits_do_not_depend_on_the_instruction_set() {
     assert!(found.windows(2).all(|pair| pair[0] == pair[1]), "{all:?}");
 }
 
-/// `cargo test --release --workspace --lib -- --ignored --nocapture throughput`: how many sums and products per second
+/// `cargo test --workspace --lib -- --ignored --nocapture throughput`: how many sums and products per second
 /// the three kernels of the layers of networks do, on one thread.
 #[test]
 #[ignore = "a measurement"]

@@ -2,7 +2,7 @@
 //!
 //! dw[row, output] is a sum over all pixels of all images, of a number of the window times one of dy. It is taken over
 //! strips of pixels that stay in the first cache, each from zero, and the strips are added in their order. Threads
-//! height the rows of dw, not the images: so no sum depends on how many there are.
+//! share the rows of dw, not the images: so no sum depends on how many there are.
 
 use pulp::{Simd, WithSimd};
 
@@ -267,6 +267,9 @@ impl<T: Real> Target<'_, T> {
         }
     }
 }
+
+// One loop in one function, and its sums written at the end: where two loops share their sums, they are kept on the
+// stack, which is five times slower.
 
 /// R rows of V registers of columns over a strip of pixels that were copied: those of x [`STEP`] apart, those of dy
 /// side by side.
