@@ -89,13 +89,15 @@ proptest! {
     }
 }
 
+/// A layer as the networks have them.
+fn layer(size: usize, inputs: usize, outputs: usize, kernel: usize, stride: usize) -> Shape {
+    let padding = if kernel == stride { 0 } else { kernel / 2 };
+    Shape { size, inputs, outputs, kernel, stride, padding }
+}
+
 /// The layers of the networks: several groups of images, whole and ragged panels.
 #[test]
 fn convolutions_of_networks_are_the_sums() {
-    let layer = |size, inputs, outputs, kernel, stride| {
-        let padding = if kernel == stride { 0 } else { kernel / 2 };
-        Shape { size, inputs, outputs, kernel, stride, padding }
-    };
     let space = Workspace::default();
     for shape in [
         layer(32, 3, 16, 3, 1),
@@ -185,10 +187,6 @@ fn the_bits_do_not_depend_on_the_instruction_set() {
 #[test]
 #[ignore = "a measurement"]
 fn throughput() {
-    let layer = |size, inputs, outputs, kernel, stride| {
-        let padding = if kernel == stride { 0 } else { kernel / 2 };
-        Shape { size, inputs, outputs, kernel, stride, padding }
-    };
     let space = Workspace::default();
     println!("10⁹ sums and products per second: forward, gradient in the input, in the weights");
     for (shape, examples) in [
