@@ -1,16 +1,16 @@
-"""Loss and gradient, exact and Gauss-Newton products of every network against PyTorch, as a table in Markdown.
+"""Loss and gradient, products with the Hessian and tracked steps of every network against PyTorch, as a table in Markdown.
 
-    python bench/networks.py [--rounds 10] [--batch 128] [--threads 1] [--products] [NETWORK ...]
+    python bench/networks.py [--rounds 10] [--batch 128] [--threads 1] [--products] [--tracked] [NETWORK ...]
 
 The contenders take turns: one gradient of ours, one of PyTorch in channels-last order, one in its default order, again
 and again. What is compared is processor time (all threads together) and time on the wall; a number is the median over
-the rounds. PyTorch's exact product is its double backward pass.
+the rounds. PyTorch's exact product is its double backward pass; its tracked steps are twenty of SGD, and five products
+through one recorded gradient.
 """
 
 import argparse
 import json
 import os
-import resource
 import statistics
 import subprocess
 import sys
@@ -31,33 +31,42 @@ NETWORKS = {
     "mlp-mixer": {"name": "mlp-mixer", "depth": 8, "patch": 4, "widths": [128, 64, 512]},
     "mlp": {"name": "mlp", "widths": [512, 512]},
 }
+# As in benches/networks.rs.
+TRACKED_STEPS, RATE = 20, 1e-4
 TOKENS = ("vit-tiny", "mlp-mixer")
 
 
-class Ours:
-    """A process of `bench/benches/networks.rs`."""
+class Contender:
+    """A process that computes what it is told, line by line: `bench/benches/networks.rs`, or PyTorch in this file."""
 
-    def __init__(self, program, name, batch, threads):
-        command = [program, name, str(batch), str(threads)]
+    def __init__(self, *command):
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         # The clock of a process's processor time, see clock_getcpuclockid(3).
         self.clock = (~self.process.pid << 3) | 2
 
+    def ask(self, line):
+        print(line, file=self.process.stdin, flush=True)
+        return self.process.stdout.readline().strip()
+
     def compute(self, what):
-        print(what, file=self.process.stdin, flush=True)
-        answer = self.process.stdout.readline()
-        assert answer == "done\n", f"{self.process.args} answered {answer!r}"
+        answer = self.ask(what)
+        assert answer == "done", f"{self.process.args} answered {answer!r}"
 
     def processor_time(self):
         return time.clock_gettime(self.clock)
 
     def peak_memory(self):
-        status = open(f"/proc/{self.process.pid}/status").read()
-        return int(status.split("VmHWM:")[1].split()[0]) / 1024
+        return memory(self.process.pid, "VmHWM")
 
     def close(self):
         self.process.stdin.close()
         self.process.wait()
+
+
+def memory(process, which):
+    """Megabytes of a process: VmHWM at its peak, VmRSS now."""
+    status = open(f"/proc/{process}/status").read()
+    return int(status.split(f"{which}:")[1].split()[0]) / 1024
 
 
 class Theirs:
@@ -81,15 +90,38 @@ class Theirs:
         if what == "gradient":
             torch.autograd.grad(self.loss(), self.parameters)
             return
+        if what == "tracked":
+            for step in range(TRACKED_STEPS):
+                gradient = torch.autograd.grad(self.loss(), self.parameters)
+                if step == 0:
+                    self.products(5)
+                with torch.no_grad():
+                    torch._foreach_add_(self.parameters, gradient, alpha=-RATE)
+            return
+        self.products(1)
+
+    def products(self, count):
         # Fused attention has no second derivative.
         with torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH):
             loss = self.loss()
         gradient = torch.autograd.grad(loss, self.parameters, create_graph=True)
-        slope = sum((part * along).sum() for part, along in zip(gradient, self.direction))
-        torch.autograd.grad(slope, self.parameters)
+        for left in reversed(range(count)):
+            slope = sum((part * along).sum() for part, along in zip(gradient, self.direction))
+            torch.autograd.grad(slope, self.parameters, retain_graph=left > 0)
 
-    def processor_time(self):
-        return time.process_time()
+
+def serve(name, batch, threads, layout):
+    """PyTorch's side: the answers of `Contender`."""
+    torch.set_num_threads(int(threads))
+    # What PyTorch itself takes is no network's.
+    before = memory("self", "VmRSS")
+    network = Theirs(name, int(batch), layout == "channels-last")
+    for line in sys.stdin:
+        if line.strip() == "memory":
+            print(memory("self", "VmHWM") - before, flush=True)
+            continue
+        network.compute(line.strip())
+        print("done", flush=True)
 
 
 def measure(contenders, what, rounds):
@@ -122,29 +154,35 @@ def processor():
 
 
 def main():
+    if sys.argv[1:2] == ["--serve"]:
+        return serve(*sys.argv[2:])
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("networks", nargs="*", default=list(NETWORKS), metavar="NETWORK")
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--batch", type=int, default=128)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--products", action="store_true", help="exact and Gauss-Newton products as well")
+    parser.add_argument("--tracked", action="store_true", help="twenty steps as well, with one measurement of λ_max")
     parser.add_argument("--program", help="the benchmark, where it is built already")
     options = parser.parse_args()
-    torch.set_num_threads(options.threads)
     path = options.program or program()
     torch_version = torch.__version__.split("+")[0]
     print(f"{processor()}; PyTorch {torch_version}; batch {options.batch}; {options.threads} thread(s);", end=" ")
     print(f"medians of {options.rounds}, processor time in ms (wall time)\n")
-    print("| network | | ours | channels-last | default | ratio to channels-last | ratio to the better one | MB |")
-    print("|---|---|---|---|---|---|---|---|", flush=True)
+    print("| network | | ours | channels-last | default | ratio to channels-last | ratio to the better one | MB | PyTorch's MB |")
+    print("|---|---|---|---|---|---|---|---|---|", flush=True)
     for name in options.networks:
-        contenders = {
-            "ours": Ours(path, name, options.batch, options.threads),
-            "channels-last": Theirs(name, options.batch, True),
-            "default": Theirs(name, options.batch, False),
-        }
+        sizes = [name, str(options.batch), str(options.threads)]
+        contenders = {"ours": Contender(path, *sizes)}
+        for layout in ("channels-last", "default"):
+            contenders[layout] = Contender(sys.executable, __file__, "--serve", *sizes, layout)
         gradient = None
-        for what in ["gradient", *(["product", "gauss-newton"] if options.products else [])]:
+        asked = [
+            "gradient",
+            *(["product", "gauss-newton"] if options.products else []),
+            *(["tracked"] if options.tracked else []),
+        ]
+        for what in asked:
             rivals = {"ours": contenders["ours"]} if what == "gauss-newton" else contenders
             times = measure(rivals, what, options.rounds)
             ours = times["ours"][0]
@@ -155,11 +193,13 @@ def main():
             if len(times) > 1:
                 other = [times[c][0] for c in ("channels-last", "default")]
                 ratios = [f"{ours / other[0]:.2f}", f"{ours / min(other):.2f}"]
-            memory = f"{contenders['ours'].peak_memory():.0f}"
-            print("| " + " | ".join([name, label, *cells, *ratios, memory]) + " |", flush=True)
-        contenders["ours"].close()
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(f"\nPeak memory of PyTorch with all of these networks: {peak:.0f} MB.")
+            peaks = [contenders["ours"].peak_memory()]
+            peaks.append(min(float(contenders[layout].ask("memory")) for layout in ("channels-last", "default")))
+            print("| " + " | ".join([name, label, *cells, *ratios, *(f"{mb:.0f}" for mb in peaks)]) + " |", flush=True)
+        for contender in contenders.values():
+            contender.close()
+    print("\nMB: the most that a process held so far; of PyTorch, of the smaller layout, beyond what it holds before there")
+    print("is a network.")
 
 
 if __name__ == "__main__":

@@ -2,13 +2,19 @@
 //! answers each line when it is done, so that the script can take turns with PyTorch and read the processor time of
 //! both.
 //!
-//! Arguments: the network, the batch size, the number of threads. Lines: `gradient`, `product` (exact), `gauss-newton`.
+//! Arguments: the network, the batch size, the number of threads. Lines: `gradient`, `product` (exact), `gauss-newton`,
+//! and `tracked`, the next twenty steps of a descent whose λ_max is measured once in them, by five exact products.
 #![allow(clippy::unwrap_used, reason = "a benchmark that cannot go on ends")]
 
 use std::io::{BufRead, Write, stdin, stdout};
 
-use lyapunov::{Objective, Product, Sample};
+use lyapunov::{Constant, Descent, Objective, Plan, Product, Sample, Sgd, Training};
 use lyapunov_burn::{Activation, Architecture, Dataset, Network, NetworkOptions, Normalization, Shortcut, device};
+
+/// The steps that are timed together: one of them measures.
+const TRACKED_STEPS: u64 = 20;
+/// A rate at which none of the networks blows up.
+const RATE: f64 = 1e-4;
 
 fn architecture(name: &str) -> (Architecture, Normalization) {
     let vgg = Architecture::Vgg { depth: 11, widths: vec![32, 64, 128, 128, 128] };
@@ -47,11 +53,18 @@ fn main() {
     let network = network.with_threads(threads.parse().unwrap()).unwrap();
     let (w, on) = (network.initial_weights(), Sample::Mini(0));
     let (_, direction) = network.gradient(&w, on).unwrap();
+    let plan = Plan { steps: u64::MAX, measure_every: TRACKED_STEPS, ..Plan::default() };
+    let mut descent = Sgd::new(&network, w.clone(), RATE, Product::Exact);
+    let mut training = Training::new(&mut descent, &plan).unwrap();
     for line in stdin().lock().lines() {
         match line.unwrap().as_str() {
             "gradient" => drop(network.gradient(&w, on).unwrap()),
             "product" => drop(network.product(Product::Exact, &w, on, &direction).unwrap()),
             "gauss-newton" => drop(network.product(Product::GaussNewton, &w, on, &direction).unwrap()),
+            "tracked" => {
+                let until = descent.steps_taken() + TRACKED_STEPS;
+                training.advance(&mut descent, until, &mut Constant(RATE), &mut Vec::new()).unwrap();
+            }
             other => panic!("{other:?} is nothing that a network computes here"),
         }
         println!("done");

